@@ -1,0 +1,2 @@
+//! A LisaFS client that maps the protocol onto a FUSE mount.
+#![deny(unsafe_code)]

@@ -1,0 +1,293 @@
+//! Positions in a file system's tree.
+
+use std::any::Any;
+use std::os::fd::OwnedFd;
+
+use smallbox::space::S8;
+use smallbox::{SmallBox, smallbox};
+
+use super::open::{Access, OpenBox, OpenFile, OpenHow};
+use super::{Errno, Name, Result, StatFs, Statx};
+use crate::wire::Timespec;
+
+/// A control file in a box that keeps small ones in place, so that a walk does not allocate.
+pub type ControlBox = SmallBox<dyn ControlFile, S8>;
+
+/// A file that was walked to or made, with its attributes.
+pub struct Found {
+    /// The file.
+    pub file: ControlBox,
+    /// Its attributes.
+    pub stat: Statx,
+}
+
+impl Found {
+    /// A file of the backend's own type and its attributes.
+    pub fn new(file: impl ControlFile, stat: Statx) -> Self {
+        Found { file: smallbox!(file), stat }
+    }
+}
+
+/// A file that was opened.
+pub struct Opened {
+    /// The file.
+    pub file: OpenBox,
+    /// A host descriptor for the client, which then reads and writes without asking. It must be of the same file, with the
+    /// access that was asked for.
+    pub donated: Option<OwnedFd>,
+}
+
+impl Opened {
+    /// An open file of the backend's own type, with nothing for the client.
+    pub fn new(file: impl OpenFile) -> Self {
+        Opened { file: smallbox!(file), donated: None }
+    }
+
+    /// The same with a host descriptor for the client.
+    #[must_use]
+    pub fn donating(self, fd: Option<OwnedFd>) -> Self {
+        Opened { donated: fd, ..self }
+    }
+}
+
+/// A file that was created and opened.
+pub struct Created {
+    /// The new file.
+    pub found: Found,
+    /// The same, opened.
+    pub opened: Opened,
+}
+
+/// A socket that was bound.
+pub struct Bound {
+    /// Its file.
+    pub found: Found,
+    /// The socket.
+    pub socket: Box<dyn BoundSocket>,
+    /// A descriptor of the socket, which the client polls.
+    pub donated: OwnedFd,
+}
+
+/// Who owns a new file and who may use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// Permission bits including set-id and sticky, ready made: no umask is applied.
+    pub mode: u16,
+    /// Owner, or [`NO_ID`](super::NO_ID) for the server's own.
+    pub uid: u32,
+    /// Group, or [`NO_ID`](super::NO_ID) for the server's own.
+    pub gid: u32,
+}
+
+/// Attributes to set; `None` leaves one as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetStat {
+    /// Permission bits including set-id and sticky.
+    pub mode: Option<u32>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Last access; the nanoseconds may be one of the special values of [`Timespec`].
+    pub atime: Option<Timespec>,
+    /// Last change of the content, likewise.
+    pub mtime: Option<Timespec>,
+}
+
+/// Attributes that could not be set. Those not named here were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetStatFailure {
+    /// `STATX_*` bits, see [`Statx`].
+    pub mask: u32,
+    /// The first error.
+    pub errno: Errno,
+}
+
+/// What [`ControlFile::unlink`] may remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlink {
+    /// Anything but a directory.
+    File,
+    /// An empty directory.
+    Directory,
+}
+
+/// How [`ControlFile::rename`] treats an existing new name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenameFlags {
+    /// It is replaced.
+    Replace,
+    /// It is an error, `EEXIST`.
+    NoReplace,
+    /// The two files swap their names.
+    Exchange,
+}
+
+/// Kinds of UNIX sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketType {
+    /// `SOCK_STREAM`.
+    Stream,
+    /// `SOCK_DGRAM`.
+    Datagram,
+    /// `SOCK_SEQPACKET`.
+    SeqPacket,
+}
+
+/// In whose name to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Effective user.
+    pub uid: u32,
+    /// Effective group.
+    pub gid: u32,
+}
+
+/// A socket that is bound to a name.
+pub trait BoundSocket: Send + Sync {
+    /// Starts listening, as `listen(2)`. Guarantee: *read* on its file.
+    fn listen(&self, backlog: i32) -> Result<()>;
+
+    /// Takes a waiting connection, or `EAGAIN`: must not block. Guarantee: *read* on its file.
+    fn accept(&self) -> Result<OwnedFd>;
+}
+
+/// A position in the tree: a handle on a file from which everything but I/O starts.
+///
+/// Three methods are required. The defaults of the others answer that the operation is not supported.
+pub trait ControlFile: Any + Send + Sync {
+    /// Attributes, as they are now. Guarantee: *read*.
+    fn stat(&self) -> Result<Statx>;
+
+    /// The entry `name` of this directory; `ENOENT` if there is none. Guarantee: *read*.
+    fn walk(&self, name: Name<'_>) -> Result<Found>;
+
+    /// Opens the file or directory. Never called for symbolic links; sockets and devices are the backend's to refuse.
+    /// Must not block, not even for a FIFO. Guarantee: *read*.
+    fn open(&self, how: OpenHow) -> Result<Opened>;
+
+    /// Walks `path` from this file and calls `visit` with the attributes of each entry reached. Stops without an error
+    /// at a missing entry or behind a symbolic link; a file in the middle is `ENOTDIR`. Only called if
+    /// [`Options::walk_stat`](super::Options::walk_stat) is set. Guarantee: *read* on this file only.
+    fn walk_stat(&self, path: &mut dyn Iterator<Item = Name<'_>>, visit: &mut dyn FnMut(Statx)) -> Result<()> {
+        let _ = (path, visit);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Sets attributes: each that can be is, the others are named in the answer. Owner before mode, since a change of owner
+    /// clears set-id bits. Guarantee: *write*.
+    fn set_stat(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
+        let wanted = [
+            (change.mode.is_some(), Statx::MODE),
+            (change.uid.is_some(), Statx::UID),
+            (change.gid.is_some(), Statx::GID),
+            (change.size.is_some(), Statx::SIZE),
+            (change.atime.is_some(), Statx::ATIME),
+            (change.mtime.is_some(), Statx::MTIME),
+        ];
+        let mask = wanted.iter().filter(|(is_set, _)| *is_set).fold(0, |mask, (_, bit)| mask | bit);
+        if mask == 0 { Ok(()) } else { Err(SetStatFailure { mask, errno: Errno::OPNOTSUPP }) }
+    }
+
+    /// Creates a regular file in this directory and opens it; `EEXIST` if the name is taken. The mode need not allow the
+    /// access that is asked for. Guarantee: *write*.
+    fn create(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
+        let _ = (name, new, access);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Makes a directory in this directory. Guarantee: *write*.
+    fn mkdir(&self, name: Name<'_>, new: &NewFile) -> Result<Found> {
+        let _ = (name, new);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Makes a file of type `file_type` (`S_IFREG`, `S_IFIFO`, `S_IFSOCK`, `S_IFCHR`, `S_IFBLK`) in this directory; `device` is
+    /// major and minor number. `EPERM` makes a sandbox fall back to sockets and FIFOs of its own. Guarantee: *write*.
+    fn mknod(&self, name: Name<'_>, new: &NewFile, file_type: u32, device: (u32, u32)) -> Result<Found> {
+        let _ = (name, new, file_type, device);
+        Err(Errno::PERM)
+    }
+
+    /// Makes a symbolic link in this directory; the mode of `new` does not count. Guarantee: *write*.
+    fn symlink(&self, name: Name<'_>, target: &[u8], new: &NewFile) -> Result<Found> {
+        let _ = (name, target, new);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Makes a hard link to `target`, a file of the same backend and not a directory, in this directory.
+    /// Guarantee: *write* on this directory, *read* on the target.
+    fn link(&self, name: Name<'_>, target: &dyn ControlFile) -> Result<Found> {
+        let _ = (name, target);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Removes a name from this directory. Guarantee: *write* on this directory and on the file.
+    fn unlink(&self, name: Name<'_>, what: Unlink) -> Result<()> {
+        let _ = (name, what);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Gives the entry `name` of this directory the name `new_name` in `new_dir`, a directory of the same backend.
+    /// Guarantee: *global*.
+    fn rename(&self, name: Name<'_>, new_dir: &dyn ControlFile, new_name: Name<'_>, flags: RenameFlags) -> Result<()> {
+        let _ = (name, new_dir, new_name, flags);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Where this symbolic link leads. Guarantee: *read*.
+    fn read_link(&self) -> Result<Vec<u8>> {
+        Err(Errno::INVAL)
+    }
+
+    /// Statistics of the file system. Guarantee: *read*.
+    fn stat_fs(&self) -> Result<StatFs> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// The value of an extended attribute, 65,535 bytes at most; `ENODATA` if there is none. Guarantee: *read*.
+    fn get_xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
+        let _ = name;
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Sets an extended attribute; `flags` as in `setxattr(2)`. Guarantee: *write*.
+    fn set_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
+        let _ = (name, value, flags);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Names of all extended attributes. Guarantee: *read*.
+    fn list_xattr(&self) -> Result<Vec<Vec<u8>>> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Removes an extended attribute. Guarantee: *write*.
+    fn remove_xattr(&self, name: &[u8]) -> Result<()> {
+        let _ = name;
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Connects to this socket; `None` for whichever kind it is. Must not block: `EAGAIN` if the other end's queue is full.
+    /// Guarantee: *read*.
+    fn connect(&self, kind: Option<SocketType>, credentials: Option<Credentials>) -> Result<OwnedFd> {
+        let _ = (kind, credentials);
+        Err(Errno::CONNREFUSED)
+    }
+
+    /// Makes a socket and binds it to a name in this directory. `EPERM` makes a sandbox fall back to a socket of its own.
+    /// Guarantee: *write*.
+    fn bind(&self, name: Name<'_>, new: &NewFile, kind: SocketType) -> Result<Bound> {
+        let _ = (name, new, kind);
+        Err(Errno::PERM)
+    }
+}
+
+impl dyn ControlFile {
+    /// This file as the backend's own type; `EXDEV` if it is another backend's.
+    pub fn downcast<T: ControlFile>(&self) -> Result<&T> {
+        (self as &dyn Any).downcast_ref().ok_or(Errno::XDEV)
+    }
+}

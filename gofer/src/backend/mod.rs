@@ -1,0 +1,76 @@
+//! What a file system implements to be served.
+//!
+//! A [`Backend`] answers for one connection. It hands out [`ControlFile`]s, which are positions in its tree, and
+//! [`OpenFile`]s, which data moves through. Neither knows of descriptors' numbers, messages or threads: the server has
+//! decoded and checked everything before it calls, and makes an answer of what comes back.
+//!
+//! # What has been checked before a method is called
+//!
+//! The connection may do it (read-only connections never see a changing call), names are single components
+//! ([`Name`]), the file has the type that the call needs, an open file was opened for reading or writing as needed.
+//!
+//! # Concurrency
+//!
+//! Calls come from several threads at once, one for each communicator of each connection. A backend that sets
+//! [`Options::tree_locks`] gets them under the server's locks, so that it can rely on what its tree looks like:
+//!
+//! | guarantee | meaning | who runs meanwhile |
+//! |---|---|---|
+//! | *none* | no lock is held | anything |
+//! | *read* | the file's position and its parents' do not change | other readers of the position, writers elsewhere |
+//! | *write* | as *read*, and no other *read* or *write* call on this position runs | calls on other positions |
+//! | *global* | no other call under a lock runs on any connection of the server | calls with guarantee *none* |
+//!
+//! Each method names its guarantee. A backend whose calls are atomic by themselves, as the host's are, leaves
+//! [`Options::tree_locks`] off and gets *none* everywhere.
+//!
+//! # Rules
+//!
+//! * **Do not block** on another client or on the network for long: the thread serves one communicator, whose client
+//!   waits for it. A FIFO is opened non-blocking, a connection attempt answers `EAGAIN`.
+//! * **(device, inode) is identity.** Two files with equal numbers are one file to the client. The numbers in [`Statx`]
+//!   must be unique and stable as long as a control file lives; never use inode 0. The type never changes.
+//! * **[`Statx::mask`] must have TYPE**, and SIZE for regular files.
+//! * **An error has no effect.** A call that fails leaves nothing behind that the client could see.
+//! * **Errors are errnos** that reach the application as they are. `EOPNOTSUPP` is the default of optional methods.
+
+mod control;
+mod name;
+mod open;
+mod options;
+
+pub use control::{
+    Bound, BoundSocket, ControlBox, ControlFile, Created, Credentials, Found, NewFile, Opened, RenameFlags, SetStat,
+    SetStatFailure, SocketType, Unlink,
+};
+pub use name::Name;
+pub use open::{Access, DirEntry, DirSink, OpenBox, OpenFile, OpenHow};
+pub use options::{DeletedFiles, Options};
+pub use rustix::io::Errno;
+
+pub use crate::iobuf::{IoSource, IoTarget};
+pub use crate::wire::{NO_ID, StatFs, Statx, StatxTimestamp};
+
+use std::os::fd::OwnedFd;
+
+/// The result of a backend's call.
+pub type Result<T> = std::result::Result<T, Errno>;
+
+/// A file system, as one connection sees it.
+pub trait Backend: Send + Sync + 'static {
+    /// What the connection may do and how it is locked. Asked once, before anything else.
+    fn options(&self) -> Options {
+        Options::default()
+    }
+
+    /// The root of the mount. Called for each Mount request. Guarantee: *read* on the mount point.
+    fn attach(&self) -> Result<Attachment>;
+}
+
+/// The root of a mount.
+pub struct Attachment {
+    /// The root, a directory or (for mounts on files) anything else.
+    pub root: Found,
+    /// A descriptor of the root for a client that wants to work on the host files directly.
+    pub donated: Option<OwnedFd>,
+}

@@ -1,0 +1,119 @@
+//! Files that data moves through.
+
+use std::any::Any;
+
+use smallbox::SmallBox;
+use smallbox::space::S8;
+
+use super::{Errno, IoSource, IoTarget, Result, Statx};
+
+/// An open file in a box that keeps small ones in place, so that opening does not allocate.
+pub type OpenBox = SmallBox<dyn OpenFile, S8>;
+
+/// What an open file may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `O_RDONLY`.
+    Read,
+    /// `O_WRONLY`.
+    Write,
+    /// `O_RDWR`.
+    ReadWrite,
+}
+
+impl Access {
+    /// The access mode in `open(2)` flags. Mode 3 checks for both and grants neither in Linux; it is taken as both.
+    pub fn from_flags(flags: u32) -> Self {
+        match flags & 0b11 {
+            0 => Access::Read,
+            1 => Access::Write,
+            _ => Access::ReadWrite,
+        }
+    }
+
+    /// Whether reading is allowed.
+    pub fn reads(self) -> bool {
+        self != Access::Write
+    }
+
+    /// Whether writing is allowed.
+    pub fn writes(self) -> bool {
+        self != Access::Read
+    }
+}
+
+/// How to open a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenHow {
+    /// What it will be used for.
+    pub access: Access,
+    /// Whether to empty it (`O_TRUNC`).
+    pub truncate: bool,
+}
+
+/// One entry of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirEntry<'a> {
+    /// The name, as it is: the server leaves out `.` and `..`.
+    pub name: &'a [u8],
+    /// Inode number, as in [`Statx::ino`].
+    pub ino: u64,
+    /// Device, as in [`Statx::dev_major`] and [`Statx::dev_minor`].
+    pub dev: (u32, u32),
+    /// The type as in [`Statx::file_type`].
+    pub file_type: u32,
+    /// Where the listing goes on after this entry. Never 0, and stable while the directory is open.
+    pub next: u64,
+}
+
+/// Takes the entries of a directory.
+pub trait DirSink {
+    /// Takes `entry` and answers `true`, or answers `false` because there is no room left: the entry was not taken, and
+    /// the listing stops before it.
+    fn add(&mut self, entry: &DirEntry<'_>) -> bool;
+}
+
+/// A file or directory that was opened.
+pub trait OpenFile: Any + Send + Sync {
+    /// Attributes, as they are now. Guarantee: *read*.
+    fn stat(&self) -> Result<Statx>;
+
+    /// Reads from byte `offset` on into `into`, and says how many bytes it put there; zero at the end of the file.
+    /// Guarantee: *read*.
+    fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
+        let _ = (into, offset);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Writes `from` at byte `offset`, and says how many bytes it took. If some were taken before an error came up, says so
+    /// and keeps the error for the next call. Guarantee: *write*.
+    fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
+        let _ = (from, offset);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Makes the data durable. Guarantee: *read*.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Reserves or frees space, as `fallocate(2)`. Guarantee: *write*.
+    fn allocate(&self, mode: u32, offset: u64, length: u64) -> Result<()> {
+        let _ = (mode, offset, length);
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Called when the application closes a writable descriptor, if Flush is supported. Guarantee: *read*.
+    fn flush(&self) -> Result<()> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    /// Lists a directory from position `from` on, which is 0 for the start or some entry's [`DirEntry::next`], until the
+    /// end or until `sink` has no room left. Never called twice at once for one open file. Guarantee: *read*.
+    ///
+    /// An entry that exists all the time while a directory is listed turns up exactly once.
+    fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
+        let _ = (from, sink);
+        Err(Errno::NOTDIR)
+    }
+}

@@ -1,0 +1,59 @@
+//! What belongs to a connection because of its backend.
+
+use crate::wire::{MessageId, MessageSet, STOCK_MAX_MESSAGE_SIZE};
+
+/// How one connection is served.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The messages that are answered; the others get `EOPNOTSUPP`.
+    ///
+    /// Leave a message out only if it can never work: clients answer for a missing one themselves, often worse than an
+    /// error from the server would. By default everything but Flush.
+    pub supported: MessageSet,
+    /// Largest payload in bytes, without headers.
+    pub max_message_size: u32,
+    /// Refuses everything that would change something with `EROFS`.
+    pub read_only: bool,
+    /// Whether calls are made under the locks of the server's tree, see [the module's documentation](super).
+    pub tree_locks: bool,
+    /// Whether [`ControlFile::walk_stat`](super::ControlFile::walk_stat) is used for whole paths; otherwise the server
+    /// walks step by step.
+    pub walk_stat: bool,
+    /// What still works on a file whose name is gone.
+    pub deleted: DeletedFiles,
+    /// How many FDs the connection may hold; more are refused with `EMFILE`.
+    pub max_fds: usize,
+}
+
+/// What still works on a file whose name was removed. Only used with [`Options::tree_locks`]: without, the server does
+/// not know which files are deleted.
+#[derive(Clone, Copy, Debug)]
+pub struct DeletedFiles {
+    /// Attributes can be set.
+    pub set_stat: bool,
+    /// Space can be reserved and freed.
+    pub allocate: bool,
+    /// It can be opened. A sandbox needs this to be saved while it holds deleted files open.
+    pub open: bool,
+}
+
+impl Options {
+    /// The messages that the stock server answers: all but Error and Flush.
+    pub fn stock_messages() -> MessageSet {
+        MessageSet::of(MessageId::ALL.iter().copied()).without(MessageId::ERROR).without(MessageId::FLUSH)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            supported: Self::stock_messages(),
+            max_message_size: STOCK_MAX_MESSAGE_SIZE,
+            read_only: false,
+            tree_locks: true,
+            walk_stat: false,
+            deleted: DeletedFiles { set_stat: true, allocate: true, open: true },
+            max_fds: 1 << 20,
+        }
+    }
+}

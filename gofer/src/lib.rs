@@ -1,0 +1,7 @@
+//! A LisaFS server.
+
+#![deny(unsafe_code)]
+
+pub mod backend;
+pub mod iobuf;
+pub mod wire;
