@@ -3,5 +3,6 @@
 #![deny(unsafe_code)]
 
 pub mod backend;
+pub mod hostfs;
 pub mod iobuf;
 pub mod wire;
