@@ -5,4 +5,5 @@
 pub mod backend;
 pub mod hostfs;
 pub mod iobuf;
+pub mod transport;
 pub mod wire;
