@@ -1,0 +1,24 @@
+//! Scratch directories, on memory or on the disk.
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+/// Starts the names of all scratch directories, so that leftovers of a killed run can be told.
+const PREFIX: &str = "fusebridge-test-";
+
+/// A directory on a tmpfs.
+pub fn memory() -> Result<TempDir> {
+    make("/dev/shm")
+}
+
+/// A directory on the disk. `/var/tmp`, because `/tmp` is a tmpfs on many machines.
+pub fn disk() -> Result<TempDir> {
+    make("/var/tmp")
+}
+
+fn make(parent: &str) -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix(PREFIX)
+        .tempdir_in(parent)
+        .with_context(|| format!("no scratch directory in {parent}"))
+}
