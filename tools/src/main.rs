@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a person runs while developing.
 
+mod bench;
 mod conform;
 mod setup;
 mod shell;
@@ -26,6 +27,9 @@ enum Task {
     Test(test::Options),
     /// Run the long conformance suites in all modes and print a table.
     Conform(conform::Options),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +37,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(|()| true),
         Task::Test(options) => test::run(&options),
         Task::Conform(options) => conform::run(&options),
+        Task::Bench(bench) => bench::run(&bench).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
