@@ -4,4 +4,5 @@
 
 pub mod backend;
 pub mod iobuf;
+pub mod transport;
 pub mod wire;

@@ -1,0 +1,240 @@
+//! Passing control of a packet window back and forth.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::thread::futex;
+
+use super::{Ended, Window};
+use crate::iobuf::IoTarget;
+
+/// Which end of a channel this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Sends requests. In control of a new window.
+    Client,
+    /// Answers them.
+    Server,
+}
+
+const CLIENT_ACTIVE: u32 = 0;
+const SERVER_ACTIVE: u32 = 1;
+const SHUT_DOWN: u32 = 2;
+
+/// What each side sends first: an empty set of options, as JSON.
+const HELLO: &[u8] = b"{}\n";
+
+/// One end of a channel. Datagrams of at least four bytes follow a handshake.
+///
+/// A channel is used by one thread at a time; any other may [shut it down](Self::shut_down) meanwhile.
+#[derive(Debug)]
+pub struct Channel {
+    window: Window,
+    role: Role,
+    stopped: AtomicBool,
+}
+
+impl Channel {
+    /// The end `role` of the channel in `window`.
+    pub fn new(window: Window, role: Role) -> Self {
+        Channel { window, role, stopped: AtomicBool::new(false) }
+    }
+
+    fn own(&self) -> u32 {
+        match self.role {
+            Role::Client => CLIENT_ACTIVE,
+            Role::Server => SERVER_ACTIVE,
+        }
+    }
+
+    fn other(&self) -> u32 {
+        match self.role {
+            Role::Client => SERVER_ACTIVE,
+            Role::Server => CLIENT_ACTIVE,
+        }
+    }
+
+    /// The window, for as long as this end is in control.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// The room for a datagram, for as long as this end is in control.
+    pub fn target(&mut self) -> IoTarget<'_> {
+        self.window.target()
+    }
+
+    /// Says hello and waits for the peer to do so: the client first, then the server.
+    pub fn handshake(&mut self, limit: Option<Duration>) -> Result<(), Ended> {
+        if self.role == Role::Client {
+            self.target().put(0, HELLO);
+            self.pass(HELLO.len())?;
+            let len = self.wait(limit)?;
+            return self.check_hello(len);
+        }
+        let len = self.wait(limit)?;
+        self.check_hello(len)?;
+        self.target().put(0, HELLO);
+        self.pass(HELLO.len())
+    }
+
+    /// Any JSON object or `null` is a hello: there are no options yet, and unknown ones are ignored.
+    fn check_hello(&self, len: usize) -> Result<(), Ended> {
+        /// A longer hello than any that makes sense.
+        const LONGEST: usize = 4096;
+        if len > LONGEST {
+            return Err(Ended::Protocol("the hello is too long"));
+        }
+        let hello = self.window.source(0, len).to_vec();
+        let first = serde_json::Deserializer::from_slice(&hello).into_iter::<serde_json::Value>().next();
+        match first {
+            Some(Ok(serde_json::Value::Object(_) | serde_json::Value::Null)) => Ok(()),
+            _ => Err(Ended::Protocol("the hello is no JSON object")),
+        }
+    }
+
+    /// Gives control to the peer, with a datagram of `len` bytes.
+    pub fn pass(&self, len: usize) -> Result<(), Ended> {
+        let len = u32::try_from(len).map_err(|_| Ended::Protocol("the datagram is too long"))?;
+        let state = self.window.state();
+        self.window.datagram_len().store(len, Ordering::Relaxed);
+        // Everything written so far must be there when the peer sees that it is in control.
+        match state.compare_exchange(self.own(), self.other(), Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => {
+                futex::wake(state, futex::Flags::empty(), 1)?;
+                Ok(())
+            }
+            Err(SHUT_DOWN) => Err(Ended::ShutDown),
+            Err(_) => Err(Ended::Protocol("the peer has taken control")),
+        }
+    }
+
+    /// Waits for the peer to give control back, and answers the length of its datagram in bytes.
+    ///
+    /// With a time limit, a peer that does not answer in time ends the channel: it must not be used again.
+    pub fn wait(&self, limit: Option<Duration>) -> Result<usize, Ended> {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let state = self.window.state();
+        loop {
+            match state.load(Ordering::Acquire) {
+                current if current == self.own() => break,
+                SHUT_DOWN => return Err(Ended::ShutDown),
+                current if current == self.other() => {}
+                _ => return Err(Ended::Protocol("the window is in an unknown state")),
+            }
+            if self.stopped.load(Ordering::Acquire) {
+                return Err(Ended::ShutDown);
+            }
+            let remaining = match deadline {
+                None => None,
+                Some(deadline) => {
+                    let remaining = deadline.saturating_duration_since(Instant::now());
+                    if remaining.is_zero() {
+                        return Err(Ended::TimedOut);
+                    }
+                    Some(rustix::time::Timespec {
+                        tv_sec: i64::try_from(remaining.as_secs()).unwrap_or(i64::MAX),
+                        tv_nsec: i64::from(remaining.subsec_nanos()),
+                    })
+                }
+            };
+            match futex::wait(state, futex::Flags::empty(), self.other(), remaining.as_ref()) {
+                // The loop looks again; a wake-up alone means nothing.
+                Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // Read once: the peer could change it between a check and a use.
+        let len = self.window.datagram_len().load(Ordering::Relaxed) as usize;
+        if len > self.window.capacity() {
+            return Err(Ended::Protocol("the datagram is longer than its window"));
+        }
+        Ok(len)
+    }
+
+    /// Ends the channel for both sides, and wakes whoever waits on it.
+    pub fn shut_down(&self) {
+        // A peer that overwrites the state again cannot keep a thread of ours waiting.
+        self.stopped.store(true, Ordering::Release);
+        let state = self.window.state();
+        state.swap(SHUT_DOWN, Ordering::AcqRel);
+        if let Err(error) = futex::wake(state, futex::Flags::empty(), i32::MAX as u32) {
+            tracing::debug!(%error, "cannot wake the other end of a channel");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::PacketMemory;
+    use super::*;
+
+    fn pair() -> (Channel, Channel) {
+        let mut memory = PacketMemory::new().unwrap();
+        let (offset, len) = memory.allocate(100).unwrap();
+        let end = |role| Channel::new(Window::map(&memory, offset, len).unwrap(), role);
+        (end(Role::Client), end(Role::Server))
+    }
+
+    #[test]
+    fn control_goes_back_and_forth() {
+        let (mut client, mut server) = pair();
+        let thread = std::thread::spawn(move || {
+            server.handshake(None).unwrap();
+            let len = server.wait(None).unwrap();
+            let request = server.window().source(0, len).to_vec();
+            server.target().put(0, b"answer");
+            server.pass(6).unwrap();
+            (request, server.wait(None))
+        });
+        client.handshake(None).unwrap();
+        client.target().put(0, b"request");
+        client.pass(7).unwrap();
+        assert_eq!(client.wait(None), Ok(6));
+        assert_eq!(client.window().source(0, 6).to_vec(), b"answer");
+        client.shut_down();
+        assert_eq!(thread.join().unwrap(), (b"request".to_vec(), Err(Ended::ShutDown)));
+        assert_eq!(client.pass(4), Err(Ended::ShutDown));
+    }
+
+    #[test]
+    fn a_waiting_thread_is_woken_by_its_own_side() {
+        let (client, _server) = pair();
+        client.pass(3).unwrap();
+        let client = Arc::new(client);
+        let waiting = {
+            let client = client.clone();
+            std::thread::spawn(move || client.wait(None))
+        };
+        client.shut_down();
+        assert_eq!(waiting.join().unwrap(), Err(Ended::ShutDown));
+    }
+
+    #[test]
+    fn a_silent_peer_runs_into_the_time_limit() {
+        let (mut client, _server) = pair();
+        assert_eq!(client.handshake(Some(Duration::from_millis(5))), Err(Ended::TimedOut));
+    }
+
+    #[test]
+    fn a_hello_that_is_none_is_refused() {
+        for (hello, fine) in
+            [(&b"{}"[..], true), (b"null", true), (b" {\"a\": 1} \n", true), (b"", false), (b"\x03\0\0", false)]
+        {
+            let (mut client, mut server) = pair();
+            client.target().put(0, hello);
+            client.pass(hello.len()).unwrap();
+            assert_eq!(server.handshake(None).is_ok(), fine, "{hello:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_the_window_is_refused() {
+        let (client, server) = pair();
+        client.pass(client.window().capacity() + 1).unwrap();
+        assert!(matches!(server.wait(None), Err(Ended::Protocol(_))));
+    }
+}
