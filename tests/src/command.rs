@@ -84,10 +84,14 @@ pub fn succeed(command: &mut Command, limit: Duration) -> Result<String> {
     outcome.success().with_context(|| format!("{command:?}"))
 }
 
-/// Runs a shell script in `directory`. It stops at its first failing command.
+/// Runs a shell script in `directory`. It stops at its first failing command. `fails COMMAND` wants a failure; the shell
+/// itself would go on after a `! COMMAND` in either case.
 pub fn shell(directory: &Path, script: &str, limit: Duration) -> Result<String> {
-    succeed(Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(directory), limit)
+    let script = format!("{FAILS}\n{script}");
+    succeed(Command::new("bash").args(["-euo", "pipefail", "-c", &script]).current_dir(directory), limit)
 }
+
+const FAILS: &str = r#"fails() { if "$@"; then echo "should have failed: $*" >&2; exit 1; fi; }"#;
 
 /// Waits for the end of `child`.
 pub fn exit_status(child: &mut Child, limit: Duration) -> Result<ExitStatus> {

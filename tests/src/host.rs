@@ -19,6 +19,15 @@ pub fn has_fuse() -> bool {
     Path::new("/dev/fuse").exists()
 }
 
+/// Whether the kernel is new enough for FUSE passthrough, which came with 6.9.
+#[must_use]
+pub fn can_pass_through() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map_while(|word| word.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version >= (6, 9)
+}
+
 /// The mountpoints of this mount namespace with the type of what is mounted there.
 pub fn mounts() -> Result<Vec<(PathBuf, String)>> {
     let table = fs::read("/proc/self/mountinfo").context("cannot read the mount table")?;

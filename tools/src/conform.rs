@@ -1,8 +1,7 @@
 //! `cargo xtask conform`: the conformance suites at full length, in every mode.
 
 use std::fmt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -89,9 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 fn one(options: &Options, suite: Suite, io: Io, access: Access) -> Result<(Row, Vec<String>)> {
     let aside = scratch::memory()?;
-    let served = scratch::memory()?;
-    // The suite's other users must be able to enter.
-    std::fs::set_permissions(served.path(), std::fs::Permissions::from_mode(0o755))?;
+    let served = scratch::open_to_all()?;
     let backend = match &options.backend {
         Some(text) => text.into(),
         None => mount::backend(served.path()),
@@ -120,8 +117,7 @@ fn seeds(options: &Options, directory: &Path, aside: &Path) -> (pjdfstest::Count
     let mut counts = pjdfstest::Counts::default();
     let mut failures = Vec::new();
     for &seed in &options.seeds {
-        let artifacts: PathBuf = aside.to_path_buf();
-        match fsx::run(directory, &artifacts, seed, options.ops) {
+        match fsx::run(directory, aside, seed, options.ops) {
             Ok(()) => counts.passed += 1,
             Err(error) => {
                 counts.failed += 1;

@@ -36,6 +36,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         Ok(directory) => {
             let mut tests = shell::cargo();
             tests.args(["test", "--workspace", "--no-fail-fast"]).args(&options.rest).env(bins::DIRECTORY, directory);
+            // Errors of tests say what went wrong; where in the test harness they were made helps nobody.
+            tests.env("RUST_LIB_BACKTRACE", "0");
             let well = watch(&mut tests, &mut summary)?;
             // A test program that does not compile, or dies, has no result line.
             if !well && summary.failed == 0 {
