@@ -139,7 +139,6 @@ fn no_permission() -> Result<()> {
 #[test]
 fn run_gives_the_status_of_its_command() -> Result<()> {
     let (served, _) = stage()?;
-    let before = host::mounts()?.len();
     let run = |words: &[&str]| -> Result<Outcome> {
         let mut command = fusebridge(["run"])?;
         command.arg(backend(served.path())).arg("--").args(words);
@@ -154,19 +153,13 @@ fn run_gives_the_status_of_its_command() -> Result<()> {
     check::holds("said so", outcome.stderr.contains("/does/not/exist"))?;
 
     // A process that stays behind, with its feet in the mount, does not keep it.
-    let outcome = run(&["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"])?;
+    let outcome = run(&["sh", "-c", r#"sleep 60 >/dev/null 2>&1 & echo "$! $FUSEBRIDGE_MOUNT""#])?;
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
-    process::kill(outcome.stdout.trim().parse().context("a process number")?);
-    // Other tests mount too, but not for long.
-    wait::until("no mount left", LIMIT, || {
-        host::mounts().is_ok_and(|mounts| mounts.len() <= before) || ours_only(&served)
-    })
-}
-
-/// Whether no mount of this directory is left.
-fn ours_only(served: &TempDir) -> bool {
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    !table.contains(&served.path().display().to_string())
+    let (sleeper, point) = outcome.stdout.trim().split_once(' ').context("two words")?;
+    let mounted = host::mounted(Path::new(point));
+    process::kill(sleeper.parse()?);
+    check::equal("mounted", &mounted?, &None)?;
+    check::holds("the mountpoint is gone", !Path::new(point).exists())
 }
 
 #[test]
