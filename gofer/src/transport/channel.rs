@@ -1,11 +1,13 @@
 //! Passing control of a packet window back and forth.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::thread::futex;
 
+use super::window::Mapping;
 use super::{Ended, Window};
 use crate::iobuf::IoTarget;
 
@@ -27,18 +29,31 @@ const HELLO: &[u8] = b"{}\n";
 
 /// One end of a channel. Datagrams of at least four bytes follow a handshake.
 ///
-/// A channel is used by one thread at a time; any other may [shut it down](Self::shut_down) meanwhile.
+/// A channel is used by one thread at a time; any other may shut it down meanwhile with a [`Stopper`].
 #[derive(Debug)]
 pub struct Channel {
     window: Window,
     role: Role,
-    stopped: AtomicBool,
+    stopper: Stopper,
+}
+
+/// Shuts a channel down while another thread uses it.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    mapping: Arc<Mapping>,
+    stopped: Arc<AtomicBool>,
 }
 
 impl Channel {
     /// The end `role` of the channel in `window`.
     pub fn new(window: Window, role: Role) -> Self {
-        Channel { window, role, stopped: AtomicBool::new(false) }
+        let stopper = Stopper { mapping: window.mapping().clone(), stopped: Arc::default() };
+        Channel { window, role, stopper }
+    }
+
+    /// What shuts this channel down from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
     }
 
     fn own(&self) -> u32 {
@@ -123,7 +138,7 @@ impl Channel {
                 current if current == self.other() => {}
                 _ => return Err(Ended::Protocol("the window is in an unknown state")),
             }
-            if self.stopped.load(Ordering::Acquire) {
+            if self.stopper.stopped.load(Ordering::Acquire) {
                 return Err(Ended::ShutDown);
             }
             let remaining = match deadline {
@@ -155,9 +170,16 @@ impl Channel {
 
     /// Ends the channel for both sides, and wakes whoever waits on it.
     pub fn shut_down(&self) {
+        self.stopper.shut_down();
+    }
+}
+
+impl Stopper {
+    /// Ends the channel for both sides, and wakes whoever waits on it.
+    pub fn shut_down(&self) {
         // A peer that overwrites the state again cannot keep a thread of ours waiting.
         self.stopped.store(true, Ordering::Release);
-        let state = self.window.state();
+        let state = self.mapping.state();
         state.swap(SHUT_DOWN, Ordering::AcqRel);
         if let Err(error) = futex::wake(state, futex::Flags::empty(), i32::MAX as u32) {
             tracing::debug!(%error, "cannot wake the other end of a channel");
@@ -167,8 +189,6 @@ impl Channel {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::PacketMemory;
     use super::*;
 
@@ -204,12 +224,9 @@ mod tests {
     fn a_waiting_thread_is_woken_by_its_own_side() {
         let (client, _server) = pair();
         client.pass(3).unwrap();
-        let client = Arc::new(client);
-        let waiting = {
-            let client = client.clone();
-            std::thread::spawn(move || client.wait(None))
-        };
-        client.shut_down();
+        let stopper = client.stopper();
+        let waiting = std::thread::spawn(move || client.wait(None));
+        stopper.shut_down();
         assert_eq!(waiting.join().unwrap(), Err(Ended::ShutDown));
     }
 

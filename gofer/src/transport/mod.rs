@@ -13,7 +13,7 @@ mod memory;
 mod socket;
 mod window;
 
-pub use channel::{Channel, Role};
+pub use channel::{Channel, Role, Stopper};
 pub use fd_socket::FdSocket;
 pub use memory::PacketMemory;
 pub use socket::Socket;

@@ -3,6 +3,7 @@
 
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use rustix::io::Errno;
@@ -21,14 +22,28 @@ use crate::iobuf::{IoSource, IoTarget};
 /// | 16 | .. | the datagram |
 #[derive(Debug)]
 pub struct Window {
+    mapping: Arc<Mapping>,
+}
+
+/// The memory itself. Others than the window only ever touch its [state](Self::state).
+#[derive(Debug)]
+pub(super) struct Mapping {
     start: NonNull<u8>,
     len: usize,
 }
 
 // SAFETY: the mapping belongs to the process, not to a thread; all access is atomic or through raw copies.
-unsafe impl Send for Window {}
+unsafe impl Send for Mapping {}
 // SAFETY: as above.
-unsafe impl Sync for Window {}
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// The word that says who is in control.
+    pub(super) fn state(&self) -> &AtomicU32 {
+        // SAFETY: page aligned, mapped as long as `self`, and only ever accessed atomically by either process.
+        unsafe { AtomicU32::from_ptr(self.start.as_ptr().cast()) }
+    }
+}
 
 impl Window {
     /// Bytes in front of the datagram.
@@ -49,24 +64,28 @@ impl Window {
             mmap(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, memory, offset)
         }?;
         let start = NonNull::new(start.cast()).ok_or(Errno::NOMEM)?;
-        Ok(Window { start, len })
+        Ok(Window { mapping: Arc::new(Mapping { start, len }) })
     }
 
     /// How long a datagram can be, in bytes.
     pub fn capacity(&self) -> usize {
-        self.len - Self::HEADER
+        self.mapping.len - Self::HEADER
     }
 
     /// The word that says who is in control.
     pub fn state(&self) -> &AtomicU32 {
-        // SAFETY: page aligned, mapped as long as `self`, and only ever accessed atomically by either process.
-        unsafe { AtomicU32::from_ptr(self.start.as_ptr().cast()) }
+        self.mapping.state()
+    }
+
+    /// What [`state`](Self::state) is part of, for those who want to change it after the window has gone.
+    pub(super) fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
     }
 
     /// The word that holds the datagram's length.
     pub fn datagram_len(&self) -> &AtomicU32 {
-        // SAFETY: as above, four bytes on.
-        unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(4).cast()) }
+        // SAFETY: aligned, mapped as long as `self`, and only ever accessed atomically by either process.
+        unsafe { AtomicU32::from_ptr(self.mapping.start.as_ptr().add(4).cast()) }
     }
 
     /// The datagram from byte `at` on, to take data from.
@@ -76,19 +95,19 @@ impl Window {
     /// If it is longer than the window.
     pub fn source(&self, at: usize, len: usize) -> IoSource<'_> {
         // SAFETY: mapped as long as `self`.
-        unsafe { IoSource::from_raw(self.start.add(Self::HEADER), self.capacity()) }.part(at, len)
+        unsafe { IoSource::from_raw(self.mapping.start.add(Self::HEADER), self.capacity()) }.part(at, len)
     }
 
     /// The whole room for a datagram, to put data into.
     pub fn target(&mut self) -> IoTarget<'_> {
         // SAFETY: mapped as long as `self`, which is borrowed exclusively.
-        unsafe { IoTarget::from_raw(self.start.add(Self::HEADER), self.capacity()) }
+        unsafe { IoTarget::from_raw(self.mapping.start.add(Self::HEADER), self.capacity()) }
     }
 }
 
-impl Drop for Window {
+impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: this mapping was made by `map` and all borrows of it have ended.
+        // SAFETY: this mapping was made by `Window::map` and all borrows of it have ended.
         if let Err(error) = unsafe { munmap(self.start.as_ptr().cast(), self.len) } {
             tracing::error!(%error, "cannot unmap a packet window");
         }
