@@ -36,7 +36,7 @@ impl HostControl {
 
     fn open_file(&self, how: OpenHow) -> Result<Opened> {
         let truncate = if how.truncate { OFlags::TRUNC } else { OFlags::empty() };
-        let fd = self.shared.proc_fds.reopen(&self.fd, access_flags(how.access) | truncate)?;
+        let fd = self.shared.proc_fds.reopen(self.fd(), access_flags(how.access) | truncate)?;
         let donated = match fcntl_dupfd_cloexec(&fd, 0) {
             // The client cannot use these without: they have no offsets that a request could name. And a mount's root
             // must have one, as a client with directfs cannot open it by itself.
@@ -51,7 +51,7 @@ impl HostControl {
         if how.access != Access::Read || how.truncate {
             return Err(Errno::ISDIR);
         }
-        let open = || self.shared.proc_fds.reopen(&self.fd, OFlags::RDONLY | OFlags::DIRECTORY);
+        let open = || self.shared.proc_fds.reopen(self.fd(), OFlags::RDONLY | OFlags::DIRECTORY);
         // Opened twice: a duplicate would share the position.
         let donated = if self.must_donate() { Some(open()?) } else { None };
         Ok(Opened::new(HostDir::new(open()?)).donating(donated))

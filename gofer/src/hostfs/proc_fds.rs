@@ -42,12 +42,12 @@ impl ProcFds {
     }
 
     /// The name that leads to the file of `fd`, symbolic links included: it is followed to the file and not beyond.
-    pub(super) fn name(fd: impl AsFd) -> DecInt {
+    pub(super) fn name(fd: BorrowedFd<'_>) -> DecInt {
         DecInt::from_fd(fd)
     }
 
     /// Opens the file of `fd` anew, never blocking and never taking a terminal.
-    pub(super) fn reopen(&self, fd: impl AsFd, flags: OFlags) -> Result<OwnedFd> {
+    pub(super) fn reopen(&self, fd: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd> {
         let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let name = Self::name(fd);
         retry_on_intr(|| openat(self.dir(), name.as_c_str(), flags, Mode::empty()))

@@ -72,7 +72,7 @@ impl HostControl {
 
     /// Makes a call for this file, in the way that this kernel allows.
     fn with_target<T>(&self, mut call: impl FnMut(Target<'_>) -> Result<T>) -> Result<T> {
-        let name = ProcFds::name(&self.fd);
+        let name = ProcFds::name(self.fd());
         if !IS_OLD_KERNEL.load(Ordering::Relaxed) {
             match call(Target::Entry(self.proc_dir(), name.as_c_str())) {
                 Err(Errno::NOSYS) => IS_OLD_KERNEL.store(true, Ordering::Relaxed),
