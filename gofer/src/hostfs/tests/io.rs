@@ -94,7 +94,7 @@ fn donation_follows_the_options() {
     let donated = [attachment.donated, open(&*attachment.root.file, Access::Read).ok().unwrap().donated];
     for fd in donated {
         // Not only a handle: the client changes the mode of the directory through it.
-        assert_eq!(fcntl_getfl(&fd.unwrap()).unwrap() & OFlags::PATH, OFlags::empty());
+        assert_eq!(fcntl_getfl(fd.unwrap()).unwrap() & OFlags::PATH, OFlags::empty());
     }
     assert!(Fixture::stock().fs.attach().ok().unwrap().donated.is_none());
 }

@@ -7,7 +7,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::chroot;
 
 use super::*;
-use crate::backend::{DirEntry, DirSink, IoSource, SetStat};
+use crate::backend::{DirEntry, DirSink, IoSource, SetStat, SocketType};
 use crate::hostfs::ProcFds;
 
 #[test]
@@ -39,8 +39,6 @@ fn everything_works_in_a_root_directory_without_proc() {
     assert_eq!(mode(&fixture.path("g")), 0o4600);
 }
 
-use crate::backend::SocketType;
-
 /// Runs `test` with a small file system in the fixture's directory "m".
 fn with_mount(fixture: &Fixture, test: impl FnOnce() + Send) {
     let place = fixture.path("m");
@@ -48,7 +46,7 @@ fn with_mount(fixture: &Fixture, test: impl FnOnce() + Send) {
     in_thread(|| {
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
         mount::<str, str, str, str>(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None).unwrap();
-        mount(Some("none"), &place, Some("tmpfs"), MsFlags::empty(), Some("size=16k")).unwrap();
+        mount(Some("none"), &place, Some("tmpfs"), MsFlags::empty(), Some("size=1m")).unwrap();
         test();
     });
 }
@@ -59,9 +57,9 @@ fn a_write_that_does_not_fit_is_short_and_the_next_fails() {
     with_mount(&fixture, || {
         let root = HostFs::open(&fixture.path("m"), HostOptions::default()).unwrap().attach().ok().unwrap().root.file;
         let file = root.create(name("f"), &own(0o600), Access::Write).ok().unwrap().opened.file;
-        let data = vec![1; 64 << 10];
+        let data = vec![1; 2 << 20];
         let len = file.write_at(IoSource::from(&data[..]), 0).unwrap();
-        assert_eq!(len, 16 << 10);
+        assert_eq!(len, 1 << 20);
         assert_eq!(file.write_at(IoSource::from(&data[len..]), len as u64), Err(Errno::NOSPC));
         assert_eq!(file.stat().unwrap().size, len as u64);
     });
@@ -84,5 +82,20 @@ fn a_mount_point_is_listed_as_what_is_mounted_there() {
         open(&*root.file, Access::Read).ok().unwrap().file.read_dir(0, &mut only).unwrap();
         assert_eq!(only.0, Some((stat.ino, (stat.dev_major, stat.dev_minor))));
         assert_ne!((stat.dev_major, stat.dev_minor), (root.stat.dev_major, root.stat.dev_minor));
+    });
+}
+
+#[test]
+fn a_value_that_no_answer_can_carry_is_an_error() {
+    let fixture = Fixture::stock();
+    with_mount(&fixture, || {
+        let root = HostFs::open(&fixture.path("m"), HostOptions::default()).unwrap().attach().ok().unwrap().root.file;
+        let file = root.create(name("f"), &own(0o600), Access::Read).ok().unwrap().found.file;
+        if file.set_xattr(b"user.a", &[1; 65_535], 0) == Err(Errno::OPNOTSUPP) {
+            return eprintln!("skipped, because this kernel's tmpfs has no extended attributes for users");
+        }
+        assert_eq!(file.get_xattr(b"user.a").map(|value| value.len()), Ok(65_535));
+        file.set_xattr(b"user.a", &[1; 65_536], 0).unwrap();
+        assert_eq!(file.get_xattr(b"user.a"), Err(Errno::RANGE));
     });
 }

@@ -71,3 +71,17 @@ fn a_symbolic_link_is_not_followed() {
     assert_eq!(link.set_xattr(b"user.b", b"", 0), Err(Errno::PERM));
     assert_eq!(link.list_xattr(), Ok(vec![]));
 }
+
+#[test]
+fn old_kernels_are_asked_by_path() {
+    let fixture = Fixture::stock();
+    fixture.write("f", "");
+    fixture.fs.shared.proc_fds.pretend_old_kernel();
+    let file = fixture.walk("f");
+    std::fs::remove_file(fixture.path("f")).unwrap();
+    file.set_xattr(b"user.a", &[1; 1000], 0).unwrap();
+    assert_eq!(file.get_xattr(b"user.a"), Ok(vec![1; 1000]));
+    assert_eq!(file.list_xattr(), Ok(vec![b"user.a".to_vec()]));
+    assert_eq!(file.remove_xattr(b"user.a"), Ok(()));
+    assert_eq!(file.get_xattr(b"user.a"), Err(Errno::NODATA));
+}
