@@ -95,13 +95,13 @@ impl HostControl {
             return Err(Errno::OPNOTSUPP);
         }
         let mode = Mode::from_raw_mode(mode & PERMISSIONS);
-        chmodat(self.proc_dir(), ProcFds::name(&self.fd).as_c_str(), mode, AtFlags::empty())
+        chmodat(self.proc_dir(), ProcFds::name(self.fd()).as_c_str(), mode, AtFlags::empty())
     }
 
     /// Sets the size. The file is open for writing no longer than that takes: it could not be executed meanwhile.
     fn set_size(&self, size: u64) -> Result<()> {
         match self.kind {
-            FileType::RegularFile => ftruncate(self.shared.proc_fds.reopen(&self.fd, OFlags::WRONLY)?, size),
+            FileType::RegularFile => ftruncate(self.shared.proc_fds.reopen(self.fd(), OFlags::WRONLY)?, size),
             FileType::Directory => Err(Errno::ISDIR),
             FileType::Symlink => Err(Errno::LOOP),
             _ => Err(Errno::INVAL),
@@ -114,7 +114,7 @@ impl HostControl {
             None => rustix::fs::Timespec { tv_sec: 0, tv_nsec: Timespec::UTIME_OMIT },
         };
         let times = Timestamps { last_access: time(atime), last_modification: time(mtime) };
-        utimensat(self.proc_dir(), ProcFds::name(&self.fd).as_c_str(), &times, AtFlags::empty())
+        utimensat(self.proc_dir(), ProcFds::name(self.fd()).as_c_str(), &times, AtFlags::empty())
     }
 
     /// Size, owner, mode, times, in this order: a change of size or owner clears set-id bits, a change of size sets times.

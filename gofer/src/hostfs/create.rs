@@ -31,7 +31,7 @@ impl HostControl {
         let held = self
             .shared
             .proc_fds
-            .reopen(&opened, OFlags::PATH)
+            .reopen(opened.as_fd(), OFlags::PATH)
             .inspect_err(|_| self.undo(name, FileType::RegularFile, Some(opened.as_fd())))?;
         let found = self.settle(name, held, FileType::RegularFile, new)?;
         // Without it the client asks for each read, which is no reason to fail.
@@ -67,7 +67,7 @@ impl HostControl {
 
     /// Makes a hard link to `target`.
     pub(super) fn make_link(&self, name: Name<'_>, target: &HostControl) -> Result<Found> {
-        let link = ProcFds::name(&target.fd);
+        let link = ProcFds::name(target.fd());
         linkat(self.proc_dir(), link.as_c_str(), &self.fd, name.as_bytes(), AtFlags::SYMLINK_FOLLOW)?;
         self.find_link(name, target).inspect_err(|_| self.undo(name, target.kind, Some(target.fd())))
     }

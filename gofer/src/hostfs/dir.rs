@@ -13,6 +13,9 @@ use crate::backend::{DirEntry, DirSink, Errno, OpenFile, Result, Statx};
 /// Bytes of entries that are taken from the kernel at once.
 const BUFFER: usize = 8 << 10;
 
+/// A position that no listing can go on from.
+const UNKNOWN: u64 = u64::MAX;
+
 /// An open directory.
 pub(super) struct HostDir {
     fd: OwnedFd,
@@ -34,6 +37,32 @@ struct Stream {
 impl HostDir {
     pub(super) fn new(fd: OwnedFd) -> Self {
         HostDir { fd, stream: Mutex::default() }
+    }
+
+    /// Gives `sink` what follows position `from`.
+    fn go_on(&self, stream: &mut Stream, from: u64, sink: &mut dyn DirSink) -> Result<()> {
+        let Stream { position, left } = stream;
+        // Starting over means to see what is new.
+        if from == 0 || from != *position {
+            left.clear();
+            seek(&self.fd, SeekFrom::Start(from))?;
+            *position = from;
+        }
+        if !left.is_empty() {
+            let kept = self.give(left, position, sink)?.len();
+            left.drain(..left.len() - kept);
+        }
+        let mut buffer = [0; BUFFER];
+        while left.is_empty() {
+            match raw::getdents64(self.fd.as_fd(), &mut buffer) {
+                Ok(0) => break,
+                Ok(len) => left.extend_from_slice(self.give(&buffer[..len], position, sink)?),
+                // What was given counts. Whoever goes on from there gets the error.
+                Err(_) if *position != from => break,
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
     }
 
     /// Gives `entries` to `sink` and answers those that it had no room for.
@@ -86,32 +115,12 @@ impl OpenFile for HostDir {
 
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
         let mut stream = self.stream.lock();
-        let Stream { position, left } = &mut *stream;
-        // Starting over means to see what is new.
-        if from == 0 || from != *position {
-            left.clear();
-            seek(&self.fd, SeekFrom::Start(from))?;
-            *position = from;
+        let result = self.go_on(&mut stream, from, sink);
+        if result.is_err() {
+            // The descriptor may be past entries that nobody got.
+            *stream = Stream { position: UNKNOWN, left: Vec::new() };
         }
-        if !left.is_empty() {
-            let kept = self.give(left, position, sink)?.len();
-            left.drain(..left.len() - kept);
-        }
-        let mut buffer = [0; BUFFER];
-        let mut any = false;
-        while left.is_empty() {
-            let before = *position;
-            let len = match raw::getdents64(self.fd.as_fd(), &mut buffer) {
-                Ok(0) => break,
-                Ok(len) => len,
-                // What was given counts. Whoever goes on from there gets the error.
-                Err(_) if any => break,
-                Err(errno) => return Err(errno),
-            };
-            left.extend_from_slice(self.give(&buffer[..len], position, sink)?);
-            any |= *position != before;
-        }
-        Ok(())
+        result
     }
 }
 

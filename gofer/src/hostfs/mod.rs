@@ -23,6 +23,8 @@ mod options;
 mod proc_fds;
 mod raw;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod xattr;
 
 use std::io;
@@ -61,7 +63,7 @@ impl HostFs {
 
     /// The same with a [`ProcFds`] from before, for a process that serves several directories or no longer sees `/proc`.
     pub fn with_proc_fds(root: impl AsFd, proc_fds: ProcFds, options: HostOptions) -> Result<Self> {
-        let root = proc_fds.reopen(root, OFlags::PATH)?;
+        let root = proc_fds.reopen(root.as_fd(), OFlags::PATH)?;
         let helper = if options.host_uds == UdsPolicy::None { None } else { Some(proc_fds.helper()?) };
         Ok(HostFs { root, shared: Arc::new(Shared { proc_fds, options, helper }) })
     }
@@ -76,7 +78,9 @@ impl HostFs {
     /// has no side effects, so it gets a descriptor that allows as much as possible.
     fn donate_root(&self, kind: FileType) -> Result<OwnedFd> {
         let reopened = match kind {
-            FileType::Directory | FileType::RegularFile => self.shared.proc_fds.reopen(&self.root, OFlags::RDONLY).ok(),
+            FileType::Directory | FileType::RegularFile => {
+                self.shared.proc_fds.reopen(self.root.as_fd(), OFlags::RDONLY).ok()
+            }
             _ => None,
         };
         match reopened {

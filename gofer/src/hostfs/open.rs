@@ -36,13 +36,16 @@ impl HostControl {
 
     fn open_file(&self, how: OpenHow) -> Result<Opened> {
         let truncate = if how.truncate { OFlags::TRUNC } else { OFlags::empty() };
-        let fd = self.shared.proc_fds.reopen(&self.fd, access_flags(how.access) | truncate)?;
-        let donated = match fcntl_dupfd_cloexec(&fd, 0) {
-            // The client cannot use these without: they have no offsets that a request could name. And a mount's root
-            // must have one, as a client with directfs cannot open it by itself.
-            dup if self.kind != FileType::RegularFile || self.must_donate() => Some(dup?),
-            dup if self.shared.options.donate_files => dup.ok(),
-            _ => None,
+        let fd = self.shared.proc_fds.reopen(self.fd(), access_flags(how.access) | truncate)?;
+        let duplicate = || fcntl_dupfd_cloexec(&fd, 0);
+        // The client cannot use special files without one: they have no offsets that a request could name. And a client
+        // with directfs cannot open the root by itself. Other files it can read by asking.
+        let donated = if self.kind != FileType::RegularFile || self.must_donate() {
+            Some(duplicate()?)
+        } else if self.shared.options.donate_files {
+            duplicate().ok()
+        } else {
+            None
         };
         Ok(Opened::new(HostFile::new(fd)).donating(donated))
     }
@@ -51,7 +54,7 @@ impl HostControl {
         if how.access != Access::Read || how.truncate {
             return Err(Errno::ISDIR);
         }
-        let open = || self.shared.proc_fds.reopen(&self.fd, OFlags::RDONLY | OFlags::DIRECTORY);
+        let open = || self.shared.proc_fds.reopen(self.fd(), OFlags::RDONLY | OFlags::DIRECTORY);
         // Opened twice: a duplicate would share the position.
         let donated = if self.must_donate() { Some(open()?) } else { None };
         Ok(Opened::new(HostDir::new(open()?)).donating(donated))

@@ -36,7 +36,7 @@ impl HostControl {
 
     fn connect_as(&self, helper: &Helper, kind: SocketType, credentials: Option<Credentials>) -> Result<OwnedFd> {
         let socket = new_socket(kind)?;
-        let address = SocketAddrUnix::new(ProcFds::name(&self.fd).as_c_str())?;
+        let address = SocketAddrUnix::new(ProcFds::name(self.fd()).as_c_str())?;
         helper.run(move |station: &mut Station| {
             let connect = || connect(&socket, &address);
             match credentials {
@@ -56,7 +56,7 @@ impl HostControl {
         fchmod(&socket, Mode::from_raw_mode(u32::from(new.mode) & PERMISSIONS))?;
         let donated = fcntl_dupfd_cloexec(&socket, 0)?;
         let to_bind = fcntl_dupfd_cloexec(&socket, 0)?;
-        let dir = ProcFds::name(&self.fd);
+        let dir = ProcFds::name(self.fd());
         let found = self.make(name, new, FileType::Socket, || {
             helper.run(move |station| station.in_dir(dir.as_str(), || rustix::net::bind(&to_bind, &address)))
         })?;

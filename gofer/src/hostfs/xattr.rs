@@ -3,14 +3,12 @@
 //! Clients get the namespace `user`, and may read `security` besides. Whatever else the host keeps in attributes
 //! (access control lists, `trusted`) is none of a sandbox's business: `EOPNOTSUPP`.
 
-use std::ffi::{CStr, CString};
-use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ffi::CString;
 
 use rustix::fs::{XattrFlags, getxattr, listxattr, removexattr, setxattr};
 
 use super::control::HostControl;
-use super::proc_fds::ProcFds;
+use super::proc_fds::Target;
 use super::raw;
 use crate::backend::{Errno, Result};
 
@@ -21,23 +19,11 @@ const MAX_LIST: usize = 65_536;
 /// Most values and lists are not longer, and are read without a large buffer.
 const SHORT: usize = 256;
 
-/// Whether the kernel lacks the calls that take a directory and a name.
-static IS_OLD_KERNEL: AtomicBool = AtomicBool::new(false);
-
-/// How to name a file in a system call.
-#[derive(Clone, Copy)]
-enum Target<'a> {
-    /// A name in a directory.
-    Entry(BorrowedFd<'a>, &'a CStr),
-    /// A path, for old kernels.
-    Path(&'a CStr),
-}
-
 impl HostControl {
     pub(super) fn read_xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
         let name = checked(name, is_readable)?;
         read_growing(MAX_VALUE, |value| {
-            self.with_target(|target| match target {
+            self.shared.proc_fds.with_target(self.fd(), |target| match target {
                 Target::Entry(dir, entry) => raw::getxattrat(dir, entry, &name, value),
                 Target::Path(path) => getxattr(path, &name, &mut *value),
             })
@@ -46,7 +32,7 @@ impl HostControl {
 
     pub(super) fn write_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
         let name = checked(name, is_writable)?;
-        self.with_target(|target| match target {
+        self.shared.proc_fds.with_target(self.fd(), |target| match target {
             Target::Entry(dir, entry) => raw::setxattrat(dir, entry, &name, value, flags),
             Target::Path(path) => setxattr(path, &name, value, XattrFlags::from_bits_retain(flags)),
         })
@@ -54,7 +40,7 @@ impl HostControl {
 
     pub(super) fn xattr_names(&self) -> Result<Vec<Vec<u8>>> {
         let list = read_growing(MAX_LIST, |list| {
-            self.with_target(|target| match target {
+            self.shared.proc_fds.with_target(self.fd(), |target| match target {
                 Target::Entry(dir, entry) => raw::listxattrat(dir, entry, list),
                 Target::Path(path) => listxattr(path, &mut *list),
             })
@@ -64,23 +50,10 @@ impl HostControl {
 
     pub(super) fn drop_xattr(&self, name: &[u8]) -> Result<()> {
         let name = checked(name, is_writable)?;
-        self.with_target(|target| match target {
+        self.shared.proc_fds.with_target(self.fd(), |target| match target {
             Target::Entry(dir, entry) => raw::removexattrat(dir, entry, &name),
             Target::Path(path) => removexattr(path, &name),
         })
-    }
-
-    /// Makes a call for this file, in the way that this kernel allows.
-    fn with_target<T>(&self, mut call: impl FnMut(Target<'_>) -> Result<T>) -> Result<T> {
-        let name = ProcFds::name(&self.fd);
-        if !IS_OLD_KERNEL.load(Ordering::Relaxed) {
-            match call(Target::Entry(self.proc_dir(), name.as_c_str())) {
-                Err(Errno::NOSYS) => IS_OLD_KERNEL.store(true, Ordering::Relaxed),
-                result => return result,
-            }
-        }
-        let path = CString::new([&b"/proc/self/fd/"[..], name.as_bytes()].concat()).map_err(|_| Errno::INVAL)?;
-        call(Target::Path(&path))
     }
 }
 
