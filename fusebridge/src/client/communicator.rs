@@ -13,6 +13,10 @@ use super::error::CallError;
 const SOCKET_HEADER: usize = size_of::<SocketHeader>();
 const CHANNEL_HEADER: usize = size_of::<ChannelHeader>();
 
+/// How long a thread sleeps at most before it looks again whether its channel was shut down. The wake-up can miss it if
+/// the server writes to the window at the wrong moment.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
 /// Bytes a packet window must have to hold any message of up to `max_message` bytes.
 pub(super) fn window_size(max_message: usize) -> usize {
     Window::HEADER + CHANNEL_HEADER + max_message
@@ -184,8 +188,18 @@ impl ChannelEnd {
         Ok(sink.at)
     }
 
+    fn wait(&self, deadline: Instant) -> Result<usize, Ended> {
+        loop {
+            let remaining = remaining(deadline);
+            match self.channel.wait(Some(remaining.min(LONGEST_SLEEP))) {
+                Err(Ended::TimedOut) if remaining > LONGEST_SLEEP => {}
+                result => return result,
+            }
+        }
+    }
+
     fn receive(&mut self, max_message: usize, deadline: Instant) -> Result<Answer<'_>, CallError> {
-        let len = self.channel.wait(Some(remaining(deadline)))?;
+        let len = self.wait(deadline)?;
         let payload = len.checked_sub(CHANNEL_HEADER).filter(|len| *len <= max_message);
         let payload = payload.ok_or(Ended::Protocol("the answer has an impossible length"))?;
         let window = self.channel.window();
