@@ -186,7 +186,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.hang_up();
         if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
+            let joined = thread.join();
+            // One failure at a time: a second one would hide the first.
+            assert!(joined.is_ok() || std::thread::panicking(), "the scripted server has panicked");
         }
     }
 }
@@ -247,7 +249,7 @@ fn serve_channel(shared: &Arc<Shared>, index: usize, mut channel: Channel, fd_so
         match reply_to(shared, &request) {
             Reply::Message(id, payload, fds) => {
                 for fd in &fds {
-                    fd_socket.send(fd.as_fd()).unwrap();
+                    fd_socket.send(fd.as_fd())?;
                 }
                 let header = bytes(&ChannelHeader::new(id, u8::try_from(fds.len()).unwrap()));
                 channel.target().put(0, &header);
