@@ -4,5 +4,6 @@
 
 pub mod backend;
 pub mod iobuf;
+pub mod server;
 pub mod transport;
 pub mod wire;

@@ -1,13 +1,14 @@
 //! Passing control of a packet window back and forth.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::thread::futex;
 
-use super::{Ended, Window};
-use crate::iobuf::IoTarget;
+use super::{Ended, StateWord, Window};
+use crate::iobuf::{IoSource, IoTarget};
 
 /// Which end of a channel this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +28,25 @@ const HELLO: &[u8] = b"{}\n";
 
 /// One end of a channel. Datagrams of at least four bytes follow a handshake.
 ///
-/// A channel is used by one thread at a time; any other may [shut it down](Self::shut_down) meanwhile.
+/// A channel is used by one thread at a time; any other may shut it down meanwhile, with a [`Stopper`].
 #[derive(Debug)]
 pub struct Channel {
     window: Window,
     role: Role,
-    stopped: AtomicBool,
+    stopped: Arc<AtomicBool>,
+}
+
+/// Shuts a channel down that another thread uses.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    state: StateWord,
+    stopped: Arc<AtomicBool>,
 }
 
 impl Channel {
     /// The end `role` of the channel in `window`.
     pub fn new(window: Window, role: Role) -> Self {
-        Channel { window, role, stopped: AtomicBool::new(false) }
+        Channel { window, role, stopped: Arc::default() }
     }
 
     fn own(&self) -> u32 {
@@ -63,6 +71,16 @@ impl Channel {
     /// The room for a datagram, for as long as this end is in control.
     pub fn target(&mut self) -> IoTarget<'_> {
         self.window.target()
+    }
+
+    /// The room for a datagram in two parts, see [`Window::split`].
+    pub fn split(&mut self, at: usize, len: usize) -> (IoTarget<'_>, IoSource<'_>) {
+        self.window.split(at, len)
+    }
+
+    /// Something that shuts this channel down from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { state: self.window.state_word(), stopped: self.stopped.clone() }
     }
 
     /// Says hello and waits for the peer to do so: the client first, then the server.
@@ -155,9 +173,18 @@ impl Channel {
 
     /// Ends the channel for both sides, and wakes whoever waits on it.
     pub fn shut_down(&self) {
-        // A peer that overwrites the state again cannot keep a thread of ours waiting.
+        self.stopper().shut_down();
+    }
+}
+
+impl Stopper {
+    /// Ends the channel for both sides, and wakes whoever waits on it.
+    ///
+    /// A hostile peer may overwrite the state again just before our thread goes to sleep; who must be sure repeats this
+    /// until that thread has left.
+    pub fn shut_down(&self) {
         self.stopped.store(true, Ordering::Release);
-        let state = self.window.state();
+        let state = self.state.get();
         state.swap(SHUT_DOWN, Ordering::AcqRel);
         if let Err(error) = futex::wake(state, futex::Flags::empty(), i32::MAX as u32) {
             tracing::debug!(%error, "cannot wake the other end of a channel");

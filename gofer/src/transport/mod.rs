@@ -13,11 +13,11 @@ mod memory;
 mod socket;
 mod window;
 
-pub use channel::{Channel, Role};
+pub use channel::{Channel, Role, Stopper};
 pub use fd_socket::FdSocket;
 pub use memory::PacketMemory;
 pub use socket::Socket;
-pub use window::Window;
+pub use window::{StateWord, Window};
 
 use std::os::fd::OwnedFd;
 

@@ -3,6 +3,7 @@
 
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use rustix::io::Errno;
@@ -20,15 +21,22 @@ use crate::iobuf::{IoSource, IoTarget};
 /// | 8 | 8 | reserved |
 /// | 16 | .. | the datagram |
 #[derive(Debug)]
-pub struct Window {
+pub struct Window(Arc<Mapping>);
+
+/// The word of a [`Window`] that says who is in control, for others than the one who uses the window.
+#[derive(Clone, Debug)]
+pub struct StateWord(Arc<Mapping>);
+
+#[derive(Debug)]
+struct Mapping {
     start: NonNull<u8>,
     len: usize,
 }
 
 // SAFETY: the mapping belongs to the process, not to a thread; all access is atomic or through raw copies.
-unsafe impl Send for Window {}
+unsafe impl Send for Mapping {}
 // SAFETY: as above.
-unsafe impl Sync for Window {}
+unsafe impl Sync for Mapping {}
 
 impl Window {
     /// Bytes in front of the datagram.
@@ -49,24 +57,28 @@ impl Window {
             mmap(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, memory, offset)
         }?;
         let start = NonNull::new(start.cast()).ok_or(Errno::NOMEM)?;
-        Ok(Window { start, len })
+        Ok(Window(Arc::new(Mapping { start, len })))
     }
 
     /// How long a datagram can be, in bytes.
     pub fn capacity(&self) -> usize {
-        self.len - Self::HEADER
+        self.0.len - Self::HEADER
     }
 
     /// The word that says who is in control.
     pub fn state(&self) -> &AtomicU32 {
-        // SAFETY: page aligned, mapped as long as `self`, and only ever accessed atomically by either process.
-        unsafe { AtomicU32::from_ptr(self.start.as_ptr().cast()) }
+        self.0.state()
+    }
+
+    /// The same word for somebody else. It keeps the window mapped.
+    pub fn state_word(&self) -> StateWord {
+        StateWord(self.0.clone())
     }
 
     /// The word that holds the datagram's length.
     pub fn datagram_len(&self) -> &AtomicU32 {
-        // SAFETY: as above, four bytes on.
-        unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(4).cast()) }
+        // SAFETY: page aligned and four bytes on, mapped as long as `self`, only ever accessed atomically.
+        unsafe { AtomicU32::from_ptr(self.0.start.as_ptr().add(4).cast()) }
     }
 
     /// The datagram from byte `at` on, to take data from.
@@ -76,17 +88,47 @@ impl Window {
     /// If it is longer than the window.
     pub fn source(&self, at: usize, len: usize) -> IoSource<'_> {
         // SAFETY: mapped as long as `self`.
-        unsafe { IoSource::from_raw(self.start.add(Self::HEADER), self.capacity()) }.part(at, len)
+        unsafe { IoSource::from_raw(self.datagram(), self.capacity()) }.part(at, len)
     }
 
     /// The whole room for a datagram, to put data into.
     pub fn target(&mut self) -> IoTarget<'_> {
         // SAFETY: mapped as long as `self`, which is borrowed exclusively.
-        unsafe { IoTarget::from_raw(self.start.add(Self::HEADER), self.capacity()) }
+        unsafe { IoTarget::from_raw(self.datagram(), self.capacity()) }
+    }
+
+    /// The first `at` bytes of the room for a datagram, to put data into, and `len` bytes behind them, to take data from.
+    ///
+    /// # Panics
+    ///
+    /// If they are not within the window.
+    pub fn split(&mut self, at: usize, len: usize) -> (IoTarget<'_>, IoSource<'_>) {
+        assert!(at <= self.capacity() && len <= self.capacity() - at, "part of a packet window out of range");
+        // SAFETY: mapped as long as `self`, which is borrowed exclusively, and the two parts do not overlap.
+        unsafe { (IoTarget::from_raw(self.datagram(), at), IoSource::from_raw(self.datagram().add(at), len)) }
+    }
+
+    fn datagram(&self) -> NonNull<u8> {
+        // SAFETY: a window is at least a page long.
+        unsafe { self.0.start.add(Self::HEADER) }
     }
 }
 
-impl Drop for Window {
+impl StateWord {
+    /// The word.
+    pub fn get(&self) -> &AtomicU32 {
+        self.0.state()
+    }
+}
+
+impl Mapping {
+    fn state(&self) -> &AtomicU32 {
+        // SAFETY: page aligned, mapped as long as `self`, and only ever accessed atomically by either process.
+        unsafe { AtomicU32::from_ptr(self.start.as_ptr().cast()) }
+    }
+}
+
+impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: this mapping was made by `map` and all borrows of it have ended.
         if let Err(error) = unsafe { munmap(self.start.as_ptr().cast(), self.len) } {
