@@ -1,2 +1,12 @@
-//! A LisaFS client that maps the protocol onto a FUSE mount.
+//! A LisaFS client that maps the protocol onto a FUSE mount, so that any backend can be used and tested outside a sandbox.
+//!
+//! From below: [`client`] talks to a server, [`fs`] makes a file system of it, [`launch`] finds or starts the server,
+//! [`mountpoint`] is where it goes, [`cli`] is what a person sees.
+
 #![deny(unsafe_code)]
+
+pub mod cli;
+pub mod client;
+pub mod fs;
+pub mod launch;
+pub mod mountpoint;

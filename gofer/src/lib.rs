@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod backend;
+pub mod hostfs;
 pub mod iobuf;
 pub mod server;
 pub mod transport;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::thread::futex;
 
-use super::{Ended, StateWord, Window};
+use super::window::Mapping;
+use super::{Ended, Window};
 use crate::iobuf::{IoSource, IoTarget};
 
 /// Which end of a channel this is.
@@ -28,25 +29,31 @@ const HELLO: &[u8] = b"{}\n";
 
 /// One end of a channel. Datagrams of at least four bytes follow a handshake.
 ///
-/// A channel is used by one thread at a time; any other may shut it down meanwhile, with a [`Stopper`].
+/// A channel is used by one thread at a time; any other may shut it down meanwhile with a [`Stopper`].
 #[derive(Debug)]
 pub struct Channel {
     window: Window,
     role: Role,
-    stopped: Arc<AtomicBool>,
+    stopper: Stopper,
 }
 
-/// Shuts a channel down that another thread uses.
+/// Shuts a channel down while another thread uses it.
 #[derive(Clone, Debug)]
 pub struct Stopper {
-    state: StateWord,
+    mapping: Arc<Mapping>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Channel {
     /// The end `role` of the channel in `window`.
     pub fn new(window: Window, role: Role) -> Self {
-        Channel { window, role, stopped: Arc::default() }
+        let stopper = Stopper { mapping: window.mapping().clone(), stopped: Arc::default() };
+        Channel { window, role, stopper }
+    }
+
+    /// What shuts this channel down from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
     }
 
     fn own(&self) -> u32 {
@@ -76,11 +83,6 @@ impl Channel {
     /// The room for a datagram in two parts, see [`Window::split`].
     pub fn split(&mut self, at: usize, len: usize) -> (IoTarget<'_>, IoSource<'_>) {
         self.window.split(at, len)
-    }
-
-    /// Something that shuts this channel down from elsewhere.
-    pub fn stopper(&self) -> Stopper {
-        Stopper { state: self.window.state_word(), stopped: self.stopped.clone() }
     }
 
     /// Says hello and waits for the peer to do so: the client first, then the server.
@@ -141,7 +143,7 @@ impl Channel {
                 current if current == self.other() => {}
                 _ => return Err(Ended::Protocol("the window is in an unknown state")),
             }
-            if self.stopped.load(Ordering::Acquire) {
+            if self.stopper.stopped.load(Ordering::Acquire) {
                 return Err(Ended::ShutDown);
             }
             let remaining = match deadline {
@@ -173,18 +175,16 @@ impl Channel {
 
     /// Ends the channel for both sides, and wakes whoever waits on it.
     pub fn shut_down(&self) {
-        self.stopper().shut_down();
+        self.stopper.shut_down();
     }
 }
 
 impl Stopper {
     /// Ends the channel for both sides, and wakes whoever waits on it.
-    ///
-    /// A hostile peer may overwrite the state again just before our thread goes to sleep; who must be sure repeats this
-    /// until that thread has left.
     pub fn shut_down(&self) {
+        // A peer that overwrites the state again cannot keep a thread of ours waiting.
         self.stopped.store(true, Ordering::Release);
-        let state = self.state.get();
+        let state = self.mapping.state();
         state.swap(SHUT_DOWN, Ordering::AcqRel);
         if let Err(error) = futex::wake(state, futex::Flags::empty(), i32::MAX as u32) {
             tracing::debug!(%error, "cannot wake the other end of a channel");
@@ -194,8 +194,6 @@ impl Stopper {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::PacketMemory;
     use super::*;
 
@@ -231,12 +229,9 @@ mod tests {
     fn a_waiting_thread_is_woken_by_its_own_side() {
         let (client, _server) = pair();
         client.pass(3).unwrap();
-        let client = Arc::new(client);
-        let waiting = {
-            let client = client.clone();
-            std::thread::spawn(move || client.wait(None))
-        };
-        client.shut_down();
+        let stopper = client.stopper();
+        let waiting = std::thread::spawn(move || client.wait(None));
+        stopper.shut_down();
         assert_eq!(waiting.join().unwrap(), Err(Ended::ShutDown));
     }
 

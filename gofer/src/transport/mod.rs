@@ -17,7 +17,7 @@ pub use channel::{Channel, Role, Stopper};
 pub use fd_socket::FdSocket;
 pub use memory::PacketMemory;
 pub use socket::Socket;
-pub use window::{StateWord, Window};
+pub use window::Window;
 
 use std::os::fd::OwnedFd;
 

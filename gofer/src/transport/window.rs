@@ -21,14 +21,13 @@ use crate::iobuf::{IoSource, IoTarget};
 /// | 8 | 8 | reserved |
 /// | 16 | .. | the datagram |
 #[derive(Debug)]
-pub struct Window(Arc<Mapping>);
+pub struct Window {
+    mapping: Arc<Mapping>,
+}
 
-/// The word of a [`Window`] that says who is in control, for others than the one who uses the window.
-#[derive(Clone, Debug)]
-pub struct StateWord(Arc<Mapping>);
-
+/// The memory itself. Others than the window only ever touch its [state](Self::state).
 #[derive(Debug)]
-struct Mapping {
+pub(super) struct Mapping {
     start: NonNull<u8>,
     len: usize,
 }
@@ -37,6 +36,14 @@ struct Mapping {
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// The word that says who is in control.
+    pub(super) fn state(&self) -> &AtomicU32 {
+        // SAFETY: page aligned, mapped as long as `self`, and only ever accessed atomically by either process.
+        unsafe { AtomicU32::from_ptr(self.start.as_ptr().cast()) }
+    }
+}
 
 impl Window {
     /// Bytes in front of the datagram.
@@ -57,28 +64,28 @@ impl Window {
             mmap(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, memory, offset)
         }?;
         let start = NonNull::new(start.cast()).ok_or(Errno::NOMEM)?;
-        Ok(Window(Arc::new(Mapping { start, len })))
+        Ok(Window { mapping: Arc::new(Mapping { start, len }) })
     }
 
     /// How long a datagram can be, in bytes.
     pub fn capacity(&self) -> usize {
-        self.0.len - Self::HEADER
+        self.mapping.len - Self::HEADER
     }
 
     /// The word that says who is in control.
     pub fn state(&self) -> &AtomicU32 {
-        self.0.state()
+        self.mapping.state()
     }
 
-    /// The same word for somebody else. It keeps the window mapped.
-    pub fn state_word(&self) -> StateWord {
-        StateWord(self.0.clone())
+    /// What [`state`](Self::state) is part of, for those who want to change it after the window has gone.
+    pub(super) fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
     }
 
     /// The word that holds the datagram's length.
     pub fn datagram_len(&self) -> &AtomicU32 {
-        // SAFETY: page aligned and four bytes on, mapped as long as `self`, only ever accessed atomically.
-        unsafe { AtomicU32::from_ptr(self.0.start.as_ptr().add(4).cast()) }
+        // SAFETY: aligned, mapped as long as `self`, and only ever accessed atomically by either process.
+        unsafe { AtomicU32::from_ptr(self.mapping.start.as_ptr().add(4).cast()) }
     }
 
     /// The datagram from byte `at` on, to take data from.
@@ -88,13 +95,13 @@ impl Window {
     /// If it is longer than the window.
     pub fn source(&self, at: usize, len: usize) -> IoSource<'_> {
         // SAFETY: mapped as long as `self`.
-        unsafe { IoSource::from_raw(self.datagram(), self.capacity()) }.part(at, len)
+        unsafe { IoSource::from_raw(self.mapping.start.add(Self::HEADER), self.capacity()) }.part(at, len)
     }
 
     /// The whole room for a datagram, to put data into.
     pub fn target(&mut self) -> IoTarget<'_> {
         // SAFETY: mapped as long as `self`, which is borrowed exclusively.
-        unsafe { IoTarget::from_raw(self.datagram(), self.capacity()) }
+        unsafe { IoTarget::from_raw(self.mapping.start.add(Self::HEADER), self.capacity()) }
     }
 
     /// The first `at` bytes of the room for a datagram, to put data into, and `len` bytes behind them, to take data from.
@@ -104,33 +111,19 @@ impl Window {
     /// If they are not within the window.
     pub fn split(&mut self, at: usize, len: usize) -> (IoTarget<'_>, IoSource<'_>) {
         assert!(at <= self.capacity() && len <= self.capacity() - at, "part of a packet window out of range");
+        // SAFETY: within the mapping, as just checked.
+        let (start, rest) = unsafe {
+            let start = self.mapping.start.add(Self::HEADER);
+            (start, start.add(at))
+        };
         // SAFETY: mapped as long as `self`, which is borrowed exclusively, and the two parts do not overlap.
-        unsafe { (IoTarget::from_raw(self.datagram(), at), IoSource::from_raw(self.datagram().add(at), len)) }
-    }
-
-    fn datagram(&self) -> NonNull<u8> {
-        // SAFETY: a window is at least a page long.
-        unsafe { self.0.start.add(Self::HEADER) }
-    }
-}
-
-impl StateWord {
-    /// The word.
-    pub fn get(&self) -> &AtomicU32 {
-        self.0.state()
-    }
-}
-
-impl Mapping {
-    fn state(&self) -> &AtomicU32 {
-        // SAFETY: page aligned, mapped as long as `self`, and only ever accessed atomically by either process.
-        unsafe { AtomicU32::from_ptr(self.start.as_ptr().cast()) }
+        unsafe { (IoTarget::from_raw(start, at), IoSource::from_raw(rest, len)) }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: this mapping was made by `map` and all borrows of it have ended.
+        // SAFETY: this mapping was made by `Window::map` and all borrows of it have ended.
         if let Err(error) = unsafe { munmap(self.start.as_ptr().cast(), self.len) } {
             tracing::error!(%error, "cannot unmap a packet window");
         }

@@ -121,7 +121,8 @@ layout! {
         pub gid: u32 = 24,
         /// File type and permission bits.
         pub mode: u16 = 28,
-        padding: u16 = 30,
+        #[doc(hidden)]
+        pub padding: u16 = 30,
         /// Inode number. With the device it is the file's identity.
         pub ino: u64 = 32,
         /// Bytes.

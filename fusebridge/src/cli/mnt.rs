@@ -1,0 +1,75 @@
+//! `fusebridge mnt`
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::options::MountArgs;
+use super::signals::{Event, events};
+use super::up::Up;
+use super::{Failure, daemon};
+use crate::launch::BackendSpec;
+use crate::mountpoint::{Mountpoint, Unmounted};
+
+/// Mounts a backend and stays until it is unmounted.
+#[derive(Debug, Args)]
+pub(super) struct Mnt {
+    #[command(flatten)]
+    mount: MountArgs,
+
+    /// Return as soon as the mount answers
+    #[arg(long)]
+    daemon: bool,
+
+    /// Said by `--daemon` to the process that stays
+    #[arg(long, hide = true, conflicts_with = "daemon")]
+    background: bool,
+
+    /// A directory, unix:SOCKET, or exec:COMMAND
+    backend: OsString,
+
+    /// An empty directory [default: a temporary one, which is printed]
+    mountpoint: Option<PathBuf>,
+}
+
+impl Mnt {
+    pub(super) fn run(&self) -> Result<ExitCode, Failure> {
+        if self.daemon {
+            return daemon::start();
+        }
+        super::init_log(&self.mount.log)?;
+        let spec = BackendSpec::parse(&self.backend)?;
+        let (sender, receiver) = events()?;
+        let mountpoint = match &self.mountpoint {
+            Some(path) => Mountpoint::at(path)?,
+            None => Mountpoint::temporary()?,
+        };
+        if self.background {
+            daemon::detach()?;
+        }
+        let up = Up::bring(&self.mount, &spec, mountpoint, self.background, &sender)?;
+        println!("{}", up.path().display());
+        // A reader that wants to know where the mount is must not wait for a buffer to fill.
+        std::io::stdout().flush()?;
+        if self.background {
+            daemon::silence()?;
+        }
+        loop {
+            match receiver.recv()? {
+                Event::Signal(_) | Event::Unmounted | Event::CommandEnded => break,
+                Event::ServerGone => eprintln!(
+                    "fusebridge: the server has gone, everything on {0} fails; unmount it: fusebridge umount {0}",
+                    up.path().display()
+                ),
+            }
+        }
+        let path = up.path().to_path_buf();
+        if up.take_down(&receiver)? == Unmounted::Detached {
+            eprintln!("fusebridge: {} was in use; whoever is in it gets errors from now on", path.display());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

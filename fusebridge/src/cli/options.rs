@@ -1,0 +1,82 @@
+//! Options that `mnt` and `run` share.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::fs::{Access, IoMode, Policy};
+
+/// How to mount.
+#[derive(Clone, Debug, Args)]
+pub(super) struct MountArgs {
+    /// Refuse all changes
+    #[arg(long)]
+    pub(super) read_only: bool,
+
+    /// Who else changes the files: nobody (cache for long), or others (ask each time)
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) access: Access,
+
+    /// Which way file data goes
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) io: IoMode,
+
+    /// Let other users in (default when root)
+    #[arg(long)]
+    pub(super) allow_other: bool,
+
+    /// How many requests to work on at once
+    #[arg(long, value_name = "N", default_value_t = default_threads(), value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) threads: u16,
+
+    /// Honour set-user-id and set-group-id bits
+    #[arg(long)]
+    pub(super) suid: bool,
+
+    /// Let device nodes be opened
+    #[arg(long)]
+    pub(super) dev: bool,
+
+    /// Offer no extended attributes, which makes small writes faster
+    #[arg(long)]
+    pub(super) no_xattr: bool,
+
+    /// How long the kernel may trust names and attributes, instead of what --access says
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(super) ttl: Option<Duration>,
+
+    /// How many files may be known at once, each costing the server a descriptor [default: by RLIMIT_NOFILE]
+    #[arg(long, value_name = "N")]
+    pub(super) max_nodes: Option<usize>,
+
+    /// How long an answer of the server may take before operations fail
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+    pub(super) time_limit: Duration,
+
+    /// What to report on stderr: error, warn, info, debug, trace, or a filter such as fusebridge::client=trace
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub(super) log: String,
+}
+
+fn default_threads() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    u16::try_from(cores.clamp(2, 16)).unwrap_or(2)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
+
+impl MountArgs {
+    /// What the file system is to be.
+    pub(super) fn policy(&self, descriptor_limit: u64) -> Policy {
+        Policy {
+            access: self.access,
+            io: self.io,
+            xattr: !self.no_xattr,
+            ttl: self.ttl,
+            max_nodes: self.max_nodes.unwrap_or_else(|| Policy::max_nodes_under(descriptor_limit)),
+        }
+    }
+}

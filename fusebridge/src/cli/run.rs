@@ -1,0 +1,82 @@
+//! `fusebridge run`
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::sync::mpsc::{Receiver, Sender};
+
+use clap::Args;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use signal_hook::consts::SIGINT;
+
+use super::Failure;
+use super::options::MountArgs;
+use super::signals::{Event, events};
+use super::up::Up;
+use crate::launch::BackendSpec;
+use crate::mountpoint::{Mountpoint, Unmounted};
+
+/// Mounts a backend on a temporary directory and runs a command there. Its exit status is that of the command.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    mount: MountArgs,
+
+    /// A directory, unix:SOCKET, or exec:COMMAND
+    backend: OsString,
+
+    /// The command and its arguments; FUSEBRIDGE_MOUNT in its environment is where it is run
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+impl Run {
+    pub(super) fn run(&self) -> Result<ExitCode, Failure> {
+        super::init_log(&self.mount.log)?;
+        let spec = BackendSpec::parse(&self.backend)?;
+        let (sender, receiver) = events()?;
+        let up = Up::bring(&self.mount, &spec, Mountpoint::temporary()?, false, &sender)?;
+        let started = Command::new(&self.command[0])
+            .args(&self.command[1..])
+            .current_dir(up.path())
+            .env("FUSEBRIDGE_MOUNT", up.path())
+            .spawn();
+        let outcome = started.and_then(|child| wait(child, sender, &receiver));
+        let path = up.path().to_path_buf();
+        if up.take_down(&receiver)? == Unmounted::Detached {
+            eprintln!("fusebridge: the command left processes behind in {}", path.display());
+        }
+        let status = outcome.map_err(|error| format!("cannot run {}: {error}", self.command[0].display()))?;
+        Ok(ExitCode::from(exit_code(status)))
+    }
+}
+
+/// Waits for the command's end. Signals to end us are for the command; a Ctrl-C has reached it already.
+fn wait(mut child: Child, sender: Sender<Event>, events: &Receiver<Event>) -> std::io::Result<ExitStatus> {
+    let pid = i32::try_from(child.id()).map(Pid::from_raw).map_err(std::io::Error::other)?;
+    let waiter = std::thread::spawn(move || {
+        let status = child.wait();
+        // The receiver lives until this thread has ended.
+        let _ = sender.send(Event::CommandEnded);
+        status
+    });
+    while let Ok(event) = events.recv() {
+        match event {
+            Event::CommandEnded => break,
+            Event::Signal(SIGINT) | Event::Unmounted => {}
+            Event::Signal(signal) => {
+                // The command may have ended meanwhile, which is just as well.
+                let _ = Signal::try_from(signal).and_then(|signal| kill(pid, signal));
+            }
+            Event::ServerGone => eprintln!("fusebridge: the server has gone, everything on the mount fails"),
+        }
+    }
+    waiter.join().unwrap_or_else(|_| Err(std::io::Error::other("the waiting thread has panicked")))
+}
+
+/// The exit status as a shell would give it.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}

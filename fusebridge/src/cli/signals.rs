@@ -1,0 +1,35 @@
+//! What can happen while a file system is mounted.
+
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Something to react to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A signal that asks us to end.
+    Signal(i32),
+    /// The file system was unmounted.
+    Unmounted,
+    /// The server has gone.
+    ServerGone,
+    /// The command that the mount was made for has ended.
+    CommandEnded,
+}
+
+/// Turns signals into events from now on.
+pub(super) fn events() -> io::Result<(Sender<Event>, Receiver<Event>)> {
+    let (sender, receiver) = channel();
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let for_signals = sender.clone();
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if for_signals.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok((sender, receiver))
+}

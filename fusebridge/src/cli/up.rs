@@ -1,0 +1,169 @@
+//! Bringing a mount up and down again.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::geteuid;
+
+use super::options::MountArgs;
+use super::signals::Event;
+use crate::client::{Client, ClientOptions, ConnectError};
+use crate::fs::session::{MountOptions, Mounted};
+use crate::fs::{Bridge, IoMode};
+use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
+use crate::mountpoint::{Mountpoint, UnmountError, Unmounted, is_mounted, raise_read_ahead, unmount};
+
+/// How long the end of a mount may take after it was unmounted.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Why a mount does not come up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UpError {
+    #[error("{0}")]
+    Launch(#[from] LaunchError),
+    #[error("no file system from {spec}: {source}")]
+    Connect { spec: String, source: ConnectError },
+    #[error("/dev/fuse: {0}; load the kernel module (modprobe fuse) or pass the device into this container")]
+    NoFuse(io::Error),
+    #[error("fusermount3 is missing, without which only root can mount; install the package fuse3")]
+    NoHelper,
+    #[error("--io passthrough needs root; use --io direct, or leave it out")]
+    NoPassthrough,
+    #[error("cannot mount on {path}: {source}")]
+    Mount { path: String, source: io::Error },
+}
+
+/// A mount that answers.
+pub(super) struct Up {
+    mountpoint: Mountpoint,
+    waiter: JoinHandle<()>,
+    server: Server,
+}
+
+impl Up {
+    /// Gets a server for `spec`, connects to it and mounts it on `mountpoint`. What happens later goes to `events`.
+    pub(super) fn bring(
+        args: &MountArgs,
+        spec: &BackendSpec,
+        mountpoint: Mountpoint,
+        in_background: bool,
+        events: &Sender<Event>,
+    ) -> Result<Up, UpError> {
+        let is_root = geteuid().is_root();
+        check_fuse(is_root)?;
+        if args.io == IoMode::Passthrough && !is_root {
+            return Err(UpError::NoPassthrough);
+        }
+        let limit = raise_descriptor_limit();
+        let launcher = Launcher {
+            gofer: ("/proc/self/exe".into(), vec!["gofer".into()]),
+            read_only: args.read_only,
+            log: args.log.clone(),
+            silent: in_background,
+        };
+        let mut server = launcher.launch(spec)?;
+        let Some(socket) = server.socket.take() else { unreachable!("a new server has a connection") };
+        let options = ClientOptions { time_limit: args.time_limit, ..ClientOptions::default() };
+        let (client, root) =
+            Client::connect(socket, options).map_err(|source| UpError::Connect { spec: spec.to_string(), source })?;
+        let gone = events.clone();
+        client.on_death(move || {
+            // Nobody listens any more if the mount is on its way down.
+            let _ = gone.send(Event::ServerGone);
+        });
+        let client = Arc::new(client);
+        let bridge = Arc::new(Bridge::new(client.clone(), &root.inode, args.policy(limit)));
+        let stack_depth = if is_root { stack_depth(&client, &root.inode) } else { 0 };
+        let options = MountOptions {
+            source: spec.to_string(),
+            read_only: args.read_only,
+            allow_other: args.allow_other || is_root,
+            suid: args.suid,
+            dev: args.dev,
+            threads: args.threads.into(),
+            stack_depth,
+        };
+        let mounted = Mounted::mount(&bridge, mountpoint.path(), &options)
+            .map_err(|source| UpError::Mount { path: mountpoint.path().display().to_string(), source })?;
+        if is_root {
+            raise_read_ahead(mountpoint.path());
+        } else {
+            tracing::info!("without root: all files are yours, no passthrough, nobody else gets in");
+        }
+        let ended = events.clone();
+        let waiter = std::thread::spawn(move || {
+            if let Err(error) = mounted.wait() {
+                tracing::error!(%error, "the mount has ended with an error");
+            }
+            // As above.
+            let _ = ended.send(Event::Unmounted);
+        });
+        Ok(Up { mountpoint, waiter, server })
+    }
+
+    /// Where it is mounted.
+    pub(super) fn path(&self) -> &Path {
+        self.mountpoint.path()
+    }
+
+    /// Unmounts if it still is mounted, and waits until everything is gone, or only for those who are still in it to see that
+    /// they are alone.
+    pub(super) fn take_down(mut self, events: &Receiver<Event>) -> Result<Unmounted, UnmountError> {
+        let path = self.mountpoint.path();
+        let unmounted = match is_mounted(path) {
+            Ok(false) => Unmounted::Gone,
+            Ok(true) | Err(_) => unmount(path)?,
+        };
+        if unmounted == Unmounted::Detached {
+            // The session lives as long as somebody is in the mount. This process does not.
+            std::mem::forget(self.server);
+            return Ok(unmounted);
+        }
+        while !self.waiter.is_finished() {
+            match events.recv_timeout(FAREWELL) {
+                Ok(Event::Unmounted) => break,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    tracing::warn!("requests are still under way and are dropped");
+                    std::mem::forget(self.server);
+                    return Ok(unmounted);
+                }
+            }
+        }
+        self.server.finish();
+        Ok(unmounted)
+    }
+}
+
+fn check_fuse(is_root: bool) -> Result<(), UpError> {
+    OpenOptions::new().read(true).write(true).open("/dev/fuse").map_err(UpError::NoFuse)?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has_helper = || std::env::split_paths(&path).any(|directory| directory.join("fusermount3").exists());
+    if is_root || has_helper() { Ok(()) } else { Err(UpError::NoHelper) }
+}
+
+/// Raises the soft limit of descriptors to the hard one, and says what it is.
+fn raise_descriptor_limit() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    }
+}
+
+/// How deep the files may lie that the kernel works on by itself: files of file systems that are stacked themselves need
+/// one more than others, which is one less for what others may stack on this mount.
+fn stack_depth(client: &Client, root: &gofer::wire::Inode) -> u32 {
+    const OVERLAYFS: u64 = 0x794c_7630;
+    const FUSE: u64 = 0x6573_5546;
+    match client.fstatfs(root.control_fd) {
+        Ok(stat) if matches!(stat.kind, OVERLAYFS | FUSE) => 2,
+        _ => 1,
+    }
+}

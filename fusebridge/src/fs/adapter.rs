@@ -1,0 +1,631 @@
+//! The bridge as the FUSE library wants it: only it, [`backing`](super::backing) and [`session`](super::session) know `fuser`.
+
+use std::ffi::OsStr;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fuser::{
+    BackingId, CopyFileRangeFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
+    TimeOrNow, WriteFlags,
+};
+use gofer::wire::{S_IFMT, Statx, StatxTimestamp, Timespec};
+
+use super::backing::Backings;
+use super::bridge::{Bridge, Caller, Change, Entry};
+use super::handles::Handle;
+use super::identity::NodeId;
+use super::policy::IoMode;
+
+/// A [`Bridge`] that answers the kernel.
+pub struct Adapter {
+    bridge: Arc<Bridge>,
+    backings: Backings,
+    /// Whether the kernel can work on donated files by itself.
+    passthrough: AtomicBool,
+    stack_depth: u32,
+}
+
+/// Files never share a number with an earlier one while the kernel remembers it.
+const GENERATION: Generation = Generation(0);
+
+impl Adapter {
+    /// An adapter for `bridge`. The kernel is offered to work on files that themselves lie `stack_depth` file systems deep; with 0
+    /// it never does.
+    pub fn new(bridge: Arc<Bridge>, stack_depth: u32) -> Self {
+        Adapter { bridge, backings: Backings::default(), passthrough: AtomicBool::new(false), stack_depth }
+    }
+
+    /// The handle's backing file, if the kernel is to work on it; an error if that was demanded and is impossible.
+    fn backing(
+        &self,
+        id: NodeId,
+        handle: &Handle,
+        register: impl FnOnce(BorrowedFd<'_>) -> std::io::Result<BackingId>,
+    ) -> Result<Option<Arc<BackingId>>, Errno> {
+        let io = self.bridge.policy().io;
+        let wanted = matches!(io, IoMode::Auto | IoMode::Passthrough) && self.passthrough.load(Ordering::Relaxed);
+        let backing = self.backings.open(id, || {
+            let file = handle.donated().filter(|_| wanted)?;
+            register(file).inspect_err(|error| tracing::debug!(%error, "the kernel does not take a file over")).ok()
+        });
+        let is_met = match io {
+            IoMode::Passthrough => backing.is_some(),
+            IoMode::Direct => handle.donated().is_some(),
+            IoMode::Auto | IoMode::Rpc => true,
+        };
+        if is_met {
+            return Ok(backing);
+        }
+        self.backings.release(id);
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    fn open_flags(&self, handle: &Handle) -> FopenFlags {
+        let mut flags = FopenFlags::empty();
+        if self.bridge.policy().keeps_cache() {
+            flags |= FopenFlags::FOPEN_KEEP_CACHE;
+        }
+        if !handle.is_writable() || !self.bridge.wants_flush() {
+            flags |= FopenFlags::FOPEN_NOFLUSH;
+        }
+        flags
+    }
+
+    fn reply_entry(&self, result: Result<Entry, rustix::io::Errno>, reply: ReplyEntry) {
+        match result {
+            Ok(entry) => reply.entry(&self.bridge.ttl(), &attributes(entry.id, &entry.stat), GENERATION),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn reply_attributes(&self, id: NodeId, result: Result<Statx, rustix::io::Errno>, reply: ReplyAttr) {
+        match result {
+            Ok(stat) => reply.attr(&self.bridge.ttl(), &attributes(id, &stat)),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        let policy = self.bridge.policy();
+        let mut wanted = vec![
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_ASYNC_DIO,
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_READDIRPLUS_AUTO,
+            InitFlags::FUSE_NO_EXPORT_SUPPORT,
+        ];
+        if policy.keeps_cache() {
+            wanted.extend([InitFlags::FUSE_CACHE_SYMLINKS, InitFlags::FUSE_EXPLICIT_INVAL_DATA]);
+        } else {
+            wanted.push(InitFlags::FUSE_AUTO_INVAL_DATA);
+        }
+        for flag in wanted {
+            if config.add_capabilities(flag).is_err() {
+                tracing::debug!(?flag, "not offered by this kernel");
+            }
+        }
+        let wants_passthrough = matches!(policy.io, IoMode::Auto | IoMode::Passthrough) && self.stack_depth > 0;
+        if wants_passthrough && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok() {
+            let depth = config.set_max_stack_depth(self.stack_depth);
+            self.passthrough.store(depth.is_ok(), Ordering::Relaxed);
+        }
+        // What the kernel allows at most by default; more threads than that would only wait.
+        const MAX_WRITE: u32 = 1 << 20;
+        const MAX_BACKGROUND: u16 = 64;
+        let _ = config.set_max_write(MAX_WRITE);
+        let _ = config.set_max_background(MAX_BACKGROUND);
+        Ok(())
+    }
+
+    fn destroy(&mut self) {
+        self.bridge.evictor().stop();
+    }
+
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match self.bridge.lookup(node(parent), name.as_bytes()) {
+            // Number 0 says that the name does not exist, and lets the kernel remember that.
+            Err(rustix::io::Errno::NOENT) if self.bridge.policy().keeps_cache() => {
+                reply.entry(&self.bridge.ttl(), &attributes(NodeId(0), &Statx::default()), GENERATION);
+            }
+            result => self.reply_entry(result, reply),
+        }
+    }
+
+    fn forget(&self, _: &Request, ino: INodeNo, count: u64) {
+        self.bridge.forget(node(ino), count);
+    }
+
+    fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        self.reply_attributes(node(ino), self.bridge.getattr(node(ino)), reply);
+    }
+
+    fn setattr(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        handle: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<fuser::BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let change = Change { mode, uid, gid, size, atime: atime.map(time_to_set), mtime: mtime.map(time_to_set) };
+        let result = self.bridge.setattr(node(ino), handle.map(|handle| handle.0), &change);
+        self.reply_attributes(node(ino), result, reply);
+    }
+
+    fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
+        match self.bridge.readlink(node(ino)) {
+            Ok(target) => reply.data(&target),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn mknod(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, rdev: u32, reply: ReplyEntry) {
+        let result = self.bridge.mknod(node(parent), name.as_bytes(), mode, split_device(rdev), caller(req));
+        self.reply_entry(result, reply);
+    }
+
+    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
+        self.reply_entry(self.bridge.mkdir(node(parent), name.as_bytes(), mode, caller(req)), reply);
+    }
+
+    fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply_empty(self.bridge.unlink(node(parent), name.as_bytes(), false), reply);
+    }
+
+    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        reply_empty(self.bridge.unlink(node(parent), name.as_bytes(), true), reply);
+    }
+
+    fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let target = target.as_os_str().as_bytes();
+        self.reply_entry(self.bridge.symlink(node(parent), name.as_bytes(), target, caller(req)), reply);
+    }
+
+    fn rename(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let (from, to) = ((node(parent), name.as_bytes()), (node(new_parent), new_name.as_bytes()));
+        reply_empty(self.bridge.rename(from, to, flags.bits()), reply);
+    }
+
+    fn link(&self, _: &Request, ino: INodeNo, new_parent: INodeNo, new_name: &OsStr, reply: ReplyEntry) {
+        self.reply_entry(self.bridge.link(node(ino), node(new_parent), new_name.as_bytes()), reply);
+    }
+
+    fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let id = node(ino);
+        let handle = match self.bridge.open(id, flags.0.cast_unsigned()) {
+            Ok(handle) => handle,
+            Err(error) => return reply.error(errno(error)),
+        };
+        match self.backing(id, &handle, |file| reply.open_backing(file)) {
+            Ok(backing) => {
+                let open_flags = self.open_flags(&handle);
+                let number = FileHandle(self.bridge.add_handle(id, handle));
+                match backing {
+                    Some(backing) => reply.opened_passthrough(number, open_flags, &backing),
+                    None => reply.opened(number, open_flags),
+                }
+            }
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn create(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, flags: i32, reply: ReplyCreate) {
+        let created = self.bridge.create(node(parent), name.as_bytes(), mode, flags.cast_unsigned(), caller(req));
+        let (entry, handle) = match created {
+            Ok(created) => created,
+            Err(error) => return reply.error(errno(error)),
+        };
+        match self.backing(entry.id, &handle, |file| reply.open_backing(file)) {
+            Ok(backing) => {
+                let open_flags = self.open_flags(&handle);
+                let number = FileHandle(self.bridge.add_handle(entry.id, handle));
+                let (ttl, attr) = (self.bridge.ttl(), attributes(entry.id, &entry.stat));
+                match backing {
+                    Some(backing) => {
+                        reply.created_passthrough(&ttl, &attr, GENERATION, number, open_flags, &backing);
+                    }
+                    None => reply.created(&ttl, &attr, GENERATION, number, open_flags),
+                }
+            }
+            Err(error) => {
+                self.bridge.forget(entry.id, 1);
+                reply.error(error);
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let handle = match self.bridge.handle(handle.0) {
+            Ok(handle) => handle,
+            Err(error) => return reply.error(errno(error)),
+        };
+        let mut reply = Some(reply);
+        let result = self.bridge.read(&handle, offset, size as usize, |data| {
+            if let Some(reply) = reply.take() {
+                send_data(reply, data);
+            }
+        });
+        if let (Err(error), Some(reply)) = (result, reply) {
+            reply.error(errno(error));
+        }
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let written = self.bridge.handle(handle.0).and_then(|handle| self.bridge.write(&handle, offset, data));
+        reply_written(written, reply);
+    }
+
+    fn flush(&self, _: &Request, _: INodeNo, handle: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        if !self.bridge.wants_flush() {
+            return reply.error(Errno::ENOSYS);
+        }
+        reply_empty(self.bridge.handle(handle.0).and_then(|handle| self.bridge.flush(&handle)), reply);
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        handle: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.backings.release(node(ino));
+        self.bridge.release(node(ino), handle.0);
+        reply.ok();
+    }
+
+    fn fsync(&self, _: &Request, _: INodeNo, handle: FileHandle, _: bool, reply: ReplyEmpty) {
+        reply_empty(self.bridge.handle(handle.0).and_then(|handle| self.bridge.fsync(&handle)), reply);
+    }
+
+    fn opendir(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        match self.bridge.open(node(ino), 0) {
+            Ok(handle) => {
+                let flags = match self.bridge.policy().keeps_cache() {
+                    true => FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_CACHE_DIR,
+                    false => FopenFlags::empty(),
+                };
+                reply.opened(FileHandle(self.bridge.add_handle(node(ino), handle)), flags);
+            }
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn readdir(&self, _: &Request, ino: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let listed = self.bridge.handle(handle.0).and_then(|handle| {
+            self.bridge.list(node(ino), &handle, offset, |entry, next| {
+                let name = OsStr::from_bytes(&entry.name);
+                Ok(!reply.add(INodeNo(entry.id.0), next, file_type(u32::from(entry.kind) << 12), name))
+            })
+        });
+        match listed {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn readdirplus(&self, _: &Request, ino: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectoryPlus) {
+        let (parent, ttl) = (node(ino), self.bridge.ttl());
+        let listed = self.bridge.handle(handle.0).and_then(|handle| {
+            self.bridge.list(parent, &handle, offset, |listed, next| {
+                let name = OsStr::from_bytes(&listed.name);
+                // The kernel does not count these two, nor entries that have gone meanwhile.
+                let is_dots = matches!(&*listed.name, b"." | b"..");
+                let found = if is_dots { None } else { self.bridge.lookup_listed(parent, &listed.name) };
+                let (id, attr) = match &found {
+                    Some(entry) => (INodeNo(entry.id.0), attributes(entry.id, &entry.stat)),
+                    None => {
+                        let mode = u16::from(listed.kind) << 12;
+                        (INodeNo(0), attributes(listed.id, &Statx { mode, ..Statx::default() }))
+                    }
+                };
+                let is_full = reply.add(id, next, name, &ttl, &attr, GENERATION);
+                if let (true, Some(entry)) = (is_full, found) {
+                    self.bridge.forget(entry.id, 1);
+                }
+                Ok(!is_full)
+            })
+        });
+        match listed {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn releasedir(&self, _: &Request, ino: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
+        self.bridge.release(node(ino), handle.0);
+        reply.ok();
+    }
+
+    fn fsyncdir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: bool, reply: ReplyEmpty) {
+        reply_empty(self.bridge.handle(handle.0).and_then(|handle| self.bridge.fsync(&handle)), reply);
+    }
+
+    fn statfs(&self, _: &Request, ino: INodeNo, reply: ReplyStatfs) {
+        match self.bridge.statfs(node(ino)) {
+            Ok(stat) => {
+                let block = u32::try_from(stat.block_size).unwrap_or(4096);
+                let longest = u32::try_from(stat.name_length).unwrap_or(255);
+                reply.statfs(
+                    stat.blocks,
+                    stat.blocks_free,
+                    stat.blocks_available,
+                    stat.files,
+                    stat.files_free,
+                    block,
+                    longest,
+                    block,
+                );
+            }
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn setxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, value: &[u8], flags: i32, _: u32, reply: ReplyEmpty) {
+        if !self.bridge.has_xattr() {
+            return reply.error(Errno::ENOSYS);
+        }
+        reply_empty(self.bridge.setxattr(node(ino), name.as_bytes(), value, flags.cast_unsigned()), reply);
+    }
+
+    fn getxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        if !self.bridge.has_xattr() {
+            return reply.error(Errno::ENOSYS);
+        }
+        match self.bridge.getxattr(node(ino), name.as_bytes()) {
+            // A server that does not even know this name has no attributes at all. The kernel asks for it at each write, and
+            // stops asking at this answer.
+            Err(rustix::io::Errno::OPNOTSUPP) if name == "security.capability" => reply.error(Errno::ENOSYS),
+            result => reply_xattr(result, size, reply),
+        }
+    }
+
+    fn listxattr(&self, _: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        if !self.bridge.has_xattr() {
+            return reply.error(Errno::ENOSYS);
+        }
+        reply_xattr(self.bridge.listxattr(node(ino)), size, reply);
+    }
+
+    fn removexattr(&self, _: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        if !self.bridge.has_xattr() {
+            return reply.error(Errno::ENOSYS);
+        }
+        reply_empty(self.bridge.removexattr(node(ino), name.as_bytes()), reply);
+    }
+
+    fn fallocate(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let result = self
+            .bridge
+            .handle(handle.0)
+            .and_then(|handle| self.bridge.fallocate(&handle, mode.cast_unsigned(), offset, length));
+        reply_empty(result, reply);
+    }
+
+    fn lseek(&self, _: &Request, ino: INodeNo, handle: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
+        let Ok(offset) = u64::try_from(offset) else { return reply.error(Errno::ENXIO) };
+        let hole = match whence {
+            libc::SEEK_DATA => false,
+            libc::SEEK_HOLE => true,
+            _ => return reply.error(Errno::EINVAL),
+        };
+        let result = self.bridge.handle(handle.0).and_then(|handle| self.bridge.seek(node(ino), &handle, offset, hole));
+        match result.map(i64::try_from) {
+            Ok(Ok(offset)) => reply.offset(offset),
+            Ok(Err(_)) => reply.error(Errno::EOVERFLOW),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn copy_file_range(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        from: FileHandle,
+        from_offset: u64,
+        _: INodeNo,
+        to: FileHandle,
+        to_offset: u64,
+        length: u64,
+        _: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        // The answer has 32 bits.
+        let length = length.min(1 << 30);
+        let result = self.bridge.handle(from.0).and_then(|from| {
+            let to = self.bridge.handle(to.0)?;
+            self.bridge.copy((&from, from_offset), (&to, to_offset), length)
+        });
+        reply_written(result, reply);
+    }
+}
+
+#[allow(unsafe_code, reason = "file data goes from the packet window to the kernel without a copy")]
+fn send_data(reply: ReplyData, data: gofer::iobuf::IoSource<'_>) {
+    // SAFETY: the library hands the bytes to `writev` and does not look at them.
+    reply.data(unsafe { data.for_system_call() });
+}
+
+fn node(ino: INodeNo) -> NodeId {
+    NodeId(ino.0)
+}
+
+fn caller(request: &Request) -> Caller {
+    Caller { uid: request.uid(), gid: request.gid() }
+}
+
+fn errno(error: rustix::io::Errno) -> Errno {
+    Errno::from_i32(error.raw_os_error())
+}
+
+fn reply_empty(result: Result<(), rustix::io::Errno>, reply: ReplyEmpty) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(errno(error)),
+    }
+}
+
+fn reply_written(result: Result<usize, rustix::io::Errno>, reply: ReplyWrite) {
+    match result.map(u32::try_from) {
+        Ok(Ok(n)) => reply.written(n),
+        Ok(Err(_)) => reply.error(Errno::EIO),
+        Err(error) => reply.error(errno(error)),
+    }
+}
+
+fn reply_xattr(value: Result<Vec<u8>, rustix::io::Errno>, size: u32, reply: ReplyXattr) {
+    match value {
+        Ok(value) if size == 0 => reply.size(u32::try_from(value.len()).unwrap_or(u32::MAX)),
+        Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),
+        Ok(value) => reply.data(&value),
+        Err(error) => reply.error(errno(error)),
+    }
+}
+
+fn file_type(mode: u32) -> FileType {
+    match mode & S_IFMT {
+        libc::S_IFDIR => FileType::Directory,
+        libc::S_IFLNK => FileType::Symlink,
+        libc::S_IFIFO => FileType::NamedPipe,
+        libc::S_IFSOCK => FileType::Socket,
+        libc::S_IFCHR => FileType::CharDevice,
+        libc::S_IFBLK => FileType::BlockDevice,
+        _ => FileType::RegularFile,
+    }
+}
+
+fn attributes(id: NodeId, stat: &Statx) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(id.0),
+        size: stat.size,
+        blocks: stat.blocks,
+        atime: time(stat.atime),
+        mtime: time(stat.mtime),
+        ctime: time(stat.ctime),
+        crtime: time(stat.btime),
+        kind: file_type(stat.mode.into()),
+        perm: stat.mode & 0o7777,
+        nlink: stat.nlink,
+        uid: stat.uid,
+        gid: stat.gid,
+        rdev: join_device(stat.rdev_major, stat.rdev_minor),
+        blksize: stat.blksize,
+        flags: 0,
+    }
+}
+
+/// A device number as the kernel puts it into 32 bits: twelve of the major, twenty of the minor around them.
+fn join_device(major: u32, minor: u32) -> u32 {
+    minor & 0xff | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12
+}
+
+/// The inverse: major and minor number.
+fn split_device(device: u32) -> (u32, u32) {
+    (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xf_ff00)
+}
+
+fn time(stamp: StatxTimestamp) -> SystemTime {
+    let nanoseconds = Duration::from_nanos(stamp.nsec.into());
+    let seconds = Duration::from_secs(stamp.sec.unsigned_abs());
+    let whole = if stamp.sec < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
+    whole.and_then(|time| time.checked_add(nanoseconds)).unwrap_or(UNIX_EPOCH)
+}
+
+fn time_to_set(time: TimeOrNow) -> Timespec {
+    let time = match time {
+        TimeOrNow::Now => return Timespec { sec: 0, nsec: Timespec::UTIME_NOW },
+        TimeOrNow::SpecificTime(time) => time,
+    };
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => {
+            Timespec { sec: since.as_secs().try_into().unwrap_or(i64::MAX), nsec: since.subsec_nanos().into() }
+        }
+        // fuser 0.18 counts the nanoseconds of times before 1970 backwards from the seconds, where the kernel counts them
+        // forwards; so they come back as they were sent. A test of this mount says when a later fuser does otherwise.
+        Err(before) => {
+            let before = before.duration();
+            let seconds = i64::try_from(before.as_secs()).map_or(i64::MIN, |seconds| -seconds);
+            Timespec { sec: seconds, nsec: before.subsec_nanos().into() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_numbers_go_through_32_bits() {
+        for (major, minor) in [(0, 0), (1, 3), (8, 0xf_ffff), (0xfff, 0x12_345)] {
+            assert_eq!(split_device(join_device(major, minor)), (major, minor));
+        }
+        assert_eq!(join_device(8, 1), 0x801);
+    }
+
+    #[test]
+    fn times_before_1970_are_counted_forwards() {
+        let stamp = time(StatxTimestamp::new(-2, 500_000_000));
+        assert_eq!(UNIX_EPOCH.duration_since(stamp).unwrap(), Duration::from_millis(1500));
+        assert_eq!(time(StatxTimestamp::new(3, 5)).duration_since(UNIX_EPOCH).unwrap(), Duration::new(3, 5));
+    }
+}

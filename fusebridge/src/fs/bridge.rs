@@ -1,0 +1,261 @@
+//! The file system: what each operation on the mount asks of the server, and what is remembered of the answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gofer::wire::{FdId, Inode, MessageId, NO_ID, S_IFMT, StatFs, Statx, Timespec, message::SetStatReq};
+use parking_lot::Mutex;
+use rustix::io::Errno;
+
+use super::evict::Evictor;
+use super::handles::Handles;
+use super::identity::{Identity, NodeId};
+use super::nodes::Nodes;
+use super::policy::{Access, Policy};
+use crate::client::Client;
+
+/// The result of an operation.
+pub type Result<T> = std::result::Result<T, Errno>;
+
+/// A file that the kernel is told of.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its number.
+    pub id: NodeId,
+    /// Its attributes.
+    pub stat: Statx,
+}
+
+/// Who asks: owns what is created.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// Attributes to change; times may be "now", see [`Timespec::UTIME_NOW`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Change {
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Last access.
+    pub atime: Option<Timespec>,
+    /// Last change of the content.
+    pub mtime: Option<Timespec>,
+}
+
+/// One mounted file system.
+pub struct Bridge {
+    pub(super) client: Arc<Client>,
+    pub(super) nodes: Arc<Mutex<Nodes>>,
+    pub(super) handles: Handles,
+    pub(super) policy: Policy,
+    pub(super) evictor: Evictor,
+}
+
+impl Bridge {
+    /// The file system whose root is `root` on the server that `client` talks to.
+    pub fn new(client: Arc<Client>, root: &Inode, policy: Policy) -> Self {
+        let nodes = Arc::new(Mutex::new(Nodes::new(root)));
+        let evictor = Evictor::new(nodes.clone(), client.clone(), policy.max_nodes);
+        Bridge { client, nodes, handles: Handles::default(), policy, evictor }
+    }
+
+    /// How the mount behaves.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What gives up idle files.
+    pub fn evictor(&self) -> &Evictor {
+        &self.evictor
+    }
+
+    /// Whether the server answers `message`.
+    pub fn supports(&self, message: MessageId) -> bool {
+        self.client.supports(message)
+    }
+
+    /// How long the kernel may trust names and attributes.
+    pub fn ttl(&self) -> Duration {
+        self.policy.ttl()
+    }
+
+    pub(super) fn control(&self, id: NodeId) -> Result<FdId> {
+        self.nodes.lock().control(id)
+    }
+
+    pub(super) fn close_all(&self, fds: &[FdId]) {
+        if !fds.is_empty() {
+            self.client.close_all(fds);
+        }
+    }
+
+    /// Makes `inode` known under `name` in `parent`.
+    pub(super) fn enter(&self, parent: NodeId, name: &[u8], inode: &Inode) -> Result<Entry> {
+        let (known, fds) = {
+            let mut nodes = self.nodes.lock();
+            (nodes.insert(parent, name, inode), nodes.fds())
+        };
+        self.evictor.held(fds);
+        match known {
+            Ok(known) => {
+                self.close_all(&known.surplus);
+                Ok(Entry { id: known.id, stat: inode.stat })
+            }
+            Err(unwanted) => {
+                tracing::warn!(name = %name.escape_ascii(), "the server shows two files under one inode number");
+                self.close_all(&unwanted);
+                Err(Errno::IO)
+            }
+        }
+    }
+
+    /// The file `name` in `parent`.
+    pub fn lookup(&self, parent: NodeId, name: &[u8]) -> Result<Entry> {
+        let dir = self.control(parent)?;
+        if let Some(entry) = self.look_again(parent, dir, name)? {
+            return Ok(entry);
+        }
+        let inode = self.evictor.with_room(|| self.client.lookup(dir, name))?;
+        self.enter(parent, name, &inode)
+    }
+
+    /// Looks at a name that is known already by its attributes, which needs no new control FD. `None`: walk.
+    fn look_again(&self, parent: NodeId, dir: FdId, name: &[u8]) -> Result<Option<Entry>> {
+        let Some((id, identity)) = self.nodes.lock().child(parent, name) else { return Ok(None) };
+        if !self.client.supports(MessageId::WALK_STAT) {
+            return Ok(None);
+        }
+        let Some(stat) = self.client.walk_stat(dir, &[name])?.pop() else {
+            let closed = self.nodes.lock().lose_name(parent, name);
+            self.close_all(&closed);
+            return Err(Errno::NOENT);
+        };
+        let same = Identity::of(&stat) == identity && self.nodes.lock().looked_up_again(id, &stat);
+        Ok(same.then_some(Entry { id, stat }))
+    }
+
+    /// The kernel has forgotten `count` lookups of `id`.
+    pub fn forget(&self, id: NodeId, count: u64) {
+        let (closed, fds) = {
+            let mut nodes = self.nodes.lock();
+            (nodes.forget(id, count), nodes.fds())
+        };
+        self.close_all(&closed);
+        self.evictor.released(fds);
+    }
+
+    /// Attributes of `id`.
+    pub fn getattr(&self, id: NodeId) -> Result<Statx> {
+        let stat = self.client.fstat(self.control(id)?)?;
+        self.see(id, &stat)?;
+        Ok(stat)
+    }
+
+    fn see(&self, id: NodeId, stat: &Statx) -> Result<()> {
+        if self.nodes.lock().see(id, stat) {
+            return Ok(());
+        }
+        tracing::warn!(id = id.0, "the server says that a file has changed its type");
+        Err(Errno::IO)
+    }
+
+    /// Changes attributes of `id`, through handle `handle` if there is one and it can.
+    pub fn setattr(&self, id: NodeId, handle: Option<u64>, change: &Change) -> Result<Statx> {
+        let mut change = *change;
+        if let (Some(handle), Some(size)) = (handle, change.size)
+            && self.handles.get(handle).is_some_and(|handle| handle.truncate(size))
+        {
+            change.size = None;
+        }
+        let fd = self.control(id)?;
+        let request = set_stat_request(fd, &change);
+        if request.mask != 0 {
+            let answer = self.client.set_stat(&request)?;
+            if answer.failure_mask != 0 {
+                return Err(errno_of(answer.failure_errno));
+            }
+        }
+        let stat = self.client.fstat(fd)?;
+        self.see(id, &stat)?;
+        Ok(stat)
+    }
+
+    /// Where symbolic link `id` leads.
+    pub fn readlink(&self, id: NodeId) -> Result<Vec<u8>> {
+        self.client.read_link_at(self.control(id)?)
+    }
+
+    /// Statistics of the file system that `id` is on.
+    pub fn statfs(&self, id: NodeId) -> Result<StatFs> {
+        self.client.fstatfs(self.control(id)?)
+    }
+
+    /// Removes `name` from `parent`.
+    pub fn unlink(&self, parent: NodeId, name: &[u8], directory: bool) -> Result<()> {
+        const AT_REMOVEDIR: u32 = 0x200;
+        self.client.unlink_at(self.control(parent)?, if directory { AT_REMOVEDIR } else { 0 }, name)?;
+        let closed = self.nodes.lock().lose_name(parent, name);
+        self.close_all(&closed);
+        Ok(())
+    }
+
+    /// Renames; `flags` as in `renameat2(2)`.
+    pub fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), flags: u32) -> Result<()> {
+        const EXCHANGE: u32 = 2;
+        let (old_dir, new_dir) = (self.control(from.0)?, self.control(to.0)?);
+        self.client.rename_at(old_dir, from.1, new_dir, to.1, flags)?;
+        let closed = self.nodes.lock().renamed(from, to, flags & EXCHANGE != 0);
+        self.close_all(&closed);
+        Ok(())
+    }
+
+    /// What a new file in `parent` belongs to.
+    pub(super) fn owner_in(&self, parent: NodeId, caller: Caller) -> Result<(Caller, bool)> {
+        // Somebody else may have changed the directory's group since it was last looked at.
+        if self.policy.access == Access::Shared {
+            self.getattr(parent)?;
+        }
+        let inheritance = self.nodes.lock().inheritance(parent);
+        Ok((Caller { gid: inheritance.gid.unwrap_or(caller.gid), ..caller }, inheritance.gid.is_some()))
+    }
+}
+
+/// The errno that a server has sent as part of a successful answer.
+fn errno_of(number: u32) -> Errno {
+    match i32::try_from(number) {
+        Ok(number @ 1..4096) => Errno::from_raw_os_error(number),
+        _ => Errno::IO,
+    }
+}
+
+/// The request that makes `change` to `fd`.
+pub(super) fn set_stat_request(fd: FdId, change: &Change) -> SetStatReq {
+    let bits = [
+        (change.mode.is_some(), Statx::MODE),
+        (change.uid.is_some(), Statx::UID),
+        (change.gid.is_some(), Statx::GID),
+        (change.size.is_some(), Statx::SIZE),
+        (change.atime.is_some(), Statx::ATIME),
+        (change.mtime.is_some(), Statx::MTIME),
+    ];
+    SetStatReq {
+        fd,
+        mask: bits.iter().filter(|(wanted, _)| *wanted).fold(0, |mask, (_, bit)| mask | bit),
+        mode: change.mode.unwrap_or(0) & !S_IFMT,
+        uid: change.uid.unwrap_or(NO_ID),
+        gid: change.gid.unwrap_or(NO_ID),
+        size: change.size.unwrap_or(0),
+        atime: change.atime.unwrap_or_default(),
+        mtime: change.mtime.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,105 @@
+//! Making files.
+
+use gofer::wire::{CreateCommon, Inode, S_IFMT};
+use rustix::io::Errno;
+
+use super::bridge::{Bridge, Caller, Change, Entry, Result, set_stat_request};
+use super::handles::Handle;
+use super::identity::NodeId;
+
+const SET_GID: u32 = 0o2000;
+const SET_IDS: u32 = 0o6000;
+
+impl Bridge {
+    /// Makes a directory.
+    pub fn mkdir(&self, parent: NodeId, name: &[u8], mode: u32, caller: Caller) -> Result<Entry> {
+        let (owner, inherits) = self.owner_in(parent, caller)?;
+        let mode = if inherits { mode | SET_GID } else { mode };
+        let dir = self.control(parent)?;
+        let common = CreateCommon::new(dir, owner.uid, owner.gid, permissions(mode));
+        let inode = self.evictor.with_room(|| self.client.mkdir_at(common, name))?;
+        self.made(parent, name, inode, mode)
+    }
+
+    /// Makes a file of any other type than directory and symbolic link.
+    pub fn mknod(&self, parent: NodeId, name: &[u8], mode: u32, device: (u32, u32), caller: Caller) -> Result<Entry> {
+        let (owner, _) = self.owner_in(parent, caller)?;
+        let dir = self.control(parent)?;
+        let with_type = u16::try_from(mode).map_err(|_| Errno::INVAL)?;
+        let common = CreateCommon::new(dir, owner.uid, owner.gid, with_type);
+        let inode = self.evictor.with_room(|| self.client.mknod_at(common, device.1, device.0, name))?;
+        self.made(parent, name, inode, mode)
+    }
+
+    /// Makes a symbolic link.
+    pub fn symlink(&self, parent: NodeId, name: &[u8], target: &[u8], caller: Caller) -> Result<Entry> {
+        let (owner, _) = self.owner_in(parent, caller)?;
+        let dir = self.control(parent)?;
+        let inode = self.evictor.with_room(|| self.client.symlink_at(dir, owner.uid, owner.gid, name, target))?;
+        self.enter(parent, name, &inode)
+    }
+
+    /// Makes a hard link to `id`.
+    pub fn link(&self, id: NodeId, parent: NodeId, name: &[u8]) -> Result<Entry> {
+        let (target, dir) = (self.control(id)?, self.control(parent)?);
+        let inode = self.evictor.with_room(|| self.client.link_at(dir, target, name))?;
+        self.enter(parent, name, &inode)
+    }
+
+    /// Creates a regular file and opens it, or opens the one that somebody else has just created unless `flags` has `O_EXCL`.
+    pub fn create(
+        &self,
+        parent: NodeId,
+        name: &[u8],
+        mode: u32,
+        flags: u32,
+        caller: Caller,
+    ) -> Result<(Entry, Handle)> {
+        let (owner, _) = self.owner_in(parent, caller)?;
+        let dir = self.control(parent)?;
+        let common = CreateCommon::new(dir, owner.uid, owner.gid, permissions(mode));
+        let access = flags & ACCESS_MODE;
+        match self.evictor.with_room(|| self.client.open_create_at(common, access, name)) {
+            Ok((inode, open_fd, donated)) => {
+                let handle = Handle::new(self.client.clone(), open_fd, donated, access, self.policy.io);
+                Ok((self.made(parent, name, inode, mode)?, handle))
+            }
+            Err(Errno::EXIST) if flags & EXCLUSIVE == 0 => {
+                let entry = self.lookup(parent, name)?;
+                match self.open(entry.id, flags) {
+                    Ok(handle) => Ok((entry, handle)),
+                    Err(error) => {
+                        self.forget(entry.id, 1);
+                        Err(error)
+                    }
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a new file known, after giving back set-id bits that a change of owner has cleared on some servers.
+    fn made(&self, parent: NodeId, name: &[u8], mut inode: Inode, mode: u32) -> Result<Entry> {
+        let lost = mode & SET_IDS & !u32::from(inode.stat.mode);
+        if lost != 0 && inode.stat.file_type() != S_IFLNK {
+            let change = Change { mode: Some(mode & !S_IFMT), ..Change::default() };
+            let answer = self.client.set_stat(&set_stat_request(inode.control_fd, &change))?;
+            if answer.failure_mask == 0
+                && let Ok(stat) = self.client.fstat(inode.control_fd)
+            {
+                inode.stat = stat;
+            }
+        }
+        self.enter(parent, name, &inode)
+    }
+}
+
+/// The access mode in `open(2)` flags.
+pub(super) const ACCESS_MODE: u32 = 3;
+const EXCLUSIVE: u32 = 0o200;
+const S_IFLNK: u32 = 0o120_000;
+
+/// The permission bits of a mode, which are the lower twelve.
+fn permissions(mode: u32) -> u16 {
+    u16::try_from(mode & 0o7777).unwrap_or(0)
+}

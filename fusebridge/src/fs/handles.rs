@@ -1,0 +1,82 @@
+//! Open files and directories.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use gofer::wire::FdId;
+use parking_lot::{Mutex, RwLock};
+use slab::Slab;
+
+use super::create::ACCESS_MODE;
+use super::dir::Listing;
+use super::policy::IoMode;
+use crate::client::Client;
+
+/// An opened file or directory. Dropping it gives the open FD back.
+pub struct Handle {
+    client: Arc<Client>,
+    fd: FdId,
+    donated: Option<OwnedFd>,
+    access: u32,
+    listing: Mutex<Listing>,
+}
+
+impl Handle {
+    /// A handle on open FD `fd`, which was opened with `access`.
+    pub(super) fn new(client: Arc<Client>, fd: FdId, donated: Option<OwnedFd>, access: u32, io: IoMode) -> Self {
+        let donated = donated.filter(|_| io != IoMode::Rpc);
+        Handle { client, fd, donated, access: access & ACCESS_MODE, listing: Mutex::default() }
+    }
+
+    /// The server's open FD.
+    pub fn fd(&self) -> FdId {
+        self.fd
+    }
+
+    /// The host file, if it was donated and is to be used.
+    pub fn donated(&self) -> Option<BorrowedFd<'_>> {
+        self.donated.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether the file was opened for writing.
+    pub fn is_writable(&self) -> bool {
+        self.access != 0
+    }
+
+    /// What was read of the directory.
+    pub(super) fn listing(&self) -> &Mutex<Listing> {
+        &self.listing
+    }
+
+    /// Sets the size through this handle, which works where the file's mode would not let it be opened again.
+    pub(super) fn truncate(&self, size: u64) -> bool {
+        self.is_writable() && self.donated().is_some_and(|file| rustix::fs::ftruncate(file, size).is_ok())
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.client.close(self.fd);
+    }
+}
+
+/// All handles of a mount, by the numbers that the kernel knows.
+#[derive(Default)]
+pub struct Handles(RwLock<Slab<Arc<Handle>>>);
+
+impl Handles {
+    /// Adds a handle; the answer is its number.
+    pub fn add(&self, handle: Handle) -> u64 {
+        self.0.write().insert(Arc::new(handle)) as u64
+    }
+
+    /// The handle with number `number`.
+    pub fn get(&self, number: u64) -> Option<Arc<Handle>> {
+        self.0.read().get(usize::try_from(number).ok()?).cloned()
+    }
+
+    /// Takes the handle with number `number` out.
+    pub fn remove(&self, number: u64) -> Option<Arc<Handle>> {
+        self.0.write().try_remove(usize::try_from(number).ok()?)
+    }
+}

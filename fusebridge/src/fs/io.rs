@@ -1,0 +1,150 @@
+//! Reading and writing.
+
+use std::sync::Arc;
+
+use gofer::iobuf::{IoSource, IoTarget};
+use gofer::wire::MessageId;
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
+use super::bridge::{Bridge, Result};
+use super::create::ACCESS_MODE;
+use super::handles::Handle;
+use super::identity::NodeId;
+
+const TRUNCATE: u32 = 0o1000;
+
+impl Bridge {
+    /// Opens `id`.
+    pub fn open(&self, id: NodeId, flags: u32) -> Result<Handle> {
+        let flags = flags & (ACCESS_MODE | TRUNCATE);
+        let fd = self.control(id)?;
+        let (open_fd, donated) = self.evictor.with_room(|| self.client.open_at(fd, flags))?;
+        Ok(Handle::new(self.client.clone(), open_fd, donated, flags, self.policy.io))
+    }
+
+    /// Gives an opened handle on `id` its number.
+    pub fn add_handle(&self, id: NodeId, handle: Handle) -> u64 {
+        self.nodes.lock().opened(id);
+        self.handles.add(handle)
+    }
+
+    /// The handle with number `number`.
+    pub fn handle(&self, number: u64) -> Result<Arc<Handle>> {
+        self.handles.get(number).ok_or(Errno::BADF)
+    }
+
+    /// Closes handle `number` on `id`.
+    pub fn release(&self, id: NodeId, number: u64) {
+        self.nodes.lock().closed(id);
+        self.handles.remove(number);
+    }
+
+    /// Reads up to `size` bytes at `offset` and hands them to `with`.
+    pub fn read<R>(
+        &self,
+        handle: &Handle,
+        offset: u64,
+        size: usize,
+        with: impl FnOnce(IoSource<'_>) -> R,
+    ) -> Result<R> {
+        if let Some(file) = handle.donated() {
+            return with_buffer(size, |buffer| {
+                let n = IoTarget::from(&mut *buffer).fill_from(file, offset)?;
+                Ok(with(IoSource::from(&buffer[..n])))
+            });
+        }
+        if size <= self.client.max_read() {
+            return self.client.pread(handle.fd(), offset, size, with);
+        }
+        with_buffer(size, |buffer| {
+            let mut done = 0;
+            while done < size {
+                let part = (size - done).min(self.client.max_read());
+                let n = self.client.pread(handle.fd(), offset + done as u64, part, |data| {
+                    data.get(0, &mut buffer[done..done + data.len()]);
+                    data.len()
+                })?;
+                done += n;
+                if n < part {
+                    break;
+                }
+            }
+            Ok(with(IoSource::from(&buffer[..done])))
+        })
+    }
+
+    /// Writes `data` at `offset`. Fewer bytes than there are is the answer if an error came up behind them.
+    pub fn write(&self, handle: &Handle, offset: u64, data: &[u8]) -> Result<usize> {
+        let mut done = 0;
+        while done < data.len() {
+            let rest = &data[done..];
+            let at = offset.checked_add(done as u64).ok_or(Errno::FBIG)?;
+            let result = match handle.donated() {
+                Some(file) => IoSource::from(rest).drain_to(file, at),
+                None => self.client.pwrite(handle.fd(), at, &rest[..rest.len().min(self.client.max_write())]),
+            };
+            match result {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    /// The application has closed a descriptor.
+    pub fn flush(&self, handle: &Handle) -> Result<()> {
+        if handle.is_writable() { self.client.flush(handle.fd()) } else { Ok(()) }
+    }
+
+    /// Makes a file's or directory's data durable.
+    pub fn fsync(&self, handle: &Handle) -> Result<()> {
+        self.client.fsync(&[handle.fd()])
+    }
+
+    /// Reserves or frees space.
+    pub fn fallocate(&self, handle: &Handle, mode: u32, offset: u64, length: u64) -> Result<()> {
+        self.client.fallocate(handle.fd(), mode.into(), offset, length)
+    }
+
+    /// Looks for data or a hole. Without a donated file all of it counts as data, which is always a right answer.
+    pub fn seek(&self, id: NodeId, handle: &Handle, offset: u64, hole: bool) -> Result<u64> {
+        if let Some(file) = handle.donated() {
+            return rustix::fs::seek(file, if hole { SeekFrom::Hole(offset) } else { SeekFrom::Data(offset) });
+        }
+        let size = self.getattr(id)?.size;
+        if offset >= size {
+            return Err(Errno::NXIO);
+        }
+        Ok(if hole { size } else { offset })
+    }
+
+    /// Copies within the host's kernel, if it has both files.
+    pub fn copy(&self, from: (&Handle, u64), to: (&Handle, u64), length: u64) -> Result<usize> {
+        // For the kernel, this means to copy by reading and writing.
+        let (source, target) = from.0.donated().zip(to.0.donated()).ok_or(Errno::OPNOTSUPP)?;
+        let (mut source_offset, mut target_offset) = (from.1, to.1);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        rustix::fs::copy_file_range(source, Some(&mut source_offset), target, Some(&mut target_offset), length)
+    }
+
+    /// Whether the server wants to be told when applications close descriptors.
+    pub fn wants_flush(&self) -> bool {
+        self.supports(MessageId::FLUSH)
+    }
+}
+
+/// Runs `with` with `size` bytes of this thread's own buffer.
+fn with_buffer<R>(size: usize, with: impl FnOnce(&mut [u8]) -> R) -> R {
+    thread_local! {
+        static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
+        with(&mut buffer[..size])
+    })
+}

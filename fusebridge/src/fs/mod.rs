@@ -1,0 +1,47 @@
+//! The mounted file system.
+//!
+//! | FUSE request | what the server is asked |
+//! |---|---|
+//! | LOOKUP | WalkStat if the name is known, to see whether it is still the same file; else Walk of one name |
+//! | FORGET | Close, in batches |
+//! | GETATTR | FStat |
+//! | SETATTR | SetStat and FStat; a truncation through a handle goes to its donated file |
+//! | READLINK | ReadLinkAt |
+//! | MKNOD, MKDIR, SYMLINK, LINK | MknodAt, MkdirAt, SymlinkAt, LinkAt |
+//! | CREATE | OpenCreateAt; if the name exists by now and need not be new, Walk and OpenAt |
+//! | UNLINK, RMDIR | UnlinkAt |
+//! | RENAME, RENAME2 | RenameAt, RenameAt2 |
+//! | OPEN, OPENDIR | OpenAt |
+//! | READ, WRITE | nothing with a donated file (the kernel or this process uses it), else PRead, PWrite |
+//! | FLUSH | Flush, if offered |
+//! | FSYNC, FSYNCDIR | FSync |
+//! | RELEASE, RELEASEDIR | Close, in batches |
+//! | READDIR | Getdents64 |
+//! | READDIRPLUS | Getdents64, then as LOOKUP for each entry |
+//! | STATFS | FStatFS |
+//! | GETXATTR, SETXATTR, LISTXATTR, REMOVEXATTR | FGetXattr, FSetXattr, FListXattr, FRemoveXattr; lists for access control are refused |
+//! | FALLOCATE | FAllocate |
+//! | LSEEK, COPY_FILE_RANGE | nothing: done on donated files, emulated or refused without |
+//! | locks | nothing: the kernel keeps them |
+//!
+//! What makes it behave as a local file system: a file is one node under all its names ([`nodes`]), by device and inode number
+//! ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on ([`create`]); an offset in a
+//! directory stays good as long as it is open ([`dir`]); the number of descriptors is bounded ([`evict`]). Only [`adapter`]
+//! knows the FUSE library.
+
+pub mod adapter;
+mod backing;
+pub mod bridge;
+mod create;
+mod dir;
+pub mod evict;
+pub mod handles;
+pub mod identity;
+mod io;
+pub mod nodes;
+pub mod policy;
+pub mod session;
+mod xattr;
+
+pub use bridge::Bridge;
+pub use policy::{Access, IoMode, Policy};

@@ -1,0 +1,78 @@
+//! What a mount is asked to be: how long things are remembered, and which way data goes.
+
+use std::time::Duration;
+
+/// Who else changes the files. The names are those of runsc.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Access {
+    /// Nobody: the kernel keeps names, attributes and data for long.
+    Exclusive,
+    /// Others do: names and attributes are asked for each time, data is dropped when a file has changed.
+    #[default]
+    Shared,
+}
+
+/// Which way file data goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum IoMode {
+    /// The fastest that works for each file.
+    #[default]
+    Auto,
+    /// The kernel works on the donated descriptor; opening fails where it cannot.
+    Passthrough,
+    /// This process works on the donated descriptor; opening fails where there is none.
+    Direct,
+    /// Data goes through the server, donated descriptors are not used.
+    Rpc,
+}
+
+/// How a mount behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Who else changes the files.
+    pub access: Access,
+    /// Which way data goes.
+    pub io: IoMode,
+    /// Whether extended attributes are offered at all. Without, the kernel saves a request for each write.
+    pub xattr: bool,
+    /// How long the kernel may trust names and attributes, if not as `access` says.
+    pub ttl: Option<Duration>,
+    /// How many control FDs may be held before idle files are given up.
+    pub max_nodes: usize,
+}
+
+impl Policy {
+    /// How long the kernel may trust names and attributes.
+    pub fn ttl(&self) -> Duration {
+        self.ttl.unwrap_or(match self.access {
+            Access::Exclusive => Duration::from_secs(3600),
+            Access::Shared => Duration::ZERO,
+        })
+    }
+
+    /// Whether the kernel may keep data and listings from one open to the next.
+    pub fn keeps_cache(&self) -> bool {
+        self.access == Access::Exclusive
+    }
+
+    /// How many control FDs a process under the descriptor limit `limit` can hold for a mount: most of it, the rest being
+    /// for open files, of which this process and the server hold one descriptor each.
+    pub fn max_nodes_under(limit: u64) -> usize {
+        const PLENTY: u64 = 1 << 19;
+        const RESERVE: u64 = 64;
+        let share = (limit.saturating_sub(RESERVE) / 3 * 2).clamp(16, PLENTY);
+        usize::try_from(share).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_a_descriptor_limit() {
+        assert_eq!(Policy::max_nodes_under(1_000), 624);
+        assert_eq!(Policy::max_nodes_under(0), 16);
+        assert_eq!(Policy::max_nodes_under(u64::MAX), 1 << 19);
+    }
+}

@@ -1,0 +1,76 @@
+//! A mounted bridge, from the kernel's handshake to the end.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use fuser::{BackgroundSession, Config, MountOption, Notifier, Session, SessionACL};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::adapter::Adapter;
+use super::bridge::Bridge;
+use super::nodes::Candidate;
+
+/// What the mount looks like to others.
+#[derive(Clone, Debug)]
+pub struct MountOptions {
+    /// Name in mount tables.
+    pub source: String,
+    /// Refuses changes.
+    pub read_only: bool,
+    /// Lets other users in.
+    pub allow_other: bool,
+    /// Honours set-user-id and set-group-id bits.
+    pub suid: bool,
+    /// Lets device nodes be opened.
+    pub dev: bool,
+    /// How many requests are worked on at once.
+    pub threads: usize,
+    /// How deep the files that the kernel may work on by itself are stacked; 0: it does not.
+    pub stack_depth: u32,
+}
+
+/// A bridge that is mounted and answers.
+pub struct Mounted {
+    session: BackgroundSession,
+}
+
+impl Mounted {
+    /// Mounts `bridge` on `path`.
+    pub fn mount(bridge: &Arc<Bridge>, path: &Path, options: &MountOptions) -> io::Result<Mounted> {
+        let mut config = Config::default();
+        config.mount_options = vec![
+            // Commas and the like would be taken for further options.
+            MountOption::FSName(if is_plain(&options.source) { options.source.clone() } else { "fusebridge".into() }),
+            MountOption::Subtype("lisafs".into()),
+            // The server acts with its own rights: the kernel must check those of callers.
+            MountOption::DefaultPermissions,
+            if options.read_only { MountOption::RO } else { MountOption::RW },
+            if options.suid { MountOption::Suid } else { MountOption::NoSuid },
+            if options.dev { MountOption::Dev } else { MountOption::NoDev },
+        ];
+        config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
+        config.n_threads = Some(options.threads.max(1));
+        let session = Session::new(Adapter::new(bridge.clone(), options.stack_depth), path, &config)?;
+        let notifier = session.notifier();
+        bridge.evictor().start(Box::new(move |candidate| forget(&notifier, candidate)))?;
+        Ok(Mounted { session: session.spawn()? })
+    }
+
+    /// Waits until it is unmounted.
+    pub fn wait(self) -> io::Result<()> {
+        self.session.join()
+    }
+}
+
+fn forget(notifier: &Notifier, candidate: &Candidate) {
+    let name = OsStr::from_bytes(&candidate.name);
+    if let Err(error) = notifier.inval_entry(fuser::INodeNo(candidate.parent.0), name) {
+        tracing::debug!(%error, ?name, "the kernel keeps a name");
+    }
+}
+
+fn is_plain(source: &str) -> bool {
+    source.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._:-+@ ".contains(&byte))
+}

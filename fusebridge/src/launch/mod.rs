@@ -1,0 +1,7 @@
+//! Getting a connection to a server.
+
+mod server;
+mod spec;
+
+pub use server::{LaunchError, Launcher, Server};
+pub use spec::{BackendSpec, SpecError};

@@ -1,0 +1,7 @@
+//! Mounts LisaFS backends.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fusebridge::cli::main()
+}

@@ -1,0 +1,155 @@
+//! Attributes of host files.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, StatxFlags, Timestamps, Uid, chmodat, chownat, fstatfs, ftruncate, statx,
+    utimensat,
+};
+
+use super::control::HostControl;
+use super::proc_fds::ProcFds;
+use crate::backend::{Errno, NO_ID, Result, SetStat, SetStatFailure, StatFs, Statx, StatxTimestamp};
+use crate::wire::Timespec;
+
+/// The attributes that clients get.
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+
+/// The set-id bits, which the kernel clears now and then.
+pub(super) const SET_IDS: u32 = 0o6000;
+
+/// The bits of a mode that can be set.
+pub(super) const PERMISSIONS: u32 = 0o7777;
+
+/// Attributes of the file of `fd`.
+pub(super) fn stat(fd: BorrowedFd<'_>) -> Result<Statx> {
+    Ok(convert(&statx(fd, c"", AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT, WANTED)?))
+}
+
+/// Attributes of the entry `name` of `dir`.
+pub(super) fn stat_entry(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Statx> {
+    Ok(convert(&statx(dir, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, WANTED)?))
+}
+
+/// The type in attributes.
+pub(super) fn kind(stat: &Statx) -> FileType {
+    FileType::from_raw_mode(stat.file_type())
+}
+
+/// Whether both are the same file.
+pub(super) fn is_same_file(a: &Statx, b: &Statx) -> bool {
+    (a.ino, a.dev_major, a.dev_minor) == (b.ino, b.dev_major, b.dev_minor)
+}
+
+fn convert(from: &rustix::fs::Statx) -> Statx {
+    let time = |time: &rustix::fs::StatxTimestamp| StatxTimestamp::new(time.tv_sec, time.tv_nsec);
+    let mut to = Statx::default();
+    to.mask = from.stx_mask;
+    to.blksize = from.stx_blksize;
+    to.nlink = from.stx_nlink;
+    to.uid = from.stx_uid;
+    to.gid = from.stx_gid;
+    to.mode = from.stx_mode;
+    to.ino = from.stx_ino;
+    to.size = from.stx_size;
+    to.blocks = from.stx_blocks;
+    to.atime = time(&from.stx_atime);
+    to.btime = time(&from.stx_btime);
+    to.ctime = time(&from.stx_ctime);
+    to.mtime = time(&from.stx_mtime);
+    to.rdev_major = from.stx_rdev_major;
+    to.rdev_minor = from.stx_rdev_minor;
+    to.dev_major = from.stx_dev_major;
+    to.dev_minor = from.stx_dev_minor;
+    to
+}
+
+/// Statistics of the file system that `fd` is on.
+pub(super) fn stat_fs(fd: BorrowedFd<'_>) -> Result<StatFs> {
+    let from = fstatfs(fd)?;
+    Ok(StatFs {
+        kind: from.f_type.cast_unsigned(),
+        block_size: from.f_bsize,
+        blocks: from.f_blocks,
+        blocks_free: from.f_bfree,
+        blocks_available: from.f_bavail,
+        files: from.f_files,
+        files_free: from.f_ffree,
+        name_length: from.f_namelen.cast_unsigned(),
+    })
+}
+
+/// Gives the file of `fd` to another owner or group.
+pub(super) fn set_owner(fd: BorrowedFd<'_>, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+    let uid = uid.filter(|id| *id != NO_ID).map(Uid::from_raw);
+    let gid = gid.filter(|id| *id != NO_ID).map(Gid::from_raw);
+    if uid.is_none() && gid.is_none() { Ok(()) } else { chownat(fd, c"", uid, gid, flags) }
+}
+
+impl HostControl {
+    /// Sets the permission bits.
+    pub(super) fn set_mode(&self, mode: u32) -> Result<()> {
+        if self.kind == FileType::Symlink {
+            // Old kernels change it on some file systems; none of them uses it.
+            return Err(Errno::OPNOTSUPP);
+        }
+        let mode = Mode::from_raw_mode(mode & PERMISSIONS);
+        chmodat(self.proc_dir(), ProcFds::name(self.fd()).as_c_str(), mode, AtFlags::empty())
+    }
+
+    /// Sets the size. The file is open for writing no longer than that takes: it could not be executed meanwhile.
+    fn set_size(&self, size: u64) -> Result<()> {
+        match self.kind {
+            FileType::RegularFile => ftruncate(self.shared.proc_fds.reopen(self.fd(), OFlags::WRONLY)?, size),
+            FileType::Directory => Err(Errno::ISDIR),
+            FileType::Symlink => Err(Errno::LOOP),
+            _ => Err(Errno::INVAL),
+        }
+    }
+
+    fn set_times(&self, atime: Option<Timespec>, mtime: Option<Timespec>) -> Result<()> {
+        let time = |time: Option<Timespec>| match time {
+            Some(Timespec { sec, nsec }) => rustix::fs::Timespec { tv_sec: sec, tv_nsec: nsec },
+            None => rustix::fs::Timespec { tv_sec: 0, tv_nsec: Timespec::UTIME_OMIT },
+        };
+        let times = Timestamps { last_access: time(atime), last_modification: time(mtime) };
+        utimensat(self.proc_dir(), ProcFds::name(self.fd()).as_c_str(), &times, AtFlags::empty())
+    }
+
+    /// Size, owner, mode, times, in this order: a change of size or owner clears set-id bits, a change of size sets times.
+    pub(super) fn apply(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
+        let mut failure = None;
+        let mut note = |mask: u32, result: Result<()>| {
+            if let Err(errno) = result {
+                let first = failure.get_or_insert(SetStatFailure { mask: 0, errno });
+                first.mask |= mask;
+            }
+        };
+        if let Some(size) = change.size {
+            note(Statx::SIZE, self.set_size(size));
+        }
+        let mut owner = Ok(());
+        if change.uid.is_some() || change.gid.is_some() {
+            owner = set_owner(self.fd(), change.uid, change.gid);
+            note(bit(change.uid, Statx::UID) | bit(change.gid, Statx::GID), owner);
+        }
+        if let Some(mode) = change.mode {
+            // Set-id bits are meant for the new owner. On a file that stays the old one's they would lend that one's rights.
+            note(
+                Statx::MODE,
+                if mode & SET_IDS == 0 { self.set_mode(mode) } else { owner.and_then(|()| self.set_mode(mode)) },
+            );
+        }
+        if change.atime.is_some() || change.mtime.is_some() {
+            let mask = bit(change.atime, Statx::ATIME) | bit(change.mtime, Statx::MTIME);
+            note(mask, self.set_times(change.atime, change.mtime));
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// `bit`, if the attribute is to be set.
+fn bit<T: Copy>(attribute: Option<T>, bit: u32) -> u32 {
+    if attribute.is_some() { bit } else { 0 }
+}

@@ -1,0 +1,110 @@
+//! Opening files, and what was opened.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FallocateFlags, FileType, OFlags, fallocate, fsync};
+use rustix::io::{fcntl_dupfd_cloexec, retry_on_intr};
+
+use super::attributes;
+use super::control::HostControl;
+use super::dir::HostDir;
+use crate::backend::{Access, Errno, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, Statx};
+
+/// The access mode for `open(2)`.
+pub(super) fn access_flags(access: Access) -> OFlags {
+    match access {
+        Access::Read => OFlags::RDONLY,
+        Access::Write => OFlags::WRONLY,
+        Access::ReadWrite => OFlags::RDWR,
+    }
+}
+
+impl HostControl {
+    pub(super) fn open_host(&self, how: OpenHow) -> Result<Opened> {
+        let options = &self.shared.options;
+        match self.kind {
+            FileType::Directory => self.open_dir(how),
+            FileType::RegularFile => self.open_file(how),
+            FileType::Fifo if options.host_fifo => self.open_file(how),
+            FileType::CharacterDevice if options.char_devices => self.open_file(how),
+            // What the kernel says; a socket is to be connected to.
+            FileType::Socket if options.host_uds.opens() => Err(Errno::NXIO),
+            FileType::Symlink => Err(Errno::INVAL),
+            _ => Err(Errno::PERM),
+        }
+    }
+
+    fn open_file(&self, how: OpenHow) -> Result<Opened> {
+        let truncate = if how.truncate { OFlags::TRUNC } else { OFlags::empty() };
+        let fd = self.shared.proc_fds.reopen(self.fd(), access_flags(how.access) | truncate)?;
+        let duplicate = || fcntl_dupfd_cloexec(&fd, 0);
+        // The client cannot use special files without one: they have no offsets that a request could name. And a client
+        // with directfs cannot open the root by itself. Other files it can read by asking.
+        let donated = if self.kind != FileType::RegularFile || self.must_donate() {
+            Some(duplicate()?)
+        } else if self.shared.options.donate_files {
+            duplicate().ok()
+        } else {
+            None
+        };
+        Ok(Opened::new(HostFile::new(fd)).donating(donated))
+    }
+
+    fn open_dir(&self, how: OpenHow) -> Result<Opened> {
+        if how.access != Access::Read || how.truncate {
+            return Err(Errno::ISDIR);
+        }
+        let open = || self.shared.proc_fds.reopen(self.fd(), OFlags::RDONLY | OFlags::DIRECTORY);
+        // Opened twice: a duplicate would share the position.
+        let donated = if self.must_donate() { Some(open()?) } else { None };
+        Ok(Opened::new(HostDir::new(open()?)).donating(donated))
+    }
+
+    fn must_donate(&self) -> bool {
+        self.is_root && self.shared.options.donate_root
+    }
+}
+
+/// An open file that is not a directory.
+pub(super) struct HostFile {
+    fd: OwnedFd,
+}
+
+impl HostFile {
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        HostFile { fd }
+    }
+}
+
+impl OpenFile for HostFile {
+    fn stat(&self) -> Result<Statx> {
+        attributes::stat(self.fd.as_fd())
+    }
+
+    fn read_at(&self, mut into: IoTarget<'_>, offset: u64) -> Result<usize> {
+        into.fill_from(self.fd.as_fd(), offset)
+    }
+
+    fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
+        let mut done = 0;
+        while done < from.len() {
+            let Some(offset) = offset.checked_add(done as u64) else { break };
+            match from.part(done, from.len() - done).drain_to(self.fd.as_fd(), offset) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                // What was written counts. Whoever writes the rest gets the error, since its cause lasts.
+                Err(_) if done > 0 => break,
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(done)
+    }
+
+    fn sync(&self) -> Result<()> {
+        retry_on_intr(|| fsync(&self.fd))
+    }
+
+    fn allocate(&self, mode: u32, offset: u64, length: u64) -> Result<()> {
+        retry_on_intr(|| fallocate(&self.fd, FallocateFlags::from_bits_retain(mode), offset, length))
+    }
+}

@@ -1,0 +1,153 @@
+//! Listing directories.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::backend::{DirEntry, DirSink, OpenFile};
+
+/// Takes so many entries.
+struct Portion {
+    room: usize,
+    names: Vec<(Vec<u8>, u64)>,
+    next: u64,
+}
+
+impl DirSink for Portion {
+    fn add(&mut self, entry: &DirEntry<'_>) -> bool {
+        if self.names.len() == self.room {
+            return false;
+        }
+        assert_ne!(entry.next, 0);
+        self.names.push((entry.name.to_vec(), entry.ino));
+        self.next = entry.next;
+        true
+    }
+}
+
+/// Up to `room` entries from position `from` on, and the position behind them.
+fn portion(dir: &dyn OpenFile, from: u64, room: usize) -> (Vec<(Vec<u8>, u64)>, u64) {
+    let mut sink = Portion { room, names: Vec::new(), next: from };
+    dir.read_dir(from, &mut sink).unwrap();
+    (sink.names, sink.next)
+}
+
+/// Everything, with `between` done after each portion; how often each name turned up.
+fn list(dir: &dyn OpenFile, rooms: &[usize], mut between: impl FnMut(&[(Vec<u8>, u64)])) -> BTreeMap<Vec<u8>, usize> {
+    let mut seen = BTreeMap::new();
+    let mut from = 0;
+    for room in rooms.iter().cycle() {
+        let (names, next) = portion(dir, from, *room);
+        if names.is_empty() {
+            return seen;
+        }
+        between(&names);
+        for (name, _) in names {
+            *seen.entry(name).or_default() += 1;
+        }
+        from = next;
+    }
+    seen
+}
+
+fn fill(fixture: &Fixture, count: usize) -> Box<dyn OpenFile> {
+    for i in 0..count {
+        fixture.write(&format!("file-{i}"), "");
+    }
+    struct Shared(crate::backend::OpenBox);
+    impl OpenFile for Shared {
+        fn stat(&self) -> Result<crate::backend::Statx> {
+            self.0.stat()
+        }
+        fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
+            self.0.read_dir(from, sink)
+        }
+    }
+    Box::new(Shared(open(&*fixture.root, Access::Read).ok().unwrap().file))
+}
+
+#[test]
+fn every_entry_turns_up_once_whatever_the_portions() {
+    let fixture = Fixture::stock();
+    let dir = fill(&fixture, 10_000);
+    for rooms in [&[3][..], &[1, 7, 300], &[100_000]] {
+        let seen = list(&*dir, rooms, |_| {});
+        assert_eq!(seen.len(), 10_000);
+        assert!(seen.values().all(|count| *count == 1));
+    }
+}
+
+#[test]
+fn removing_what_was_listed_loses_nothing() {
+    let fixture = Fixture::stock();
+    let dir = fill(&fixture, 10_000);
+    let seen = list(&*dir, &[50], |names| {
+        for (name, _) in names {
+            let name = Name::new(name).unwrap();
+            fixture.root.unlink(name, crate::backend::Unlink::File).unwrap();
+        }
+    });
+    assert_eq!(seen.len(), 10_000);
+    assert_eq!(std::fs::read_dir(fixture.dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn removing_others_meanwhile_loses_and_repeats_nothing() {
+    let fixture = Fixture::stock();
+    let dir = fill(&fixture, 10_000);
+    let mut victims = (0..10_000).step_by(2);
+    let seen = list(&*dir, &[5, 11], |_| {
+        for victim in victims.by_ref().take(20) {
+            std::fs::remove_file(fixture.path(&format!("file-{victim}"))).unwrap();
+        }
+    });
+    assert!(seen.values().all(|count| *count == 1));
+    for survivor in (1..10_000).step_by(2) {
+        assert!(seen.contains_key(format!("file-{survivor}").as_bytes()), "{survivor}");
+    }
+    assert!(seen.len() < 10_000, "entries that are gone were listed");
+}
+
+#[test]
+fn a_listing_goes_on_from_any_position() {
+    let fixture = Fixture::stock();
+    let dir = fill(&fixture, 1000);
+    let (first, after_first) = portion(&*dir, 0, 10);
+    let (second, _) = portion(&*dir, after_first, 500);
+    assert_eq!(portion(&*dir, after_first, 500).0, second);
+    assert_eq!(portion(&*dir, 0, 10).0, first);
+    assert_eq!(portion(&*dir, 0, 0).0, []);
+    assert_eq!(portion(&*dir, 0, 10).0, first);
+    // A start shows what came since.
+    let (_, _) = portion(&*dir, 0, 1);
+    fixture.write("new", "");
+    assert!(portion(&*dir, 0, usize::MAX).0.iter().any(|(name, _)| name == b"new"));
+}
+
+#[test]
+fn entries_have_the_identity_that_a_walk_finds() {
+    let fixture = Fixture::stock();
+    std::fs::create_dir(fixture.path("d")).unwrap();
+    std::os::unix::fs::symlink("d", fixture.path("l")).unwrap();
+    let dir = fill(&fixture, 1);
+    struct Compare<'a>(&'a Fixture, usize);
+    impl DirSink for Compare<'_> {
+        fn add(&mut self, entry: &DirEntry<'_>) -> bool {
+            let stat = self.0.root.walk(Name::new(entry.name).unwrap()).ok().unwrap().stat;
+            assert_eq!((entry.ino, entry.dev), (stat.ino, (stat.dev_major, stat.dev_minor)));
+            assert_eq!(entry.file_type, stat.file_type());
+            self.1 += 1;
+            true
+        }
+    }
+    let mut compare = Compare(&fixture, 0);
+    dir.read_dir(0, &mut compare).unwrap();
+    assert_eq!(compare.1, 3);
+}
+
+#[test]
+fn a_removed_directory_is_an_error() {
+    let fixture = Fixture::stock();
+    let dir = fill(&fixture, 0);
+    std::fs::remove_dir(fixture.dir.path()).unwrap();
+    assert_eq!(dir.read_dir(0, &mut Portion { room: 1, names: Vec::new(), next: 0 }), Err(Errno::NOENT));
+}

@@ -1,0 +1,87 @@
+//! Extended attributes.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+#[test]
+fn attributes_come_and_go() {
+    let fixture = Fixture::stock();
+    fixture.write("f", "");
+    let file = fixture.walk("f");
+    assert_eq!(file.get_xattr(b"user.a"), Err(Errno::NODATA));
+    assert_eq!(file.list_xattr(), Ok(vec![]));
+    file.set_xattr(b"user.a", b"\0one\xff", 0).unwrap();
+    file.set_xattr(b"user.empty", b"", 0).unwrap();
+    assert_eq!(file.set_xattr(b"user.a", b"", libc::XATTR_CREATE as u32), Err(Errno::EXIST));
+    assert_eq!(file.set_xattr(b"user.b", b"", libc::XATTR_REPLACE as u32), Err(Errno::NODATA));
+    assert_eq!(file.get_xattr(b"user.a"), Ok(b"\0one\xff".to_vec()));
+    assert_eq!(file.get_xattr(b"user.empty"), Ok(vec![]));
+    let mut names = file.list_xattr().unwrap();
+    names.sort();
+    assert_eq!(names, [&b"user.a"[..], b"user.empty"]);
+    file.remove_xattr(b"user.a").unwrap();
+    assert_eq!(file.remove_xattr(b"user.a"), Err(Errno::NODATA));
+    fixture.root.set_xattr(b"user.dir", b"1", 0).unwrap();
+    assert_eq!(fixture.root.list_xattr(), Ok(vec![b"user.dir".to_vec()]));
+}
+
+#[test]
+fn other_namespaces_are_closed() {
+    let fixture = Fixture::stock();
+    let path = fixture.write("f", "");
+    rustix::fs::setxattr(&path, "trusted.secret", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+    rustix::fs::setxattr(&path, "security.label", b"2", rustix::fs::XattrFlags::empty()).unwrap();
+    let file = fixture.walk("f");
+    assert_eq!(file.get_xattr(b"trusted.secret"), Err(Errno::OPNOTSUPP));
+    assert_eq!(file.get_xattr(b"system.posix_acl_access"), Err(Errno::OPNOTSUPP));
+    assert_eq!(file.get_xattr(b"security.label"), Ok(b"2".to_vec()));
+    assert_eq!(file.list_xattr(), Ok(vec![b"security.label".to_vec()]));
+    for name in [&b"trusted.secret"[..], b"security.label", b"system.posix_acl_access"] {
+        assert_eq!(file.set_xattr(name, b"x", 0), Err(Errno::OPNOTSUPP));
+        assert_eq!(file.remove_xattr(name), Err(Errno::OPNOTSUPP));
+    }
+    assert_eq!(file.get_xattr(b"user.\0"), Err(Errno::INVAL));
+    assert_eq!(file.set_xattr(&[b"user.", &[b'n'; 300][..]].concat(), b"", 0), Err(Errno::RANGE));
+}
+
+#[test]
+fn long_values_come_whole() {
+    let fixture = Fixture::stock();
+    fixture.write("f", "");
+    let file = fixture.walk("f");
+    let value = vec![7; 3000];
+    file.set_xattr(b"user.long", &value, 0).unwrap();
+    assert_eq!(file.get_xattr(b"user.long"), Ok(value));
+    let names: Vec<_> = (0..20).map(|i| format!("user.a_rather_long_name_{i:03}").into_bytes()).collect();
+    for name in &names {
+        file.set_xattr(name, b"", 0).unwrap();
+    }
+    assert_eq!(file.list_xattr().unwrap().len(), names.len() + 1);
+}
+
+#[test]
+fn a_symbolic_link_is_not_followed() {
+    let fixture = Fixture::stock();
+    let path = fixture.write("f", "");
+    rustix::fs::setxattr(&path, "user.a", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+    symlink("f", fixture.path("l")).unwrap();
+    let link = fixture.walk("l");
+    assert_eq!(link.get_xattr(b"user.a"), Err(Errno::NODATA));
+    assert_eq!(link.set_xattr(b"user.b", b"", 0), Err(Errno::PERM));
+    assert_eq!(link.list_xattr(), Ok(vec![]));
+}
+
+#[test]
+fn old_kernels_are_asked_by_path() {
+    let fixture = Fixture::stock();
+    fixture.write("f", "");
+    fixture.fs.shared.proc_fds.pretend_old_kernel();
+    let file = fixture.walk("f");
+    std::fs::remove_file(fixture.path("f")).unwrap();
+    file.set_xattr(b"user.a", &[1; 1000], 0).unwrap();
+    assert_eq!(file.get_xattr(b"user.a"), Ok(vec![1; 1000]));
+    assert_eq!(file.list_xattr(), Ok(vec![b"user.a".to_vec()]));
+    assert_eq!(file.remove_xattr(b"user.a"), Ok(()));
+    assert_eq!(file.get_xattr(b"user.a"), Err(Errno::NODATA));
+}

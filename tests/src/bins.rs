@@ -1,0 +1,64 @@
+//! The binaries under test.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+/// Names the directory of binaries that are built already. `cargo xtask` sets it; without it the first test that needs a
+/// binary builds both.
+pub const DIRECTORY: &str = "FUSEBRIDGE_BIN_DIR";
+
+/// The `fusebridge` program.
+pub fn fusebridge() -> Result<PathBuf> {
+    Ok(directory()?.join("fusebridge"))
+}
+
+/// The `gofer` program.
+pub fn gofer() -> Result<PathBuf> {
+    Ok(directory()?.join("gofer"))
+}
+
+/// The directory of both programs, built by the first call if need be.
+pub fn directory() -> Result<&'static Path> {
+    static BUILT: OnceLock<Result<PathBuf>> = OnceLock::new();
+    let found = BUILT.get_or_init(|| match env::var_os(DIRECTORY) {
+        Some(dir) if !dir.is_empty() => Ok(PathBuf::from(dir)),
+        _ => build(),
+    });
+    found.as_deref().map_err(|error| anyhow!("{error:#}"))
+}
+
+/// Builds both programs in the release profile and gives the directory they are in.
+pub fn build() -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let out = Command::new(cargo)
+        .current_dir(workspace())
+        .args(["build", "--release", "--package", "gofer", "--package", "fusebridge", "--bins"])
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    if !out.status.success() {
+        bail!("the release binaries do not build");
+    }
+    // Where cargo puts its output can be configured in many places. It says in its messages where it was in the end.
+    String::from_utf8_lossy(&out.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|message| message.get("executable").and_then(Value::as_str).map(PathBuf::from))
+        .find(|path| path.ends_with("fusebridge"))
+        .and_then(|path| path.parent().map(Path::to_path_buf))
+        .context("cargo did not say where it put fusebridge")
+}
+
+/// The root of the source tree.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_path_buf()
+}

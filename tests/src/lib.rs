@@ -1,0 +1,22 @@
+//! What the end-to-end tests share with each other and with `cargo xtask`.
+//!
+//! The tests themselves are in `tests/tests/`, one file per story. They start the real binaries, so everything here
+//! is about other processes: finding them, starting them, waiting for them with a time limit, and never leaving a mount
+//! behind.
+
+pub mod bins;
+pub mod check;
+pub mod command;
+pub mod fsx;
+pub mod host;
+pub mod mapping;
+pub mod modes;
+pub mod mount;
+pub mod pjdfstest;
+pub mod process;
+pub mod scene;
+pub mod scratch;
+pub mod skip;
+pub mod tool;
+pub mod user;
+pub mod wait;

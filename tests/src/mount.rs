@@ -1,0 +1,147 @@
+//! A `fusebridge mnt` process with its mount, taken down whatever happens.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::modes::{Access, Io};
+use crate::{bins, command, host, process, wait};
+
+/// For everything that takes milliseconds when all is well.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// `fusebridge mnt` with the options of one mode.
+pub fn command(io: Io, access: Access) -> Result<Command> {
+    let mut command = Command::new(bins::fusebridge()?);
+    command.args(["mnt", "--io", io.word(), "--access", access.word()]);
+    Ok(command)
+}
+
+/// The backend that serves a host directory.
+#[must_use]
+pub fn backend(directory: &Path) -> std::ffi::OsString {
+    let mut text = std::ffi::OsString::from("host:");
+    text.push(directory);
+    text
+}
+
+/// A live mount. Dropping it unmounts and ends the process.
+#[derive(Debug)]
+pub struct Mount {
+    child: Child,
+    point: PathBuf,
+    stderr: File,
+}
+
+impl Mount {
+    /// Mounts a host directory in the given mode.
+    pub fn host(directory: &Path, io: Io, access: Access) -> Result<Self> {
+        Self::start(command(io, access)?.arg(backend(directory)))
+    }
+
+    /// Mounts a host directory with the defaults of the program.
+    pub fn plain(directory: &Path) -> Result<Self> {
+        Self::start(Command::new(bins::fusebridge()?).arg("mnt").arg(backend(directory)))
+    }
+
+    /// Starts `command`, a `fusebridge mnt` in the foreground, and waits until it has said where it mounted.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let stderr = tempfile::tempfile()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr.try_clone()?)
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        let output = child.stdout.take().context("no pipe")?;
+        let (send, receive) = mpsc::channel();
+        // Reads on to the end: a bridge that prints more must not meet a closed pipe.
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                _ = send.send(line);
+            }
+        });
+        // From here on Drop cleans up.
+        let mut mount = Self { child, point: PathBuf::new(), stderr };
+        match receive.recv_timeout(LIMIT) {
+            Ok(line) => mount.point = PathBuf::from(line),
+            Err(_) => bail!("{command:?} did not say where it mounted: {}", mount.complaints()),
+        }
+        if host::mounted(&mount.point)?.is_none() {
+            bail!("{} is no mountpoint: {}", mount.point.display(), mount.complaints());
+        }
+        Ok(mount)
+    }
+
+    /// The mountpoint.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.point
+    }
+
+    /// The process of the bridge.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the bridge wrote to its standard error output so far.
+    pub fn complaints(&self) -> String {
+        command::text(&self.stderr).unwrap_or_default()
+    }
+
+    /// Unmounts with `fusebridge umount` and checks that the process ends well and leaves no mount.
+    pub fn unmount(self) -> Result<()> {
+        self.umount_command()?;
+        self.ended_well()
+    }
+
+    /// Waits for the end of the process, which must be a success and leave no mount.
+    pub fn ended_well(mut self) -> Result<()> {
+        let status = command::exit_status(&mut self.child, LIMIT)?;
+        if !status.success() {
+            bail!("the bridge ended with {status}: {}", self.complaints());
+        }
+        if host::mounted(&self.point)?.is_some() {
+            bail!("{} is still mounted", self.point.display());
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of the process, however it ends.
+    pub fn ended(&mut self) -> Result<std::process::ExitStatus> {
+        command::exit_status(&mut self.child, LIMIT)
+    }
+
+    /// Runs `fusebridge umount`, which must succeed.
+    pub fn umount_command(&self) -> Result<()> {
+        let umount: [&OsStr; 2] = ["umount".as_ref(), self.point.as_os_str()];
+        command::succeed(Command::new(bins::fusebridge()?).args(umount), LIMIT)?;
+        Ok(())
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let named = !self.point.as_os_str().is_empty();
+        if named && host::mounted(&self.point).is_ok_and(|kind| kind.is_some()) {
+            // Lazy: a test that failed may still have files open.
+            let mut umount = Command::new("umount");
+            _ = command::run(umount.arg("--lazy").arg(&self.point), LIMIT);
+        }
+        let ended = wait::until("the bridge", Duration::from_secs(5), || !matches!(self.child.try_wait(), Ok(None)));
+        if ended.is_err() {
+            for pid in process::family(self.child.id()).unwrap_or_default() {
+                process::kill(pid);
+            }
+            _ = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The command line: what works, and one clear line for everything that cannot.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use e2e::command::{self, Outcome};
+use e2e::mount::{Mount, backend};
+use e2e::{bins, check, host, process, scratch, skip, user, wait};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn fusebridge<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Result<Command> {
+    let mut command = Command::new(bins::fusebridge()?);
+    command.args(words);
+    Ok(command)
+}
+
+/// Fails unless the program ends with an error and one line that contains `word`.
+fn one_clear_line(command: &mut Command, word: &str) -> Result<()> {
+    let outcome = command::run(command, LIMIT)?;
+    let explain = |what: &str| format!("{command:?}: {what}\n{}", outcome.describe());
+    if outcome.status.success() {
+        bail!("{}", explain("succeeded"));
+    }
+    let lines: Vec<&str> = outcome.stderr.trim().lines().collect();
+    if lines.len() != 1 || lines[0].contains("panicked") {
+        bail!("{}", explain("wanted one clear line"));
+    }
+    if !lines[0].contains(word) {
+        bail!("{}", explain(&format!("wanted a word about {word:?}")));
+    }
+    check::equal("standard output", &outcome.stdout.as_str(), &"")
+}
+
+/// A served directory and an empty mountpoint.
+fn stage() -> Result<(TempDir, TempDir)> {
+    let served = scratch::memory()?;
+    fs::write(served.path().join("file"), "content")?;
+    Ok((served, scratch::memory()?))
+}
+
+fn mnt(backend: impl AsRef<OsStr>, point: &Path) -> Result<Command> {
+    fusebridge([OsStr::new("mnt"), backend.as_ref(), point.as_os_str()])
+}
+
+#[test]
+fn backends_that_cannot_be() -> Result<()> {
+    let (served, point) = stage()?;
+    let file = served.path().join("file");
+    for (bad, word) in [
+        ("nosuch:thing".into(), "nosuch"),
+        ("/does/not/exist".into(), "/does/not/exist"),
+        ("host:/does/not/exist".into(), "/does/not/exist"),
+        (backend(&file), "file"),
+        ("unix:/does/not/exist".into(), "/does/not/exist"),
+        ("exec:/does/not/exist".into(), "/does/not/exist"),
+        ("exec:false".into(), "false"),
+        ("exec:true".into(), "true"),
+        (String::new().into(), ""),
+    ] {
+        one_clear_line(&mut mnt(&bad, point.path())?, word)?;
+        check::equal("mounted", &host::mounted(point.path())?, &None)?;
+        one_clear_line(&mut fusebridge([OsStr::new("run"), &bad, OsStr::new("--"), OsStr::new("true")])?, word)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn mountpoints_that_cannot_be() -> Result<()> {
+    let (served, point) = stage()?;
+    let backend = backend(served.path());
+    one_clear_line(&mut mnt(&backend, Path::new("/does/not/exist"))?, "/does/not/exist")?;
+
+    let file = point.path().join("a-file");
+    fs::write(&file, "")?;
+    one_clear_line(&mut mnt(&backend, &file)?, "a-file")?;
+    one_clear_line(&mut mnt(&backend, point.path())?, "empty")?;
+    check::equal("mounted", &host::mounted(point.path())?, &None)?;
+    fs::remove_file(&file)?;
+
+    let mount = Mount::start(&mut mnt(&backend, point.path())?)?;
+    one_clear_line(&mut mnt(&backend, point.path())?, "mounted")?;
+    check::equal("the mount goes on", &fs::read_to_string(point.path().join("file"))?.as_str(), &"content")?;
+    mount.unmount()?;
+
+    one_clear_line(&mut fusebridge([OsStr::new("umount"), point.path().as_os_str()])?, "mount")?;
+    one_clear_line(&mut fusebridge(["umount", "/does/not/exist"])?, "/does/not/exist")
+}
+
+#[test]
+fn options_that_cannot_be() -> Result<()> {
+    let (served, _point) = stage()?;
+    let served = served.path().display();
+    for words in
+        ["mnt", "mnt --io bogus D", "mnt --access bogus D", "mnt --threads no D", "mnt --nosuch D", "run D", "nosuch"]
+    {
+        let words = words.replace('D', &served.to_string());
+        let outcome = command::run(&mut fusebridge(words.split(' '))?, LIMIT)?;
+        check::holds(&words, outcome.status.code().is_some_and(|code| code != 0))?;
+        check::holds("it says why", !outcome.stderr.is_empty() && !outcome.stderr.contains("panicked"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn no_fuse_device() -> Result<()> {
+    if !host::is_root() {
+        skip!("hiding /dev/fuse needs root");
+    }
+    let (served, point) = stage()?;
+    let mut hidden = Command::new("unshare");
+    hidden.args(["--mount", "sh", "-c", r#"mount -t tmpfs none /dev && exec "$@""#, "sh"]);
+    hidden.arg(bins::fusebridge()?).arg("mnt").arg(backend(served.path())).arg(point.path());
+    one_clear_line(&mut hidden, "/dev/fuse")
+}
+
+#[test]
+fn no_permission() -> Result<()> {
+    if !host::is_root() {
+        skip!("becoming another user needs root");
+    }
+    let (served, point) = stage()?;
+    let programs = user::programs()?;
+    user::give(point.path())?;
+    let mut command = Command::new(programs.path().join("fusebridge"));
+    // The scratch directory is open to its owner, root, only.
+    command.arg("mnt").arg(backend(served.path())).arg(point.path());
+    one_clear_line(&mut user::as_user(&command), "ermission")?;
+    check::equal("mounted", &host::mounted(point.path())?, &None)
+}
+
+#[test]
+fn run_gives_the_status_of_its_command() -> Result<()> {
+    let (served, _) = stage()?;
+    let run = |words: &[&str]| -> Result<Outcome> {
+        let mut command = fusebridge(["run"])?;
+        command.arg(backend(served.path())).arg("--").args(words);
+        command::run(&mut command, LIMIT)
+    };
+    let outcome = run(&["sh", "-c", r#"test "$(pwd -P)" = "$FUSEBRIDGE_MOUNT" && cat file && exit 7"#])?;
+    check::equal(&outcome.describe(), &(outcome.status.code(), outcome.stdout.as_str()), &(Some(7), "content"))?;
+    check::equal("true", &run(&["true"])?.status.code(), &Some(0))?;
+    check::equal("killed", &run(&["sh", "-c", "kill -9 $$"])?.status.code(), &Some(128 + 9))?;
+    let outcome = run(&["/does/not/exist"])?;
+    check::equal("not found", &outcome.status.code(), &Some(127))?;
+    check::holds("said so", outcome.stderr.contains("/does/not/exist"))?;
+
+    // A process that stays behind, with its feet in the mount, does not keep it.
+    let outcome = run(&["sh", "-c", r#"sleep 60 >/dev/null 2>&1 & echo "$! $FUSEBRIDGE_MOUNT""#])?;
+    check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
+    let (sleeper, point) = outcome.stdout.trim().split_once(' ').context("two words")?;
+    let mounted = host::mounted(Path::new(point));
+    process::kill(sleeper.parse()?);
+    check::equal("mounted", &mounted?, &None)?;
+    check::holds("the mountpoint is gone", !Path::new(point).exists())
+}
+
+#[test]
+fn a_mountpoint_is_made_and_taken_away() -> Result<()> {
+    let (served, _) = stage()?;
+    let mount = Mount::start(fusebridge(["mnt"])?.arg(served.path()))?;
+    let point = mount.path().to_path_buf();
+    check::equal("content", &fs::read_to_string(point.join("file"))?.as_str(), &"content")?;
+    mount.unmount()?;
+    check::holds("the directory is gone", !point.exists())
+}
+
+#[test]
+fn signals_unmount() -> Result<()> {
+    let (served, point) = stage()?;
+    for signal in [Signal::INT, Signal::TERM] {
+        let mount = Mount::start(&mut mnt(backend(served.path()), point.path())?)?;
+        process::signal(mount.pid(), signal);
+        mount.ended_well()?;
+
+        // Also while somebody uses the mount.
+        let mount = Mount::start(&mut mnt(backend(served.path()), point.path())?)?;
+        let held = fs::File::open(point.path().join("file"))?;
+        process::signal(mount.pid(), signal);
+        mount.ended_well()?;
+        drop(held);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_busy_mount_can_be_unmounted() -> Result<()> {
+    let (served, point) = stage()?;
+    let mount = Mount::start(&mut mnt(backend(served.path()), point.path())?)?;
+    let held = fs::File::open(point.path().join("file"))?;
+    mount.umount_command()?;
+    check::equal("mounted", &host::mounted(point.path())?, &None)?;
+    drop(held);
+    mount.ended_well()
+}
+
+#[test]
+fn a_daemon_returns_when_the_mount_answers() -> Result<()> {
+    let (served, point) = stage()?;
+    let mut command = fusebridge(["mnt", "--daemon"])?;
+    let output = command::succeed(command.arg(backend(served.path())).arg(point.path()), LIMIT)?;
+    check::equal("it says where", &PathBuf::from(output.trim()).as_path(), &point.path())?;
+    check::equal("content", &fs::read_to_string(point.path().join("file"))?.as_str(), &"content")?;
+    command::succeed(&mut fusebridge([OsStr::new("umount"), point.path().as_os_str()])?, LIMIT)?;
+    check::equal("mounted", &host::mounted(point.path())?, &None)?;
+
+    let mut command = fusebridge(["mnt", "--daemon"])?;
+    one_clear_line(command.arg("host:/does/not/exist").arg(point.path()), "/does/not/exist")
+}
+
+#[test]
+fn read_only_is_read_only() -> Result<()> {
+    use rustix::io::Errno;
+    let (served, point) = stage()?;
+    let mount = Mount::start(fusebridge(["mnt", "--read-only"])?.arg(backend(served.path())).arg(point.path()))?;
+    let file = point.path().join("file");
+    check::equal("content", &fs::read_to_string(&file)?.as_str(), &"content")?;
+    check::fails("writing", fs::write(&file, "no"), &[Errno::ROFS])?;
+    check::fails("making", fs::create_dir(point.path().join("no")), &[Errno::ROFS])?;
+    check::fails("removing", fs::remove_file(&file), &[Errno::ROFS])?;
+    check::fails("changing", fs::set_permissions(&file, fs::Permissions::from_mode(0o777)), &[Errno::ROFS])?;
+    mount.unmount()
+}
+
+#[test]
+fn a_gofer_behind_a_socket() -> Result<()> {
+    let (served, point) = stage()?;
+    let socket = served.path().join("socket");
+    let mut gofer = Command::new(bins::gofer()?).args(["serve", "--socket"]).arg(&socket).arg(served.path()).spawn()?;
+    let story = || -> Result<()> {
+        wait::until("the socket", LIMIT, || socket.exists())?;
+        // One connection after the other.
+        for content in ["one", "two"] {
+            let mount = Mount::start(&mut mnt(format!("unix:{}", socket.display()), point.path())?)?;
+            fs::write(point.path().join("file"), content)?;
+            check::equal("below", &fs::read_to_string(served.path().join("file"))?.as_str(), &content)?;
+            mount.unmount()?;
+        }
+        process::signal(gofer.id(), Signal::TERM);
+        Ok(())
+    };
+    let done = story();
+    if done.is_err() {
+        process::kill(gofer.id());
+    }
+    let status = command::exit_status(&mut gofer, LIMIT)?;
+    done?;
+    check::holds("the gofer ends well", status.success())
+}
+
+#[test]
+fn a_gofer_as_a_command() -> Result<()> {
+    let (served, point) = stage()?;
+    let gofer = bins::gofer()?;
+    let command = format!("exec:{} serve --fd 3 {}", gofer.display(), served.path().display());
+    let mount = Mount::start(&mut mnt(command, point.path())?)?;
+    fs::write(point.path().join("made"), "here")?;
+    check::equal("below", &fs::read_to_string(served.path().join("made"))?.as_str(), &"here")?;
+    let server = process::child_running(mount.pid(), "serve")?;
+    mount.unmount()?;
+    wait::until("the end of the gofer", LIMIT, || !server.is_some_and(process::alive))
+}
+
+#[test]
+fn a_read_only_gofer_refuses() -> Result<()> {
+    let (served, point) = stage()?;
+    let gofer = bins::gofer()?;
+    let command = format!("exec:{} serve --read-only --fd 3 {}", gofer.display(), served.path().display());
+    let mount = Mount::start(&mut mnt(command, point.path())?)?;
+    check::fails("writing", fs::write(point.path().join("file"), "no"), &[rustix::io::Errno::ROFS])?;
+    check::equal("content", &fs::read_to_string(point.path().join("file"))?.as_str(), &"content")?;
+    mount.unmount()
+}

@@ -1,0 +1,246 @@
+//! What breaks does so with the right error, in time, and leaves no mess.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use e2e::modes::{Access, Io};
+use e2e::mount::{self, Mount};
+use e2e::scene::Scene;
+use e2e::{check, command, host, process, scratch, skip, wait};
+use rustix::io::Errno;
+use rustix::process::Signal;
+
+const LIMIT: Duration = Duration::from_secs(20);
+/// "Within seconds".
+const SOON: Duration = Duration::from_secs(10);
+
+/// The server of a mount: the process below the bridge.
+fn server(mount: &Mount) -> Result<u32> {
+    let family = process::family(mount.pid())?;
+    family.get(1).copied().context("the bridge has no child that serves")
+}
+
+/// Processes that read, write, list and make files without end, until one of their calls fails.
+fn busy(directory: &Path) -> Result<Vec<std::process::Child>> {
+    fs::write(directory.join("data"), vec![1; 1 << 20])?;
+    fs::create_dir(directory.join("many"))?;
+    let scripts = [
+        "while cat data > /dev/null; do :; done",
+        "while dd if=/dev/zero of=out bs=64k count=64 conv=notrunc status=none; do :; done",
+        "while ls -l many > /dev/null; do :; done",
+        "i=0; while : > many/$((i++ % 100)); do :; done",
+    ];
+    let start = |script: &&str| {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", script])
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        shell.spawn().context("a shell")
+    };
+    scripts.iter().map(start).collect()
+}
+
+/// The server goes away in the way that `kill` does it. Everything that waits ends, and the mount can be taken down.
+fn server_lost(io: Io, kill: impl FnOnce(u32)) -> Result<()> {
+    let scene = Scene::new(io, Access::Exclusive)?;
+    let mut users = busy(scene.path())?;
+    let served = scene.below().join("many");
+    wait::until("work is going on", LIMIT, || fs::read_dir(&served).is_ok_and(|entries| entries.count() > 10))?;
+    let open = fs::File::open(scene.path().join("data"))?;
+    let lost = server(scene.mount())?;
+
+    let start = Instant::now();
+    kill(lost);
+    for user in &mut users {
+        let status = command::exit_status(user, SOON);
+        if status.is_err() {
+            users.iter().for_each(|user| process::kill(user.id()));
+            bail!("somebody still waits {:?} after the server's end", start.elapsed());
+        }
+    }
+    let dead = [Errno::IO, Errno::NOTCONN];
+    check::fails("a new name", fs::metadata(scene.path().join("unknown")).map(drop), &dead)?;
+    check::fails("a new file", fs::write(scene.path().join("new"), "x"), &dead)?;
+    check::fails(
+        "a listing",
+        fs::read_dir(scene.path()).and_then(|mut list| list.try_for_each(|e| e.map(drop))),
+        &dead,
+    )?;
+    check::holds("errors come soon", start.elapsed() < SOON + SOON)?;
+    drop(open);
+
+    let point = scene.path().to_path_buf();
+    scene.mount().umount_command()?;
+    check::equal("mounted", &host::mounted(&point)?, &None)
+}
+
+#[test]
+fn the_server_is_killed() -> Result<()> {
+    for io in [Io::Auto, Io::Rpc] {
+        server_lost(io, process::kill).with_context(|| format!("with --io {}", io.word()))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_bridge_is_killed() -> Result<()> {
+    let (served, point) = (scratch::memory()?, scratch::memory()?);
+    fs::write(served.path().join("file"), "content")?;
+    let mnt = || -> Result<Mount> {
+        let mut command = mount::command(Io::Auto, Access::Exclusive)?;
+        Mount::start(command.arg(mount::backend(served.path())).arg(point.path()))
+    };
+    let mut mount = mnt()?;
+    let server = server(&mount)?;
+    let held = fs::File::open(point.path().join("file"))?;
+    process::kill(mount.pid());
+    mount.ended()?;
+    wait::until("the server follows", LIMIT, || !process::alive(server))?;
+    let gone = [Errno::NOTCONN, Errno::IO, Errno::CONNABORTED];
+    check::fails("the dead mount", fs::metadata(point.path().join("other")).map(drop), &gone)?;
+    mount.umount_command()?;
+    drop(held);
+    check::equal("mounted", &host::mounted(point.path())?, &None)?;
+
+    let again = mnt()?;
+    check::equal("content", &fs::read_to_string(point.path().join("file"))?.as_str(), &"content")?;
+    again.unmount()
+}
+
+#[test]
+fn a_dead_mount_is_replaced_without_umount() -> Result<()> {
+    let (served, point) = (scratch::memory()?, scratch::memory()?);
+    let mut command = mount::command(Io::Auto, Access::Exclusive)?;
+    let mut mount = Mount::start(command.arg(mount::backend(served.path())).arg(point.path()))?;
+    process::kill(mount.pid());
+    mount.ended()?;
+    // Mounting over it must either work or say in one line what to do.
+    let mut command = mount::command(Io::Auto, Access::Exclusive)?;
+    let outcome = command::run(command.arg("--daemon").arg(mount::backend(served.path())).arg(point.path()), LIMIT)?;
+    if outcome.status.success() {
+        mount.umount_command()?;
+    } else {
+        check::equal(&outcome.describe(), &outcome.stderr.trim().lines().count(), &1)?;
+    }
+    mount.umount_command()?;
+    check::equal("mounted", &host::mounted(point.path())?, &None)
+}
+
+/// A small tmpfs, unmounted when dropped.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn new(options: &str) -> Result<Self> {
+        let small = Self(scratch::memory()?);
+        command::succeed(
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "small"]).arg(small.0.path()),
+            LIMIT,
+        )?;
+        Ok(small)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        _ = command::run(Command::new("umount").arg("--lazy").arg(self.0.path()), LIMIT);
+    }
+}
+
+#[test]
+fn the_disk_is_full() -> Result<()> {
+    if !host::is_root() {
+        skip!("mounting a small tmpfs needs root");
+    }
+    for io in [Io::Auto, Io::Direct, Io::Rpc] {
+        let small = Small::new("size=1m,nr_inodes=20")?;
+        let mount = Mount::host(small.0.path(), io, Access::Exclusive)?;
+        let file = OpenOptions::new().create_new(true).write(true).open(mount.path().join("large"))?;
+        // What is reported as written is written, and the rest is an error.
+        let buffer = vec![7; 300_000];
+        let mut reported = 0;
+        let error = loop {
+            match file.write_at(&buffer, reported) {
+                Ok(count) => reported += count as u64,
+                Err(error) => break error,
+            }
+            check::holds("the disk has an end", reported <= 1 << 20)?;
+        };
+        check::equal("the error", &error.raw_os_error(), &Some(Errno::NOSPC.raw_os_error()))?;
+        let below = fs::read(small.0.path().join("large"))?;
+        check::holds("what is reported is there", below.len() as u64 >= reported && reported > 1 << 19)?;
+        check::holds("and is right", below.iter().take(reported.try_into()?).all(|&byte| byte == 7))?;
+        drop(file);
+
+        fs::remove_file(mount.path().join("large"))?;
+        let made = (0..30).try_for_each(|number| fs::create_dir(mount.path().join(number.to_string())));
+        check::fails("too many files", made, &[Errno::NOSPC])?;
+        mount.unmount().with_context(|| format!("with --io {}", io.word()))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn files_too_large() -> Result<()> {
+    for io in [Io::Auto, Io::Direct, Io::Rpc] {
+        let scene = Scene::on(scratch::disk()?, io, Access::Exclusive)?;
+        // What the file system below says about this size counts, so it is asked too.
+        let size = 1 << 60;
+        let try_it = |directory: &Path| -> Result<Option<i32>> {
+            let file = fs::File::create(directory.join("huge"))?;
+            let error = file.write_at(b"x", size).err().and_then(|error| error.raw_os_error());
+            let cut = file.set_len(size).err().and_then(|error| error.raw_os_error());
+            check::equal("write and truncate", &error, &cut)?;
+            Ok(error)
+        };
+        let wanted = try_it(scene.below())?;
+        check::equal("the error", &try_it(scene.path())?, &wanted)?;
+        scene.end()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_host_directory_is_read_only() -> Result<()> {
+    if !host::is_root() {
+        skip!("mounting a read-only tmpfs needs root");
+    }
+    let small = Small::new("size=1m")?;
+    fs::write(small.0.path().join("file"), "content")?;
+    command::succeed(Command::new("mount").args(["-o", "remount,ro"]).arg(small.0.path()), LIMIT)?;
+    for io in [Io::Auto, Io::Rpc] {
+        let mount = Mount::host(small.0.path(), io, Access::Exclusive)?;
+        let file = mount.path().join("file");
+        check::equal("content", &fs::read_to_string(&file)?.as_str(), &"content")?;
+        check::fails("writing", fs::write(&file, "no"), &[Errno::ROFS])?;
+        check::fails("making", fs::create_dir(mount.path().join("no")), &[Errno::ROFS])?;
+        check::fails("removing", fs::remove_file(&file), &[Errno::ROFS])?;
+        check::fails("linking", fs::hard_link(&file, mount.path().join("no")), &[Errno::ROFS])?;
+        mount.unmount()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stopped_server_does_not_keep_the_mount() -> Result<()> {
+    let scene = Scene::new(Io::Rpc, Access::Shared)?;
+    fs::write(scene.path().join("file"), "content")?;
+    let server = server(scene.mount())?;
+    process::signal(server, Signal::STOP);
+    let point = scene.path().to_path_buf();
+    let mut reader = Command::new("cat").arg(point.join("unknown")).stderr(Stdio::null()).spawn()?;
+    // Unmounting works though nobody answers, and ends the reader.
+    let unmounted = scene.mount().umount_command();
+    let ended = command::exit_status(&mut reader, Duration::from_secs(90));
+    process::signal(server, Signal::CONT);
+    process::kill(reader.id());
+    unmounted?;
+    check::holds("the reader failed", !ended?.success())?;
+    check::equal("mounted", &host::mounted(&point)?, &None)
+}

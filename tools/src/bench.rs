@@ -1,0 +1,88 @@
+//! `cargo xtask bench`: measurements that end up in the README.
+
+mod readme;
+mod subject;
+mod table;
+mod work;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use e2e::{bins, host, scratch};
+use subject::Subject;
+use table::Samples;
+use work::Sizes;
+
+use crate::setup;
+
+/// What can be measured.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Bench {
+    /// The mount beside the native directory and bindfs, in one run.
+    Fuse(FuseOptions),
+}
+
+/// How to measure the mount.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FuseOptions {
+    /// Every figure is the median of so many rounds.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// What lies under the mount.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backing::value_variants().to_vec())]
+    backing: Vec<Backing>,
+    /// Small sizes: shows that everything works, the figures mean little.
+    #[arg(long)]
+    quick: bool,
+    /// Put the tables into the README.
+    #[arg(long)]
+    update_readme: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Backing {
+    /// A directory in memory.
+    Tmpfs,
+    /// A directory on the disk.
+    Disk,
+}
+
+/// Measures.
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    let Bench::Fuse(options) = bench;
+    setup::run()?;
+    if !host::is_root() {
+        bail!("the bench drops the kernel's caches and needs root for it");
+    }
+    bins::directory()?;
+    let sizes = if options.quick { Sizes::QUICK } else { Sizes::FULL };
+    let mut text = String::new();
+    for &backing in &options.backing {
+        text.push_str(&measure(options, backing, sizes)?);
+    }
+    println!("{text}");
+    if options.update_readme {
+        readme::update(&text)?;
+    }
+    Ok(())
+}
+
+/// All rounds on one backing directory. The subjects take turns within each round, so that a slow moment of the machine
+/// does not hit only one of them.
+fn measure(options: &FuseOptions, backing: Backing, sizes: Sizes) -> Result<String> {
+    let mut samples = Samples::default();
+    for round in 1..=options.rounds {
+        for subject in Subject::ALL {
+            eprintln!("{backing:?}, round {round}: {}", subject.name());
+            let directory = match backing {
+                Backing::Tmpfs => scratch::memory()?,
+                Backing::Disk => scratch::disk()?,
+            };
+            samples.add(subject, work::run(subject, directory.path(), sizes)?);
+        }
+    }
+    let title = match backing {
+        Backing::Tmpfs => "tmpfs",
+        Backing::Disk => "the disk (ext4 here)",
+    };
+    Ok(samples.markdown(title, options.rounds))
+}

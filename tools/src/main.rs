@@ -1,0 +1,50 @@
+//! `cargo xtask`: what a person runs while developing.
+
+mod bench;
+mod conform;
+mod setup;
+mod shell;
+mod summary;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Set-up, tests, conformance runs and benches of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what the tests need and this machine lacks.
+    Setup,
+    /// Run all checks and tests; the last line says how many passed, failed and were skipped.
+    Test(test::Options),
+    /// Run the long conformance suites in all modes and print a table.
+    Conform(conform::Options),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().task {
+        Task::Setup => setup::run().map(|()| true),
+        Task::Test(options) => test::run(&options),
+        Task::Conform(options) => conform::run(&options),
+        Task::Bench(bench) => bench::run(&bench).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
