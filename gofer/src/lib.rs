@@ -3,7 +3,9 @@
 #![deny(unsafe_code)]
 
 pub mod backend;
+pub mod cli;
 pub mod hostfs;
+pub mod inherited;
 pub mod iobuf;
 pub mod server;
 pub mod transport;

@@ -92,6 +92,11 @@ impl Connection {
         }
     }
 
+    /// Whether [`wait`](Self::wait) would not wait.
+    pub fn has_ended(&self) -> bool {
+        self.0.socket.lock().is_none()
+    }
+
     /// Ends the connection: running requests are finished, the client sees its socket closed.
     pub fn shut_down(&self) {
         if let Some(socket) = &*self.0.socket.lock() {
