@@ -67,6 +67,18 @@ impl<'a> IoTarget<'a> {
         IoTarget { start: unsafe { self.start.add(start) }, len, memory: PhantomData }
     }
 
+    /// The part from byte `start` on, `len` bytes long, for as long as all of it.
+    ///
+    /// # Panics
+    ///
+    /// If the part is not within this memory.
+    #[must_use]
+    pub fn into_part(self, start: usize, len: usize) -> Self {
+        assert!(start <= self.len && len <= self.len - start, "part of I/O memory out of range");
+        // SAFETY: within the memory, as just checked.
+        IoTarget { start: unsafe { self.start.add(start) }, len, memory: PhantomData }
+    }
+
     /// Copies `bytes` to position `at`.
     ///
     /// # Panics

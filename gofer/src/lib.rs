@@ -3,7 +3,10 @@
 #![deny(unsafe_code)]
 
 pub mod backend;
+pub mod cli;
 pub mod hostfs;
+pub mod inherited;
 pub mod iobuf;
+pub mod server;
 pub mod transport;
 pub mod wire;

@@ -9,7 +9,7 @@ use rustix::thread::futex;
 
 use super::window::Mapping;
 use super::{Ended, Window};
-use crate::iobuf::IoTarget;
+use crate::iobuf::{IoSource, IoTarget};
 
 /// Which end of a channel this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,11 @@ impl Channel {
     /// The room for a datagram, for as long as this end is in control.
     pub fn target(&mut self) -> IoTarget<'_> {
         self.window.target()
+    }
+
+    /// The room for a datagram in two parts, see [`Window::split`].
+    pub fn split(&mut self, at: usize, len: usize) -> (IoTarget<'_>, IoSource<'_>) {
+        self.window.split(at, len)
     }
 
     /// Says hello and waits for the peer to do so: the client first, then the server.

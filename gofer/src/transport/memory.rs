@@ -2,7 +2,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
+use rustix::fs::{
+    FallocateFlags, MemfdFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create,
+};
 use rustix::io::Errno;
 
 use super::{Ended, Window};
@@ -36,6 +38,11 @@ impl PacketMemory {
         }
         self.used = end;
         Ok((offset, len))
+    }
+
+    /// Makes a window whose channel has ended one of zeros again, and gives its memory back until it is used.
+    pub fn reset(&self, offset: u64, len: usize) -> Result<(), Errno> {
+        fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len as u64)
     }
 
     /// Checks a memory file that a peer has sent: a window of `len` bytes at `offset` must be in it for good.
@@ -76,6 +83,17 @@ mod tests {
         assert_eq!(PacketMemory::check(&memory, 6 * MIB, 2 * MIB), Ok(()));
         assert!(PacketMemory::check(&memory, 6 * MIB, 2 * MIB + 1).is_err());
         assert!(PacketMemory::check(&memory, u64::MAX, 2).is_err());
+    }
+
+    #[test]
+    fn a_window_that_is_used_again_is_zero() {
+        let mut memory = PacketMemory::new().unwrap();
+        let (offset, len) = memory.allocate(100).unwrap();
+        let mut window = Window::map(&memory, offset, len).unwrap();
+        window.target().put(3, b"x");
+        memory.reset(offset, len).unwrap();
+        let window = Window::map(&memory, offset, len).unwrap();
+        assert!(window.source(0, window.capacity()).to_vec().iter().all(|byte| *byte == 0));
     }
 
     #[test]

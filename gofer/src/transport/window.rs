@@ -103,6 +103,22 @@ impl Window {
         // SAFETY: mapped as long as `self`, which is borrowed exclusively.
         unsafe { IoTarget::from_raw(self.mapping.start.add(Self::HEADER), self.capacity()) }
     }
+
+    /// The first `at` bytes of the room for a datagram, to put data into, and `len` bytes behind them, to take data from.
+    ///
+    /// # Panics
+    ///
+    /// If they are not within the window.
+    pub fn split(&mut self, at: usize, len: usize) -> (IoTarget<'_>, IoSource<'_>) {
+        assert!(at <= self.capacity() && len <= self.capacity() - at, "part of a packet window out of range");
+        // SAFETY: within the mapping, as just checked.
+        let (start, rest) = unsafe {
+            let start = self.mapping.start.add(Self::HEADER);
+            (start, start.add(at))
+        };
+        // SAFETY: mapped as long as `self`, which is borrowed exclusively, and the two parts do not overlap.
+        unsafe { (IoTarget::from_raw(start, at), IoSource::from_raw(rest, len)) }
+    }
 }
 
 impl Drop for Mapping {

@@ -1,0 +1,193 @@
+//! `gofer serve`: a host directory, to one client or to many.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::limits;
+use super::listener::Listener;
+use crate::hostfs::{HostFs, HostOptions, SpecialFiles};
+use crate::inherited;
+use crate::server::{ConnectError, Connection, Server};
+
+/// Serves a host directory.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Serve {
+    /// The directory to serve
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    #[command(flatten)]
+    to: To,
+    /// Refuse all changes
+    #[arg(long)]
+    read_only: bool,
+    /// What to do when a client makes a device, FIFO or socket
+    #[arg(long, value_enum, default_value_t = Special::Refuse)]
+    special: Special,
+    /// What to report on stderr: error, warn, info, debug, trace, or filters such as gofer::server=debug
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: String,
+}
+
+const EXAMPLES: &str = "Examples:
+  gofer serve --socket /run/data.sock /srv/data
+  gofer serve --read-only --fd 3 /srv/data    (started by a program whose client has the other end of descriptor 3)";
+
+/// When to try again to accept a client.
+const ACCEPT_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// Who is served.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct To {
+    /// Serve one client, which is at the other end of this descriptor, and end when it does
+    #[arg(long, value_name = "N")]
+    fd: Option<RawFd>,
+    /// Listen on a socket at this path and serve whoever connects
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// What becomes of special files.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Special {
+    /// It is refused
+    Refuse,
+    /// It is made on the host
+    Create,
+}
+
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("cannot serve {}: {source}", path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error("--fd {fd}: {problem}")]
+    Descriptor { fd: RawFd, problem: &'static str },
+    #[error("cannot listen on {}: {source}", path.display())]
+    Listen { path: PathBuf, source: io::Error },
+    #[error("--log {level}: {source}")]
+    Log { level: String, source: tracing_subscriber::filter::ParseError },
+    #[error("cannot prepare the process: {0}")]
+    Prepare(#[source] io::Error),
+    #[error("cannot wait for clients: {0}")]
+    Wait(#[source] Errno),
+    #[error("cannot start the connection: {0}")]
+    Connect(#[from] ConnectError),
+}
+
+impl Serve {
+    /// Serves until the client has gone or somebody asks to stop.
+    pub(super) fn run(self) -> Result<(), Failure> {
+        // First of all, while the number cannot be anything else's.
+        let client = self.to.fd.map(client).transpose()?;
+        super::init_log(&self.log)?;
+        let fds = limits::prepare().map_err(Failure::Prepare)?;
+        // One client may have nearly everything; with several, none may have it all.
+        let max_fds = if client.is_some() { fds } else { fds / 2 };
+        let options = HostOptions {
+            read_only: self.read_only,
+            special: match self.special {
+                Special::Refuse => SpecialFiles::Refuse,
+                Special::Create => SpecialFiles::Create,
+            },
+            max_fds: max_fds.min(HostOptions::default().max_fds),
+            ..HostOptions::default()
+        };
+        let backend = HostFs::open(&self.directory, options)
+            .map_err(|source| Failure::Directory { path: self.directory.clone(), source })?;
+        let backend = Arc::new(backend);
+        let stop = stop_signals().map_err(Failure::Prepare)?;
+        match (client, self.to.socket) {
+            (Some(client), _) => serve_one(client, backend, stop),
+            (None, Some(path)) => {
+                let listener = Listener::bind(&path).map_err(|source| Failure::Listen { path, source })?;
+                serve_all(&listener, &backend, &stop)
+            }
+            (None, None) => unreachable!("clap wants one of the two"),
+        }
+    }
+}
+
+/// The inherited connection `fd`.
+fn client(fd: RawFd) -> Result<OwnedFd, Failure> {
+    let refuse = |problem| Failure::Descriptor { fd, problem };
+    let client = inherited::take(fd).map_err(|_| refuse("this descriptor is not open"))?;
+    let kind = (sockopt::socket_domain(&client), sockopt::socket_type(&client));
+    if kind != (Ok(AddressFamily::UNIX), Ok(SocketType::STREAM)) || getpeername(&client).is_err() {
+        return Err(refuse("this descriptor is not a connected UNIX stream socket"));
+    }
+    Ok(client)
+}
+
+/// Becomes readable when somebody asks to stop.
+fn stop_signals() -> io::Result<UnixStream> {
+    let (signalled, on_signal) = UnixStream::pair()?;
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::low_level::pipe::register(signal, on_signal.try_clone()?)?;
+    }
+    Ok(signalled)
+}
+
+fn serve_one(client: OwnedFd, backend: Arc<HostFs>, stop: UnixStream) -> Result<(), Failure> {
+    let connection = Arc::new(Server::new().connect(client, b"/", backend)?);
+    let to_stop = connection.clone();
+    let stopper = move || {
+        if wait_for(&[stop.as_fd()], None).is_ok() {
+            to_stop.shut_down();
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(stopper).map_err(Failure::Prepare)?;
+    connection.wait();
+    Ok(())
+}
+
+fn serve_all(listener: &Listener, backend: &Arc<HostFs>, stop: &UnixStream) -> Result<(), Failure> {
+    let server = Server::new();
+    let mut connections: Vec<Connection> = Vec::new();
+    while !wait_for(&[stop.as_fd(), listener.as_fd()], None).map_err(Failure::Wait)? {
+        connections.retain(|connection| !connection.has_ended());
+        let client = match listener.accept() {
+            Ok(Some(client)) => client,
+            Ok(None) => continue,
+            Err(error) => {
+                // Most likely there are too many open files, and somebody has to leave first.
+                tracing::warn!(%error, "cannot accept a client");
+                if wait_for(&[stop.as_fd()], Some(ACCEPT_AGAIN)).map_err(Failure::Wait)? {
+                    break;
+                }
+                continue;
+            }
+        };
+        match server.connect(client.into(), b"/", backend.clone()) {
+            Ok(connection) => connections.push(connection),
+            Err(error) => tracing::warn!(%error, "cannot serve a client"),
+        }
+    }
+    for connection in &connections {
+        connection.shut_down();
+    }
+    connections.iter().for_each(Connection::wait);
+    Ok(())
+}
+
+/// Waits until one of `fds` is readable or the time is over; answers whether the first is readable.
+fn wait_for(fds: &[BorrowedFd<'_>], limit: Option<Timespec>) -> Result<bool, Errno> {
+    let mut polled: Vec<PollFd<'_>> = fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    loop {
+        match poll(&mut polled, limit.as_ref()) {
+            Ok(_) => return Ok(polled.first().is_some_and(|first| !first.revents().is_empty())),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

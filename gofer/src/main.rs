@@ -1,0 +1,7 @@
+//! Serves LisaFS.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gofer::cli::main()
+}

@@ -1,0 +1,150 @@
+//! From the start of a connection to its end.
+
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::session::Session;
+use super::{Server, serve_channel, serve_socket};
+use crate::backend::{Backend, Errno};
+use crate::transport::Socket;
+
+/// Enough for every handler; backends are asked to be modest.
+const STACK: usize = 256 << 10;
+
+/// Every answer of a fixed size fits into this.
+const SMALLEST_MESSAGE: usize = 512;
+
+/// Packet windows of more than this would be hard on everyone.
+const LARGEST_MESSAGE: usize = 1 << 30;
+
+/// Why a connection could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The mount path is not absolute, or has a component that is no name.
+    #[error("the mount path must be absolute and without '.' and '..'")]
+    MountPath,
+    /// The backend asks for a message size that makes no sense.
+    #[error("a message size of {0} bytes is out of range")]
+    MessageSize(u32),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A connection that is being served. Dropping it shuts it down.
+#[derive(Debug)]
+pub struct Connection(Arc<Life>);
+
+/// What is left of a connection when it has ended.
+#[derive(Debug)]
+struct Life {
+    /// Nothing once everything is released.
+    socket: Mutex<Option<Arc<Socket>>>,
+    ended: Condvar,
+}
+
+impl Connection {
+    pub(super) fn start(
+        server: &Arc<Server>,
+        socket: OwnedFd,
+        mount_path: &[u8],
+        backend: Arc<dyn Backend>,
+    ) -> Result<Self, ConnectError> {
+        let options = backend.options();
+        let max_message = usize::try_from(options.max_message_size)
+            .ok()
+            .filter(|max| (SMALLEST_MESSAGE..=LARGEST_MESSAGE).contains(max))
+            .ok_or(ConnectError::MessageSize(options.max_message_size))?;
+        let session = Session::new(server.clone(), mount_path, backend, options, max_message)
+            .map_err(|_: Errno| ConnectError::MountPath)?;
+        let session = Arc::new(session);
+        let socket = Arc::new(Socket::new(socket));
+        let life = Arc::new(Life { socket: Mutex::new(Some(socket)), ended: Condvar::new() });
+
+        // If a later thread cannot be started, dropping this ends the earlier ones.
+        let mut serving = Serving { session: Some(session.clone()), channels: Vec::new(), life: life.clone() };
+        for index in 0..session.channels.count() {
+            let session = session.clone();
+            let thread = spawn(format!("lisafs-chan-{index}"), move || {
+                session.channels.serve(index, |start| serve_channel::serve(&session, start));
+            })?;
+            serving.channels.push(thread);
+        }
+        drop(session);
+        spawn("lisafs-socket".to_owned(), move || {
+            let socket = serving.life.socket.lock().clone();
+            if let (Some(session), Some(socket)) = (&serving.session, socket) {
+                serve_socket::serve(session, &socket);
+            }
+        })?;
+        Ok(Connection(life))
+    }
+
+    /// Waits until the client has gone and everything that belongs to the connection is released.
+    pub fn wait(&self) {
+        let mut socket = self.0.socket.lock();
+        while socket.is_some() {
+            self.0.ended.wait(&mut socket);
+        }
+    }
+
+    /// Whether [`wait`](Self::wait) would not wait.
+    pub fn has_ended(&self) -> bool {
+        self.0.socket.lock().is_none()
+    }
+
+    /// Ends the connection: running requests are finished, the client sees its socket closed.
+    pub fn shut_down(&self) {
+        if let Some(socket) = &*self.0.socket.lock() {
+            socket.shut_down();
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn spawn(name: String, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, ConnectError> {
+    Builder::new().name(name).stack_size(STACK).spawn(f).map_err(ConnectError::Thread)
+}
+
+/// What must be released when the thread of the socket ends, however it does.
+struct Serving {
+    session: Option<Arc<Session>>,
+    channels: Vec<JoinHandle<()>>,
+    life: Arc<Life>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.close();
+            session.channels.close();
+            for thread in self.channels.drain(..) {
+                // It has left its slot already; what it panicked of was reported then.
+                let _ = thread.join();
+            }
+            for fd in session.fds.take_all() {
+                release(fd);
+            }
+            release(session);
+        }
+        // The last reference: this closes the socket.
+        *self.life.socket.lock() = None;
+        self.life.ended.notify_all();
+    }
+}
+
+/// Drops `thing`, which is the backend's in the end, and survives if that panics.
+fn release(thing: impl Sized) {
+    if catch_unwind(AssertUnwindSafe(|| drop(thing))).is_err() {
+        tracing::error!("a backend has panicked while it was released");
+    }
+}

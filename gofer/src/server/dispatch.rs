@@ -1,0 +1,89 @@
+//! From a request to its answer: what is the same for all messages.
+
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rustix::fs::OFlags;
+
+use super::exchange::{Reply, Request};
+use super::fds::NewFd;
+use super::handlers::{self, Handler};
+use super::session::Session;
+use crate::backend::{Errno, Result};
+use crate::transport::Fds;
+use crate::wire::{MessageId, MessageSet};
+
+/// What a thread works with while it answers requests.
+pub(super) struct Context<'s> {
+    /// The connection.
+    pub(super) session: &'s Session,
+    /// What a walk has made so far. Kept from one request to the next, so that it does not have to grow each time.
+    pub(super) walked: Vec<NewFd<'s>>,
+}
+
+impl<'s> Context<'s> {
+    /// For a thread of `session`.
+    pub(super) fn new(session: &'s Session) -> Self {
+        Context { session, walked: Vec::new() }
+    }
+
+    /// Answers one request, and says which message the answer is.
+    pub(super) fn answer(&mut self, message: MessageId, request: Request<'_>, reply: &mut Reply<'_>) -> MessageId {
+        let result = self.handle(message, request, reply);
+        // After an error or a panic, this forgets what was made.
+        self.walked.clear();
+        match result {
+            Ok(()) => {
+                make_non_blocking(reply.fds());
+                message
+            }
+            Err(errno) => {
+                tracing::debug!(?message, %errno, "refused");
+                reply.fail(errno);
+                MessageId::ERROR
+            }
+        }
+    }
+
+    fn handle(&mut self, message: MessageId, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        if self.session.is_closing() {
+            return Err(Errno::CONNRESET);
+        }
+        let Some(Handler { changes, handle }) = find(self.session.options.supported, message) else {
+            return Err(Errno::OPNOTSUPP);
+        };
+        if *changes && self.session.options.read_only {
+            return Err(Errno::ROFS);
+        }
+        // What a handler leaves behind when it panics is dropped by its owners; nothing is half done in the session.
+        catch_unwind(AssertUnwindSafe(|| handle(self, request, reply))).unwrap_or_else(|_| {
+            tracing::error!(?message, "a handler has panicked");
+            Err(Errno::REMOTEIO)
+        })
+    }
+}
+
+/// The messages of `supported` that have a handler.
+pub(super) fn answered(supported: MessageSet) -> impl Iterator<Item = MessageId> {
+    supported.iter().filter(move |message| find(supported, *message).is_some())
+}
+
+fn find(supported: MessageSet, message: MessageId) -> Option<&'static Handler> {
+    if !supported.contains(message) {
+        return None;
+    }
+    handlers::TABLE.get(usize::from(message.0))?.as_ref()
+}
+
+/// Clients expect donated descriptors not to block. It is a property of the open file, not of the descriptor.
+fn make_non_blocking(fds: &Fds) {
+    for fd in fds {
+        let result = rustix::fs::fcntl_getfl(fd.as_fd())
+            .and_then(|flags| rustix::fs::fcntl_setfl(fd.as_fd(), flags | OFlags::NONBLOCK));
+        match result {
+            // It cannot be said of descriptors that only name a file, nor need it.
+            Ok(()) | Err(Errno::BADF) => {}
+            Err(error) => tracing::debug!(%error, "cannot make a donated descriptor non-blocking"),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! FStat, SetStat, FStatFS and ReadLinkAt.
+
+use crate::backend::{Errno, NO_ID, Result, SetStat, Statx};
+use crate::server::dispatch::Context;
+use crate::server::entry::Content;
+use crate::server::exchange::{Reply, Request};
+use crate::server::file_type::SYMLINK;
+use crate::server::session::{reading, same_type};
+use crate::wire::message::{FStatFsReq, FStatFsResp, FStatReq, ReadLinkAtReq, ReadLinkAtResp, SetStatReq, SetStatResp};
+
+pub(super) fn stat(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let session = context.session;
+    let request: FStatReq = request.decode()?;
+    let entry = session.fds.any(request.fd)?;
+    let (stat, file_type) = match entry.content() {
+        Content::Control(control) => (session.read(control, |file| file.stat())?, control.file_type),
+        Content::Open(open) => (reading(open, |file| file.stat())?, open.file_type),
+        // The socket's own attributes would mean nothing to a client; those of its file do.
+        Content::Socket(socket) => (session.read(&socket.control, |file| file.stat())?, socket.control.file_type),
+    };
+    reply.message(&same_type(stat, file_type)?)
+}
+
+pub(super) fn set_stat(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    const SETTABLE: u32 = Statx::MODE | Statx::UID | Statx::GID | Statx::ATIME | Statx::MTIME | Statx::SIZE;
+    /// Bits of a mode that are not the type.
+    const PERMISSIONS: u32 = 0o7777;
+
+    let session = context.session;
+    let request: SetStatReq = request.decode()?;
+    let control = session.control(request.fd)?;
+    if request.mask & !SETTABLE != 0 {
+        return Err(Errno::PERM);
+    }
+    let is_set = |bit| request.mask & bit != 0;
+    let change = SetStat {
+        mode: is_set(Statx::MODE).then_some(request.mode & PERMISSIONS),
+        uid: (is_set(Statx::UID) && request.uid != NO_ID).then_some(request.uid),
+        gid: (is_set(Statx::GID) && request.gid != NO_ID).then_some(request.gid),
+        size: is_set(Statx::SIZE).then_some(request.size),
+        atime: is_set(Statx::ATIME).then_some(request.atime),
+        mtime: is_set(Statx::MTIME).then_some(request.mtime),
+    };
+    let result = session.write(&control, |file| {
+        if control.is_deleted() && !session.options.deleted.set_stat {
+            return Err(Errno::INVAL);
+        }
+        Ok(if change == SetStat::default() { Ok(()) } else { file.set_stat(&change) })
+    })?;
+    reply.message(&match result {
+        Ok(()) => SetStatResp { failure_mask: 0, failure_errno: 0 },
+        Err(failure) => SetStatResp {
+            failure_mask: failure.mask,
+            failure_errno: u32::try_from(failure.errno.raw_os_error()).unwrap_or_default(),
+        },
+    })
+}
+
+pub(super) fn stat_fs(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let session = context.session;
+    let request: FStatFsReq = request.decode()?;
+    let control = session.control(request.fd)?;
+    let stat = session.read(&control, |file| file.stat_fs())?;
+    reply.message(&FStatFsResp { stat })
+}
+
+pub(super) fn read_link(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let session = context.session;
+    let request: ReadLinkAtReq = request.decode()?;
+    let control = session.control(request.fd)?;
+    if control.file_type != SYMLINK {
+        return Err(Errno::INVAL);
+    }
+    let target = session.read(&control, |file| file.read_link())?;
+    reply.message(&ReadLinkAtResp { target: &target })
+}

@@ -1,0 +1,127 @@
+//! OpenCreateAt, MkdirAt, MknodAt, SymlinkAt and LinkAt.
+//!
+//! All go the same way: the name, the directory, whether the directory still exists, the backend.
+
+use parking_lot::Mutex;
+
+use crate::backend::{Access, ControlFile, Created, Errno, Found, Name, NewFile, Opened, Result};
+use crate::server::dispatch::Context;
+use crate::server::entry::{Content, Control, Open};
+use crate::server::exchange::{Reply, Request};
+use crate::server::file_type::{BLOCK, CHARACTER, DIRECTORY, FIFO, REGULAR, SOCKET};
+use crate::server::session::Session;
+use crate::wire::message::{
+    LinkAtReq, LinkAtResp, MkdirAtReq, MkdirAtResp, MknodAtReq, MknodAtResp, OpenCreateAtReq, OpenCreateAtResp,
+    SymlinkAtReq, SymlinkAtResp,
+};
+use crate::wire::{CreateCommon, Inode, S_IFMT};
+
+pub(super) fn open_create(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let session = context.session;
+    let request: OpenCreateAtReq<'_> = request.decode()?;
+    let name = Name::new(request.name)?;
+    let dir = session.directory(request.common.dir)?;
+    let access = Access::from_flags(request.flags);
+    let (ticket, open_ticket) = (session.fds.reserve()?, session.fds.reserve()?);
+    let ((fd, child), Opened { file, donated }) = session.change(&dir, |file| {
+        let Created { found, opened } = file.create(name, &new_file(&request.common), access)?;
+        Ok((ticket.child(&dir, name.as_bytes(), found), opened))
+    })?;
+    let node = match fd.entry.content() {
+        Content::Control(control) => control.node.clone(),
+        _ => None,
+    };
+    let file_type = child.stat.file_type();
+    let open = open_ticket.open(Open { file, file_type, access, position: Mutex::new(0), node });
+    reply.message(&OpenCreateAtResp { child, open_fd: open.id })?;
+    if let Some(host) = donated {
+        reply.donate(host)?;
+    }
+    fd.commit();
+    open.commit();
+    Ok(())
+}
+
+pub(super) fn mkdir(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let request: MkdirAtReq<'_> = request.decode()?;
+    let name = Name::new(request.name)?;
+    let dir = context.session.directory(request.common.dir)?;
+    let make = |file: &dyn ControlFile| file.mkdir(name, &new_file(&request.common));
+    child(context.session, &dir, name, make, |child| reply.message(&MkdirAtResp { child }))
+}
+
+pub(super) fn mknod(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let request: MknodAtReq<'_> = request.decode()?;
+    let name = Name::new(request.name)?;
+    let dir = context.session.directory(request.common.dir)?;
+    let file_type = u32::from(request.common.mode) & S_IFMT;
+    if !matches!(file_type, REGULAR | FIFO | SOCKET | CHARACTER | BLOCK) {
+        return Err(Errno::PERM);
+    }
+    let device = (request.major, request.minor);
+    let make = |file: &dyn ControlFile| file.mknod(name, &new_file(&request.common), file_type, device);
+    child(context.session, &dir, name, make, |child| reply.message(&MknodAtResp { child }))
+}
+
+pub(super) fn symlink(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let request: SymlinkAtReq<'_> = request.decode()?;
+    let name = Name::new(request.name)?;
+    let dir = context.session.directory(request.dir)?;
+    if request.target.is_empty() {
+        return Err(Errno::NOENT);
+    }
+    if request.target.contains(&0) {
+        return Err(Errno::INVAL);
+    }
+    let new = NewFile { mode: 0o777, uid: request.uid, gid: request.gid };
+    let make = |file: &dyn ControlFile| file.symlink(name, request.target, &new);
+    child(context.session, &dir, name, make, |symlink| reply.message(&SymlinkAtResp { symlink }))
+}
+
+pub(super) fn link(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let session = context.session;
+    let request: LinkAtReq<'_> = request.decode()?;
+    let name = Name::new(request.name)?;
+    let dir = session.directory(request.dir)?;
+    let target = session.control(request.target)?;
+    if target.file_type == DIRECTORY {
+        return Err(Errno::PERM);
+    }
+    let ticket = session.fds.reserve()?;
+    // A target whose own name is gone may live on under others: that is for the backend to decide.
+    let make = || {
+        if dir.is_deleted() {
+            return Err(Errno::INVAL);
+        }
+        Ok(ticket.child(&dir, name.as_bytes(), dir.file.link(name, &*target.file)?))
+    };
+    let (fd, link) = match (&dir.node, &target.node) {
+        (Some(dir), Some(target)) => session.tree().write_and_read(dir, target, make)?,
+        _ => make()?,
+    };
+    reply.message(&LinkAtResp { link })?;
+    fd.commit();
+    Ok(())
+}
+
+/// Makes a file called `name` in `dir`, and answers with its inode.
+fn child(
+    session: &Session,
+    dir: &Control,
+    name: Name<'_>,
+    make: impl FnOnce(&dyn ControlFile) -> Result<Found>,
+    answer: impl FnOnce(Inode) -> Result<()>,
+) -> Result<()> {
+    let ticket = session.fds.reserve()?;
+    let (fd, inode) = session.change(dir, |file| Ok(ticket.child(dir, name.as_bytes(), make(file)?)))?;
+    answer(inode)?;
+    fd.commit();
+    Ok(())
+}
+
+/// Owner and permissions of a new file. The type is told by the message.
+pub(super) fn new_file(common: &CreateCommon) -> NewFile {
+    /// Bits of a mode that are not the type.
+    const PERMISSIONS: u16 = 0o7777;
+    NewFile { mode: common.mode & PERMISSIONS, uid: common.uid, gid: common.gid }
+}

@@ -1,0 +1,46 @@
+//! OpenAt.
+
+use parking_lot::Mutex;
+
+use crate::backend::{Access, Errno, OpenHow, Opened, Result};
+use crate::server::dispatch::Context;
+use crate::server::entry::{Control, Open};
+use crate::server::exchange::{Reply, Request};
+use crate::server::file_type::{DIRECTORY, SYMLINK};
+use crate::wire::message::{OpenAtReq, OpenAtResp};
+
+pub(super) fn open(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    const TRUNCATE: u32 = rustix::fs::OFlags::TRUNC.bits();
+
+    let session = context.session;
+    let request: OpenAtReq = request.decode()?;
+    // All other flags are without meaning here and ignored.
+    let how = OpenHow { access: Access::from_flags(request.flags), truncate: request.flags & TRUNCATE != 0 };
+    let changes = how.access.writes() || how.truncate;
+    if changes && session.options.read_only {
+        return Err(Errno::ROFS);
+    }
+    let control = session.control(request.fd)?;
+    match control.file_type {
+        DIRECTORY if changes => return Err(Errno::ISDIR),
+        SYMLINK => return Err(Errno::INVAL),
+        _ => {}
+    }
+    let ticket = session.fds.reserve()?;
+    let opened = session.read(&control, |file| {
+        if control.is_deleted() && !session.options.deleted.open { Err(Errno::INVAL) } else { file.open(how) }
+    })?;
+    let Opened { file, donated } = opened;
+    let fd = ticket.open(open_file(&control, file, how.access));
+    reply.message(&OpenAtResp { open_fd: fd.id })?;
+    if let Some(host) = donated {
+        reply.donate(host)?;
+    }
+    fd.commit();
+    Ok(())
+}
+
+/// An open file of `control`.
+fn open_file(control: &Control, file: crate::backend::OpenBox, access: Access) -> Open {
+    Open { file, file_type: control.file_type, access, position: Mutex::new(0), node: control.node.clone() }
+}

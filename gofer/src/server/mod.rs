@@ -1,0 +1,88 @@
+//! Serving: connections, their FDs, the tree of positions, and one handler for each message.
+//!
+//! A [`Server`] is shared by all connections of a process. [`Server::connect`] starts everything a connection needs, its
+//! threads included, so that nothing has to be started later: one thread answers the socket, and one is parked for each
+//! channel that the client may ask for. Every thread answers one request after the other ([`dispatch`]); what is common
+//! to the threads of a connection is its [`session::Session`]. The concrete file system is behind
+//! [`Backend`](crate::backend::Backend) and not known here.
+//!
+//! # Locks
+//!
+//! A thread takes locks in this order only, and releases those of the last two kinds before it calls anything else:
+//!
+//! 1. the listing position of an open directory ([`entry::Open::position`]);
+//! 2. the rename lock of the server: shared for calls on positions, exclusive for renames ([`tree`]);
+//! 3. locks of nodes: a directory before its child; a file that is no directory last;
+//! 4. shards of the FD table, the list of free entries, slots of channels;
+//! 5. a node's parent and name, then the children of one node.
+//!
+//! 1 to 3 do not exist on connections whose backend does without them, but for the position. Data operations (calls of
+//! [`OpenFile`](crate::backend::OpenFile)) take no rename lock, and nobody who has it waits for them: whoever finds a
+//! node locked lets go of the rename lock before waiting. So a slow disk holds up one file and not the tree.
+//!
+//! # FDs
+//!
+//! A descriptor is complete before its number works, and putting it into the table is the last thing a handler does.
+//! Handlers hold references of their own, so that a descriptor may be closed on one communicator while it is used on
+//! another. Handlers keep what they have made in private memory until it is in the table, so that a failure anywhere
+//! drops it again.
+
+mod channels;
+mod connection;
+mod dispatch;
+mod entry;
+mod exchange;
+mod fds;
+mod file_type;
+mod handlers;
+mod serve_channel;
+mod serve_socket;
+mod session;
+mod tree;
+
+pub use connection::{ConnectError, Connection};
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::backend::Backend;
+use tree::Tree;
+
+/// What all connections of a process share: one tree, one set of locks.
+#[derive(Debug)]
+pub struct Server {
+    tree: Tree,
+    channels: usize,
+}
+
+impl Server {
+    /// How many channels a connection may have by default. Clients ask for up to four.
+    pub const CHANNELS: usize = 4;
+
+    /// A server without connections.
+    pub fn new() -> Arc<Self> {
+        Self::with_channels(Self::CHANNELS)
+    }
+
+    /// A server whose connections may have up to `channels` channels each, and as many threads for them. Clients need one.
+    pub fn with_channels(channels: usize) -> Arc<Self> {
+        Arc::new(Server { tree: Tree::new(), channels })
+    }
+
+    /// Serves the client at the other end of `socket` from `backend`, which is mounted at `mount_path`: an absolute path
+    /// that says where the files are in relation to those of other connections.
+    ///
+    /// All threads of the connection are started now.
+    pub fn connect(
+        self: &Arc<Self>,
+        socket: OwnedFd,
+        mount_path: &[u8],
+        backend: Arc<dyn Backend>,
+    ) -> Result<Connection, ConnectError> {
+        Connection::start(self, socket, mount_path, backend)
+    }
+
+    fn tree(&self) -> &Tree {
+        &self.tree
+    }
+}
