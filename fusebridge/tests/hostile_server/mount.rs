@@ -65,8 +65,8 @@ fn a_mount_that_makes_no_sense_is_refused() {
 
 #[test]
 fn messages_that_are_too_small_are_refused() {
-    let error = mount_error(|| mount_answer(inode(ROOT, 0o40_755), 1023));
-    assert!(matches!(error, ConnectError::MessageSize(1023)), "{error}");
+    let error = mount_error(|| mount_answer(inode(ROOT, 0o40_755), 511));
+    assert!(matches!(error, ConnectError::MessageSize(511)), "{error}");
 }
 
 /// K8: what the server says is no reason to set memory aside.
