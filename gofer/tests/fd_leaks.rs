@@ -65,13 +65,15 @@ fn all_descriptors_are_closed_in_the_end() {
         use_all_but_fetch(&mut channel);
         channel.channel.pass(2).unwrap();
         let _unused = ChannelClient::ask_quietly(&mut client).unwrap();
-        if round % 2 == 0 {
+        let client = if round % 2 == 0 {
             connection.shut_down();
+            Some(client)
         } else {
             drop(client);
-        }
+            None
+        };
         connection.wait();
-        drop((connection, channel, _unused, listener, host));
+        drop((client, connection, channel, _unused, listener, host));
         counts.push(open_descriptors());
     }
     assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");

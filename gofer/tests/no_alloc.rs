@@ -95,6 +95,13 @@ fn check(through: &mut impl Pathway, root: FdId, path: &[&[u8]], file: FdId) {
     });
     assert_eq!(reopened, 0, "OpenAt and Close");
     through.close(&[open]);
+    // Were nothing counted at all, this would show it.
+    assert!(
+        allocations(|| {
+            through.mount();
+        }) > 0,
+        "Mount does allocate"
+    );
 }
 
 /// One test, since the counter is one for the whole process.
