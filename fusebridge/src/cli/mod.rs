@@ -7,6 +7,7 @@ mod run;
 mod signals;
 mod up;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,6 +43,13 @@ enum Command {
         /// Where it is mounted
         mountpoint: PathBuf,
     },
+    /// Serve a directory; what `mnt` starts for host:DIR
+    #[command(hide = true, disable_help_flag = true)]
+    Gofer {
+        /// The gofer's own arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Runs the program and answers its exit status.
@@ -50,6 +58,9 @@ pub fn main() -> ExitCode {
         Command::Mnt(mnt) => mnt.run(),
         Command::Run(run) => run.run(),
         Command::Umount { mountpoint } => umount(&mountpoint),
+        Command::Gofer { arguments } => {
+            return gofer::cli::main(std::iter::once(OsString::from("gofer")).chain(arguments));
+        }
     };
     match result {
         Ok(status) => status,

@@ -66,9 +66,10 @@ impl Adapter {
         Err(Errno::EOPNOTSUPP)
     }
 
-    fn open_flags(&self, handle: &Handle) -> FopenFlags {
+    fn open_flags(&self, handle: &Handle, is_backed: bool) -> FopenFlags {
         let mut flags = FopenFlags::empty();
-        if self.bridge.policy().keeps_cache() {
+        // What the kernel does by itself it does not cache here, and it refuses to be told otherwise.
+        if self.bridge.policy().keeps_cache() && !is_backed {
             flags |= FopenFlags::FOPEN_KEEP_CACHE;
         }
         if !handle.is_writable() || !self.bridge.wants_flush() {
@@ -225,7 +226,7 @@ impl Filesystem for Adapter {
         };
         match self.backing(id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
-                let open_flags = self.open_flags(&handle);
+                let open_flags = self.open_flags(&handle, backing.is_some());
                 let number = FileHandle(self.bridge.add_handle(id, handle));
                 match backing {
                     Some(backing) => reply.opened_passthrough(number, open_flags, &backing),
@@ -244,7 +245,7 @@ impl Filesystem for Adapter {
         };
         match self.backing(entry.id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
-                let open_flags = self.open_flags(&handle);
+                let open_flags = self.open_flags(&handle, backing.is_some());
                 let number = FileHandle(self.bridge.add_handle(entry.id, handle));
                 let (ttl, attr) = (self.bridge.ttl(), attributes(entry.id, &entry.stat));
                 match backing {

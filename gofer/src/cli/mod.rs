@@ -4,6 +4,7 @@ mod limits;
 mod listener;
 mod serve;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -27,8 +28,8 @@ enum Command {
 }
 
 /// Runs the program and answers its exit status.
-pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let result = match Cli::parse_from(arguments).command {
         Command::Serve(serve) => serve.run(),
     };
     match result {

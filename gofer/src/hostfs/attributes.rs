@@ -136,10 +136,8 @@ impl HostControl {
         }
         if let Some(mode) = change.mode {
             // Set-id bits are meant for the new owner. On a file that stays the old one's they would lend that one's rights.
-            note(
-                Statx::MODE,
-                if mode & SET_IDS == 0 { self.set_mode(mode) } else { owner.and_then(|()| self.set_mode(mode)) },
-            );
+            let owner = if mode & SET_IDS == 0 { Ok(()) } else { owner };
+            note(Statx::MODE, owner.and_then(|()| self.set_mode(mode)));
         }
         if change.atime.is_some() || change.mtime.is_some() {
             let mask = bit(change.atime, Statx::ATIME) | bit(change.mtime, Statx::MTIME);

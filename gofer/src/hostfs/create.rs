@@ -20,6 +20,14 @@ use crate::backend::{Access, Created, Errno, Found, NO_ID, Name, NewFile, Opened
 impl HostControl {
     /// Creates a regular file and opens it at once, so that its mode need not allow it.
     pub(super) fn create_file(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
+        let (found, opened) = self.make_file(name, new, access)?;
+        // Without it the client asks for each read, which is no reason to fail.
+        let donated = if self.shared.options.donate_files { fcntl_dupfd_cloexec(&opened, 0).ok() } else { None };
+        Ok(Created { found, opened: Opened::new(HostFile::new(opened)).donating(donated) })
+    }
+
+    /// Makes a regular file by opening it: the only kind that can be made and held in one step.
+    fn make_file(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<(Found, OwnedFd)> {
         let flags = access_flags(access)
             | OFlags::CREATE
             | OFlags::EXCL
@@ -27,21 +35,18 @@ impl HostControl {
             | OFlags::NONBLOCK
             | OFlags::NOCTTY
             | OFlags::CLOEXEC;
-        let opened = retry_on_intr(|| openat(&self.fd, name.as_bytes(), flags, permissions(new)))?;
+        let opened = retry_on_intr(|| openat(&self.fd, name.as_bytes(), flags, first_mode(new)))?;
         let held = self
             .shared
             .proc_fds
             .reopen(opened.as_fd(), OFlags::PATH)
             .inspect_err(|_| self.undo(name, FileType::RegularFile, Some(opened.as_fd())))?;
-        let found = self.settle(name, held, FileType::RegularFile, new)?;
-        // Without it the client asks for each read, which is no reason to fail.
-        let donated = if self.shared.options.donate_files { fcntl_dupfd_cloexec(&opened, 0).ok() } else { None };
-        Ok(Created { found, opened: Opened::new(HostFile::new(opened)).donating(donated) })
+        Ok((self.settle(name, held, FileType::RegularFile, new)?, opened))
     }
 
     /// Makes a directory.
     pub(super) fn make_dir(&self, name: Name<'_>, new: &NewFile) -> Result<Found> {
-        self.make(name, new, FileType::Directory, || mkdirat(&self.fd, name.as_bytes(), permissions(new)))
+        self.make(name, new, FileType::Directory, || mkdirat(&self.fd, name.as_bytes(), first_mode(new)))
     }
 
     /// Makes a symbolic link.
@@ -53,16 +58,16 @@ impl HostControl {
     pub(super) fn make_node(&self, name: Name<'_>, new: &NewFile, file_type: u32, device: (u32, u32)) -> Result<Found> {
         let kind = FileType::from_raw_mode(file_type);
         let is_device = matches!(kind, FileType::CharacterDevice | FileType::BlockDevice);
-        let device = if is_device { device_number(device)? } else { 0 };
         match (self.shared.options.special, kind) {
-            (_, FileType::RegularFile) => {}
-            (SpecialFiles::Refuse, FileType::CharacterDevice) if device == 0 => {}
+            (_, FileType::RegularFile) => return Ok(self.make_file(name, new, Access::Read)?.0),
+            (SpecialFiles::Refuse, FileType::CharacterDevice) if device == (0, 0) => {}
             (SpecialFiles::Refuse, _) => return Err(Errno::PERM),
             (SpecialFiles::Create, FileType::Fifo | FileType::Socket) => {}
-            (SpecialFiles::Create, FileType::CharacterDevice | FileType::BlockDevice) => {}
+            (SpecialFiles::Create, _) if is_device => {}
             (SpecialFiles::Create, _) => return Err(Errno::INVAL),
         }
-        self.make(name, new, kind, || mknodat(&self.fd, name.as_bytes(), kind, permissions(new), device))
+        let device = if is_device { device_number(device)? } else { 0 };
+        self.make(name, new, kind, || mknodat(&self.fd, name.as_bytes(), kind, first_mode(new), device))
     }
 
     /// Makes a hard link to `target`.
@@ -109,7 +114,7 @@ impl HostControl {
         }
     }
 
-    /// Gives this new file its owner, its group and the set-id bits that were lost on the way.
+    /// Gives this new file its owner, its group and set-id bits.
     fn complete(&self, new: &NewFile) -> Result<Statx> {
         let mut stat = attributes::stat(self.fd())?;
         if kind(&stat) != self.kind {
@@ -123,9 +128,9 @@ impl HostControl {
             stat = attributes::stat(self.fd())?;
         }
         // Other bits may differ for a good reason: an access control list that the directory passes on.
-        let lost = u32::from(new.mode) & SET_IDS & !u32::from(stat.mode);
-        if lost != 0 && self.kind != FileType::Symlink {
-            self.set_mode(u32::from(stat.mode) | lost)?;
+        let missing = u32::from(new.mode) & SET_IDS & !u32::from(stat.mode);
+        if missing != 0 && self.kind != FileType::Symlink {
+            self.set_mode(u32::from(stat.mode) | missing)?;
             stat = attributes::stat(self.fd())?;
         }
         Ok(stat)
@@ -145,8 +150,9 @@ impl HostControl {
     }
 }
 
-fn permissions(new: &NewFile) -> Mode {
-    Mode::from_raw_mode(u32::from(new.mode) & PERMISSIONS)
+/// The mode to make a file with. Set-id bits wait for the owner they are meant for.
+pub(super) fn first_mode(new: &NewFile) -> Mode {
+    Mode::from_raw_mode(u32::from(new.mode) & PERMISSIONS & !SET_IDS)
 }
 
 /// Major and minor number in one; `EINVAL` for what the kernel would cut off.

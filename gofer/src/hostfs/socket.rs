@@ -2,14 +2,14 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{FileType, Mode, fchmod};
+use rustix::fs::{FileType, fchmod};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType as HostType, accept_with, connect, listen, socket_with,
 };
 
-use super::attributes::PERMISSIONS;
 use super::control::HostControl;
+use super::create::first_mode;
 use super::helper::{Helper, Station};
 use super::proc_fds::ProcFds;
 use crate::backend::{Bound, BoundSocket, Credentials, Errno, Name, NewFile, Result, SocketType};
@@ -53,7 +53,7 @@ impl HostControl {
         let address = SocketAddrUnix::new(name.as_bytes()).map_err(|_| Errno::INVAL)?;
         let socket = new_socket(kind)?;
         // The new file gets the mode of the socket.
-        fchmod(&socket, Mode::from_raw_mode(u32::from(new.mode) & PERMISSIONS))?;
+        fchmod(&socket, first_mode(new))?;
         let donated = fcntl_dupfd_cloexec(&socket, 0)?;
         let to_bind = fcntl_dupfd_cloexec(&socket, 0)?;
         let dir = ProcFds::name(self.fd());

@@ -119,6 +119,7 @@ fn the_stock_server_makes_no_special_files() {
         assert_eq!(mknod(file_type, (0, 0)), Some(Errno::PERM), "{file_type:o}");
     }
     assert_eq!(mknod(libc::S_IFCHR, (1, 3)), Some(Errno::PERM));
+    assert_eq!(mknod(libc::S_IFCHR, (u32::MAX, 0)), Some(Errno::PERM));
     assert!(!exists(&fixture.path("n")));
     assert_eq!(mknod(libc::S_IFCHR, (0, 0)), None);
 }
