@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use gofer::backend::{Errno, Options};
 use gofer::server::{ConnectError, Server};
-use gofer::wire::message::{MountReq, MountResp};
-use gofer::wire::{FdId, MessageId};
+use gofer::transport::Ended;
+use gofer::wire::message::{MountReq, MountResp, SetStatReq};
+use gofer::wire::{FdId, MessageId, Statx, Timespec};
 
-use crate::common::client::Pathway;
+use crate::common::client::{Pathway, encode};
 use crate::common::mem::Mem;
-use crate::common::{connect, connect_at, serve, socket_pair};
+use crate::common::{LIMIT, connect, connect_at, serve, socket_pair};
 
 #[test]
 fn mount_says_what_there_is() {
@@ -73,6 +74,37 @@ fn dropping_a_connection_ends_it() {
     client.mount();
     drop(connection);
     assert!(client.receive().is_err());
+}
+
+#[test]
+fn a_request_that_is_being_answered_is_finished_first() {
+    let ((enter, entered), (go_on, wait)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let (enter, wait) = (parking_lot::Mutex::new(enter), parking_lot::Mutex::new(wait));
+    let hook = move |called| {
+        if called == "set_stat" {
+            enter.lock().send(()).unwrap();
+            wait.lock().recv().unwrap();
+        }
+    };
+    let mem = Arc::new(Mem::with_hook(Options::default(), Box::new(hook)));
+    let (mut client, connection) = serve(mem.clone());
+    let root = client.mount();
+    let mut channel = client.channel().unwrap();
+    std::thread::scope(|scope| {
+        let time = Timespec { sec: 0, nsec: 0 };
+        let (mask, mode) = (Statx::MODE, 0o700);
+        let request = SetStatReq { fd: root, mask, mode, uid: 0, gid: 0, size: 0, atime: time, mtime: time };
+        let asked = scope.spawn(move || channel.exchange(4, &encode(&request)).map(drop));
+        entered.recv_timeout(LIMIT).unwrap();
+        connection.shut_down();
+        // The socket is answered no more, but not everything is released.
+        assert!(client.exchange(1, b"").is_err());
+        assert!(!connection.has_ended());
+        go_on.send(()).unwrap();
+        connection.wait();
+        assert_eq!(asked.join().unwrap(), Err(Ended::ShutDown));
+    });
+    assert_eq!(Arc::strong_count(&mem), 1);
 }
 
 #[test]
