@@ -1,10 +1,12 @@
 //! Answers that contradict their request.
 
+use std::time::Instant;
+
 use gofer::wire::message::{OpenCreateAtResp, PReadHead, PWriteResp, SetStatReq, SetStatResp, WalkStatResp};
 use gofer::wire::{Array, CreateCommon, FdId, Inode, MessageId, Statx, Timespec, WalkStatus};
 use rustix::io::Errno;
 
-use crate::support::{ROOT, Reply, Setup, both, bytes, connected, inode, walked};
+use crate::support::{PATIENCE, ROOT, Reply, Setup, both, bytes, connected, inode, walked};
 
 const NEW: FdId = FdId(77);
 
@@ -214,8 +216,10 @@ fn lengths_beyond_any_message_end_the_communicator() {
     let header = |len: u32| [&len.to_ne_bytes()[..], &[3, 0, 0, 0]].concat();
     for len in [256 * 1024 + 1, u32::MAX] {
         let (client, _server) = scripted!(Setup::socket_only(), MessageId::FSTAT, Reply::Raw(header(len)));
+        let start = Instant::now();
         assert_eq!(client.fstat(ROOT), Err(Errno::IO));
         assert!(client.is_dead());
+        assert!(start.elapsed() < PATIENCE / 2, "such a message is not waited for");
     }
     for len in [3, 256 * 1024 + 5, 1 << 20, usize::try_from(u32::MAX).unwrap()] {
         let (client, _server) = scripted!(Setup::default(), MessageId::PWRITE, Reply::Claim(len));
