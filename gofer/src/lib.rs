@@ -4,6 +4,7 @@
 
 pub mod backend;
 pub mod cli;
+pub mod extensions;
 pub mod hostfs;
 pub mod inherited;
 pub mod iobuf;

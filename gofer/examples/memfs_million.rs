@@ -1,0 +1,97 @@
+//! What a million files in memory cost: time and resident memory for each.
+//!
+//! `cargo run --release -p gofer --example memfs_million [FILES [BYTES]]` makes FILES files in 1000 directories with nothing
+//! in them, and then again with BYTES bytes in each.
+
+use std::error::Error;
+use std::time::Instant;
+
+use gofer::backend::{Access, Backend, DirEntry, DirSink, Errno, Name, NewFile, OpenHow};
+use gofer::extensions::memfs::{MemFs, MemOptions};
+
+const DIRECTORIES: usize = 1000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |default| arguments.next().map_or(Ok(default), |text| text.parse());
+    let (files, bytes) = (number(1_000_000)?, number(100)?);
+    measure(files, 0)?;
+    measure(files, bytes)
+}
+
+/// Makes `files` files of `bytes` bytes, looks at them all, and removes them.
+fn measure(files: usize, bytes: usize) -> Result<(), Box<dyn Error>> {
+    println!("{files} files of {bytes} bytes in {DIRECTORIES} directories");
+    let fs = MemFs::new(MemOptions { inodes: None, ..MemOptions::default() });
+    let before = resident()?;
+    each(files, "made", || make(&fs, files, bytes))?;
+    println!("  {:>9.0} bytes of memory per file", (resident()? - before) / per(files));
+    each(files, "found", || find(&fs, files))?;
+    each(files, "listed", || list(&fs, files))?;
+    each(files, "dropped", || {
+        drop(fs);
+        Ok(())
+    })
+}
+
+/// Does something to all files and prints how long it took for each.
+fn each(files: usize, done: &str, work: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+    let start = Instant::now();
+    work()?;
+    println!("  {:>9.0} ns until a file was {done}", start.elapsed().as_secs_f64() * 1e9 / per(files));
+    Ok(())
+}
+
+fn make(fs: &MemFs, files: usize, bytes: usize) -> Result<(), Errno> {
+    let content = vec![b'x'; bytes];
+    let new = NewFile { mode: 0o755, uid: 0, gid: 0 };
+    let root = fs.attach()?.root.file;
+    for dir in 0..DIRECTORIES {
+        let dir_name = format!("dir-{dir}");
+        let dir_file = root.mkdir(Name::new(dir_name.as_bytes())?, &new)?.file;
+        for file in (dir..files).step_by(DIRECTORIES) {
+            let name = format!("file-{file}");
+            let created = dir_file.create(Name::new(name.as_bytes())?, &new, Access::Write)?;
+            created.opened.file.write_at(content.as_slice().into(), 0)?;
+        }
+    }
+    Ok(())
+}
+
+fn find(fs: &MemFs, files: usize) -> Result<(), Errno> {
+    let root = fs.attach()?.root.file;
+    for file in 0..files {
+        let (dir, name) = (format!("dir-{}", file % DIRECTORIES), format!("file-{file}"));
+        root.walk(Name::new(dir.as_bytes())?)?.file.walk(Name::new(name.as_bytes())?)?;
+    }
+    Ok(())
+}
+
+fn list(fs: &MemFs, files: usize) -> Result<(), Errno> {
+    struct Count(usize);
+    impl DirSink for Count {
+        fn add(&mut self, _: &DirEntry<'_>) -> bool {
+            self.0 += 1;
+            true
+        }
+    }
+    let root = fs.attach()?.root.file;
+    let mut count = Count(0);
+    for dir in 0..DIRECTORIES {
+        let dir_file = root.walk(Name::new(format!("dir-{dir}").as_bytes())?)?.file;
+        let opened = dir_file.open(OpenHow { access: Access::Read, truncate: false })?;
+        opened.file.read_dir(0, &mut count)?;
+    }
+    if count.0 == files { Ok(()) } else { Err(Errno::IO) }
+}
+
+/// Bytes of this process that are in memory.
+fn resident() -> Result<f64, Box<dyn Error>> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u32 = statm.split_whitespace().nth(1).ok_or("no resident pages")?.parse()?;
+    Ok(f64::from(pages) * 4096.0)
+}
+
+fn per(files: usize) -> f64 {
+    f64::from(u32::try_from(files).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,192 @@
+//! How a file system in memory is to be.
+
+use rustix::process::{getegid, geteuid};
+
+use super::space::{BLOCK, all_memory};
+
+/// How a [`MemFs`](super::MemFs) behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemOptions {
+    /// How many bytes it may hold. Without, as many as the machine has.
+    pub size: Option<u64>,
+    /// How many names it may have, the root's included. Without, about four billion.
+    pub inodes: Option<u64>,
+    /// Permissions of the root.
+    pub mode: u16,
+    /// Owner of the root, and of files that are made in nobody's name.
+    pub uid: u32,
+    /// Group of the root, and of files that are made in nobody's name.
+    pub gid: u32,
+    /// Whether FIFOs, sockets and devices can be made. If not, a sandbox makes FIFOs and sockets of its own, which it can
+    /// also open. The whiteouts of overlays (character device 0:0) can always be made.
+    pub special: bool,
+    /// Nothing may be changed.
+    pub read_only: bool,
+}
+
+/// Half of the machine's memory, a name for each of its pages in that half, and the root for the caller alone to change.
+impl Default for MemOptions {
+    fn default() -> Self {
+        let size = all_memory() / 2;
+        MemOptions {
+            size: Some(size),
+            inodes: Some(size / BLOCK),
+            mode: 0o755,
+            uid: geteuid().as_raw(),
+            gid: getegid().as_raw(),
+            special: true,
+            read_only: false,
+        }
+    }
+}
+
+/// Why options were not understood.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemOptionsError {
+    /// There is no such option.
+    #[error("unknown option {0:?}; known are size=, inodes=, mode=, uid=, gid=, special, nospecial, ro and rw")]
+    Unknown(String),
+    /// The option needs something behind a `=`, or must have nothing there.
+    #[error("{0} {1}")]
+    Value(&'static str, &'static str),
+    /// What is behind the `=` means nothing.
+    #[error("{option}={value}: {wanted}")]
+    Meaning {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be right.
+        wanted: &'static str,
+    },
+}
+
+impl MemOptions {
+    /// Takes options as of `mount -o`, with commas between them: `size=1g,inodes=1m,mode=755,uid=0,gid=0,ro`.
+    ///
+    /// A size is a number of bytes, with k, m, g or t behind it for powers of 1024, or a percentage of the machine's memory;
+    /// a number of inodes may have these letters too. 0 is for no limit, as it is with `tmpfs`. Of what is given twice, the last counts.
+    pub fn parse(text: &str) -> Result<Self, MemOptionsError> {
+        let mut options = MemOptions::default();
+        for option in text.split(',').filter(|option| !option.is_empty()) {
+            options.set(option)?;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, option: &str) -> Result<(), MemOptionsError> {
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (option, None),
+        };
+        match name {
+            "size" => {
+                let wanted = "not a size; for example 512m, 2g or 50%";
+                self.size = Some(parse("size", value, wanted, size)?).filter(|size| *size != 0);
+            }
+            "inodes" => {
+                let wanted = "not a number; for example 10000, 200k or 1m";
+                self.inodes = Some(parse("inodes", value, wanted, number)?).filter(|inodes| *inodes != 0);
+            }
+            "mode" => self.mode = parse("mode", value, "not permissions in octal; for example 755 or 1777", mode)?,
+            "uid" => self.uid = parse("uid", value, "not a user's number", id)?,
+            "gid" => self.gid = parse("gid", value, "not a group's number", id)?,
+            "special" => self.special = flag("special", value, true)?,
+            "nospecial" => self.special = flag("nospecial", value, false)?,
+            "ro" => self.read_only = flag("ro", value, true)?,
+            "rw" => self.read_only = flag("rw", value, false)?,
+            _ => return Err(MemOptionsError::Unknown(name.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+fn parse<T>(
+    option: &'static str,
+    value: Option<&str>,
+    wanted: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, MemOptionsError> {
+    let value = value.ok_or(MemOptionsError::Value(option, "needs a value"))?;
+    parse(value).ok_or_else(|| MemOptionsError::Meaning { option, value: value.escape_debug().to_string(), wanted })
+}
+
+fn flag(option: &'static str, value: Option<&str>, set: bool) -> Result<bool, MemOptionsError> {
+    if value.is_some() { Err(MemOptionsError::Value(option, "takes no value")) } else { Ok(set) }
+}
+
+/// Decimal digits and nothing else.
+fn digits(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// A number with a letter for a power of 1024.
+fn number(text: &str) -> Option<u64> {
+    let shift = match text.bytes().last()?.to_ascii_lowercase() {
+        b'k' => 10,
+        b'm' => 20,
+        b'g' => 30,
+        b't' => 40,
+        _ => return digits(text),
+    };
+    digits(&text[..text.len() - 1])?.checked_mul(1 << shift)
+}
+
+fn size(text: &str) -> Option<u64> {
+    match text.strip_suffix('%') {
+        Some(percent) => Some(all_memory() / 100 * digits(percent).filter(|percent| *percent <= 100)?),
+        None => number(text),
+    }
+}
+
+fn mode(text: &str) -> Option<u16> {
+    let octal = text.bytes().all(|byte| byte.is_ascii_digit());
+    u16::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o7777)
+}
+
+fn id(text: &str) -> Option<u32> {
+    digits(text)?.try_into().ok().filter(|id| *id != crate::backend::NO_ID)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_understood() {
+        assert_eq!(MemOptions::parse(""), Ok(MemOptions::default()));
+        let all = MemOptions::parse("size=1g,inodes=2M,mode=1777,uid=7,gid=8,nospecial,ro").unwrap();
+        let expected = MemOptions {
+            size: Some(1 << 30),
+            inodes: Some(2 << 20),
+            mode: 0o1777,
+            uid: 7,
+            gid: 8,
+            special: false,
+            read_only: true,
+        };
+        assert_eq!(all, expected);
+        let size = |text: &str| MemOptions::parse(&format!("size={text}")).unwrap().size;
+        assert_eq!((size("0"), size("12"), size("3k"), size("4T")), (None, Some(12), Some(3 << 10), Some(4 << 40)));
+        assert_eq!(size("50%"), Some(all_memory() / 100 * 50));
+        assert_eq!(MemOptions::parse("ro,,rw,inodes=0").unwrap().inodes, None);
+    }
+
+    #[test]
+    fn mistakes_are_told_in_one_line() {
+        let error = |text: &str| MemOptions::parse(text).unwrap_err().to_string();
+        assert_eq!(error("size=1x"), "size=1x: not a size; for example 512m, 2g or 50%");
+        assert_eq!(error("ro,sise=1"), {
+            "unknown option \"sise\"; known are size=, inodes=, mode=, uid=, gid=, special, nospecial, ro and rw"
+        });
+        assert_eq!(error("mode"), "mode needs a value");
+        assert_eq!(error("ro=1"), "ro takes no value");
+        assert_eq!(error("uid=a\nb"), "uid=a\\nb: not a user's number");
+        for bad in ["size=", "size=k", "size=-1", "size=+1", "size=101%", "size=99999999t", "size=1é", "inodes=5%"] {
+            assert!(MemOptions::parse(bad).is_err(), "{bad}");
+        }
+        for bad in ["mode=888", "mode=10000", "mode=+7", "mode=", "uid=4294967295", "gid=-1", "=", "a=b"] {
+            assert!(MemOptions::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

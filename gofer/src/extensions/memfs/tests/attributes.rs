@@ -1,0 +1,82 @@
+//! Owners, modes, identity.
+
+use super::*;
+use crate::backend::{Backend, SetStatFailure};
+use crate::wire::Timespec;
+
+#[test]
+fn the_root_is_as_the_options_say() {
+    let fixture = Fixture::with("mode=1750,uid=7,gid=8");
+    let stat = fixture.root.stat().unwrap();
+    assert_eq!((stat.mode, stat.uid, stat.gid, stat.nlink, stat.ino), (0o041_750, 7, 8, 2, 1));
+    assert!(!fixture.fs.options().read_only && !fixture.fs.options().tree_locks);
+    assert!(Fixture::with("ro").fs.options().read_only);
+}
+
+#[test]
+fn new_files_belong_to_whom_they_are_made_for() {
+    let fixture = Fixture::with("uid=7,gid=8");
+    let new = NewFile { mode: 0o6751, uid: 9, gid: NO_ID };
+    let stat = fixture.root.create(name("f"), &new, Access::Read).ok().unwrap().found.stat;
+    assert_eq!((stat.mode, stat.uid, stat.gid, stat.nlink), (0o106_751, 9, 8, 1));
+    let stat = fixture.root.mkdir(name("d"), &NewFile { uid: NO_ID, gid: 9, ..new }).ok().unwrap().stat;
+    assert_eq!((stat.mode, stat.uid, stat.gid, stat.nlink), (0o046_751, 7, 9, 2));
+}
+
+#[test]
+fn numbers_are_never_used_again() {
+    let fixture = Fixture::new();
+    let mut seen = std::collections::HashSet::from([1]);
+    for _ in 0..100 {
+        fixture.create("f");
+        assert!(seen.insert(fixture.stat("f").ino));
+        fixture.unlink("f").unwrap();
+    }
+    let (one, other) = (fixture.root.stat().unwrap(), Fixture::new().root.stat().unwrap());
+    assert_ne!((one.dev_major, one.dev_minor), (other.dev_major, other.dev_minor));
+}
+
+#[test]
+fn a_change_of_owner_clears_set_id_bits() {
+    let fixture = Fixture::new();
+    let made = |mode: u16| {
+        let created = fixture.root.create(name("f"), &own(mode), Access::Read).ok().unwrap();
+        fixture.unlink("f").unwrap();
+        created.found.file
+    };
+    let change = SetStat { uid: Some(5), ..SetStat::default() };
+    for (before, after) in [(0o6755, 0o755), (0o6745, 0o2745), (0o1644, 0o1644)] {
+        let file = made(before);
+        set(&*file, change).unwrap();
+        assert_eq!(file.stat().unwrap().mode, 0o100_000 | after, "{before:o}");
+        assert_eq!(file.stat().unwrap().uid, 5);
+    }
+    // Unless they are set with it.
+    let file = made(0);
+    set(&*file, SetStat { mode: Some(0o6755), gid: Some(3), ..change }).unwrap();
+    assert_eq!(file.stat().unwrap().mode, 0o106_755);
+    let dir = fixture.root.mkdir(name("d"), &own(0o2775)).ok().unwrap().file;
+    set(&*dir, change).unwrap();
+    assert_eq!(dir.stat().unwrap().mode, 0o042_775);
+}
+
+#[test]
+fn what_cannot_be_set_is_named_and_the_rest_is_set() {
+    let fixture = Fixture::new();
+    let link = fixture.root.symlink(name("l"), b"x", &own(0)).ok().unwrap().file;
+    let change = SetStat {
+        mode: Some(0),
+        uid: Some(5),
+        size: Some(0),
+        atime: Some(Timespec { sec: 7, nsec: 0 }),
+        mtime: Some(Timespec { sec: 0, nsec: -5 }),
+        ..SetStat::default()
+    };
+    let mask = Statx::MODE | Statx::SIZE | Statx::MTIME;
+    assert_eq!(link.set_stat(&change), Err(SetStatFailure { mask, errno: Errno::LOOP }));
+    let stat = link.stat().unwrap();
+    assert_eq!((stat.uid, stat.mode, stat.atime.sec), (5, 0o120_777, 7));
+    assert_eq!(set_size(&*fixture.root, 0), Err(Errno::ISDIR));
+    assert_eq!(set(&*link, SetStat { uid: Some(NO_ID), gid: Some(NO_ID), ..SetStat::default() }), Ok(()));
+    assert_eq!(link.stat(), Ok(stat));
+}

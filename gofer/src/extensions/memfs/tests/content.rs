@@ -1,0 +1,172 @@
+//! Reading and writing, holes, reserving and freeing space.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+const CHUNK: u64 = super::super::chunk::CHUNK as u64;
+const MAX: u64 = i64::MAX as u64;
+const KEEP_SIZE: u32 = 1;
+const PUNCH_HOLE: u32 = 2;
+const ZERO_RANGE: u32 = 0x10;
+
+#[test]
+fn what_was_written_is_read() {
+    let fixture = Fixture::new();
+    let file = fixture.create("f");
+    assert_eq!(read(&*file, 0, 10), Ok(Vec::new()));
+    assert_eq!(write(&*file, 0, b""), Ok(0));
+    assert_eq!(write(&*file, 5, b"hello"), Ok(5));
+    assert_eq!(read(&*file, 3, 100), Ok(b"\0\0hello".to_vec()));
+    assert_eq!(read(&*file, 10, 1), Ok(Vec::new()));
+    assert_eq!(file.stat().unwrap().size, 10);
+    let long: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    assert_eq!(write(&*file, 7, &long), Ok(long.len()));
+    assert_eq!(read(&*file, 7, long.len() + 1), Ok(long));
+}
+
+#[test]
+fn a_size_takes_no_space() {
+    let fixture = Fixture::with("size=1m");
+    let file = fixture.create("f");
+    let control = fixture.walk("f").ok().unwrap();
+    for size in [1 << 40, MAX] {
+        set_size(&*control, size).unwrap();
+        let stat = file.stat().unwrap();
+        assert_eq!((stat.size, stat.blocks), (size, 0));
+        assert_eq!(read(&*file, size - 3, 10), Ok(vec![0; 3]));
+    }
+    assert_eq!(set_size(&*control, MAX + 1), Err(Errno::INVAL));
+    write(&*file, MAX / 2, b"x").unwrap();
+    assert!((1..=2 * CHUNK / 512).contains(&file.stat().unwrap().blocks));
+    set_size(&*control, 0).unwrap();
+    assert_eq!((file.stat().unwrap().blocks, fixture.used().0), (0, 0));
+}
+
+#[test]
+fn offsets_have_an_end() {
+    let fixture = Fixture::new();
+    let file = fixture.create("f");
+    assert_eq!(write(&*file, MAX, b"x"), Err(Errno::FBIG));
+    assert_eq!(write(&*file, MAX - 2, b"xxxxx"), Ok(2));
+    assert_eq!(read(&*file, MAX - 3, 10), Ok(b"\0xx".to_vec()));
+    assert_eq!(read(&*file, MAX, 10), Ok(Vec::new()));
+    for offset in [MAX + 1, u64::MAX] {
+        assert_eq!(write(&*file, offset, b"x"), Err(Errno::INVAL));
+        assert_eq!(read(&*file, offset, 1), Err(Errno::INVAL));
+    }
+}
+
+#[test]
+fn opening_can_empty_a_file() {
+    let fixture = Fixture::new();
+    let file = fixture.create("f");
+    write(&*file, 0, b"hello").unwrap();
+    let control = fixture.walk("f").ok().unwrap();
+    assert!(control.open(OpenHow { access: Access::Read, truncate: true }).is_ok());
+    assert_eq!((file.stat().unwrap().size, fixture.used().0), (0, 0));
+}
+
+#[test]
+fn punched_chunks_are_given_back() {
+    let fixture = Fixture::new();
+    let file = fixture.create("f");
+    let mut content = vec![7; 5 * CHUNK as usize];
+    write(&*file, 0, &content).unwrap();
+    assert_eq!(file.stat().unwrap().blocks, 5 * CHUNK / 512);
+    assert_eq!(file.allocate(PUNCH_HOLE, 0, 1), Err(Errno::OPNOTSUPP));
+    file.allocate(PUNCH_HOLE | KEEP_SIZE, CHUNK - 1, 2 * CHUNK + 2).unwrap();
+    content[CHUNK as usize - 1..=3 * CHUNK as usize].fill(0);
+    assert_eq!(read(&*file, 0, content.len()), Ok(content));
+    assert_eq!(file.stat().unwrap().size, 5 * CHUNK);
+    assert!(file.stat().unwrap().blocks <= 3 * CHUNK / 512);
+    // Beyond the end there is nothing to punch.
+    assert_eq!(file.allocate(PUNCH_HOLE | KEEP_SIZE, 6 * CHUNK, MAX - 6 * CHUNK), Ok(()));
+    assert_eq!(file.stat().unwrap().size, 5 * CHUNK);
+}
+
+#[test]
+fn space_is_reserved_beyond_the_end() {
+    let fixture = Fixture::with("size=1m");
+    let file = fixture.create("f");
+    file.allocate(KEEP_SIZE, 0, 100_000).unwrap();
+    assert_eq!((file.stat().unwrap().size, file.stat().unwrap().blocks), (0, 196));
+    assert_eq!(fixture.used().0, 100_008);
+    file.allocate(0, 0, 10).unwrap();
+    assert_eq!((file.stat().unwrap().size, fixture.used().0), (10, 100_008));
+    // Cutting off takes it back.
+    set_size(&*fixture.walk("f").ok().unwrap(), 10).unwrap();
+    assert_eq!(fixture.used().0, 24);
+}
+
+/// Something that changes a file.
+#[derive(Clone, Debug)]
+enum Change {
+    Write(u64, usize, u8),
+    Size(u64),
+    Allocate(u32, u64, u64),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    // Around the boundaries of chunks.
+    let offset = || (0..4_u64, prop_oneof![Just(0), 0..CHUNK, CHUNK - 3..CHUNK]).prop_map(|(n, at)| n * CHUNK + at);
+    let mode = prop::sample::select(&[0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE][..]);
+    prop_oneof![
+        (offset(), prop_oneof![1..10_usize, 1..200_000_usize], 1..=255_u8).prop_map(|(o, l, b)| Change::Write(o, l, b)),
+        offset().prop_map(Change::Size),
+        (mode, offset(), prop_oneof![1..10_u64, 1..200_000_u64]).prop_map(|(m, o, l)| Change::Allocate(m, o, l)),
+    ]
+}
+
+/// What a file is to contain after `change`.
+fn model(content: &mut Vec<u8>, change: &Change) {
+    let at = |offset: u64| usize::try_from(offset).unwrap();
+    match *change {
+        Change::Write(offset, len, byte) => {
+            let end = at(offset) + len;
+            content.resize(content.len().max(end), 0);
+            content[at(offset)..end].fill(byte);
+        }
+        Change::Size(size) => content.resize(at(size), 0),
+        Change::Allocate(mode, offset, len) => {
+            let end = at(offset + len);
+            if mode & KEEP_SIZE == 0 {
+                content.resize(content.len().max(end), 0);
+            }
+            if mode & !KEEP_SIZE != 0 {
+                let end = end.min(content.len());
+                content[at(offset).min(end)..end].fill(0);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn any_sequence_of_changes_leaves_the_right_bytes(changes in vec(change(), 1..20)) {
+        let fixture = Fixture::new();
+        let file = fixture.create("f");
+        let control = fixture.walk("f").ok().unwrap();
+        let mut expected = Vec::new();
+        for change in changes {
+            match change {
+                Change::Write(offset, len, byte) => prop_assert_eq!(write(&*file, offset, &vec![byte; len]), Ok(len)),
+                Change::Size(size) => prop_assert_eq!(set_size(&*control, size), Ok(())),
+                Change::Allocate(mode, offset, len) => prop_assert_eq!(file.allocate(mode, offset, len), Ok(())),
+            }
+            model(&mut expected, &change);
+            prop_assert!(read(&*file, 0, expected.len() + 1).unwrap() == expected, "after {:?}", change);
+            let held = fixture.used().0;
+            prop_assert_eq!(file.stat().unwrap().blocks, held.div_ceil(512));
+            if matches!(change, Change::Allocate(0 | KEEP_SIZE, ..)) {
+                prop_assert!(held > 0);
+            }
+        }
+        drop((file, control));
+        fixture.unlink("f").unwrap();
+        prop_assert_eq!(fixture.used(), (0, 1));
+    }
+}

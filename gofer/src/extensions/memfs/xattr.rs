@@ -1,0 +1,129 @@
+//! Extended attributes: those of the namespace `user`.
+
+use std::collections::BTreeMap;
+
+use rustix::fs::XattrFlags;
+
+use super::control::MemControl;
+use super::inode::{FileType, Inode};
+use super::space::Space;
+use super::time::Time;
+use crate::backend::{Errno, Result};
+
+/// The longest name.
+const MAX_NAME: usize = 255;
+/// The longest value that an answer can carry.
+const MAX_VALUE: usize = 65_535;
+/// The longest list of names, with a NUL each, that the kernel takes.
+const MAX_LIST: usize = 65_536;
+/// What an attribute costs besides its name and value.
+const OVERHEAD: usize = 48;
+
+/// Names and values. Most files have none.
+#[derive(Debug, Default)]
+pub(super) struct Xattrs(Option<Box<BTreeMap<Box<[u8]>, Box<[u8]>>>>);
+
+/// Bytes that an attribute counts.
+fn cost(name: &[u8], value: &[u8]) -> u64 {
+    (name.len() + value.len() + OVERHEAD) as u64
+}
+
+impl Xattrs {
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.0.iter().flat_map(|map| map.iter().map(|(name, value)| (&**name, &**value)))
+    }
+
+    fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.0.as_ref()?.get(name).map(|value| &**value)
+    }
+
+    /// Bytes of memory that count.
+    pub(super) fn held(&self) -> u64 {
+        self.iter().map(|(name, value)| cost(name, value)).sum()
+    }
+
+    fn set(&mut self, name: &[u8], value: &[u8], flags: XattrFlags, space: &Space) -> Result<()> {
+        let before = match self.get(name) {
+            Some(_) if flags.contains(XattrFlags::CREATE) => return Err(Errno::EXIST),
+            None if flags.contains(XattrFlags::REPLACE) => return Err(Errno::NODATA),
+            Some(before) => cost(name, before),
+            None => {
+                let list: usize = self.iter().map(|(name, _)| name.len() + 1).sum();
+                if list + name.len() + 1 > MAX_LIST {
+                    return Err(Errno::NOSPC);
+                }
+                0
+            }
+        };
+        let after = cost(name, value);
+        space.take(after.saturating_sub(before))?;
+        space.give(before.saturating_sub(after));
+        self.0.get_or_insert_default().insert(name.into(), value.into());
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &[u8], space: &Space) -> Result<()> {
+        let map = self.0.as_mut().ok_or(Errno::NODATA)?;
+        let value = map.remove(name).ok_or(Errno::NODATA)?;
+        if map.is_empty() {
+            self.0 = None;
+        }
+        space.give(cost(name, &value));
+        Ok(())
+    }
+}
+
+/// Whether this is the name of an attribute that files can have.
+fn check(name: &[u8]) -> Result<()> {
+    match name.strip_prefix(b"user.") {
+        _ if name.is_empty() || name.len() > MAX_NAME => Err(Errno::RANGE),
+        Some(b"") => Err(Errno::INVAL),
+        Some(_) => Ok(()),
+        None => Err(Errno::OPNOTSUPP),
+    }
+}
+
+/// Whether a file can have attributes at all: permissions of links and special files mean something else.
+fn has_xattrs(inode: &Inode) -> bool {
+    inode.is(FileType::Regular) || inode.is(FileType::Directory)
+}
+
+impl MemControl {
+    pub(super) fn xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
+        check(name)?;
+        self.inode().read().xattrs.get(name).map(<[u8]>::to_vec).ok_or(Errno::NODATA)
+    }
+
+    pub(super) fn put_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
+        check(name)?;
+        if value.len() > MAX_VALUE {
+            return Err(Errno::TOOBIG);
+        }
+        let flags = XattrFlags::from_bits_retain(flags);
+        if !XattrFlags::CREATE.union(XattrFlags::REPLACE).contains(flags) {
+            return Err(Errno::INVAL);
+        }
+        if !has_xattrs(self.inode()) {
+            return Err(Errno::PERM);
+        }
+        let mut state = self.inode().write();
+        state.xattrs.set(name, value, flags, &self.inode().fs().space)?;
+        state.ctime = Time::now();
+        Ok(())
+    }
+
+    pub(super) fn xattr_names(&self) -> Vec<Vec<u8>> {
+        self.inode().read().xattrs.iter().map(|(name, _)| name.to_vec()).collect()
+    }
+
+    pub(super) fn drop_xattr(&self, name: &[u8]) -> Result<()> {
+        check(name)?;
+        if !has_xattrs(self.inode()) {
+            return Err(Errno::PERM);
+        }
+        let mut state = self.inode().write();
+        state.xattrs.remove(name, &self.inode().fs().space)?;
+        state.ctime = Time::now();
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! The backends that ship besides the stock one.
+
+pub mod memfs;
