@@ -10,9 +10,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
 use crate::modes::{Access, Io};
-use crate::{bins, command, host, process, wait};
+use crate::{bins, command, host, process, scratch, wait};
 
 /// For everything that takes milliseconds when all is well.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -30,6 +31,35 @@ pub fn backend(directory: &Path) -> std::ffi::OsString {
     let mut text = std::ffi::OsString::from("host:");
     text.push(directory);
     text
+}
+
+/// An empty directory to mount on. Whatever is mounted there goes before the directory does.
+#[derive(Debug)]
+pub struct Point(TempDir);
+
+impl Point {
+    /// A new one. On the disk, because tests hide `/dev` with the usual place for temporary files in memory.
+    pub fn new() -> Result<Self> {
+        scratch::disk().map(Self)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Point {
+    fn drop(&mut self) {
+        // Else the removal of the directory would begin with the files of the mount.
+        while host::mounted(self.path()).is_ok_and(|kind| kind.is_some()) && lazy(self.path()).is_ok() {}
+    }
+}
+
+/// Takes a mount away that may be in use or dead.
+fn lazy(point: &Path) -> Result<()> {
+    command::succeed(Command::new("umount").arg("--lazy").arg(point), LIMIT).map(drop)
 }
 
 /// A live mount. Dropping it unmounts and ends the process.
@@ -133,8 +163,7 @@ impl Drop for Mount {
         let named = !self.point.as_os_str().is_empty();
         if named && host::mounted(&self.point).is_ok_and(|kind| kind.is_some()) {
             // Lazy: a test that failed may still have files open.
-            let mut umount = Command::new("umount");
-            _ = command::run(umount.arg("--lazy").arg(&self.point), LIMIT);
+            _ = lazy(&self.point);
         }
         let ended = wait::until("the bridge", Duration::from_secs(5), || !matches!(self.child.try_wait(), Ok(None)));
         if ended.is_err() {

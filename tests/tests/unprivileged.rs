@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::mount::{Mount, backend};
+use e2e::mount::{Mount, Point, backend};
 use e2e::{check, command, host, scratch, skip, user};
 use tempfile::TempDir;
 
@@ -17,12 +17,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 struct Stage {
     programs: TempDir,
     served: TempDir,
-    point: TempDir,
+    point: Point,
 }
 
 impl Stage {
     fn new() -> Result<Self> {
-        let stage = Self { programs: user::programs()?, served: scratch::memory()?, point: scratch::memory()? };
+        let stage = Self { programs: user::programs()?, served: scratch::memory()?, point: Point::new()? };
         user::give(stage.served.path())?;
         user::give(stage.point.path())?;
         Ok(stage)

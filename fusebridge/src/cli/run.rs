@@ -1,6 +1,7 @@
 //! `fusebridge run`
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::sync::mpsc::{Receiver, Sender};
@@ -47,8 +48,13 @@ impl Run {
         if up.take_down(&receiver)? == Unmounted::Detached {
             eprintln!("fusebridge: the command left processes behind in {}", path.display());
         }
-        let status = outcome.map_err(|error| format!("cannot run {}: {error}", self.command[0].display()))?;
-        Ok(ExitCode::from(exit_code(status)))
+        match outcome {
+            Ok(status) => Ok(ExitCode::from(exit_code(status))),
+            Err(error) => {
+                eprintln!("fusebridge: cannot run {}: {error}", self.command[0].display());
+                Ok(ExitCode::from(if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }))
+            }
+        }
     }
 }
 
@@ -74,6 +80,11 @@ fn wait(mut child: Child, sender: Sender<Event>, events: &Receiver<Event>) -> st
     }
     waiter.join().unwrap_or_else(|_| Err(std::io::Error::other("the waiting thread has panicked")))
 }
+
+/// What a shell answers for a command that does not exist.
+const NOT_FOUND: u8 = 127;
+/// What a shell answers for a command that cannot be executed.
+const NOT_EXECUTABLE: u8 = 126;
 
 /// The exit status as a shell would give it.
 fn exit_code(status: ExitStatus) -> u8 {

@@ -29,6 +29,8 @@ pub(super) enum UpError {
     Launch(#[from] LaunchError),
     #[error("no file system from {spec}: {source}")]
     Connect { spec: String, source: ConnectError },
+    #[error("the file system from {0} is a single file; only directories can be mounted")]
+    NotADirectory(String),
     #[error("/dev/fuse: {0}; load the kernel module (modprobe fuse) or pass the device into this container")]
     NoFuse(io::Error),
     #[error("fusermount3 is missing, without which only root can mount; install the package fuse3")]
@@ -72,6 +74,9 @@ impl Up {
         let options = ClientOptions { time_limit: args.time_limit, ..ClientOptions::default() };
         let (client, root) =
             Client::connect(socket, options).map_err(|source| UpError::Connect { spec: spec.to_string(), source })?;
+        if root.inode.stat.file_type() != libc::S_IFDIR {
+            return Err(UpError::NotADirectory(spec.to_string()));
+        }
         let gone = events.clone();
         client.on_death(move || {
             // Nobody listens any more if the mount is on its way down.
@@ -94,7 +99,9 @@ impl Up {
         if is_root {
             raise_read_ahead(mountpoint.path());
         } else {
-            tracing::info!("without root: all files are yours, no passthrough, nobody else gets in");
+            eprintln!(
+                "fusebridge: without root: no passthrough (slower I/O), no changes of owner, nobody else gets in"
+            );
         }
         let ended = events.clone();
         let waiter = std::thread::spawn(move || {

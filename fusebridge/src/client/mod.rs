@@ -37,8 +37,9 @@ use gofer::wire::{FdId, Inode, MessageId};
 use exchange::Connection;
 use watcher::LastWill;
 
-/// A server that takes only smaller messages is of no use: two long names must fit into one.
-const SMALLEST_MESSAGE: u32 = 1024;
+/// A server that takes only smaller messages is of no use: a name of the usual length must fit, and every answer of a
+/// fixed size.
+const SMALLEST_MESSAGE: u32 = 512;
 
 /// Messages are never made larger than this, whatever the server says.
 const LARGEST_MESSAGE: u32 = 8 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! The bridge as the FUSE library wants it: only it, [`backing`](super::backing) and [`session`](super::session) know `fuser`.
+//! The bridge as the FUSE library wants it: only it, `backing` and [`session`](super::session) know `fuser`.
 
 use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;

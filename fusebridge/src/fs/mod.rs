@@ -25,8 +25,8 @@
 //! | locks | nothing: the kernel keeps them |
 //!
 //! What makes it behave as a local file system: a file is one node under all its names ([`nodes`]), by device and inode number
-//! ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on ([`create`]); an offset in a
-//! directory stays good as long as it is open ([`dir`]); the number of descriptors is bounded ([`evict`]). Only [`adapter`]
+//! ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on (`create`); an offset in a
+//! directory stays good as long as it is open (`dir`); the number of descriptors is bounded ([`evict`]). Only [`adapter`]
 //! knows the FUSE library.
 
 pub mod adapter;

@@ -88,7 +88,7 @@ impl Launcher {
         let refuse = |source| LaunchError::Directory { source, path: path.to_path_buf() };
         // Said here, since the process that would say it otherwise is not the one that was called.
         let directory = path.canonicalize().map_err(refuse)?;
-        std::fs::symlink_metadata(&directory).map_err(refuse)?;
+        std::fs::read_dir(&directory).map_err(refuse)?;
         let (program, arguments) = &self.gofer;
         let mut gofer = Command::new(program);
         gofer.args(arguments).arg("serve").arg("--fd").arg(CONNECTION.to_string());

@@ -19,9 +19,10 @@
 //! | *none* | no lock is held | anything |
 //! | *read* | the file's position and its parents' do not change | other readers of the position, writers elsewhere |
 //! | *write* | as *read*, and no other *read* or *write* call on this position runs | calls on other positions |
-//! | *global* | no other call under a lock runs on any connection of the server | calls with guarantee *none* |
+//! | *global* | no other call under a lock runs on any connection of the server | calls with guarantee *none*, data |
 //!
-//! Each method names its guarantee. A backend whose calls are atomic by themselves, as the host's are, leaves
+//! Each method names its guarantee. Calls of an [`OpenFile`] are about data and may take long, so they have theirs on the
+//! file alone: a rename may move or replace it meanwhile, and nobody waits for them who does not need the same file. A backend whose calls are atomic by themselves, as the host's are, leaves
 //! [`Options::tree_locks`] off and gets *none* everywhere.
 //!
 //! # Rules

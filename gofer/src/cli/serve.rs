@@ -50,7 +50,7 @@ const ACCEPT_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 #[group(required = true, multiple = false)]
 struct To {
     /// Serve one client, which is at the other end of this descriptor, and end when it does
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     fd: Option<RawFd>,
     /// Listen on a socket at this path and serve whoever connects
     #[arg(long, value_name = "PATH")]

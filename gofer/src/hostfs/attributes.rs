@@ -43,25 +43,26 @@ pub(super) fn is_same_file(a: &Statx, b: &Statx) -> bool {
 
 fn convert(from: &rustix::fs::Statx) -> Statx {
     let time = |time: &rustix::fs::StatxTimestamp| StatxTimestamp::new(time.tv_sec, time.tv_nsec);
-    let mut to = Statx::default();
-    to.mask = from.stx_mask;
-    to.blksize = from.stx_blksize;
-    to.nlink = from.stx_nlink;
-    to.uid = from.stx_uid;
-    to.gid = from.stx_gid;
-    to.mode = from.stx_mode;
-    to.ino = from.stx_ino;
-    to.size = from.stx_size;
-    to.blocks = from.stx_blocks;
-    to.atime = time(&from.stx_atime);
-    to.btime = time(&from.stx_btime);
-    to.ctime = time(&from.stx_ctime);
-    to.mtime = time(&from.stx_mtime);
-    to.rdev_major = from.stx_rdev_major;
-    to.rdev_minor = from.stx_rdev_minor;
-    to.dev_major = from.stx_dev_major;
-    to.dev_minor = from.stx_dev_minor;
-    to
+    Statx {
+        mask: from.stx_mask,
+        blksize: from.stx_blksize,
+        nlink: from.stx_nlink,
+        uid: from.stx_uid,
+        gid: from.stx_gid,
+        mode: from.stx_mode,
+        ino: from.stx_ino,
+        size: from.stx_size,
+        blocks: from.stx_blocks,
+        atime: time(&from.stx_atime),
+        btime: time(&from.stx_btime),
+        ctime: time(&from.stx_ctime),
+        mtime: time(&from.stx_mtime),
+        rdev_major: from.stx_rdev_major,
+        rdev_minor: from.stx_rdev_minor,
+        dev_major: from.stx_dev_major,
+        dev_minor: from.stx_dev_minor,
+        ..Statx::default()
+    }
 }
 
 /// Statistics of the file system that `fd` is on.

@@ -78,8 +78,13 @@ fn find(supported: MessageSet, message: MessageId) -> Option<&'static Handler> {
 /// Clients expect donated descriptors not to block. It is a property of the open file, not of the descriptor.
 fn make_non_blocking(fds: &Fds) {
     for fd in fds {
-        let result = rustix::fs::fcntl_getfl(fd.as_fd())
-            .and_then(|flags| rustix::fs::fcntl_setfl(fd.as_fd(), flags | OFlags::NONBLOCK));
+        // A backend may well have opened it so.
+        let result = rustix::fs::fcntl_getfl(fd.as_fd()).and_then(|flags| {
+            if flags.contains(OFlags::NONBLOCK) {
+                return Ok(());
+            }
+            rustix::fs::fcntl_setfl(fd.as_fd(), flags | OFlags::NONBLOCK)
+        });
         match result {
             // It cannot be said of descriptors that only name a file, nor need it.
             Ok(()) | Err(Errno::BADF) => {}

@@ -2,16 +2,15 @@
 //!
 //! A [`Server`] is shared by all connections of a process. [`Server::connect`] starts everything a connection needs, its
 //! threads included, so that nothing has to be started later: one thread answers the socket, and one is parked for each
-//! channel that the client may ask for. Every thread answers one request after the other ([`dispatch`]); what is common
-//! to the threads of a connection is its [`session::Session`]. The concrete file system is behind
-//! [`Backend`](crate::backend::Backend) and not known here.
+//! channel that the client may ask for. Every thread answers one request after the other (`dispatch`); what is common
+//! to the threads of a connection is its `Session`. The concrete file system is behind [`Backend`] and not known here.
 //!
 //! # Locks
 //!
 //! A thread takes locks in this order only, and releases those of the last two kinds before it calls anything else:
 //!
-//! 1. the listing position of an open directory ([`entry::Open::position`]);
-//! 2. the rename lock of the server: shared for calls on positions, exclusive for renames ([`tree`]);
+//! 1. the listing position of an open directory (`Open::position`);
+//! 2. the rename lock of the server: shared for calls on positions, exclusive for renames (`tree`);
 //! 3. locks of nodes: a directory before its child; a file that is no directory last;
 //! 4. shards of the FD table, the list of free entries, slots of channels;
 //! 5. a node's parent and name, then the children of one node.

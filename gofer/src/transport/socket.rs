@@ -32,9 +32,11 @@ impl Socket {
         if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
             return Err(Ended::Protocol("too many descriptors for one message"));
         }
+        // Without a limit, a blocking socket may block: that takes one call where asking first takes three.
+        let wait = if limit.is_some() { SendFlags::DONTWAIT } else { SendFlags::empty() };
         let mut rest = bytes;
         while !rest.is_empty() {
-            match sendmsg(&self.0, &[IoSlice::new(rest)], &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match sendmsg(&self.0, &[IoSlice::new(rest)], &mut control, SendFlags::NOSIGNAL | wait) {
                 Ok(n) => {
                     rest = &rest[n..];
                     control.clear();
@@ -51,6 +53,8 @@ impl Socket {
     /// Fills `bytes`, and puts descriptors that come with the first of them into `fds`, as many as fit; others are closed.
     pub fn receive(&self, bytes: &mut [u8], fds: Option<&mut Fds>, limit: Option<Duration>) -> Result<(), Ended> {
         let deadline = limit.map(|limit| Instant::now() + limit);
+        // As when sending.
+        let wait = if limit.is_some() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
         let mut fds = fds;
         let mut done = 0;
         while done < bytes.len() {
@@ -59,7 +63,7 @@ impl Socket {
             let room = if fds.is_some() { &mut space[..] } else { &mut [][..] };
             let mut control = RecvAncillaryBuffer::new(room);
             let mut data = [IoSliceMut::new(&mut bytes[done..])];
-            match recvmsg(&self.0, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT) {
+            match recvmsg(&self.0, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC | wait) {
                 Ok(received) if received.bytes == 0 => return Err(Ended::ShutDown),
                 Ok(received) => {
                     done += received.bytes;
@@ -149,6 +153,32 @@ mod tests {
             other.receive(&mut received, None, None).unwrap();
         });
         assert!(sent == received);
+    }
+
+    #[test]
+    fn a_socket_that_was_made_non_blocking_is_waited_for() {
+        let (one, other) = pair();
+        for socket in [&one, &other] {
+            rustix::io::ioctl_fionbio(socket.as_fd(), true).unwrap();
+        }
+        let mut received = vec![0; 3_000_000];
+        std::thread::scope(|scope| {
+            scope.spawn(|| one.send(&vec![7; 3_000_000], &[], None).unwrap());
+            other.receive(&mut received, None, None).unwrap();
+        });
+        assert!(received.iter().all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_woken_when_the_socket_is_shut_down() {
+        let (one, other) = pair();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| other.receive(&mut [0], None, None));
+            // Whichever comes first.
+            other.shut_down();
+            assert_eq!(waiting.join().unwrap(), Err(Ended::ShutDown));
+        });
+        assert_eq!(one.send(b"x", &[], None), Err(Ended::ShutDown));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no unsafe code, and no allocation whose size a peer could choose. Decoding borrows from the bytes it
 //! is given; encoding refuses what does not fit its length field. Which requests exist and what their answers mean is
-//! in [`message`]; what they are made of in [`parts`] and [`array`].
+//! in [`message`]; what they are made of in [`parts`] and [`mod@array`].
 
 pub mod array;
 pub mod codec;

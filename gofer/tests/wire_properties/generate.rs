@@ -85,15 +85,31 @@ pub(crate) fn statx() -> impl Strategy<Value = Statx> {
     let long_words = proptest::array::uniform5(any::<u64>());
     let times = proptest::array::uniform4((any::<i64>(), any::<u32>()));
     (words, long_words, times, any::<u16>()).prop_map(|(words, long_words, times, mode)| {
-        let mut stat = Statx::default();
         let [mask, blksize, nlink, uid, gid, rdev_major, rdev_minor, dev_major, dev_minor] = words;
-        (stat.mask, stat.blksize, stat.nlink, stat.uid, stat.gid) = (mask, blksize, nlink, uid, gid);
-        (stat.rdev_major, stat.rdev_minor, stat.dev_major, stat.dev_minor) =
-            (rdev_major, rdev_minor, dev_major, dev_minor);
-        [stat.attributes, stat.ino, stat.size, stat.blocks, stat.attributes_mask] = long_words;
-        [stat.atime, stat.btime, stat.ctime, stat.mtime] = times.map(|(sec, nsec)| StatxTimestamp::new(sec, nsec));
-        stat.mode = mode;
-        stat
+        let [attributes, ino, size, blocks, attributes_mask] = long_words;
+        let [atime, btime, ctime, mtime] = times.map(|(sec, nsec)| StatxTimestamp::new(sec, nsec));
+        Statx {
+            mask,
+            blksize,
+            attributes,
+            nlink,
+            uid,
+            gid,
+            mode,
+            ino,
+            size,
+            blocks,
+            attributes_mask,
+            atime,
+            btime,
+            ctime,
+            mtime,
+            rdev_major,
+            rdev_minor,
+            dev_major,
+            dev_minor,
+            ..Statx::default()
+        }
     })
 }
 
