@@ -31,7 +31,8 @@ fn measure(files: usize, bytes: usize) -> Result<(), Box<dyn Error>> {
     each(files, "dropped", || {
         drop(fs);
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 /// Does something to all files and prints how long it took for each.
