@@ -8,6 +8,8 @@ pub mod extensions;
 pub mod hostfs;
 pub mod inherited;
 pub mod iobuf;
+pub mod runsc;
+pub mod seccomp;
 pub mod server;
 pub mod transport;
 pub mod wire;
