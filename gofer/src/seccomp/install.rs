@@ -24,8 +24,12 @@ pub enum InstallError {
 ///
 /// What [`merge`](super::merge) leaves out is left out here too, so that it does not matter where the rules come from. Also
 /// sets *no new privileges*, without which only root could do this. It cannot be undone.
+///
+/// All threads must run their own code already: a thread that is only about to start makes system calls for that.
 pub fn install(rules: &SyscallRules) -> Result<(), InstallError> {
     let program = compile(rules).map_err(InstallError::Compile)?;
+    // The first time, this and the vDSO are looked up in a way that is not allowed any more afterwards.
+    let _remembered = rustix::param::page_size();
     seccompiler::apply_filter_all_threads(&program).map_err(InstallError::Kernel)
 }
 

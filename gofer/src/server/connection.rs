@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::{Builder, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
@@ -65,22 +65,27 @@ impl Connection {
         let socket = Arc::new(Socket::new(socket));
         let life = Arc::new(Life { socket: Mutex::new(Some(socket)), ended: Condvar::new() });
 
+        let (starting, have_started) = mpsc::channel();
         // If a later thread cannot be started, dropping this ends the earlier ones.
         let mut serving = Serving { session: Some(session.clone()), channels: Vec::new(), life: life.clone() };
         for index in 0..session.channels.count() {
             let session = session.clone();
-            let thread = spawn(format!("lisafs-chan-{index}"), move || {
+            let thread = spawn(format!("lisafs-chan-{index}"), &starting, move || {
                 session.channels.serve(index, |start| serve_channel::serve(&session, start));
             })?;
             serving.channels.push(thread);
         }
         drop(session);
-        spawn("lisafs-socket".to_owned(), move || {
+        spawn("lisafs-socket".to_owned(), &starting, move || {
             let socket = serving.life.socket.lock().clone();
             if let (Some(session), Some(socket)) = (&serving.session, socket) {
                 serve_socket::serve(session, &socket);
             }
         })?;
+        drop(starting);
+        // Ends with an error when the last thread has dropped its end. A thread makes system calls of its own at first,
+        // and the caller is free to forbid them from now on.
+        let _ = have_started.recv();
         Ok(Connection(life))
     }
 
@@ -111,8 +116,18 @@ impl Drop for Connection {
     }
 }
 
-fn spawn(name: String, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, ConnectError> {
-    Builder::new().name(name).stack_size(STACK).spawn(f).map_err(ConnectError::Thread)
+/// Starts a thread that drops its clone of `starting` before it does `f`.
+fn spawn(
+    name: String,
+    starting: &mpsc::Sender<()>,
+    f: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, ConnectError> {
+    let starting = starting.clone();
+    let body = move || {
+        drop(starting);
+        f();
+    };
+    Builder::new().name(name).stack_size(STACK).spawn(body).map_err(ConnectError::Thread)
 }
 
 /// What must be released when the thread of the socket ends, however it does.
