@@ -13,7 +13,7 @@ const DIRECTORIES: usize = 1000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut number = |default| arguments.next().map_or(Ok(default), |text| text.parse());
+    let mut number = |default: usize| arguments.next().map_or(Ok(default), |text| text.parse());
     let (files, bytes) = (number(1_000_000)?, number(100)?);
     measure(files, 0)?;
     measure(files, bytes)
@@ -31,7 +31,8 @@ fn measure(files: usize, bytes: usize) -> Result<(), Box<dyn Error>> {
     each(files, "dropped", || {
         drop(fs);
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 /// Does something to all files and prints how long it took for each.

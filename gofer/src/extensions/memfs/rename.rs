@@ -20,8 +20,8 @@ pub(super) fn rename(from: (&Arc<Inode>, Name<'_>), to: (&Arc<Inode>, Name<'_>),
     let one_at_a_time = fs.renames.lock();
     let mut dirs = Dirs::lock(old_dir, new_dir);
 
-    let moved = dirs.old().dir()?.get(&from).ok_or(Errno::NOENT)?.clone();
-    let target = dirs.new().dir()?.get(&to).cloned();
+    let moved = dirs.source().dir()?.get(&from).ok_or(Errno::NOENT)?.clone();
+    let target = dirs.target().dir()?.get(&to).cloned();
     match (flags, &target) {
         (RenameFlags::NoReplace, Some(_)) => return Err(Errno::EXIST),
         (RenameFlags::Exchange, None) => return Err(Errno::NOENT),
@@ -50,10 +50,10 @@ pub(super) fn rename(from: (&Arc<Inode>, Name<'_>), to: (&Arc<Inode>, Name<'_>),
 /// Moves a file to a name that was free.
 fn shift(dirs: &mut Dirs<'_>, (from, moved): (&Key<'_>, &Arc<Inode>), to: &Key<'_>) -> Result<()> {
     let now = Time::now();
-    let position = dirs.new().dir()?.free_position(to)?;
+    let position = dirs.target().dir()?.free_position(to)?;
     moved_to(moved, &mut moved.write(), dirs.new_dir, now);
-    dirs.old().dir_mut()?.remove(from);
-    dirs.new().dir_mut()?.insert(position, to, moved.clone());
+    dirs.source().dir_mut()?.remove(from);
+    dirs.target().dir_mut()?.insert(position, to, moved.clone());
     dirs.count(moved, 1);
     dirs.modified(now);
     Ok(())
@@ -77,11 +77,11 @@ fn replace(
         lose_name(target, &mut target_state, now);
         moved_to(moved, &mut moved_state, dirs.new_dir, now);
     }
-    dirs.old().dir_mut()?.remove(from);
-    dirs.new().dir_mut()?.replace(to, moved.clone());
+    dirs.source().dir_mut()?.remove(from);
+    dirs.target().dir_mut()?.replace(to, moved.clone());
     dirs.count(moved, 1);
     if target.is(FileType::Directory) {
-        dirs.new().nlink -= 1;
+        dirs.target().nlink -= 1;
     }
     dirs.modified(now);
     Ok(())
@@ -104,8 +104,8 @@ fn exchange(
         moved_to(first, &mut first_state, first_dir, now);
         moved_to(second, &mut second_state, second_dir, now);
     }
-    dirs.old().dir_mut()?.replace(from, target.clone());
-    dirs.new().dir_mut()?.replace(to, moved.clone());
+    dirs.source().dir_mut()?.replace(from, target.clone());
+    dirs.target().dir_mut()?.replace(to, moved.clone());
     dirs.count(moved, 1);
     dirs.count(target, -1);
     dirs.modified(now);
@@ -152,25 +152,25 @@ impl<'a> Dirs<'a> {
         Dirs { old_dir, new_dir, old, new: Some(new), towards_new, towards_old }
     }
 
-    fn old(&mut self) -> &mut State {
+    fn source(&mut self) -> &mut State {
         &mut self.old
     }
 
-    fn new(&mut self) -> &mut State {
+    fn target(&mut self) -> &mut State {
         self.new.as_mut().unwrap_or(&mut self.old)
     }
 
     /// Counts a directory that was moved: one less in the old, one more in the new.
     fn count(&mut self, moved: &Inode, by: i32) {
         if moved.is(FileType::Directory) {
-            self.old().nlink = self.old().nlink.saturating_add_signed(-by);
-            self.new().nlink = self.new().nlink.saturating_add_signed(by);
+            self.source().nlink = self.source().nlink.saturating_add_signed(-by);
+            self.target().nlink = self.target().nlink.saturating_add_signed(by);
         }
     }
 
     fn modified(&mut self, now: Time) {
-        self.old().modified(now);
-        self.new().modified(now);
+        self.source().modified(now);
+        self.target().modified(now);
     }
 }
 

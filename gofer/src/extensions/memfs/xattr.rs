@@ -21,7 +21,9 @@ const OVERHEAD: usize = 48;
 
 /// Names and values. Most files have none.
 #[derive(Debug, Default)]
-pub(super) struct Xattrs(Option<Box<BTreeMap<Box<[u8]>, Box<[u8]>>>>);
+pub(super) struct Xattrs(Option<Box<Map>>);
+
+type Map = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
 /// Bytes that an attribute counts.
 fn cost(name: &[u8], value: &[u8]) -> u64 {

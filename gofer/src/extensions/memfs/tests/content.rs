@@ -72,12 +72,13 @@ fn opening_can_empty_a_file() {
 fn punched_chunks_are_given_back() {
     let fixture = Fixture::new();
     let file = fixture.create("f");
-    let mut content = vec![7; 5 * CHUNK as usize];
+    let chunk = super::super::chunk::CHUNK;
+    let mut content = vec![7; 5 * chunk];
     write(&*file, 0, &content).unwrap();
     assert_eq!(file.stat().unwrap().blocks, 5 * CHUNK / 512);
     assert_eq!(file.allocate(PUNCH_HOLE, 0, 1), Err(Errno::OPNOTSUPP));
     file.allocate(PUNCH_HOLE | KEEP_SIZE, CHUNK - 1, 2 * CHUNK + 2).unwrap();
-    content[CHUNK as usize - 1..=3 * CHUNK as usize].fill(0);
+    content[chunk - 1..=3 * chunk].fill(0);
     assert_eq!(read(&*file, 0, content.len()), Ok(content));
     assert_eq!(file.stat().unwrap().size, 5 * CHUNK);
     assert!(file.stat().unwrap().blocks <= 3 * CHUNK / 512);
