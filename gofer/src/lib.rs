@@ -19,3 +19,8 @@ pub mod transport;
 pub mod wire;
 
 pub use cli::main_with;
+
+/// The chapter on writing file systems: its examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/extending.md")]
+mod extending {}

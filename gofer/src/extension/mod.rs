@@ -17,6 +17,9 @@ use crate::seccomp::SyscallRules;
 /// Whatever an extension wants to say when something fails. People see its text.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
+/// The result of an extension's call.
+pub type Result<T> = std::result::Result<T, Error>;
+
 /// A source of file systems.
 ///
 /// Only the name and [`open`](Self::open) are required. All methods are called by one thread, before the first request is
@@ -27,12 +30,12 @@ pub trait Extension: Send + Sync {
 
     /// The file system that `NAME:ARGUMENT` stands for, on a command line or in an annotation. `argument` can be empty. An
     /// extension that wraps other backends gets them from `backends`.
-    fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim, Error>;
+    fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim>;
 
     /// Looks at a mount of a sandbox. `Ok(None)` leaves it to others; an error is fatal for the mount.
     ///
     /// By default a mount is claimed if the container's spec says so by an annotation, see [`BACKEND_ANNOTATION`].
-    fn claim(&self, request: &MountRequest<'_>, backends: &Backends<'_>) -> Result<Option<Claim>, Error> {
+    fn claim(&self, request: &MountRequest<'_>, backends: &Backends<'_>) -> Result<Option<Claim>> {
         match backend_annotation(request).and_then(|backend| backend.split_once(':')) {
             Some((name, argument)) if name == self.name() => self.open(argument, backends).map(Some),
             _ => Ok(None),
@@ -52,7 +55,7 @@ pub trait Extension: Send + Sync {
 
     /// Called once with the flags' values, before privileges are dropped and system calls are filtered: the time to open files or
     /// sockets that backends use later.
-    fn prepare(&self, flags: &clap::ArgMatches) -> Result<(), Error> {
+    fn prepare(&self, flags: &clap::ArgMatches) -> Result<()> {
         let _ = flags;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{MemFs, MemOptions};
-use crate::extension::{Backends, Claim, Error, Extension};
+use crate::extension::{Backends, Claim, Extension, Result};
 
 /// Brings file systems in memory. Each one that is opened is a new and empty one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,7 +14,7 @@ impl Extension for MemExtension {
         "mem"
     }
 
-    fn open(&self, argument: &str, _: &Backends<'_>) -> Result<Claim, Error> {
+    fn open(&self, argument: &str, _: &Backends<'_>) -> Result<Claim> {
         Ok(Claim::new(Arc::new(MemFs::new(MemOptions::parse(argument)?))))
     }
 }
