@@ -1,13 +1,21 @@
-//! A LisaFS server.
+//! A LisaFS server: the trusted process through which a sandbox reaches files.
+//!
+//! A file system implements [`backend`]; [`server`] serves it over [`transport`] in the messages of [`wire`]. Host directories
+//! are served by [`hostfs`]; an [`extension`] brings other file systems, of which those in [`extensions`] ship with it.
+//! [`main_with`] makes a complete program of it.
 
 #![deny(unsafe_code)]
 
 pub mod backend;
 pub mod cli;
+pub mod extension;
 pub mod extensions;
 pub mod hostfs;
 pub mod inherited;
 pub mod iobuf;
+pub mod seccomp;
 pub mod server;
 pub mod transport;
 pub mod wire;
+
+pub use cli::main_with;

@@ -131,7 +131,9 @@ fn no_permission() -> Result<()> {
     let programs = user::programs()?;
     user::give(theirs.0.path())?;
     user::give(theirs.1.path())?;
-    // Scratch directories are open to their owner only.
+    for directory in [roots.0.path(), roots.1.path()] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    }
     for (served, point) in [(&roots.0, &theirs.1), (&theirs.0, &roots.1)] {
         let mut command = Command::new(programs.path().join("fusebridge"));
         command.arg("mnt").arg(backend(served.path())).arg(point.path());

@@ -80,6 +80,12 @@ impl Recorder {
         Some(median.each.as_secs_f64() * 1e6)
     }
 
+    /// Whether any operation was measured with the server there: a filter may have left it out.
+    fn has(&self, setting: Setting) -> bool {
+        let is_there = |subject: &Subject| matches!(subject, Subject::Call(_, there, _) if *there == setting);
+        self.batches.iter().any(|(subject, batches)| is_there(subject) && !batches.is_empty())
+    }
+
     /// All medians, with their ratios.
     pub(crate) fn table(&self, files: &Files) -> String {
         let mut text = String::new();
@@ -92,7 +98,7 @@ impl Recorder {
         writeln!(to, "\nMedians in microseconds; the files are {memory}.")?;
         writeln!(to, "x calls: how many times the bare system calls.")?;
         writeln!(to, "x futex: how many times as many futex ping-pongs as the operation has round trips.\n")?;
-        for setting in Setting::all() {
+        for setting in Setting::all().filter(|setting| self.has(*setting)) {
             let ping_pong = self.median(Subject::PingPong(setting));
             writeln!(to, "Server: {setting}; futex ping-pong {}\n", micros(ping_pong))?;
             writeln!(

@@ -39,6 +39,7 @@ mod chunk;
 mod content;
 mod control;
 mod dir;
+mod extension;
 mod inode;
 mod make;
 mod open;
@@ -51,6 +52,7 @@ mod tests;
 mod time;
 mod xattr;
 
+pub use extension::MemExtension;
 pub use options::{MemOptions, MemOptionsError};
 
 use std::collections::hash_map::RandomState;
