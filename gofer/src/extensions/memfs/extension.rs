@@ -15,6 +15,6 @@ impl Extension for MemExtension {
     }
 
     fn open(&self, argument: &str, _: &Backends<'_>) -> Result<Claim> {
-        Ok(Claim::new(Arc::new(MemFs::new(MemOptions::parse(argument)?))))
+        Ok(Claim::new(Arc::new(MemFs::new(MemOptions::parse(argument)?)?)))
     }
 }
