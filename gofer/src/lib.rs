@@ -13,6 +13,7 @@ pub mod extensions;
 pub mod hostfs;
 pub mod inherited;
 pub mod iobuf;
+pub mod runsc;
 pub mod seccomp;
 pub mod server;
 pub mod transport;

@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 pub use options::{HostOptions, SpecialFiles, UdsPolicy};
 pub use proc_fds::ProcFds;
+pub(crate) use raw::xattrat;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::fcntl_dupfd_cloexec;
 

@@ -5,13 +5,16 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use self::xattrat::{GETXATTRAT, LISTXATTRAT, REMOVEXATTRAT, SETXATTRAT};
 use crate::backend::{Errno, Result};
 
-// The same on all architectures, and not in all C libraries' headers yet.
-const SETXATTRAT: libc::c_long = 463;
-const GETXATTRAT: libc::c_long = 464;
-const LISTXATTRAT: libc::c_long = 465;
-const REMOVEXATTRAT: libc::c_long = 466;
+/// Numbers of these system calls: the same on all architectures, and not in all C libraries' headers yet.
+pub(crate) mod xattrat {
+    pub(crate) const SETXATTRAT: libc::c_long = 463;
+    pub(crate) const GETXATTRAT: libc::c_long = 464;
+    pub(crate) const LISTXATTRAT: libc::c_long = 465;
+    pub(crate) const REMOVEXATTRAT: libc::c_long = 466;
+}
 
 /// The kernel's `struct xattr_args`.
 #[repr(C, align(8))]

@@ -1,0 +1,3 @@
+//! Everything that makes the library runsc's gofer process.
+
+pub mod hints;
