@@ -10,3 +10,5 @@ pub mod client;
 pub mod fs;
 pub mod launch;
 pub mod mountpoint;
+
+pub use cli::main_with;

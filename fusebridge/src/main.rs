@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fusebridge::cli::main()
+    fusebridge::main_with(gofer::extensions::shipped())
 }

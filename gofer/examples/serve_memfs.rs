@@ -14,6 +14,6 @@ const CONNECTION: i32 = 3;
 fn main() -> Result<(), Box<dyn Error>> {
     let client = gofer::inherited::take(CONNECTION)?;
     let options = MemOptions::parse(&std::env::args().nth(1).unwrap_or_default())?;
-    Server::new().connect(client, b"/", Arc::new(MemFs::new(options)))?.wait();
+    Server::new().connect(client, b"/", Arc::new(MemFs::new(options)?))?.wait();
     Ok(())
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gofer::cli::main(std::env::args_os())
+    gofer::main_with(gofer::extensions::shipped())
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::{Event, events};
 use super::up::Up;
@@ -28,7 +29,8 @@ pub(super) struct Mnt {
     #[arg(long, hide = true, conflicts_with = "daemon")]
     background: bool,
 
-    /// A directory, unix:SOCKET, or exec:COMMAND
+    /// A directory, NAME:ARGUMENT, unix:SOCKET, or exec:COMMAND
+    #[arg(default_value = super::DEFAULT_BACKEND)]
     backend: OsString,
 
     /// An empty directory [default: a temporary one, which is printed]
@@ -36,12 +38,12 @@ pub(super) struct Mnt {
 }
 
 impl Mnt {
-    pub(super) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(super) fn run(&self, extensions: &Extensions) -> Result<ExitCode, Failure> {
         if self.daemon {
             return daemon::start();
         }
         super::init_log(&self.mount.log)?;
-        let spec = BackendSpec::parse(&self.backend)?;
+        let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
         let (sender, receiver) = events()?;
         let mountpoint = match &self.mountpoint {
             Some(path) => Mountpoint::at(path)?,
@@ -50,7 +52,7 @@ impl Mnt {
         if self.background {
             daemon::detach()?;
         }
-        let up = Up::bring(&self.mount, &spec, mountpoint, self.background, &sender)?;
+        let up = Up::bring(&self.mount, &spec, &extensions.flags, mountpoint, self.background, &sender)?;
         println!("{}", up.path().display());
         // A reader that wants to know where the mount is must not wait for a buffer to fill.
         std::io::stdout().flush()?;

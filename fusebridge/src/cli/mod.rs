@@ -1,6 +1,7 @@
 //! The command line.
 
 mod daemon;
+mod extensions;
 mod mnt;
 mod options;
 mod run;
@@ -11,7 +12,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use gofer::cli::with_flags;
+use gofer::extension::{Extension, Registry};
+
+use extensions::Extensions;
 
 use crate::mountpoint::{Unmounted, unmount};
 
@@ -29,8 +34,9 @@ const EXAMPLES: &str = "Examples:
   fusebridge run /srv/data -- ls -l           run a command on the mount
   fusebridge umount /mnt                      unmount, whatever state the mount is in
 
-BACKEND is a directory (DIR or host:DIR), a server's socket (unix:SOCKET), or a command that serves the
-connection on its descriptor 3 (exec:COMMAND).";
+BACKEND is a directory (DIR or host:DIR), files in memory (mem:size=1g; what mnt mounts if nothing is said), another
+extension's file system (NAME:ARGUMENT), a server's socket (unix:SOCKET), or a command that serves the connection on its
+descriptor 3 (exec:COMMAND).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -43,31 +49,43 @@ enum Command {
         /// Where it is mounted
         mountpoint: PathBuf,
     },
-    /// Serve a directory; what `mnt` starts for host:DIR
-    #[command(hide = true, disable_help_flag = true)]
-    Gofer {
-        /// The gofer's own arguments
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
 }
 
-/// Runs the program and answers its exit status.
-pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Mnt(mnt) => mnt.run(),
-        Command::Run(run) => run.run(),
-        Command::Umount { mountpoint } => umount(&mountpoint),
-        Command::Gofer { arguments } => {
-            return gofer::cli::main(std::iter::once(OsString::from("gofer")).chain(arguments));
-        }
-    };
-    match result {
+/// What is mounted if nothing is said.
+const DEFAULT_BACKEND: &str = "mem:";
+
+/// The command that serves a mount's file system, in a process of its own.
+pub(crate) const GOFER: &str = "gofer";
+
+/// A whole fusebridge with `extensions` in it: parses the command line, does what it says, and answers the exit status.
+pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
+    // The gofer that this program is when it is started for a mount has a command line of its own.
+    let mut arguments = std::env::args_os();
+    if arguments.nth(1).is_some_and(|command| command == GOFER) {
+        return gofer::cli::main(extensions, std::iter::once(OsString::from(GOFER)).chain(arguments));
+    }
+    match run_command(extensions) {
         Ok(status) => status,
         Err(error) => {
             eprintln!("fusebridge: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run_command(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Failure> {
+    let registry = Registry::new(extensions)?;
+    let matches = Cli::command()
+        .mut_subcommand("mnt", |mnt| with_flags(mnt, &registry))
+        .mut_subcommand("run", |run| with_flags(run, &registry))
+        .get_matches();
+    let cli = Cli::from_arg_matches(&matches)?;
+    let given = matches.subcommand().map(|(_, given)| given);
+    let extensions = given.map(|given| Extensions::new(&registry, given)).unwrap_or_default();
+    match cli.command {
+        Command::Mnt(mnt) => mnt.run(&extensions),
+        Command::Run(run) => run.run(&extensions),
+        Command::Umount { mountpoint } => umount(&mountpoint),
     }
 }
 

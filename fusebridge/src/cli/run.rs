@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use signal_hook::consts::SIGINT;
 
 use super::Failure;
+use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::{Event, events};
 use super::up::Up;
@@ -24,7 +25,7 @@ pub(super) struct Run {
     #[command(flatten)]
     mount: MountArgs,
 
-    /// A directory, unix:SOCKET, or exec:COMMAND
+    /// A directory, NAME:ARGUMENT, unix:SOCKET, or exec:COMMAND
     backend: OsString,
 
     /// The command and its arguments; FUSEBRIDGE_MOUNT in its environment is where it is run
@@ -33,11 +34,11 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(super) fn run(&self, extensions: &Extensions) -> Result<ExitCode, Failure> {
         super::init_log(&self.mount.log)?;
-        let spec = BackendSpec::parse(&self.backend)?;
+        let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
         let (sender, receiver) = events()?;
-        let up = Up::bring(&self.mount, &spec, Mountpoint::temporary()?, false, &sender)?;
+        let up = Up::bring(&self.mount, &spec, &extensions.flags, Mountpoint::temporary()?, false, &sender)?;
         let started = Command::new(&self.command[0])
             .args(&self.command[1..])
             .current_dir(up.path())

@@ -1,5 +1,6 @@
 //! Bringing a mount up and down again.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
@@ -53,6 +54,7 @@ impl Up {
     pub(super) fn bring(
         args: &MountArgs,
         spec: &BackendSpec,
+        flags: &[OsString],
         mountpoint: Mountpoint,
         in_background: bool,
         events: &Sender<Event>,
@@ -64,9 +66,10 @@ impl Up {
         }
         let limit = raise_descriptor_limit();
         let launcher = Launcher {
-            gofer: ("/proc/self/exe".into(), vec!["gofer".into()]),
+            gofer: ("/proc/self/exe".into(), vec![super::GOFER.into()]),
             read_only: args.read_only,
             log: args.log.clone(),
+            flags: flags.to_vec(),
             silent: in_background,
         };
         let mut server = launcher.launch(spec)?;

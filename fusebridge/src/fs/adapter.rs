@@ -21,6 +21,7 @@ use super::bridge::{Bridge, Caller, Change, Entry};
 use super::handles::Handle;
 use super::identity::NodeId;
 use super::policy::IoMode;
+use super::xattr::CAPABILITIES;
 
 /// A [`Bridge`] that answers the kernel.
 pub struct Adapter {
@@ -427,7 +428,7 @@ impl Filesystem for Adapter {
         match self.bridge.getxattr(node(ino), name.as_bytes()) {
             // A server that does not even know this name has no attributes at all. The kernel asks for it at each write, and
             // stops asking at this answer.
-            Err(rustix::io::Errno::OPNOTSUPP) if name == "security.capability" => reply.error(Errno::ENOSYS),
+            Err(rustix::io::Errno::OPNOTSUPP) if name.as_bytes() == CAPABILITIES => reply.error(Errno::ENOSYS),
             result => reply_xattr(result, size, reply),
         }
     }

@@ -33,6 +33,8 @@ struct Node {
     handles: u32,
     /// Looked at since the last round of eviction.
     used: bool,
+    /// Known to have no file capabilities, which the kernel asks for at each write.
+    no_capabilities: bool,
     /// Permission bits and group as last seen.
     mode: u16,
     gid: u32,
@@ -264,6 +266,18 @@ impl Nodes {
         })
     }
 
+    /// Whether `id` is known to have no file capabilities.
+    pub fn has_no_capabilities(&self, id: NodeId) -> bool {
+        self.nodes.get(&id).is_some_and(|node| node.no_capabilities)
+    }
+
+    /// Remembers whether `id` has no file capabilities.
+    pub fn set_no_capabilities(&mut self, id: NodeId, none: bool) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.no_capabilities = none;
+        }
+    }
+
     /// Counts handles on `id`.
     pub fn opened(&mut self, id: NodeId) {
         if let Some(node) = self.nodes.get_mut(&id) {
@@ -311,6 +325,7 @@ impl Node {
             children: HashMap::new(),
             handles: 0,
             used: true,
+            no_capabilities: false,
             mode: stat.mode,
             gid: stat.gid,
         }

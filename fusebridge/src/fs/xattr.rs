@@ -6,6 +6,9 @@ use rustix::io::Errno;
 use super::bridge::{Bridge, Result};
 use super::identity::NodeId;
 
+/// What the kernel asks for at each write, to clear it.
+pub(super) const CAPABILITIES: &[u8] = b"security.capability";
+
 /// Access control lists would be stored but not obeyed, since the protocol does not know them; worse than none.
 fn check_name(name: &[u8]) -> Result<()> {
     if name.starts_with(b"system.posix_acl_") { Err(Errno::OPNOTSUPP) } else { Ok(()) }
@@ -20,12 +23,24 @@ impl Bridge {
     /// The value of an attribute.
     pub fn getxattr(&self, id: NodeId, name: &[u8]) -> Result<Vec<u8>> {
         check_name(name)?;
-        self.client.get_xattr(self.control(id)?, name, 0)
+        // The kernel does not remember that there are none; where nobody else can set them, we do.
+        let remembers = name == CAPABILITIES && self.policy.keeps_cache();
+        if remembers && self.nodes.lock().has_no_capabilities(id) {
+            return Err(Errno::NODATA);
+        }
+        let value = self.client.get_xattr(self.control(id)?, name, 0);
+        if remembers && value == Err(Errno::NODATA) {
+            self.nodes.lock().set_no_capabilities(id, true);
+        }
+        value
     }
 
     /// Sets an attribute; `flags` as in `setxattr(2)`.
     pub fn setxattr(&self, id: NodeId, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
         check_name(name)?;
+        if name == CAPABILITIES {
+            self.nodes.lock().set_no_capabilities(id, false);
+        }
         self.client.set_xattr(self.control(id)?, name, value, flags)
     }
 

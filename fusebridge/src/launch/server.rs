@@ -1,10 +1,11 @@
 //! Servers: started here, or found running.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ pub enum LaunchError {
     Start(#[source] io::Error),
 }
 
-/// How servers for host directories are started.
+/// How servers for directories and extensions are started.
 #[derive(Clone, Debug)]
 pub struct Launcher {
     /// A program and leading arguments that make it understand `serve --fd 3 DIR`.
@@ -55,6 +56,8 @@ pub struct Launcher {
     pub read_only: bool,
     /// What it reports, see `gofer serve --log`.
     pub log: String,
+    /// The extensions' own flags.
+    pub flags: Vec<OsString>,
     /// Keeps servers from reporting anything on stderr.
     pub silent: bool,
 }
@@ -70,7 +73,14 @@ impl Launcher {
     /// Gets a connection to the server that `spec` names.
     pub fn launch(&self, spec: &BackendSpec) -> Result<Server, LaunchError> {
         match spec {
-            BackendSpec::Host(path) => self.start_gofer(path),
+            BackendSpec::Host(path) => {
+                let refuse = |source| LaunchError::Directory { source, path: path.clone() };
+                // Said here, since the process that would say it otherwise is not the one that was called.
+                let directory = path.canonicalize().map_err(refuse)?;
+                std::fs::read_dir(&directory).map_err(refuse)?;
+                self.start_gofer(directory.as_os_str())
+            }
+            BackendSpec::Extension(backend) => self.start_gofer(backend),
             BackendSpec::Unix(path) => {
                 let stream =
                     UnixStream::connect(path).map_err(|source| LaunchError::Connect { source, path: path.clone() })?;
@@ -84,11 +94,7 @@ impl Launcher {
         }
     }
 
-    fn start_gofer(&self, path: &Path) -> Result<Server, LaunchError> {
-        let refuse = |source| LaunchError::Directory { source, path: path.to_path_buf() };
-        // Said here, since the process that would say it otherwise is not the one that was called.
-        let directory = path.canonicalize().map_err(refuse)?;
-        std::fs::read_dir(&directory).map_err(refuse)?;
+    fn start_gofer(&self, backend: &OsStr) -> Result<Server, LaunchError> {
         let (program, arguments) = &self.gofer;
         let mut gofer = Command::new(program);
         gofer.args(arguments).arg("serve").arg("--fd").arg(CONNECTION.to_string());
@@ -96,7 +102,7 @@ impl Launcher {
             gofer.arg("--read-only");
         }
         // As the caller's own rights allow: a mount is no sandbox.
-        gofer.args(["--special", "create", "--log", &self.log]).arg("--").arg(directory);
+        gofer.args(["--special", "create", "--log", &self.log]).args(&self.flags).arg("--").arg(backend);
         self.start(gofer)
     }
 

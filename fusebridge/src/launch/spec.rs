@@ -2,14 +2,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+
+use gofer::extension::split;
 
 /// Where a file system comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackendSpec {
     /// A host directory, served by a gofer that is started for it.
     Host(PathBuf),
+    /// An extension's file system, likewise: `NAME:ARGUMENT`.
+    Extension(OsString),
     /// A server that listens on a UNIX socket.
     Unix(PathBuf),
     /// A command that serves its descriptor 3.
@@ -20,8 +23,13 @@ pub enum BackendSpec {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// It looks like `NAME:ARGUMENT` with a name that is not known.
-    #[error("unknown backend {0:?}; use a directory, host:DIR, unix:SOCKET or exec:COMMAND")]
-    Unknown(String),
+    #[error("unknown backend {name:?}; use a directory, host:DIR, unix:SOCKET, exec:COMMAND{known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The extensions' names, as a list to append.
+        known: String,
+    },
     /// Nothing follows the colon.
     #[error(
         "nothing follows {0:?}; for example host:/srv/data, unix:/run/gofer.sock or exec:'gofer serve --fd 3 /srv'"
@@ -30,27 +38,23 @@ pub enum SpecError {
 }
 
 impl BackendSpec {
-    /// Takes a command line argument apart. What has no known name before a colon is a directory, and so is `./a:b`.
-    pub fn parse(argument: &OsStr) -> Result<Self, SpecError> {
-        let bytes = argument.as_bytes();
-        let colon = bytes.iter().position(|byte| *byte == b':');
-        let Some((name, rest)) = colon.map(|colon| (&bytes[..colon], &bytes[colon + 1..])) else {
-            return Ok(BackendSpec::Host(argument.into()));
-        };
-        if name.is_empty() || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
-            return Ok(BackendSpec::Host(argument.into()));
+    /// Takes a command line argument apart; `extensions` are the names that are known besides the built-in ones. What has no
+    /// name before a colon is a directory, and so is `./a:b`.
+    pub fn parse(argument: &OsStr, extensions: &[&str]) -> Result<Self, SpecError> {
+        let Some((name, rest)) = split(argument) else { return Ok(BackendSpec::Host(argument.into())) };
+        if extensions.contains(&name) {
+            return Ok(BackendSpec::Extension(argument.into()));
         }
-        let shown = String::from_utf8_lossy(name).into_owned();
-        if !matches!(name, b"host" | b"unix" | b"exec") {
-            return Err(SpecError::Unknown(shown));
+        if !matches!(name, "host" | "unix" | "exec") {
+            let known = extensions.iter().map(|name| format!(", {name}:ARGUMENT")).collect();
+            return Err(SpecError::Unknown { name: name.to_owned(), known });
         }
         if rest.is_empty() {
-            return Err(SpecError::Empty(format!("{shown}:")));
+            return Err(SpecError::Empty(format!("{name}:")));
         }
-        let rest = OsString::from_vec(rest.to_vec());
         Ok(match name {
-            b"unix" => BackendSpec::Unix(rest.into()),
-            b"exec" => BackendSpec::Exec(rest),
+            "unix" => BackendSpec::Unix(rest.into()),
+            "exec" => BackendSpec::Exec(rest.into()),
             _ => BackendSpec::Host(rest.into()),
         })
     }
@@ -60,6 +64,7 @@ impl fmt::Display for BackendSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BackendSpec::Host(path) => write!(f, "host:{}", path.display()),
+            BackendSpec::Extension(backend) => write!(f, "{}", backend.display()),
             BackendSpec::Unix(path) => write!(f, "unix:{}", path.display()),
             BackendSpec::Exec(command) => write!(f, "exec:{}", command.display()),
         }
@@ -72,14 +77,15 @@ mod tests {
 
     #[test]
     fn arguments_are_told_apart() {
-        let parse = |argument: &str| BackendSpec::parse(OsStr::new(argument));
+        let parse = |argument: &str| BackendSpec::parse(OsStr::new(argument), &["mem"]);
         assert_eq!(parse("."), Ok(BackendSpec::Host(".".into())));
         assert_eq!(parse("host:/a:b"), Ok(BackendSpec::Host("/a:b".into())));
         assert_eq!(parse("./a:b"), Ok(BackendSpec::Host("./a:b".into())));
         assert_eq!(parse("/srv/a:b"), Ok(BackendSpec::Host("/srv/a:b".into())));
         assert_eq!(parse("unix:/run/s"), Ok(BackendSpec::Unix("/run/s".into())));
         assert_eq!(parse("exec:a b"), Ok(BackendSpec::Exec("a b".into())));
-        assert_eq!(parse("s3:bucket"), Err(SpecError::Unknown("s3".into())));
+        assert_eq!(parse("mem:size=1g"), Ok(BackendSpec::Extension("mem:size=1g".into())));
+        assert!(matches!(parse("s3:bucket"), Err(SpecError::Unknown { name, .. }) if name == "s3"));
         assert_eq!(parse("unix:"), Err(SpecError::Empty("unix:".into())));
     }
 }

@@ -7,7 +7,9 @@ mod serve;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::extension::{Error, Extension, Registry};
 
 /// Serves files over LisaFS.
 #[derive(Debug, Parser)]
@@ -23,22 +25,52 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve a host directory
+    /// Serve a directory or another backend
     Serve(serve::Serve),
 }
 
-/// Runs the program and answers its exit status.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let result = match Cli::parse_from(arguments).command {
-        Command::Serve(serve) => serve.run(),
-    };
-    match result {
+/// A whole gofer with `extensions` in it, which are asked in this order: parses the command line, does what it says, and
+/// answers the exit status.
+pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
+    main(extensions, std::env::args_os())
+}
+
+/// [`main_with`] for another command line than the process's own. The first argument is the program's name.
+pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match run(extensions, arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("gofer: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
+    let registry = Registry::new(extensions)?;
+    let matches =
+        Cli::command().mut_subcommand("serve", |serve| with_flags(serve, &registry)).get_matches_from(arguments);
+    let cli = Cli::from_arg_matches(&matches)?;
+    if let Some((_, flags)) = matches.subcommand() {
+        prepare(&registry, flags)?;
+    }
+    match cli.command {
+        Command::Serve(serve) => serve.run(&registry)?,
+    }
+    Ok(())
+}
+
+/// `command` with the flags of all extensions.
+pub fn with_flags(command: clap::Command, registry: &Registry) -> clap::Command {
+    command.args(registry.iter().flat_map(Extension::flags))
+}
+
+/// Lets all extensions prepare themselves.
+fn prepare(registry: &Registry, flags: &ArgMatches) -> Result<(), Error> {
+    for extension in registry.iter() {
+        extension.prepare(flags).map_err(|error| format!("{}: {error}", extension.name()))?;
+    }
+    Ok(())
 }
 
 /// Reports what happens on stderr, as much as `level` says.

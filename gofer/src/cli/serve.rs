@@ -1,5 +1,6 @@
-//! `gofer serve`: a host directory, to one client or to many.
+//! `gofer serve`: a backend, to one client or to many.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -14,23 +15,23 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::limits;
 use super::listener::Listener;
-use crate::hostfs::{HostFs, HostOptions, SpecialFiles};
+use crate::extension::{Claim, OpenError, Registry};
+use crate::hostfs::{HostOptions, SpecialFiles};
 use crate::inherited;
 use crate::server::{ConnectError, Connection, Server};
 
-/// Serves a host directory.
+/// Serves a backend.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Serve {
-    /// The directory to serve
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
+    /// What to serve: a directory, or NAME:ARGUMENT for an extension's file system
+    backend: OsString,
     #[command(flatten)]
     to: To,
     /// Refuse all changes
     #[arg(long)]
     read_only: bool,
-    /// What to do when a client makes a device, FIFO or socket
+    /// What to do when a client makes a device, FIFO or socket in a host directory
     #[arg(long, value_enum, default_value_t = Special::Refuse)]
     special: Special,
     /// What to report on stderr: error, warn, info, debug, trace, or filters such as gofer::server=debug
@@ -40,6 +41,7 @@ pub(super) struct Serve {
 
 const EXAMPLES: &str = "Examples:
   gofer serve --socket /run/data.sock /srv/data
+  gofer serve --socket /run/scratch.sock mem:size=1g
   gofer serve --read-only --fd 3 /srv/data    (started by a program whose client has the other end of descriptor 3)";
 
 /// When to try again to accept a client.
@@ -69,8 +71,8 @@ enum Special {
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("cannot serve {}: {source}", path.display())]
-    Directory { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Open(#[from] OpenError),
     #[error("--fd {fd}: {problem}")]
     Descriptor { fd: RawFd, problem: &'static str },
     #[error("cannot listen on {}: {source}", path.display())]
@@ -87,35 +89,37 @@ pub(super) enum Failure {
 
 impl Serve {
     /// Serves until the client has gone or somebody asks to stop.
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self, registry: &Registry) -> Result<(), Failure> {
         // First of all, while the number cannot be anything else's.
         let client = self.to.fd.map(client).transpose()?;
         super::init_log(&self.log)?;
         let fds = limits::prepare().map_err(Failure::Prepare)?;
         // One client may have nearly everything; with several, none may have it all.
         let max_fds = if client.is_some() { fds } else { fds / 2 };
-        let options = HostOptions {
-            read_only: self.read_only,
+        let host = HostOptions {
             special: match self.special {
                 Special::Refuse => SpecialFiles::Refuse,
                 Special::Create => SpecialFiles::Create,
             },
-            max_fds: max_fds.min(HostOptions::default().max_fds),
             ..HostOptions::default()
         };
-        let backend = HostFs::open(&self.directory, options)
-            .map_err(|source| Failure::Directory { path: self.directory.clone(), source })?;
-        let backend = Arc::new(backend);
+        let mut claim = registry.backends(&host).open(&self.backend)?.read_only(self.read_only);
+        claim.options.max_fds = claim.options.max_fds.min(max_fds);
         let stop = stop_signals().map_err(Failure::Prepare)?;
         match (client, self.to.socket) {
-            (Some(client), _) => serve_one(client, backend, stop),
+            (Some(client), _) => serve_one(client, &claim, stop),
             (None, Some(path)) => {
                 let listener = Listener::bind(&path).map_err(|source| Failure::Listen { path, source })?;
-                serve_all(&listener, &backend, &stop)
+                serve_all(&listener, &claim, &stop)
             }
             (None, None) => unreachable!("clap wants one of the two"),
         }
     }
+}
+
+/// Starts serving `client` on `server`.
+fn connect(server: &Arc<Server>, client: OwnedFd, claim: &Claim) -> Result<Connection, ConnectError> {
+    server.connect_with(client, b"/", claim.backend.clone(), claim.options.clone())
 }
 
 /// The inherited connection `fd`.
@@ -138,8 +142,8 @@ fn stop_signals() -> io::Result<UnixStream> {
     Ok(signalled)
 }
 
-fn serve_one(client: OwnedFd, backend: Arc<HostFs>, stop: UnixStream) -> Result<(), Failure> {
-    let connection = Arc::new(Server::new().connect(client, b"/", backend)?);
+fn serve_one(client: OwnedFd, claim: &Claim, stop: UnixStream) -> Result<(), Failure> {
+    let connection = Arc::new(connect(&Server::new(), client, claim)?);
     let to_stop = connection.clone();
     let stopper = move || {
         if wait_for(&[stop.as_fd()], None).is_ok() {
@@ -151,7 +155,7 @@ fn serve_one(client: OwnedFd, backend: Arc<HostFs>, stop: UnixStream) -> Result<
     Ok(())
 }
 
-fn serve_all(listener: &Listener, backend: &Arc<HostFs>, stop: &UnixStream) -> Result<(), Failure> {
+fn serve_all(listener: &Listener, claim: &Claim, stop: &UnixStream) -> Result<(), Failure> {
     let server = Server::new();
     let mut connections: Vec<Connection> = Vec::new();
     while !wait_for(&[stop.as_fd(), listener.as_fd()], None).map_err(Failure::Wait)? {
@@ -168,7 +172,7 @@ fn serve_all(listener: &Listener, backend: &Arc<HostFs>, stop: &UnixStream) -> R
                 continue;
             }
         };
-        match server.connect(client.into(), b"/", backend.clone()) {
+        match connect(&server, client.into(), claim) {
             Ok(connection) => connections.push(connection),
             Err(error) => tracing::warn!(%error, "cannot serve a client"),
         }

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::session::Session;
 use super::{Server, serve_channel, serve_socket};
-use crate::backend::{Backend, Errno};
+use crate::backend::{Backend, Errno, Options};
 use crate::transport::Socket;
 
 /// Enough for every handler; backends are asked to be modest.
@@ -53,8 +53,8 @@ impl Connection {
         socket: OwnedFd,
         mount_path: &[u8],
         backend: Arc<dyn Backend>,
+        options: Options,
     ) -> Result<Self, ConnectError> {
-        let options = backend.options();
         let max_message = usize::try_from(options.max_message_size)
             .ok()
             .filter(|max| (SMALLEST_MESSAGE..=LARGEST_MESSAGE).contains(max))

@@ -44,7 +44,7 @@ pub use connection::{ConnectError, Connection};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Options};
 use tree::Tree;
 
 /// What all connections of a process share: one tree, one set of locks.
@@ -78,7 +78,19 @@ impl Server {
         mount_path: &[u8],
         backend: Arc<dyn Backend>,
     ) -> Result<Connection, ConnectError> {
-        Connection::start(self, socket, mount_path, backend)
+        let options = backend.options();
+        self.connect_with(socket, mount_path, backend, options)
+    }
+
+    /// The same with other options than the backend's own, for a mount that is to be stricter.
+    pub fn connect_with(
+        self: &Arc<Self>,
+        socket: OwnedFd,
+        mount_path: &[u8],
+        backend: Arc<dyn Backend>,
+        options: Options,
+    ) -> Result<Connection, ConnectError> {
+        Connection::start(self, socket, mount_path, backend, options)
     }
 
     fn tree(&self) -> &Tree {

@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use rustix::fs::FallocateFlags;
 
-use super::chunk::{CHUNK, rounded};
+use super::Shared;
 use super::content::{Content, MAX_SIZE, split};
-use super::space::Space;
+use super::slot::PAGE;
+use super::small::rounded;
+use super::store::SLOT;
 use crate::backend::{Errno, Result};
 
 /// What a call of `fallocate(2)` asks for.
@@ -36,7 +38,7 @@ impl What {
 
 impl Content {
     /// Does what `fallocate(2)` does in this mode.
-    pub(super) fn allocate(&mut self, mode: u32, offset: u64, length: u64, space: &Space) -> Result<()> {
+    pub(super) fn allocate(&mut self, mode: u32, offset: u64, length: u64, fs: &Shared) -> Result<()> {
         let what = What::of(mode)?;
         if offset > MAX_SIZE || length > MAX_SIZE || length == 0 {
             return Err(Errno::INVAL);
@@ -47,15 +49,15 @@ impl Content {
         }
         let range = offset..end;
         match what {
-            What::Reserve { .. } => self.reserve(&range, space)?,
-            What::Punch => self.each_within(&range, |content, index, start, end| {
-                content.with_chunk(index, |chunk| chunk.punch(start, end, space));
-            }),
+            What::Reserve { .. } => self.reserve(&range, fs)?,
+            What::Punch => {
+                self.each_small(&range, |content, start, end| content.small.punch(start, end, &fs.space));
+                self.each_slot(&range, fs, |slot, range| slot.punch(&range, fs));
+            }
             What::Zero { .. } => {
-                self.reserve(&range, space)?;
-                self.each_within(&range, |content, index, start, end| {
-                    content.with_chunk(index, |chunk| chunk.zero(start, end));
-                });
+                self.reserve(&range, fs)?;
+                self.each_small(&range, |content, start, end| content.small.zero(start, end));
+                self.each_slot(&range, fs, |slot, range| slot.zero(&range, fs));
             }
         }
         if matches!(what, What::Reserve { grow: true } | What::Zero { grow: true }) {
@@ -64,48 +66,53 @@ impl Content {
         Ok(())
     }
 
-    /// Calls `f` with each chunk that exists and the part of it that is in `range`.
-    fn each_within(&mut self, range: &Range<u64>, mut f: impl FnMut(&mut Self, u64, usize, usize)) {
-        let ((first, start), (last, end)) = (split(range.start), split(range.end));
-        for index in self.existing(first, last) {
-            let start = if index == first { start } else { 0 };
-            let end = if index == last { end } else { CHUNK };
-            if start < end {
-                f(self, index, start, end);
-            }
+    /// Calls `change` with the part of `range` that can be a small file's.
+    fn each_small(&mut self, range: &Range<u64>, change: impl FnOnce(&mut Self, usize, usize)) {
+        if let Ok(start) = usize::try_from(range.start) {
+            change(self, start, usize::try_from(range.end).unwrap_or(usize::MAX));
         }
     }
 
     /// Reserves space for all of `range`, or none.
-    fn reserve(&mut self, range: &Range<u64>, space: &Space) -> Result<()> {
-        let first = split(range.start).0;
-        // The last chunk is needed up to here.
-        let (last, end) = split(range.end - 1);
-        let end = rounded(end + 1);
-        let capacity = |index| if index == last { end } else { CHUNK };
-        let all = (last - first).saturating_mul(CHUNK as u64).saturating_add(end as u64);
-        let there = |index: u64| self.held_at(index).min(capacity(index) as u64);
-        let mut taken = all - self.existing(first, last).into_iter().map(there).sum::<u64>();
-        space.take(taken)?;
+    fn reserve(&mut self, range: &Range<u64>, fs: &Shared) -> Result<()> {
+        if let Ok(end) = usize::try_from(range.end)
+            && self.is_small(range.end)
+        {
+            let missing = (rounded(end) as u64).saturating_sub(self.small.held());
+            fs.space.take(missing)?;
+            return self.small.reserve(rounded(end), &fs.space).inspect_err(|_| fs.space.give(missing));
+        }
+        self.outgrow(fs)?;
+        let ((first, start), (last, end)) = (split(range.start), split(range.end - 1));
+        let part = |index| if index == first { start } else { 0 }..if index == last { end + 1 } else { SLOT };
+        let pages = (range.end.div_ceil(PAGE as u64) - range.start / PAGE as u64) * PAGE as u64;
+        let there = |index| self.slot(index).map_or(0, |slot| page_bytes(&part(index)) - slot.missing(&part(index)));
+        let mut taken = pages - self.existing(first, last).into_iter().map(there).sum::<u64>();
+        fs.space.take(taken)?;
         for index in first..=last {
-            let needed = (capacity(index) as u64).saturating_sub(self.held_at(index));
-            if needed == 0 {
-                continue;
-            }
-            if let Err(error) = self.with_chunk(index, |chunk| chunk.reserve(capacity(index), space)) {
-                // The machine has less memory than was promised. What was reserved so far does no harm.
-                space.give(taken);
-                return Err(error);
-            }
-            taken -= needed;
+            let reserved = self.with_slot(index, fs, |slot| {
+                let missing = slot.missing(&part(index));
+                slot.reserve(&part(index));
+                missing
+            });
+            // There are no more slots: more than a hundred terabytes are in use.
+            taken -= reserved.inspect_err(|_| fs.space.give(taken))?;
         }
         Ok(())
     }
 }
 
+/// Bytes of the pages that are wholly or partly in `range`.
+fn page_bytes(range: &Range<usize>) -> u64 {
+    ((range.end.div_ceil(PAGE) - range.start / PAGE) * PAGE) as u64
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::extensions::memfs::{MemFs, MemOptions};
 
     const KEEP: u32 = 1;
     const PUNCH: u32 = 2;
@@ -118,32 +125,59 @@ mod tests {
         }
     }
 
+    fn file_system(size: Option<u64>) -> Arc<Shared> {
+        MemFs::new(MemOptions { size, ..MemOptions::default() }).unwrap().root.fs().clone()
+    }
+
     #[test]
     fn a_reservation_is_all_or_nothing() {
-        let space = Space::new(Some(300_000), None);
+        const BYTES: &[u8] = &[2; 80 * PAGE];
+        const SIZE: u64 = BYTES.len() as u64;
+        let fs = &*file_system(Some(SIZE));
         let mut content = Content::default();
-        content.write_at((&[1; 10][..]).into(), 70_000, &space).unwrap();
-        let before = space.used();
-        assert_eq!(content.allocate(0, 0, 300_001, &space), Err(Errno::NOSPC));
-        assert_eq!(content.allocate(0, 0, MAX_SIZE, &space), Err(Errno::NOSPC));
-        assert_eq!((space.used(), content.size()), (before, 70_010));
-        assert_eq!(content.allocate(KEEP, 0, 299_000, &space), Ok(()));
-        assert_eq!((content.size(), content.held()), (70_010, space.used().0));
-        assert!((299_000..=300_000).contains(&space.used().0));
+        content.write_at((&[1; 10][..]).into(), 70_000, fs).unwrap();
+        let before = fs.space.used();
+        assert_eq!(content.allocate(0, 0, SIZE + 1, fs), Err(Errno::NOSPC));
+        assert_eq!(content.allocate(0, 0, MAX_SIZE, fs), Err(Errno::NOSPC));
+        assert_eq!((fs.space.used(), content.size()), (before, 70_010));
+        assert_eq!(content.allocate(KEEP, 1, SIZE - 1, fs), Ok(()));
+        assert_eq!((content.size(), content.held(), fs.space.used().0), (70_010, SIZE, SIZE));
         // Reserved space can be written although nothing else is left.
-        space.take_some(u64::MAX);
-        assert_eq!(content.write_at(vec![2; 299_000].as_slice().into(), 0, &space), Ok(299_000));
-        assert_eq!(content.write_at((&[2; 5000][..]).into(), 299_008, &space), Err(Errno::NOSPC));
+        assert_eq!(content.write_at(BYTES.into(), 0, fs), Ok(BYTES.len()));
+        assert_eq!(content.write_at((&[2; 5000][..]).into(), SIZE, fs), Err(Errno::NOSPC));
+        content.clear(fs);
+        assert_eq!(fs.space.used().0, 0);
+    }
+
+    #[test]
+    fn small_files_reserve_little() {
+        let fs = &*file_system(Some(8192));
+        let mut content = Content::default();
+        assert_eq!(content.allocate(0, 10, 90, fs), Ok(()));
+        assert_eq!((content.size(), content.held(), fs.space.used().0), (100, 104, 104));
+        assert_eq!(content.write_at((&[1; 100][..]).into(), 0, fs), Ok(100));
+        assert_eq!(content.allocate(ZERO | KEEP, 50, 1000, fs), Ok(()));
+        assert_eq!((content.size(), content.held()), (100, 1064));
+        assert_eq!(content.allocate(PUNCH | KEEP, 40, 10_000, fs), Ok(()));
+        assert_eq!((content.size(), content.held()), (100, 40));
+        // Outgrown, as far as there is space.
+        assert_eq!(content.allocate(0, 0, 8193, fs), Err(Errno::NOSPC));
+        assert_eq!(content.size(), 100);
+        assert_eq!(content.allocate(0, 0, 8192, fs), Ok(()));
+        assert_eq!((content.size(), content.held(), fs.space.used().0), (8192, 8192, 8192));
+        let mut bytes = [9; 60];
+        content.read_at((&mut bytes[..]).into(), 20, fs).unwrap();
+        assert_eq!(bytes, std::array::from_fn(|i| u8::from(i < 20)));
     }
 
     #[test]
     fn ranges_are_checked() {
-        let space = Space::new(None, None);
+        let fs = &*file_system(None);
         let mut content = Content::default();
-        assert_eq!(content.allocate(0, 0, 0, &space), Err(Errno::INVAL));
-        assert_eq!(content.allocate(0, 1 << 63, 1, &space), Err(Errno::INVAL));
-        assert_eq!(content.allocate(0, 1, MAX_SIZE, &space), Err(Errno::FBIG));
-        assert_eq!(content.allocate(PUNCH | KEEP, 1, MAX_SIZE - 1, &space), Ok(()));
+        assert_eq!(content.allocate(0, 0, 0, fs), Err(Errno::INVAL));
+        assert_eq!(content.allocate(0, 1 << 63, 1, fs), Err(Errno::INVAL));
+        assert_eq!(content.allocate(0, 1, MAX_SIZE, fs), Err(Errno::FBIG));
+        assert_eq!(content.allocate(PUNCH | KEEP, 1, MAX_SIZE - 1, fs), Ok(()));
         assert_eq!((content.size(), content.held()), (0, 0));
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn apply(inode: &Inode, change: &SetStat) -> std::result::Result<(), 
 
 fn set_size(inode: &Inode, state: &mut State, size: u64, now: Time) -> Result<()> {
     match &mut state.body {
-        Body::Regular(content) => content.set_size(size, &inode.fs().space)?,
+        Body::Regular(content) => content.set_size(size, inode.fs())?,
         Body::Directory(_) => return Err(Errno::ISDIR),
         Body::Symlink(_) => return Err(Errno::LOOP),
         Body::Device { .. } | Body::Special => return Err(Errno::INVAL),

@@ -1,9 +1,12 @@
 //! The content of a regular file.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::chunk::{CHUNK, Chunk, fill_with_zeros};
-use super::space::Space;
+use super::Shared;
+use super::slot::Slot;
+use super::small::{SMALL, Small};
+use super::store::{SLOT, fill_with_zeros};
 use crate::backend::{Errno, IoSource, IoTarget, Result};
 
 /// No file is larger: offsets are signed in system calls.
@@ -11,26 +14,28 @@ pub(super) const MAX_SIZE: u64 = i64::MAX as u64;
 
 /// Bytes with holes.
 ///
-/// What is in no chunk reads as zero. No chunk stores bytes beyond the size, though space may be reserved there.
-/// The first chunk is in place, as for most files it is the only one.
+/// All bytes that are stored are in one place: a small file's own, or slots of the store. What is nowhere is zero, and
+/// nothing but zeros is stored beyond the size, though space may be reserved there.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     size: u64,
-    first: Chunk,
-    rest: Option<Box<Rest>>,
+    /// Empty if there are slots.
+    pub(super) small: Small,
+    /// Once a file has been larger than a small one.
+    slots: Option<Box<Slots>>,
 }
 
-/// All chunks but the first.
+/// Slots by the position of their content, in units of [`SLOT`].
 #[derive(Debug, Default)]
-pub(super) struct Rest {
-    chunks: BTreeMap<u64, Chunk>,
+struct Slots {
+    slots: BTreeMap<u64, Slot>,
     held: u64,
 }
 
-/// The chunk that byte `offset` is in, and its position there.
-#[expect(clippy::cast_possible_truncation, reason = "a position in a chunk is small")]
+/// The slot that byte `offset` is in, and its position there.
+#[expect(clippy::cast_possible_truncation, reason = "a position in a slot is small")]
 pub(super) fn split(offset: u64) -> (u64, usize) {
-    (offset / CHUNK as u64, (offset % CHUNK as u64) as usize)
+    (offset / SLOT as u64, (offset % SLOT as u64) as usize)
 }
 
 /// `offset` and the number of bytes behind it as far as a file can have them, up to `len`.
@@ -47,7 +52,7 @@ impl Content {
 
     /// Bytes of memory.
     pub(super) fn held(&self) -> u64 {
-        self.first.held() + self.rest.as_ref().map_or(0, |rest| rest.held)
+        self.small.held() + self.slots.as_ref().map_or(0, |slots| slots.held)
     }
 
     /// Makes the file end after `size` bytes at least.
@@ -55,56 +60,98 @@ impl Content {
         self.size = self.size.max(size);
     }
 
-    fn chunk(&self, index: u64) -> Option<&Chunk> {
-        if index == 0 { Some(&self.first) } else { self.rest.as_ref()?.chunks.get(&index) }
+    /// Whether the content up to `end` is, or can be, that of a small file.
+    pub(super) fn is_small(&self, end: u64) -> bool {
+        self.slots.is_none() && end <= SMALL as u64
     }
 
-    /// The indexes of chunks from `first` to `last` that exist.
+    /// The slot `index`.
+    pub(super) fn slot(&self, index: u64) -> Option<&Slot> {
+        self.slots.as_ref()?.slots.get(&index)
+    }
+
+    /// The indexes of slots from `first` to `last` that exist.
     pub(super) fn existing(&self, first: u64, last: u64) -> Vec<u64> {
-        let mut indexes = if first == 0 { vec![0] } else { Vec::new() };
-        if let Some(rest) = &self.rest {
-            indexes.extend(rest.chunks.range(first..=last).map(|(index, _)| *index));
-        }
-        indexes
+        let range = |slots: &Slots| slots.slots.range(first..=last).map(|(index, _)| *index).collect();
+        self.slots.as_deref().map_or_else(Vec::new, range)
     }
 
-    /// Changes a chunk, which is made if there is none, and removed if it holds nothing afterwards.
-    pub(super) fn with_chunk<R>(&mut self, index: u64, change: impl FnOnce(&mut Chunk) -> R) -> R {
-        if index == 0 {
-            return change(&mut self.first);
+    /// Changes a slot, which is made if there is none, and removed if it holds nothing afterwards.
+    pub(super) fn with_slot<R>(&mut self, index: u64, fs: &Shared, change: impl FnOnce(&mut Slot) -> R) -> Result<R> {
+        if let Some(slots) = &mut self.slots
+            && let Some(slot) = slots.slots.get_mut(&index)
+        {
+            let before = slot.held();
+            let result = change(slot);
+            let after = slot.held();
+            slots.held = slots.held - before + after;
+            if after == 0 {
+                self.drop_slot(index, fs);
+            }
+            return Ok(result);
         }
-        let rest = self.rest.get_or_insert_default();
-        let chunk = rest.chunks.entry(index).or_default();
-        let before = chunk.held();
-        let result = change(chunk);
-        let after = chunk.held();
-        rest.held = rest.held - before + after;
-        if after == 0 {
-            rest.chunks.remove(&index);
-            if rest.chunks.is_empty() {
-                self.rest = None;
+        let mut slot = Slot::new(fs)?;
+        let result = change(&mut slot);
+        if slot.held() > 0 {
+            let slots = self.slots.get_or_insert_default();
+            slots.held += slot.held();
+            slots.slots.insert(index, slot);
+        } else {
+            slot.release(fs);
+        }
+        Ok(result)
+    }
+
+    /// Drops a slot that holds nothing.
+    fn drop_slot(&mut self, index: u64, fs: &Shared) {
+        let Some(slots) = &mut self.slots else { return };
+        if let Some(slot) = slots.slots.remove(&index) {
+            slot.release(fs);
+        }
+        if slots.slots.is_empty() {
+            self.slots = None;
+        }
+    }
+
+    /// Moves what a small file has into a slot, since it is going to be larger.
+    pub(super) fn outgrow(&mut self, fs: &Shared) -> Result<()> {
+        let bytes = std::mem::take(&mut self.small);
+        let len = bytes.bytes().len();
+        let moved = if len == 0 {
+            Ok(())
+        } else {
+            self.with_slot(0, fs, |slot| slot.write(0, bytes.bytes().into(), fs))
+                .and_then(|written| if written == len { Ok(()) } else { Err(Errno::NOSPC) })
+        };
+        match moved {
+            Ok(()) => fs.space.give(bytes.held()),
+            Err(_) => {
+                self.release_slots(0, fs);
+                self.small = bytes;
             }
         }
-        result
-    }
-
-    /// How much memory a chunk has.
-    pub(super) fn held_at(&self, index: u64) -> u64 {
-        self.chunk(index).map_or(0, Chunk::held)
+        moved
     }
 
     /// Reads from byte `offset` on; answers how many bytes there were.
-    pub(super) fn read_at(&self, mut into: IoTarget<'_>, offset: u64) -> Result<usize> {
+    pub(super) fn read_at(&self, mut into: IoTarget<'_>, offset: u64, fs: &Shared) -> Result<usize> {
         let len = within_limits(offset, into.len())?;
         let left = self.size.saturating_sub(offset);
         let len = usize::try_from(left).map_or(len, |left| left.min(len));
+        if self.slots.is_none() {
+            match usize::try_from(offset) {
+                Ok(offset) => self.small.read(offset, &mut into.part(0, len)),
+                Err(_) => fill_with_zeros(&mut into.part(0, len)),
+            }
+            return Ok(len);
+        }
         let mut done = 0;
         while done < len {
             let (index, start) = split(offset + done as u64);
-            let n = (CHUNK - start).min(len - done);
+            let n = (SLOT - start).min(len - done);
             let mut into = into.part(done, n);
-            match self.chunk(index) {
-                Some(chunk) => chunk.read(start, &mut into),
+            match self.slot(index) {
+                Some(slot) => fs.store.read(slot.id(), start, &mut into)?,
                 None => fill_with_zeros(&mut into),
             }
             done += n;
@@ -113,7 +160,7 @@ impl Content {
     }
 
     /// Writes at byte `offset`; answers how many bytes there was space for, or `ENOSPC` if for none.
-    pub(super) fn write_at(&mut self, from: IoSource<'_>, offset: u64, space: &Space) -> Result<usize> {
+    pub(super) fn write_at(&mut self, from: IoSource<'_>, offset: u64, fs: &Shared) -> Result<usize> {
         let len = within_limits(offset, from.len())?;
         if from.is_empty() {
             return Ok(0);
@@ -121,16 +168,11 @@ impl Content {
         if len == 0 {
             return Err(Errno::FBIG);
         }
-        let mut done = 0;
-        while done < len {
-            let (index, start) = split(offset + done as u64);
-            let wanted = (CHUNK - start).min(len - done);
-            let n = self.with_chunk(index, |chunk| chunk.write(start, from.part(done, wanted), space));
-            done += n;
-            if n < wanted {
-                break;
-            }
-        }
+        let from = from.part(0, len);
+        let done = match usize::try_from(offset) {
+            Ok(start) if self.is_small(offset + len as u64) => self.small.write(start, from, &fs.space),
+            _ => self.write_slots(from, offset, fs)?,
+        };
         if done == 0 {
             return Err(Errno::NOSPC);
         }
@@ -138,32 +180,76 @@ impl Content {
         Ok(done)
     }
 
+    fn write_slots(&mut self, from: IoSource<'_>, offset: u64, fs: &Shared) -> Result<usize> {
+        self.outgrow(fs)?;
+        let mut done = 0;
+        while done < from.len() {
+            let (index, start) = split(offset + done as u64);
+            let wanted = (SLOT - start).min(from.len() - done);
+            match self.with_slot(index, fs, |slot| slot.write(start, from.part(done, wanted), fs)) {
+                Ok(n) if n == wanted => done += n,
+                // What was written counts.
+                Ok(n) => return Ok(done + n),
+                Err(error) => return if done > 0 { Ok(done) } else { Err(error) },
+            }
+        }
+        Ok(done)
+    }
+
     /// Cuts the file off or makes it longer by a hole.
-    pub(super) fn set_size(&mut self, size: u64, space: &Space) -> Result<()> {
+    pub(super) fn set_size(&mut self, size: u64, fs: &Shared) -> Result<()> {
         if size > MAX_SIZE {
             return Err(Errno::INVAL);
         }
         if size <= self.size {
-            self.cut(size, space);
+            self.cut(size, fs);
         }
         self.size = size;
         Ok(())
     }
 
     /// Drops all bytes from `size` on, and the space reserved behind.
-    fn cut(&mut self, size: u64, space: &Space) {
-        let (index, len) = split(size);
-        if let Some(rest) = &mut self.rest {
-            let gone = rest.chunks.split_off(&(index + 1));
-            let held = gone.values().map(Chunk::held).sum();
-            rest.held -= held;
-            space.give(held);
-            if rest.chunks.is_empty() {
-                self.rest = None;
+    fn cut(&mut self, size: u64, fs: &Shared) {
+        if let Ok(len) = usize::try_from(size) {
+            self.small.cut(len, &fs.space);
+        }
+        let (index, start) = split(size);
+        self.release_slots(if start > 0 { index + 1 } else { index }, fs);
+        self.each_slot(&(size..(index + 1) * SLOT as u64), fs, |slot, range| slot.punch(&range, fs));
+    }
+
+    /// Drops all slots from `first` on.
+    fn release_slots(&mut self, first: u64, fs: &Shared) {
+        let Some(slots) = &mut self.slots else { return };
+        for slot in slots.slots.split_off(&first).into_values() {
+            slots.held -= slot.held();
+            slot.release(fs);
+        }
+        if slots.slots.is_empty() {
+            self.slots = None;
+        }
+    }
+
+    /// Calls `change` with each slot that exists and the part of it that is in `range`.
+    pub(super) fn each_slot(
+        &mut self,
+        range: &Range<u64>,
+        fs: &Shared,
+        mut change: impl FnMut(&mut Slot, Range<usize>),
+    ) {
+        let ((first, start), (last, end)) = (split(range.start), split(range.end));
+        for index in self.existing(first, last) {
+            let start = if index == first { start } else { 0 };
+            let end = if index == last { end } else { SLOT };
+            if start < end {
+                // There is a slot, so none has to be made, which is all that can fail.
+                let _ = self.with_slot(index, fs, |slot| change(slot, start..end));
             }
         }
-        if self.held_at(index) > 0 {
-            self.with_chunk(index, |chunk| chunk.cut(len, space));
-        }
+    }
+
+    /// Gives everything back.
+    pub(super) fn clear(&mut self, fs: &Shared) {
+        self.cut(0, fs);
     }
 }

@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn names_with_equal_hashes_are_told_apart() {
-        let inode = MemFs::new(MemOptions::default()).root;
+        let inode = MemFs::new(MemOptions::default()).unwrap().root;
         let mut dir = Dir::new(Weak::new());
         let names: Vec<[u8; 2]> = (0..=256).map(u16::to_be_bytes).collect();
         let key = |i: usize| Key::of(&names[i], u64::MAX);
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn long_names_are_refused() {
-        let fs = MemFs::new(MemOptions::default());
+        let fs = MemFs::new(MemOptions::default()).unwrap();
         let key = |len| fs.root.fs().key(Name::new(&vec![b'n'; len]).unwrap()).map(|key| key.name.len());
         assert_eq!((key(255), key(256)), (Ok(255), Err(Errno::NAMETOOLONG)));
         assert!(!fs.options().tree_locks);

@@ -265,14 +265,14 @@ impl State {
         self.atime <= self.mtime || self.atime <= self.ctime || self.atime.is_a_day_before(now)
     }
 
-    /// Bytes of memory that count.
-    fn held(&self) -> u64 {
-        let body = match &self.body {
-            Body::Regular(content) => content.held(),
-            Body::Symlink(target) => target.len() as u64,
-            _ => 0,
-        };
-        body + self.xattrs.held()
+    /// Gives back what the file holds.
+    fn release(&mut self, fs: &Shared) {
+        match &mut self.body {
+            Body::Regular(content) => content.clear(fs),
+            Body::Symlink(target) => fs.space.give(target.len() as u64),
+            _ => {}
+        }
+        fs.space.give(self.xattrs.held());
     }
 }
 
@@ -280,7 +280,7 @@ impl Drop for Inode {
     fn drop(&mut self) {
         let Inode { fs, state, .. } = self;
         let state = state.get_mut();
-        fs.space.give(state.held());
+        state.release(fs);
         fs.space.give_name();
         // What is in a directory goes with it, when the file system goes. One after the other: a tree can be so deep that
         // a directory which drops its directories would exhaust the stack.

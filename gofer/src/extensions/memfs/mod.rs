@@ -21,7 +21,8 @@
 //!
 //! 1. the mutex of the file system that lets one rename run at a time;
 //! 2. directories, each before its children;
-//! 3. one file that is no directory; only a rename, of which there is one at a time, takes two.
+//! 3. one file that is no directory; only a rename, of which there is one at a time, takes two;
+//! 4. the list of free slots, under which nothing else is done.
 //!
 //! A child is locked while its directory is, so that it is still the child. A rename may need two directories: if one is
 //! below the other it comes second, and else the order does not matter. Only renames move directories, so what a rename finds
@@ -30,27 +31,31 @@
 //! directory holds only directories that are not below it, whatever the tree looks like, but for a rename between
 //! unrelated directories, and a circle of waiting threads would need two of these.
 //!
-//! Nothing that is dropped under a lock takes another one, and nothing here is recursive: clients make trees as deep as
-//! they like.
+//! What is dropped under a lock takes at most the last one, and nothing here is recursive: clients make trees as deep as they
+//! like.
 
 mod allocate;
 mod attributes;
-mod chunk;
 mod content;
 mod control;
 mod dir;
+mod extension;
 mod inode;
 mod make;
 mod open;
 mod options;
 mod remove;
 mod rename;
+mod slot;
+mod small;
 mod space;
+mod store;
 #[cfg(test)]
 mod tests;
 mod time;
 mod xattr;
 
+pub use extension::MemExtension;
 pub use options::{MemOptions, MemOptionsError};
 
 use std::collections::hash_map::RandomState;
@@ -62,6 +67,7 @@ use parking_lot::Mutex;
 use self::control::MemControl;
 use self::inode::{Inode, Owner};
 use self::space::Space;
+use self::store::Store;
 use crate::backend::{Attachment, Backend, Found, NO_ID, NewFile, Options, Result};
 
 /// A file system in memory. Connections that serve the same one see the same files.
@@ -73,6 +79,7 @@ pub struct MemFs {
 struct Shared {
     options: MemOptions,
     space: Space,
+    store: Store,
     /// Held while a file is renamed.
     renames: Mutex<()>,
     /// Makes the positions of entries in directories, so that clients cannot make them collide.
@@ -87,18 +94,19 @@ struct Shared {
 static NEXT_DEVICE: AtomicU32 = AtomicU32::new(1 << 20);
 
 impl MemFs {
-    /// An empty file system.
-    pub fn new(options: MemOptions) -> Self {
+    /// An empty file system. Fails if the process may not have the descriptors that hold its memory.
+    pub fn new(options: MemOptions) -> Result<Self> {
         let root = NewFile { mode: options.mode, uid: options.uid, gid: options.gid };
         let fs = Arc::new(Shared {
             space: Space::new(options.size, options.inodes),
+            store: Store::new()?,
             options,
             renames: Mutex::new(()),
             hasher: RandomState::new(),
             next_ino: AtomicU64::new(1),
             device: NEXT_DEVICE.fetch_add(1, Ordering::Relaxed),
         });
-        MemFs { root: Inode::root(&fs, &root) }
+        Ok(MemFs { root: Inode::root(&fs, &root) })
     }
 }
 

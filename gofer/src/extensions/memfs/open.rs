@@ -11,7 +11,7 @@ pub(super) fn open(inode: &Arc<Inode>, how: OpenHow) -> Result<Opened> {
     if inode.is(FileType::Regular) {
         if how.truncate {
             let mut state = inode.write();
-            state.content_mut()?.set_size(0, &inode.fs().space)?;
+            state.content_mut()?.set_size(0, inode.fs())?;
             state.modified(Time::now());
         }
         Ok(Opened::new(MemFile::new(inode.clone())))
@@ -46,14 +46,14 @@ impl OpenFile for MemFile {
 
     fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
         let state = self.0.read();
-        let count = state.content()?.read_at(into, offset)?;
+        let count = state.content()?.read_at(into, offset, self.0.fs())?;
         self.0.accessed(state);
         Ok(count)
     }
 
     fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
         let mut state = self.0.write();
-        let count = state.content_mut()?.write_at(from, offset, &self.0.fs().space)?;
+        let count = state.content_mut()?.write_at(from, offset, self.0.fs())?;
         if count > 0 {
             state.modified(Time::now());
         }
@@ -62,7 +62,7 @@ impl OpenFile for MemFile {
 
     fn allocate(&self, mode: u32, offset: u64, length: u64) -> Result<()> {
         let mut state = self.0.write();
-        state.content_mut()?.allocate(mode, offset, length, &self.0.fs().space)?;
+        state.content_mut()?.allocate(mode, offset, length, self.0.fs())?;
         state.modified(Time::now());
         Ok(())
     }

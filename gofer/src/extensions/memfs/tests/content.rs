@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const CHUNK: u64 = super::super::chunk::CHUNK as u64;
+const SLOT: u64 = super::super::store::SLOT as u64;
 const MAX: u64 = i64::MAX as u64;
 const KEEP_SIZE: u32 = 1;
 const PUNCH_HOLE: u32 = 2;
@@ -39,7 +39,7 @@ fn a_size_takes_no_space() {
     }
     assert_eq!(set_size(&*control, MAX + 1), Err(Errno::INVAL));
     write(&*file, MAX / 2, b"x").unwrap();
-    assert!((1..=2 * CHUNK / 512).contains(&file.stat().unwrap().blocks));
+    assert!((1..=2 * SLOT / 512).contains(&file.stat().unwrap().blocks));
     set_size(&*control, 0).unwrap();
     assert_eq!((file.stat().unwrap().blocks, fixture.used().0), (0, 0));
 }
@@ -69,22 +69,22 @@ fn opening_can_empty_a_file() {
 }
 
 #[test]
-fn punched_chunks_are_given_back() {
+fn punched_holes_are_given_back() {
     let fixture = Fixture::new();
     let file = fixture.create("f");
-    let chunk = super::super::chunk::CHUNK;
+    let chunk = super::super::store::SLOT;
     let mut content = vec![7; 5 * chunk];
     write(&*file, 0, &content).unwrap();
-    assert_eq!(file.stat().unwrap().blocks, 5 * CHUNK / 512);
+    assert_eq!(file.stat().unwrap().blocks, 5 * SLOT / 512);
     assert_eq!(file.allocate(PUNCH_HOLE, 0, 1), Err(Errno::OPNOTSUPP));
-    file.allocate(PUNCH_HOLE | KEEP_SIZE, CHUNK - 1, 2 * CHUNK + 2).unwrap();
+    file.allocate(PUNCH_HOLE | KEEP_SIZE, SLOT - 1, 2 * SLOT + 2).unwrap();
     content[chunk - 1..=3 * chunk].fill(0);
     assert_eq!(read(&*file, 0, content.len()), Ok(content));
-    assert_eq!(file.stat().unwrap().size, 5 * CHUNK);
-    assert!(file.stat().unwrap().blocks <= 3 * CHUNK / 512);
+    assert_eq!(file.stat().unwrap().size, 5 * SLOT);
+    assert!(file.stat().unwrap().blocks <= 3 * SLOT / 512);
     // Beyond the end there is nothing to punch.
-    assert_eq!(file.allocate(PUNCH_HOLE | KEEP_SIZE, 6 * CHUNK, MAX - 6 * CHUNK), Ok(()));
-    assert_eq!(file.stat().unwrap().size, 5 * CHUNK);
+    assert_eq!(file.allocate(PUNCH_HOLE | KEEP_SIZE, 6 * SLOT, MAX - 6 * SLOT), Ok(()));
+    assert_eq!(file.stat().unwrap().size, 5 * SLOT);
 }
 
 #[test]
@@ -92,13 +92,27 @@ fn space_is_reserved_beyond_the_end() {
     let fixture = Fixture::with("size=1m");
     let file = fixture.create("f");
     file.allocate(KEEP_SIZE, 0, 100_000).unwrap();
-    assert_eq!((file.stat().unwrap().size, file.stat().unwrap().blocks), (0, 196));
-    assert_eq!(fixture.used().0, 100_008);
+    assert_eq!((file.stat().unwrap().size, file.stat().unwrap().blocks), (0, 200));
+    assert_eq!(fixture.used().0, 102_400);
     file.allocate(0, 0, 10).unwrap();
-    assert_eq!((file.stat().unwrap().size, fixture.used().0), (10, 100_008));
+    assert_eq!((file.stat().unwrap().size, fixture.used().0), (10, 102_400));
     // Cutting off takes it back.
     set_size(&*fixture.walk("f").ok().unwrap(), 10).unwrap();
-    assert_eq!(fixture.used().0, 24);
+    assert_eq!(fixture.used().0, 4096);
+}
+
+#[test]
+fn small_files_take_little() {
+    let fixture = Fixture::new();
+    let file = fixture.create("f");
+    write(&*file, 0, &[1; 100]).unwrap();
+    assert_eq!((file.stat().unwrap().blocks, fixture.used().0), (1, 104));
+    // They stay small if a hole makes them large.
+    set_size(&*fixture.walk("f").ok().unwrap(), 1 << 30).unwrap();
+    assert_eq!(fixture.used().0, 104);
+    write(&*file, 1 << 29, b"x").unwrap();
+    assert_eq!((file.stat().unwrap().blocks, fixture.used().0), (16, 8192));
+    assert_eq!(read(&*file, 99, 2), Ok(vec![1, 0]));
 }
 
 /// Something that changes a file.
@@ -110,13 +124,15 @@ enum Change {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    // Around the boundaries of chunks.
-    let offset = || (0..4_u64, prop_oneof![Just(0), 0..CHUNK, CHUNK - 3..CHUNK]).prop_map(|(n, at)| n * CHUNK + at);
+    // Around the boundaries of slots, and where small files end.
+    let large = (0..4_u64, prop_oneof![Just(0), 0..SLOT, SLOT - 3..SLOT]).prop_map(|(n, at)| n * SLOT + at);
+    let offset = || prop_oneof![0..3000_u64, large.clone()];
     let mode = prop::sample::select(&[0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE][..]);
     prop_oneof![
-        (offset(), prop_oneof![1..10_usize, 1..200_000_usize], 1..=255_u8).prop_map(|(o, l, b)| Change::Write(o, l, b)),
+        (offset(), prop_oneof![1..1000_usize, 1..200_000_usize], 1..=255_u8)
+            .prop_map(|(o, l, b)| Change::Write(o, l, b)),
         offset().prop_map(Change::Size),
-        (mode, offset(), prop_oneof![1..10_u64, 1..200_000_u64]).prop_map(|(m, o, l)| Change::Allocate(m, o, l)),
+        (mode, offset(), prop_oneof![1..1000_u64, 1..200_000_u64]).prop_map(|(m, o, l)| Change::Allocate(m, o, l)),
     ]
 }
 

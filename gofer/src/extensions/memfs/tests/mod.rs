@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     fn with(options: &str) -> Self {
-        let fs = MemFs::new(MemOptions::parse(options).unwrap());
+        let fs = MemFs::new(MemOptions::parse(options).unwrap()).unwrap();
         let root = fs.attach().ok().unwrap().root.file;
         Fixture { fs, root }
     }

@@ -122,7 +122,7 @@ fn many_threads_leave_a_tree_and_do_not_wait_for_ever() {
     const THREADS: u64 = 8;
     const ACTS: usize = 30_000;
     let (done, all_done) = mpsc::channel();
-    let fs = std::sync::Arc::new(MemFs::new(MemOptions { inodes: Some(2000), ..MemOptions::default() }));
+    let fs = std::sync::Arc::new(MemFs::new(MemOptions { inodes: Some(2000), ..MemOptions::default() }).unwrap());
     for seed in 1..=THREADS {
         let (done, fs) = (done.clone(), fs.clone());
         thread::spawn(move || {

@@ -1,25 +1,30 @@
-//! A piece of a file's content.
-
-use crate::backend::{Errno, IoSource, IoTarget, Result};
+//! The content of a small file.
 
 use super::space::Space;
+use super::store::fill_with_zeros;
+use crate::backend::{Errno, IoSource, IoTarget, Result};
 
-/// Bytes of content in one piece.
-pub(super) const CHUNK: usize = 64 << 10;
+/// The most bytes of a small file. In the store they would take a page, and some memory to keep track of it.
+pub(super) const SMALL: usize = 2048;
 
-/// A part of a file that is held in one allocation, which is only as large as it has to be: small files cost little.
+/// The content of a small file in one allocation, which is only as large as it has to be.
 ///
 /// Bytes behind those that are stored read as zero. An allocation may be larger than what is stored: then the space is
 /// reserved.
 #[derive(Debug, Default)]
-pub(super) struct Chunk(Vec<u8>);
+pub(super) struct Small(Vec<u8>);
 
 /// The size of an allocation for `len` bytes. The usual allocator hands out multiples of 16 less 8.
 pub(super) fn rounded(len: usize) -> usize {
-    if len == 0 { 0 } else { ((len + 8).next_multiple_of(16) - 8).clamp(24, CHUNK) }
+    if len == 0 { 0 } else { ((len + 8).next_multiple_of(16) - 8).clamp(24, SMALL) }
 }
 
-impl Chunk {
+impl Small {
+    /// The bytes that are stored.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Bytes of memory.
     pub(super) fn held(&self) -> u64 {
         self.0.capacity() as u64
@@ -58,7 +63,7 @@ impl Chunk {
             return end;
         }
         let needed = rounded(end) - capacity;
-        let generous = (rounded(end).max(2 * capacity)).min(CHUNK) - capacity;
+        let generous = (rounded(end).max(2 * capacity)).min(SMALL) - capacity;
         let taken = match space.take(generous as u64) {
             Ok(()) => generous,
             // At most what was asked for, so it fits.
@@ -117,46 +122,35 @@ impl Chunk {
     }
 }
 
-/// Fills `target` with zeros.
-pub(super) fn fill_with_zeros(target: &mut IoTarget<'_>) {
-    static ZEROS: [u8; 4096] = [0; 4096];
-    let mut done = 0;
-    while done < target.len() {
-        let n = ZEROS.len().min(target.len() - done);
-        target.put(done, &ZEROS[..n]);
-        done += n;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn allocations_fit_their_content() {
-        assert_eq!([0, 1, 24, 25, 100, CHUNK - 20, CHUNK].map(rounded), [0, 24, 24, 40, 104, CHUNK - 8, CHUNK]);
+        assert_eq!([0, 1, 24, 25, 100, SMALL - 20, SMALL].map(rounded), [0, 24, 24, 40, 104, SMALL - 8, SMALL]);
         let space = Space::new(Some(1 << 20), None);
-        let mut chunk = Chunk::default();
-        assert_eq!(chunk.write(0, (&[1; 100][..]).into(), &space), 100);
-        assert_eq!((chunk.held(), space.used().0), (104, 104));
-        assert_eq!(chunk.write(100, (&[1; 10][..]).into(), &space), 10);
-        assert_eq!((chunk.held(), space.used().0), (208, 208));
-        chunk.cut(1, &space);
-        assert_eq!((chunk.held(), space.used().0), (24, 24));
-        chunk.cut(0, &space);
-        assert_eq!((chunk.held(), space.used().0), (0, 0));
+        let mut small = Small::default();
+        assert_eq!(small.write(0, (&[1; 100][..]).into(), &space), 100);
+        assert_eq!((small.held(), space.used().0), (104, 104));
+        assert_eq!(small.write(100, (&[1; 10][..]).into(), &space), 10);
+        assert_eq!((small.held(), space.used().0), (208, 208));
+        small.cut(1, &space);
+        assert_eq!((small.held(), space.used().0), (24, 24));
+        small.cut(0, &space);
+        assert_eq!((small.held(), space.used().0), (0, 0));
     }
 
     #[test]
     fn the_last_byte_of_space_is_used() {
         let space = Space::new(Some(150), None);
-        let mut chunk = Chunk::default();
-        assert_eq!(chunk.write(0, (&[1; 100][..]).into(), &space), 100);
-        assert_eq!(chunk.write(100, (&[1; 100][..]).into(), &space), 50);
-        assert_eq!(chunk.write(150, (&[1; 100][..]).into(), &space), 0);
+        let mut small = Small::default();
+        assert_eq!(small.write(0, (&[1; 100][..]).into(), &space), 100);
+        assert_eq!(small.write(100, (&[1; 100][..]).into(), &space), 50);
+        assert_eq!(small.write(150, (&[1; 100][..]).into(), &space), 0);
         assert_eq!(space.used().0, 150);
         // Nothing could be written there, so nothing is held for it.
-        let mut other = Chunk::default();
+        let mut other = Small::default();
         space.give(100);
         assert_eq!(other.write(120, (&[1; 10][..]).into(), &space), 0);
         assert_eq!((other.held(), space.used().0), (0, 50));

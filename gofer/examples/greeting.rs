@@ -1,0 +1,100 @@
+//! A read-only file system with one file, as an extension: a whole gofer in less than 100 lines.
+//!
+//! `fusebridge run 'exec:target/debug/examples/greeting serve --fd 3 greeting:world' -- cat hello`
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gofer::backend::{
+    Attachment, Backend, ControlFile, DirEntry, DirSink, Errno, Found, IoTarget, Name, OpenFile, OpenHow, Opened,
+    Options, Result, Statx,
+};
+use gofer::extension::{self, Backends, Claim, Extension};
+
+const REGULAR: u32 = 0o100_000;
+const ROOT: u64 = 1;
+const HELLO: u64 = 2;
+
+/// A file, by its inode number. All of them know the text.
+#[derive(Clone)]
+struct File {
+    ino: u64,
+    text: Arc<str>,
+}
+
+impl File {
+    fn attributes(&self) -> Statx {
+        let (mode, size) = if self.ino == ROOT { (0o040_555, 0) } else { (0o100_444, self.text.len() as u64) };
+        // The device makes the inode number unique among those of other file systems.
+        Statx { mask: Statx::BASIC_STATS, mode, size, ino: self.ino, nlink: 1, dev_major: 77, ..Statx::default() }
+    }
+
+    fn found(&self, ino: u64) -> Found {
+        let file = File { ino, text: self.text.clone() };
+        let stat = file.attributes();
+        Found::new(file, stat)
+    }
+}
+
+impl Backend for File {
+    fn options(&self) -> Options {
+        // Nothing ever changes, so there is nothing to lock.
+        Options { read_only: true, tree_locks: false, ..Options::default() }
+    }
+
+    fn attach(&self) -> Result<Attachment> {
+        Ok(Attachment { root: self.found(ROOT), donated: None })
+    }
+}
+
+impl ControlFile for File {
+    fn stat(&self) -> Result<Statx> {
+        Ok(self.attributes())
+    }
+
+    fn walk(&self, name: Name<'_>) -> Result<Found> {
+        if name.as_bytes() == b"hello" { Ok(self.found(HELLO)) } else { Err(Errno::NOENT) }
+    }
+
+    fn open(&self, _: OpenHow) -> Result<Opened> {
+        Ok(Opened::new(self.clone()))
+    }
+}
+
+impl OpenFile for File {
+    fn stat(&self) -> Result<Statx> {
+        Ok(self.attributes())
+    }
+
+    fn read_at(&self, mut into: IoTarget<'_>, offset: u64) -> Result<usize> {
+        let rest =
+            usize::try_from(offset).ok().and_then(|offset| self.text.as_bytes().get(offset..)).unwrap_or_default();
+        let part = &rest[..rest.len().min(into.len())];
+        into.put(0, part);
+        Ok(part.len())
+    }
+
+    fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
+        if from == 0 {
+            sink.add(&DirEntry { name: b"hello", ino: HELLO, dev: (77, 0), file_type: REGULAR, next: 1 });
+        }
+        Ok(())
+    }
+}
+
+/// Answers `greeting:WHOM`.
+struct Greeting;
+
+impl Extension for Greeting {
+    fn name(&self) -> &'static str {
+        "greeting"
+    }
+
+    fn open(&self, argument: &str, _: &Backends<'_>) -> extension::Result<Claim> {
+        Ok(Claim::new(Arc::new(File { ino: ROOT, text: format!("Hello, {argument}!\n").into() })))
+    }
+}
+
+fn main() -> ExitCode {
+    gofer::main_with(vec![Box::new(Greeting)])
+}

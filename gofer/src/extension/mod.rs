@@ -1,0 +1,62 @@
+//! File systems that others bring: an [`Extension`] looks at a mount and claims it with a [`Backend`], or declines.
+//!
+//! A program that wants extensions passes them to [`main_with`](crate::main_with); the [`Registry`] asks them in that order.
+//! What nobody claims is served by the stock backend, and with nothing registered nothing is different from a gofer without
+//! this module.
+
+mod annotation;
+mod claim;
+mod registry;
+
+pub use annotation::{BACKEND_ANNOTATION, backend_annotation};
+pub use claim::{Claim, MountRequest};
+pub use registry::{Backends, OpenError, Registry, RegistryError, split};
+
+use crate::seccomp::SyscallRules;
+
+/// Whatever an extension wants to say when something fails. People see its text.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// The result of an extension's call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A source of file systems.
+///
+/// Only the name and [`open`](Self::open) are required. All methods are called by one thread, before the first request is
+/// answered.
+pub trait Extension: Send + Sync {
+    /// Its name: what stands before the colon in `NAME:ARGUMENT`. Lower-case letters, digits and `-`.
+    fn name(&self) -> &'static str;
+
+    /// The file system that `NAME:ARGUMENT` stands for, on a command line or in an annotation. `argument` can be empty. An
+    /// extension that wraps other backends gets them from `backends`.
+    fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim>;
+
+    /// Looks at a mount of a sandbox. `Ok(None)` leaves it to others; an error is fatal for the mount.
+    ///
+    /// By default a mount is claimed if the container's spec says so by an annotation, see [`BACKEND_ANNOTATION`].
+    fn claim(&self, request: &MountRequest<'_>, backends: &Backends<'_>) -> Result<Option<Claim>> {
+        match backend_annotation(request).and_then(|backend| backend.split_once(':')) {
+            Some((name, argument)) if name == self.name() => self.open(argument, backends).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// System calls that its backends need beyond those of the stock one. Each is added to what is allowed anyway; nothing
+    /// can allow executable mappings.
+    fn system_calls(&self) -> SyscallRules {
+        SyscallRules::default()
+    }
+
+    /// Command-line flags of its own. Their names should begin with the extension's.
+    fn flags(&self) -> Vec<clap::Arg> {
+        Vec::new()
+    }
+
+    /// Called once with the flags' values, before privileges are dropped and system calls are filtered: the time to open files or
+    /// sockets that backends use later.
+    fn prepare(&self, flags: &clap::ArgMatches) -> Result<()> {
+        let _ = flags;
+        Ok(())
+    }
+}

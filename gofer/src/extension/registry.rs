@@ -1,0 +1,155 @@
+//! The extensions of a program, in order.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Claim, Error, Extension, MountRequest};
+use crate::hostfs::{HostFs, HostOptions};
+use crate::seccomp::SyscallRules;
+
+/// Names that mean something else on a command line.
+const TAKEN: [&str; 3] = ["host", "unix", "exec"];
+
+/// All extensions of a program.
+#[derive(Default)]
+pub struct Registry {
+    extensions: Vec<Box<dyn Extension>>,
+}
+
+/// Why extensions cannot be registered together.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// Two have one name, or one has a name that is taken.
+    #[error("the name {0:?} of an extension is taken")]
+    Taken(&'static str),
+    /// A name could not be told from a path.
+    #[error("{0:?} is no name for an extension; use lower-case letters, digits and '-'")]
+    Malformed(&'static str),
+}
+
+/// Why there is no backend.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It looks like `NAME:ARGUMENT` with a name that is not known.
+    #[error("unknown backend {name:?}; use a directory, host:DIR{known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names that are known, as a list to append.
+        known: String,
+    },
+    /// The directory cannot be served.
+    #[error("cannot serve {}: {source}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An extension has failed.
+    #[error("{name}: {source}")]
+    Extension {
+        /// Its name.
+        name: &'static str,
+        /// What it says.
+        source: Error,
+    },
+}
+
+impl Registry {
+    /// Registers `extensions`, to be asked in this order.
+    pub fn new(extensions: Vec<Box<dyn Extension>>) -> Result<Self, RegistryError> {
+        for (index, extension) in extensions.iter().enumerate() {
+            let name = extension.name();
+            let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            if name.is_empty() || !name.bytes().all(is_good) {
+                return Err(RegistryError::Malformed(name));
+            }
+            if TAKEN.contains(&name) || extensions[..index].iter().any(|other| other.name() == name) {
+                return Err(RegistryError::Taken(name));
+            }
+        }
+        Ok(Registry { extensions })
+    }
+
+    /// The extensions in order.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Extension> {
+        self.extensions.iter().map(|extension| &**extension)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.extensions.is_empty()
+    }
+
+    /// Asks the extensions for a mount. `Ok(None)`: the stock backend serves it, as it does `/dev`, which they are not asked
+    /// about.
+    pub fn claim(&self, request: &MountRequest<'_>, host: &HostOptions) -> Result<Option<Claim>, OpenError> {
+        if request.path.starts_with("/dev") {
+            return Ok(None);
+        }
+        let backends = self.backends(host);
+        for extension in self.iter() {
+            let claim = extension
+                .claim(request, &backends)
+                .map_err(|source| OpenError::Extension { name: extension.name(), source })?;
+            if let Some(claim) = claim {
+                return Ok(Some(claim.read_only(request.read_only)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the extensions' backends need beyond the stock system calls, each extension's apart.
+    pub fn system_calls(&self) -> Vec<SyscallRules> {
+        self.iter().map(Extension::system_calls).collect()
+    }
+
+    /// A way to open backends by what stands for them on a command line; host directories as `host` says.
+    pub fn backends<'a>(&'a self, host: &'a HostOptions) -> Backends<'a> {
+        Backends { registry: self, host }
+    }
+}
+
+/// Opens backends by what stands for them on a command line.
+pub struct Backends<'a> {
+    registry: &'a Registry,
+    host: &'a HostOptions,
+}
+
+impl Backends<'_> {
+    /// The backend that `DIR`, `host:DIR` or `NAME:ARGUMENT` stands for. What has no name before a colon is a directory, and so
+    /// is `./a:b`.
+    pub fn open(&self, backend: &OsStr) -> Result<Claim, OpenError> {
+        let Some((name, argument)) = split(backend) else { return self.directory(Path::new(backend)) };
+        if name == "host" {
+            return self.directory(Path::new(argument));
+        }
+        let unknown = || OpenError::Unknown { name: name.to_owned(), known: self.known() };
+        let extension = self.registry.iter().find(|extension| extension.name() == name).ok_or_else(unknown)?;
+        let failed = |source| OpenError::Extension { name: extension.name(), source };
+        let argument = argument.to_str().ok_or_else(|| failed("the argument is not UTF-8".into()))?;
+        extension.open(argument, self).map_err(failed)
+    }
+
+    fn directory(&self, path: &Path) -> Result<Claim, OpenError> {
+        HostFs::open(path, self.host.clone())
+            .map(|backend| Claim::new(Arc::new(backend)))
+            .map_err(|source| OpenError::Directory { path: path.to_path_buf(), source })
+    }
+
+    fn known(&self) -> String {
+        self.registry.iter().map(|extension| format!(", {}:ARGUMENT", extension.name())).collect()
+    }
+}
+
+/// `NAME:ARGUMENT` in two, if that is what it is.
+pub fn split(backend: &OsStr) -> Option<(&str, &OsStr)> {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = backend.as_bytes();
+    let colon = bytes.iter().position(|byte| *byte == b':')?;
+    let name = std::str::from_utf8(&bytes[..colon]).ok()?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (!name.is_empty() && name.bytes().all(is_name)).then(|| (name, OsStr::from_bytes(&bytes[colon + 1..])))
+}
