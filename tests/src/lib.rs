@@ -4,6 +4,7 @@
 //! is about other processes: finding them, starting them, waiting for them with a time limit, and never leaving a mount
 //! behind.
 
+pub mod backend;
 pub mod bins;
 pub mod check;
 pub mod command;

@@ -1,25 +1,31 @@
-//! A fresh directory with a mount of it: where most stories play.
+//! A fresh file system with a mount of it: where most stories play.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::backend::Backend;
 use crate::modes::{Access, Io};
-use crate::mount::Mount;
+use crate::mount::{self, Mount};
 use crate::scratch;
 
-/// A host directory and a mount of it.
+/// A fresh file system and a mount of it.
 #[derive(Debug)]
 pub struct Scene {
     // Declared first: unmounted before the directory goes.
     mount: Mount,
-    served: TempDir,
+    served: Option<TempDir>,
 }
 
 /// Combinations that differ most from each other. The conformance suites go through all of them.
-pub const MODES: [(Io, Access); 3] =
-    [(Io::Auto, Access::Exclusive), (Io::Direct, Access::Shared), (Io::Rpc, Access::Shared)];
+pub const MODES: [(Backend, Io, Access); 5] = [
+    (Backend::Host, Io::Auto, Access::Exclusive),
+    (Backend::Host, Io::Direct, Access::Shared),
+    (Backend::Host, Io::Rpc, Access::Shared),
+    (Backend::Memory, Io::Auto, Access::Exclusive),
+    (Backend::Wrapped, Io::Rpc, Access::Exclusive),
+];
 
 impl Scene {
     /// A directory in memory, mounted.
@@ -30,12 +36,19 @@ impl Scene {
     /// A directory in memory, mounted with the defaults of the program.
     pub fn plain() -> Result<Self> {
         let served = scratch::memory()?;
-        Ok(Self { mount: Mount::plain(served.path())?, served })
+        Ok(Self { mount: Mount::plain(served.path())?, served: Some(served) })
     }
 
     /// A mount of the given directory.
     pub fn on(served: TempDir, io: Io, access: Access) -> Result<Self> {
-        Ok(Self { mount: Mount::host(served.path(), io, access)?, served })
+        Ok(Self { mount: Mount::host(served.path(), io, access)?, served: Some(served) })
+    }
+
+    /// A mount of a fresh file system of any kind.
+    pub fn of(backend: Backend, io: Io, access: Access) -> Result<Self> {
+        let served = backend.fresh()?;
+        let mount = Mount::start(mount::command(io, access)?.arg(&served.argument))?;
+        Ok(Self { mount, served: served.directory })
     }
 
     /// The mountpoint.
@@ -44,10 +57,15 @@ impl Scene {
         self.mount.path()
     }
 
-    /// The directory that is served.
+    /// The host directory that is served, if it is one.
     #[must_use]
-    pub fn below(&self) -> &Path {
-        self.served.path()
+    pub fn below(&self) -> Option<&Path> {
+        self.served.as_ref().map(TempDir::path)
+    }
+
+    /// The host directory that is served, for stories about what happens to it.
+    pub fn directory(&self) -> Result<&Path> {
+        self.below().context("no host directory is served here")
     }
 
     /// The mount.
@@ -64,9 +82,9 @@ impl Scene {
 
 /// Plays a story in each of [`MODES`].
 pub fn everywhere(story: impl Fn(&Scene) -> Result<()>) -> Result<()> {
-    for (io, access) in MODES {
-        let mode = || format!("with --io {} --access {}", io.word(), access.word());
-        let scene = Scene::new(io, access).with_context(mode)?;
+    for (backend, io, access) in MODES {
+        let mode = || format!("on {backend:?} with --io {} --access {}", io.word(), access.word());
+        let scene = Scene::of(backend, io, access).with_context(mode)?;
         story(&scene).with_context(mode)?;
         scene.end().with_context(mode)?;
     }

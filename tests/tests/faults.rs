@@ -67,7 +67,7 @@ impl Drop for Users {
 fn server_lost(io: Io, kill: impl FnOnce(u32)) -> Result<()> {
     let scene = Scene::new(io, Access::Exclusive)?;
     let mut users = Users::busy(scene.path())?;
-    let served = scene.below().join("many");
+    let served = scene.directory()?.join("many");
     wait::until("work is going on", LIMIT, || fs::read_dir(&served).is_ok_and(|entries| entries.count() > 10))?;
     let open = fs::File::open(scene.path().join("data"))?;
     let lost = server(scene.mount())?;
@@ -209,7 +209,7 @@ fn files_too_large() -> Result<()> {
             check::equal("write and truncate", &error, &cut)?;
             Ok(error)
         };
-        let wanted = try_it(scene.below())?;
+        let wanted = try_it(scene.directory()?)?;
         check::equal("the error", &try_it(scene.path())?, &wanted)?;
         scene.end()?;
     }

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(5);
 fn changes_from_outside_are_seen() -> Result<()> {
     for io in [Io::Auto, Io::Direct, Io::Rpc] {
         let scene = Scene::new(io, Access::Shared)?;
-        let (above, below) = (scene.path(), scene.below());
+        let (above, below) = (scene.path(), scene.directory()?);
         check::holds("not there yet", !above.join("new").exists())?;
         fs::write(below.join("new"), "1")?;
         wait::until("a new file", SOON, || above.join("new").exists())?;

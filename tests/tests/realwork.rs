@@ -30,11 +30,15 @@ fn a_source_tree_is_copied() -> Result<()> {
             check::equal("differences", &command::succeed(&mut diff, LIMIT)?.as_str(), &"")?;
             let wanted = sh(&sources.join(part), LISTING)?;
             check::equal("attributes on the mount", &sh(&scene.path().join(part), LISTING)?, &wanted)?;
-            check::equal("attributes below", &sh(&scene.below().join(part), LISTING)?, &wanted)?;
+            check::equal(
+                "attributes below",
+                &sh(&scene.below().unwrap_or(scene.path()).join(part), LISTING)?,
+                &wanted,
+            )?;
         }
         sh(scene.path(), "mkdir out; tar cf all.tar gofer tests; tar xf all.tar -C out; diff -r tests out/tests")?;
         sh(scene.path(), "rm -r gofer fusebridge tests tools out all.tar")?;
-        check::equal("left over", &sh(scene.below(), "ls -A")?.as_str(), &"")
+        check::equal("left over", &sh(scene.below().unwrap_or(scene.path()), "ls -A")?.as_str(), &"")
     })
 }
 
@@ -124,7 +128,11 @@ fn sqlite_writes_ahead() -> Result<()> {
             "#,
         )?;
         check::equal("rows", &total.trim(), &"20080")?;
-        check::equal("rows below", &sh(scene.below(), "sqlite3 base.db 'SELECT count(*) FROM t;'")?.trim(), &"20080")
+        check::equal(
+            "rows below",
+            &sh(scene.below().unwrap_or(scene.path()), "sqlite3 base.db 'SELECT count(*) FROM t;'")?.trim(),
+            &"20080",
+        )
     })
 }
 
@@ -209,7 +217,13 @@ fn locks_extended_attributes_and_space() -> Result<()> {
             "#,
         )?;
         // tmpfs has user attributes since 6.6 only.
-        if command::shell(scene.below(), "setfattr -n user.try -v x .; setfattr -x user.try .", LIMIT).is_ok() {
+        if command::shell(
+            scene.below().unwrap_or(scene.path()),
+            "setfattr -n user.try -v x .; setfattr -x user.try .",
+            LIMIT,
+        )
+        .is_ok()
+        {
             sh(
                 scene.path(),
                 r#"

@@ -15,8 +15,7 @@ use nix::unistd::geteuid;
 use super::options::MountArgs;
 use super::signals::Event;
 use crate::client::{Client, ClientOptions, ConnectError};
-use crate::fs::session::{MountOptions, Mounted};
-use crate::fs::{Bridge, IoMode};
+use crate::fs::{Bridge, IoMode, MountOptions, Mounted};
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
 use crate::mountpoint::{Mountpoint, UnmountError, Unmounted, is_mounted, raise_read_ahead, unmount};
 

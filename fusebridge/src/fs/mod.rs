@@ -26,22 +26,21 @@
 //!
 //! What makes it behave as a local file system: a file is one node under all its names ([`nodes`]), by device and inode number
 //! ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on (`create`); an offset in a
-//! directory stays good as long as it is open (`dir`); the number of descriptors is bounded ([`evict`]). Only [`adapter`]
+//! directory stays good as long as it is open (`dir`); the number of descriptors is bounded ([`evict`]). Only `fuse`
 //! knows the FUSE library.
 
-pub mod adapter;
-mod backing;
 pub mod bridge;
 mod create;
 mod dir;
 pub mod evict;
+mod fuse;
 pub mod handles;
 pub mod identity;
 mod io;
 pub mod nodes;
 pub mod policy;
-pub mod session;
 mod xattr;
 
 pub use bridge::Bridge;
+pub use fuse::{MountOptions, Mounted};
 pub use policy::{Access, IoMode, Policy};

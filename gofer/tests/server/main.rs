@@ -3,6 +3,7 @@
 mod channels;
 mod connections;
 mod directories;
+mod extension;
 mod fds;
 mod hostile;
 mod large;

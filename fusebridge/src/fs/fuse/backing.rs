@@ -9,7 +9,7 @@ use std::sync::Arc;
 use fuser::BackingId;
 use parking_lot::Mutex;
 
-use super::identity::NodeId;
+use crate::fs::identity::NodeId;
 
 enum Way {
     /// The kernel reads and writes this file.

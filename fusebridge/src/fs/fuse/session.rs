@@ -1,16 +1,16 @@
 //! A mounted bridge, from the kernel's handshake to the end.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use fuser::{BackgroundSession, Config, MountOption, Notifier, Session, SessionACL};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 use super::adapter::Adapter;
-use super::bridge::Bridge;
-use super::nodes::Candidate;
+use crate::fs::bridge::Bridge;
+use crate::fs::nodes::Candidate;
 
 /// What the mount looks like to others.
 #[derive(Clone, Debug)]

@@ -1,0 +1,8 @@
+//! The kernel's side: the only room that knows the FUSE library, whose next release will want changes here.
+
+mod adapter;
+mod backing;
+mod convert;
+mod session;
+
+pub use session::{MountOptions, Mounted};

@@ -1,0 +1,55 @@
+//! The backends that every conformance suite and story runs on.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use crate::modes::Io;
+use crate::{mount, scratch};
+
+/// A kind of backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// The stock backend on a host directory.
+    Host,
+    /// Files in memory.
+    Memory,
+    /// A wrapper around the stock backend.
+    Wrapped,
+}
+
+/// A fresh and empty file system of one kind.
+#[derive(Debug)]
+pub struct Served {
+    /// What stands for it on the command line.
+    pub argument: OsString,
+    /// The host directory that it is, if it is one.
+    pub directory: Option<TempDir>,
+}
+
+impl Backend {
+    /// Whether it gives host descriptors of its files away.
+    #[must_use]
+    pub fn donates(self) -> bool {
+        self != Self::Memory
+    }
+
+    /// Whether it can be mounted with this I/O mode, which two modes need donated files for.
+    #[must_use]
+    pub fn can(self, io: Io) -> bool {
+        self.donates() || matches!(io, Io::Auto | Io::Rpc)
+    }
+
+    /// A new one, which all users may write to.
+    pub fn fresh(self) -> Result<Served> {
+        if self == Self::Memory {
+            return Ok(Served { argument: "mem:mode=1777".into(), directory: None });
+        }
+        let directory = scratch::open_to_all()?;
+        let host = mount::backend(directory.path());
+        let mut argument = OsString::from(if self == Self::Wrapped { "stats:" } else { "" });
+        argument.push(host);
+        Ok(Served { argument, directory: Some(directory) })
+    }
+}

@@ -1,0 +1,51 @@
+//! What the documentation tells people to type works. (Its Rust code is tested by rustdoc.)
+
+use std::ffi::OsString;
+use std::process::Command;
+use std::time::Duration;
+use std::{env, fs};
+
+use anyhow::{Context, Result, bail};
+use e2e::{bins, command, host, scratch, skip, tool};
+
+/// A program may have to be built first.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// The shell commands in a Markdown text.
+fn shell_blocks(text: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while lines.by_ref().any(|line| line == "```sh") {
+        blocks.push(lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect());
+    }
+    blocks
+}
+
+/// The search path with the programs that the documentation takes for installed.
+fn search_path() -> Result<OsString> {
+    let suite = tool::PJDFSTEST.installed()?;
+    let suite = suite.parent().context("a program is in a directory")?;
+    let inherited = env::var_os("PATH").unwrap_or_default();
+    let directories = [bins::directory()?.to_path_buf(), suite.to_path_buf()];
+    Ok(env::join_paths(directories.into_iter().chain(env::split_paths(&inherited)))?)
+}
+
+#[test]
+fn the_chapter_on_writing_file_systems() -> Result<()> {
+    if !host::is_root() {
+        skip!("the chapter runs pjdfstest, which needs root");
+    }
+    let workspace = bins::workspace();
+    let blocks = shell_blocks(&fs::read_to_string(workspace.join("gofer/docs/extending.md"))?);
+    if blocks.len() < 3 {
+        bail!("only {} blocks of shell commands were found", blocks.len());
+    }
+    let temporary = scratch::disk()?;
+    for block in blocks {
+        let mut shell = Command::new("bash");
+        shell.args(["-euo", "pipefail", "-c", &block]).current_dir(&workspace);
+        shell.env("PATH", search_path()?).env("TMPDIR", temporary.path()).env_remove("CARGO_TARGET_DIR");
+        command::succeed(&mut shell, LIMIT).context(block)?;
+    }
+    Ok(())
+}
