@@ -3,9 +3,10 @@
 //! Everything of a local file system is there: all types of files, hard links, sparse files, preallocation, `user`
 //! attributes, quotas. What differs from others, or is left open by POSIX:
 //!
-//! * **Space** is counted in bytes that are held in memory, not in bytes of files: holes cost nothing. Content counts, and
-//!   so do extended attributes and the targets of symbolic links. Files themselves are limited in number; each further
-//!   link of a file counts as one, since it costs as much.
+//! * **Space** is counted as memory that is held, not as bytes of files: holes cost nothing. Small files are counted in bytes,
+//!   larger ones in pages, as `tmpfs` does. Extended attributes and the targets of symbolic links count too. Files themselves
+//!   are limited in number; each further link of a file counts as one, since it costs as much.
+//! * **Reserved space** (`fallocate`) is set aside within the limit. The machine's memory is only taken by writing.
 //! * **Access times** are updated as with `relatime`: if the file was changed since it was last read, or once a day.
 //! * **Special files** can be made and looked at, not opened: that is for the client's kernel. A sandbox's kernel asks the
 //!   server to open them, and does better with [`MemOptions::special`] off: then it uses FIFOs and sockets of its own.
@@ -13,6 +14,9 @@
 //!   number of its own, outside of what the host's kernel uses.
 //! * **Who asks** does not matter. Permissions, sticky directories, the clearing of set-id bits by writing and the inheritance
 //!   of groups are the client's business, which has the credentials.
+//!
+//! What it expects from the process is that `SIGXFSZ` is ignored if there is an `RLIMIT_FSIZE`: content is in files of the
+//! kernel's, to which the limit applies.
 //!
 //! # Locks
 //!
