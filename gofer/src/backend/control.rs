@@ -96,6 +96,21 @@ pub struct SetStat {
     pub mtime: Option<Timespec>,
 }
 
+impl SetStat {
+    /// The `STATX_*` bits of what is to be set, see [`Statx`].
+    pub fn mask(&self) -> u32 {
+        let wanted = [
+            (self.mode.is_some(), Statx::MODE),
+            (self.uid.is_some(), Statx::UID),
+            (self.gid.is_some(), Statx::GID),
+            (self.size.is_some(), Statx::SIZE),
+            (self.atime.is_some(), Statx::ATIME),
+            (self.mtime.is_some(), Statx::MTIME),
+        ];
+        wanted.iter().filter(|(is_set, _)| *is_set).fold(0, |mask, (_, bit)| mask | bit)
+    }
+}
+
 /// Attributes that could not be set. Those not named here were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetStatFailure {
@@ -179,15 +194,7 @@ pub trait ControlFile: Any + Send + Sync {
     /// Sets attributes: each that can be is, the others are named in the answer. Owner before mode, since a change of owner
     /// clears set-id bits. Guarantee: *write*.
     fn set_stat(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
-        let wanted = [
-            (change.mode.is_some(), Statx::MODE),
-            (change.uid.is_some(), Statx::UID),
-            (change.gid.is_some(), Statx::GID),
-            (change.size.is_some(), Statx::SIZE),
-            (change.atime.is_some(), Statx::ATIME),
-            (change.mtime.is_some(), Statx::MTIME),
-        ];
-        let mask = wanted.iter().filter(|(is_set, _)| *is_set).fold(0, |mask, (_, bit)| mask | bit);
+        let mask = change.mask();
         if mask == 0 { Ok(()) } else { Err(SetStatFailure { mask, errno: Errno::OPNOTSUPP }) }
     }
 

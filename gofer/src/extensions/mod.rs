@@ -1,10 +1,19 @@
 //! File systems that ship with the gofer, beside the stock one for host directories.
 
+pub mod fault;
 pub mod memfs;
+pub mod readonly;
+pub mod stats;
+pub mod wrap;
 
 use crate::extension::Extension;
 
 /// One of each extension that ships.
 pub fn shipped() -> Vec<Box<dyn Extension>> {
-    vec![Box::new(memfs::MemExtension)]
+    vec![
+        Box::new(memfs::MemExtension),
+        Box::new(readonly::ReadOnlyExtension),
+        Box::new(fault::FaultExtension),
+        Box::new(stats::StatsExtension),
+    ]
 }

@@ -1,0 +1,172 @@
+//! Tests on files in memory.
+
+use std::time::{Duration, Instant};
+
+use crate::backend::{ControlFile, Errno, NewFile, RenameFlags, SetStat, Unlink};
+use crate::extensions::wrap::testing::{NEW, create, list, list_part, name, open_error, read, root, write};
+
+#[test]
+fn calls_fail_as_asked() {
+    let root = self::root("fault:mem:?error=ENOSPC@create&error=EACCES@xattr&error=EIO@stat:0");
+    assert_eq!(root.create(name("f"), &NEW, crate::backend::Access::Read).err(), Some(Errno::NOSPC));
+    assert_eq!(list(&*root), [""; 0]);
+    assert_eq!(root.set_xattr(b"user.a", b"b", 0), Err(Errno::ACCESS));
+    assert_eq!(root.list_xattr().err(), Some(Errno::ACCESS));
+    assert!(root.stat().is_ok());
+    let all = self::root("fault:mem:?error=EIO@*");
+    assert_eq!(all.stat().err(), Some(Errno::IO));
+    let change = SetStat { mode: Some(0o700), size: Some(0), ..SetStat::default() };
+    let failure = all.set_stat(&change).unwrap_err();
+    assert_eq!((failure.errno, failure.mask), (Errno::IO, change.mask()));
+}
+
+#[test]
+fn chance_repeats_with_a_seed() {
+    let outcomes = |seed| {
+        let root = self::root(&format!("fault:mem:?error=EIO@write:0.5&short=write:0.5&seed={seed}"));
+        let file = create(&*root, "f");
+        (0..200).map(|_| write(&file, &[7; 1000])).collect::<Vec<_>>()
+    };
+    let first = outcomes(42);
+    assert_eq!(first, outcomes(42));
+    assert_ne!(first, outcomes(43));
+    assert!(first.contains(&Err(Errno::IO)) && first.contains(&Ok(1000)));
+    let shorts: Vec<usize> = first.into_iter().flatten().filter(|count| *count < 1000).collect();
+    assert!(shorts.len() > 10 && shorts.iter().all(|count| *count > 0), "{shorts:?}");
+}
+
+#[test]
+fn reads_are_short() {
+    let root = self::root("fault:mem:?short=read&seed=1");
+    let file = create(&*root, "f");
+    write(&file, &[1; 4096]).unwrap();
+    let count = read(&file).unwrap().len();
+    assert!((1..4096).contains(&count));
+    // One byte cannot be fewer.
+    assert_eq!(file.read_at((&mut [0_u8][..]).into(), 0), Ok(1));
+}
+
+#[test]
+fn latencies_add_up() {
+    let root = self::root("fault:mem:?latency=3ms&latency=4ms@walk&latency=1s@unlink");
+    let started = Instant::now();
+    let _ = root.walk(name("f"));
+    assert!((Duration::from_millis(7)..Duration::from_millis(900)).contains(&started.elapsed()));
+}
+
+#[test]
+fn wrappers_nest() {
+    let root = self::root("stats:fault:fault:mem:size=1m?error=EIO@sync?error=EPERM@mkdir");
+    assert_eq!(root.mkdir(name("d"), &NEW).err(), Some(Errno::PERM));
+    assert_eq!(create(&*root, "f").sync(), Err(Errno::IO));
+    let file = root.walk(name("f")).ok().unwrap().file;
+    root.link(name("g"), &*file).ok().unwrap();
+    root.rename(name("g"), &*root, name("h"), RenameFlags::Replace).unwrap();
+    assert_eq!(file.stat().unwrap().nlink, 2);
+    assert_eq!(open_error("fault:mem:?latecy=1ms"), {
+        "fault: unknown parameter \"latecy\"; known are latency=, error=, short=, defect= and seed="
+    });
+    assert!(open_error("fault:?latency=1ms").contains("no BACKEND after the colon"));
+}
+
+/// A root with this defect.
+fn with(defect: &str) -> crate::backend::ControlBox {
+    root(&format!("fault:mem:?defect={defect}"))
+}
+
+fn set(file: &dyn ControlFile, change: SetStat) {
+    file.set_stat(&change).unwrap();
+}
+
+#[test]
+fn attributes_are_wrong() {
+    let linked = |root: &dyn ControlFile| {
+        create(root, "f");
+        let file = root.walk(name("f")).ok().unwrap().file;
+        root.link(name("g"), &*file).ok().unwrap().stat
+    };
+    assert_eq!(linked(&*with("wrong-nlink")).nlink, 1);
+    assert_eq!(linked(&*with("wrong-nlink:0")).nlink, 2);
+    assert_eq!(linked(&*with("wrong-size")).size, 1);
+    assert_eq!(linked(&*with("wrong-mode")).mode & 0o777, 0o641);
+    assert_eq!(linked(&*with("zero-ino")).ino, 0);
+    assert_eq!(linked(&*with("stale-stat")).nlink, 1);
+    let times = linked(&*with("coarse-times"));
+    assert!(times.mtime.sec > 0 && (times.mtime.nsec, times.ctime.nsec) == (0, 0));
+    let new = NewFile { uid: 4711, ..NEW };
+    assert_eq!(with("wrong-owner:0").mkdir(name("d"), &new).ok().unwrap().stat.uid, 4711);
+    assert_ne!(with("wrong-owner").mkdir(name("d"), &new).ok().unwrap().stat.uid, 4711);
+}
+
+#[test]
+fn changes_are_lost() {
+    let root = with("lost-write&defect=lost-truncate&defect=lost-unlink&defect=lost-xattr");
+    let file = create(&*root, "f");
+    assert_eq!(write(&file, b"hello"), Ok(5));
+    assert_eq!(read(&file).unwrap(), b"");
+    let found = root.walk(name("f")).ok().unwrap().file;
+    set(&*found, SetStat { size: Some(9), mode: Some(0o600), ..SetStat::default() });
+    let stat = found.stat().unwrap();
+    assert_eq!((stat.size, stat.mode & 0o777), (0, 0o600));
+    root.unlink(name("f"), Unlink::File).unwrap();
+    assert_eq!(list(&*root), ["f"]);
+    found.set_xattr(b"user.a", b"b", 0).unwrap();
+    assert_eq!(found.get_xattr(b"user.a").err(), Some(Errno::NODATA));
+}
+
+#[test]
+fn answers_are_wrong() {
+    let root = with("wrong-errno&defect=cut-link&defect=cut-xattr");
+    root.set_xattr(b"user.a", b"value", 0).unwrap();
+    assert_eq!(root.get_xattr(b"user.a").unwrap(), b"valu");
+    let link = root.symlink(name("l"), b"target", &NEW).ok().unwrap().file;
+    assert_eq!(link.read_link().unwrap(), b"targe");
+    assert_eq!(root.mkdir(name("l"), &NEW).err(), Some(Errno::IO));
+    assert_eq!(root.walk(name("m")).err(), Some(Errno::NOENT));
+}
+
+#[test]
+fn renames_are_wrong() {
+    let rename = |defect, flags| {
+        let root = with(defect);
+        create(&*root, "a");
+        create(&*root, "b");
+        root.rename(name("a"), &*root, name("b"), flags)
+    };
+    assert_eq!(rename("no-rename-replace", RenameFlags::Replace), Err(Errno::EXIST));
+    assert_eq!(rename("no-rename-replace", RenameFlags::Exchange), Ok(()));
+    assert_eq!(rename("rename-over", RenameFlags::NoReplace), Ok(()));
+    assert_eq!(rename("rename-over:0", RenameFlags::NoReplace), Err(Errno::EXIST));
+}
+
+#[test]
+fn listings_are_wrong() {
+    let filled = |defect: &str| {
+        let root = with(defect);
+        for index in 0..9 {
+            create(&*root, &format!("f{index}"));
+        }
+        root
+    };
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    let all = sorted(list(&*filled("zero-ino:0")));
+    assert_eq!(all.len(), 9);
+    assert_eq!(list(&*filled("missing-dirent")).len(), 8);
+    let twice = list(&*filled("duplicate-dirent"));
+    assert_eq!((twice.len(), &twice[0]), (10, &twice[1]));
+    assert!(list_part(&*filled("zero-ino"), 0, 99).inos.iter().all(|ino| *ino == 0));
+    // All are there, but positions are not where they should be.
+    let root = filled("reordered-readdir");
+    assert_eq!(sorted(list(&*root)), all);
+    let first = list_part(&*root, 0, 2);
+    let rest = list_part(&*root, first.next, 99);
+    assert!(first.names.contains(&rest.names[0]) || first.names.contains(&rest.names[1]));
+    // One that does not fit in is not the end of a listing.
+    let root = filled("duplicate-dirent");
+    let first = list_part(&*root, 0, 1);
+    let rest = list_part(&*root, first.next, 99);
+    assert_eq!(sorted([first.names, rest.names].concat()), all);
+}

@@ -1,0 +1,67 @@
+//! Telling what was counted.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Instant;
+
+use signal_hook::consts::SIGUSR1;
+use signal_hook::iterator::{Handle, Signals};
+
+use super::Stats;
+use crate::backend::Result;
+use crate::extensions::wrap::{Call, Layer};
+
+/// Statistics that are printed when the process is asked to and at the end.
+pub(super) struct Reported {
+    titled: Arc<Titled>,
+    signals: Handle,
+}
+
+/// Statistics of something.
+struct Titled {
+    stats: Stats,
+    backend: String,
+}
+
+impl Reported {
+    /// Statistics of `backend`, printed at each SIGUSR1 from now on.
+    pub(super) fn start(backend: &str) -> io::Result<Self> {
+        let titled = Arc::new(Titled { stats: Stats::new(), backend: backend.to_owned() });
+        let mut received = Signals::new([SIGUSR1])?;
+        let signals = received.handle();
+        let for_signals = titled.clone();
+        std::thread::Builder::new().name("stats".to_owned()).spawn(move || {
+            for _ in received.forever() {
+                for_signals.print();
+            }
+        })?;
+        Ok(Reported { titled, signals })
+    }
+}
+
+impl Titled {
+    fn print(&self) {
+        let text = format!("Calls to {}\n{}", self.backend.escape_debug(), self.stats.table());
+        // In one piece, so that nobody else's lines get in between. If nobody reads it, nobody wants it.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+impl Drop for Reported {
+    fn drop(&mut self) {
+        self.signals.close();
+        self.titled.print();
+    }
+}
+
+impl Layer for Reported {
+    type Started = Instant;
+
+    fn before(&self, call: Call) -> Result<Instant> {
+        self.titled.stats.before(call)
+    }
+
+    fn after(&self, call: Call, started: Instant, outcome: Result<u64>) {
+        self.titled.stats.after(call, started, outcome);
+    }
+}

@@ -1,0 +1,171 @@
+//! A file system around another one.
+//!
+//! A [`Layer`] sees every call before and after the inner file system does, and may change what goes in and what comes out.
+//! [`Wrapped`] is the file system that results: it is written once, so that a layer says only what it does differently.
+
+mod call;
+mod control;
+mod open;
+mod socket;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use call::{Call, Calls};
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use smallbox::smallbox;
+
+use self::control::Control;
+use self::open::Open;
+use crate::backend::{
+    Attachment, Backend, DirSink, Errno, Found, NewFile, Opened, Options, RenameFlags, Result, SetStat, Statx,
+};
+use crate::extension::{Backends, Claim, Error};
+
+/// What a wrapper does around calls. All methods have defaults that do nothing.
+pub trait Layer: Send + Sync + Sized + 'static {
+    /// What it remembers from before a call until after it.
+    type Started;
+
+    /// Whether clients get no host descriptors of files, directories and the root, so that they have to ask for everything.
+    const WITHHOLDS: bool = false;
+
+    /// Comes before `call`. If it fails, so does the call, which never reaches the inner file system.
+    fn before(&self, call: Call) -> Result<Self::Started>;
+
+    /// Comes after `call`, which has moved a number of bytes or has failed.
+    fn after(&self, call: Call, started: Self::Started, outcome: Result<u64>);
+
+    /// Whether the call is to be answered with success, without being made. Only asked about calls whose answer says
+    /// nothing else.
+    fn skips(&self, call: Call) -> bool {
+        let _ = call;
+        false
+    }
+
+    /// The error that the client gets if the inner file system says `errno`.
+    fn errno(&self, call: Call, errno: Errno) -> Errno {
+        let _ = call;
+        errno
+    }
+
+    /// Changes attributes on their way to the client.
+    fn stat(&self, stat: &mut Statx) {
+        let _ = stat;
+    }
+
+    /// Changes what is to be set.
+    fn set_stat(&self, change: &mut SetStat) {
+        let _ = change;
+    }
+
+    /// Changes whose a new file is to be.
+    fn new_file(&self, new: &mut NewFile) {
+        let _ = new;
+    }
+
+    /// How a rename is to be done that is wanted as `flags`.
+    fn rename(&self, flags: RenameFlags) -> RenameFlags {
+        flags
+    }
+
+    /// How many of `len` bytes to read or write at most.
+    fn length(&self, call: Call, len: usize) -> usize {
+        let _ = call;
+        len
+    }
+
+    /// Changes a symbolic link's target or an extended attribute's value on its way to the client.
+    fn bytes(&self, call: Call, bytes: &mut Vec<u8>) {
+        let _ = (call, bytes);
+    }
+
+    /// Lists a directory from position `from` on: calls `list` with a sink that hands entries to `sink`.
+    fn read_dir(
+        &self,
+        from: u64,
+        sink: &mut dyn DirSink,
+        list: &mut dyn FnMut(&mut dyn DirSink) -> Result<()>,
+    ) -> Result<()> {
+        let _ = from;
+        list(sink)
+    }
+}
+
+/// A file system with a layer around it.
+pub struct Wrapped<L> {
+    inner: Claim,
+    layer: Arc<L>,
+}
+
+impl<L: Layer> Wrapped<L> {
+    /// `inner` with `layer` around it.
+    pub fn new(inner: Claim, layer: L) -> Self {
+        Wrapped { inner, layer: Arc::new(layer) }
+    }
+
+    /// The layer.
+    pub fn layer(&self) -> &Arc<L> {
+        &self.layer
+    }
+}
+
+impl<L: Layer> Backend for Wrapped<L> {
+    fn options(&self) -> Options {
+        self.inner.options.clone()
+    }
+
+    fn attach(&self) -> Result<Attachment> {
+        let attached = around(&*self.layer, Call::Attach, || self.inner.backend.attach())?;
+        Ok(Attachment {
+            root: wrap_found(&self.layer, attached.root),
+            donated: attached.donated.filter(|_| !L::WITHHOLDS),
+        })
+    }
+}
+
+/// The file system that `argument` of the extension `name` stands for.
+pub(super) fn open(name: &str, argument: &str, backends: &Backends<'_>) -> std::result::Result<Claim, Error> {
+    if argument.is_empty() {
+        return Err(format!("no BACKEND after the colon; for example {name}:/srv/data or {name}:mem:").into());
+    }
+    Ok(backends.open(OsStr::new(argument))?)
+}
+
+/// Makes a call whose answer has no bytes to count.
+fn around<L: Layer, T>(layer: &L, call: Call, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    around_bytes(layer, call, |_| 0, work)
+}
+
+/// Makes a call that moves bytes.
+fn around_bytes<L: Layer, T>(
+    layer: &L,
+    call: Call,
+    bytes: impl FnOnce(&T) -> usize,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let started = layer.before(call)?;
+    let outcome = work();
+    layer.after(call, started, outcome.as_ref().map(|answer| bytes(answer) as u64).map_err(|errno| *errno));
+    outcome.map_err(|errno| layer.errno(call, errno))
+}
+
+/// A file of the inner file system as one of the wrapper.
+fn wrap_found<L: Layer>(layer: &Arc<L>, found: Found) -> Found {
+    let Found { file, mut stat } = found;
+    layer.stat(&mut stat);
+    Found { file: smallbox!(Control::new(file, layer.clone())), stat }
+}
+
+/// An open file of the inner file system as one of the wrapper.
+fn wrap_opened<L: Layer>(layer: &Arc<L>, opened: Opened) -> Opened {
+    let Opened { file, mut donated } = opened;
+    // FIFOs and devices work with the host's descriptor only.
+    let is_data = |stat: Statx| matches!(stat.file_type(), libc::S_IFREG | libc::S_IFDIR);
+    if L::WITHHOLDS && donated.is_some() && file.stat().map_or(true, is_data) {
+        donated = None;
+    }
+    Opened { file: smallbox!(Open::new(file, layer.clone())), donated }
+}
