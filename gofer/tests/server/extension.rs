@@ -4,10 +4,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::common::{
-    self,
-    client::{Client, Pathway},
-};
 use gofer::backend::Backend;
 use gofer::extension::{Backends, Claim, Extension, MountRequest, OpenError, Registry, RegistryError, Result};
 use gofer::extensions::memfs::{MemFs, MemOptions};
