@@ -92,7 +92,7 @@ fn main() {
     exchange(&socket, MessageId::MOUNT, &[], &mut answer);
     let request = FStatReq { fd: FdId(1) };
     let (of_known, through_trait) =
-        (median(|| drop(black_box(known.stat()))), median(|| drop(black_box(erased.stat()))));
+        (median(|| _ = black_box(known.stat())), median(|| _ = black_box(erased.stat())));
     let round_trip = median(|| exchange(&socket, MessageId::FSTAT, request.fd.as_bytes(), &mut answer));
     let dispatch = (through_trait - of_known).max(0.0);
     println!(
