@@ -47,7 +47,6 @@ impl Backend for ReadOnly {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::extensions::wrap::testing::{open, open_error};
 
     #[test]
