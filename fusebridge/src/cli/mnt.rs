@@ -22,7 +22,7 @@ pub(super) struct Mnt {
     mount: MountArgs,
 
     /// Return as soon as the mount answers
-    #[arg(long)]
+    #[arg(long, conflicts_with = "stats")]
     daemon: bool,
 
     /// Said by `--daemon` to the process that stays
@@ -52,7 +52,7 @@ impl Mnt {
         if self.background {
             daemon::detach()?;
         }
-        let up = Up::bring(&self.mount, &spec, &extensions.flags, mountpoint, self.background, &sender)?;
+        let up = Up::bring(&self.mount, &spec, extensions, mountpoint, self.background, &sender)?;
         println!("{}", up.path().display());
         // A reader that wants to know where the mount is must not wait for a buffer to fill.
         std::io::stdout().flush()?;
@@ -62,6 +62,7 @@ impl Mnt {
         loop {
             match receiver.recv()? {
                 Event::Signal(_) | Event::Unmounted | Event::CommandEnded => break,
+                Event::Report => up.report(),
                 Event::ServerGone => eprintln!(
                     "fusebridge: the server has gone, everything on {0} fails; unmount it: fusebridge umount {0}",
                     up.path().display()

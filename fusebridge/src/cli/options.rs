@@ -53,6 +53,10 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
     pub(super) time_limit: Duration,
 
+    /// Count and time all calls to the backend; the table is printed on stderr at SIGUSR1 and at the end
+    #[arg(long)]
+    pub(super) stats: bool,
+
     /// What to report on stderr: error, warn, info, debug, trace, or a filter such as fusebridge::client=trace
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(super) log: String,

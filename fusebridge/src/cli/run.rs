@@ -38,13 +38,13 @@ impl Run {
         super::init_log(&self.mount.log)?;
         let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
         let (sender, receiver) = events()?;
-        let up = Up::bring(&self.mount, &spec, &extensions.flags, Mountpoint::temporary()?, false, &sender)?;
+        let up = Up::bring(&self.mount, &spec, extensions, Mountpoint::temporary()?, false, &sender)?;
         let started = Command::new(&self.command[0])
             .args(&self.command[1..])
             .current_dir(up.path())
             .env("FUSEBRIDGE_MOUNT", up.path())
             .spawn();
-        let outcome = started.and_then(|child| wait(child, sender, &receiver));
+        let outcome = started.and_then(|child| wait(child, &up, sender, &receiver));
         let path = up.path().to_path_buf();
         if up.take_down(&receiver)? == Unmounted::Detached {
             eprintln!("fusebridge: the command left processes behind in {}", path.display());
@@ -60,7 +60,7 @@ impl Run {
 }
 
 /// Waits for the command's end. Signals to end us are for the command; a Ctrl-C has reached it already.
-fn wait(mut child: Child, sender: Sender<Event>, events: &Receiver<Event>) -> std::io::Result<ExitStatus> {
+fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Event>) -> std::io::Result<ExitStatus> {
     let pid = i32::try_from(child.id()).map(Pid::from_raw).map_err(std::io::Error::other)?;
     let waiter = std::thread::spawn(move || {
         let status = child.wait();
@@ -76,6 +76,7 @@ fn wait(mut child: Child, sender: Sender<Event>, events: &Receiver<Event>) -> st
                 // The command may have ended meanwhile, which is just as well.
                 let _ = Signal::try_from(signal).and_then(|signal| kill(pid, signal));
             }
+            Event::Report => up.report(),
             Event::ServerGone => eprintln!("fusebridge: the server has gone, everything on the mount fails"),
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 /// Something to react to.
@@ -11,6 +11,8 @@ use signal_hook::iterator::Signals;
 pub(super) enum Event {
     /// A signal that asks us to end.
     Signal(i32),
+    /// A signal that asks for statistics.
+    Report,
     /// The file system was unmounted.
     Unmounted,
     /// The server has gone.
@@ -22,11 +24,12 @@ pub(super) enum Event {
 /// Turns signals into events from now on.
 pub(super) fn events() -> io::Result<(Sender<Event>, Receiver<Event>)> {
     let (sender, receiver) = channel();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
     let for_signals = sender.clone();
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
-            if for_signals.send(Event::Signal(signal)).is_err() {
+            let event = if signal == SIGUSR1 { Event::Report } else { Event::Signal(signal) };
+            if for_signals.send(event).is_err() {
                 return;
             }
         }

@@ -1,6 +1,5 @@
 //! Bringing a mount up and down again.
 
-use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::geteuid;
 
+use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::Event;
 use crate::client::{Client, ClientOptions, ConnectError};
@@ -37,6 +37,8 @@ pub(super) enum UpError {
     NoHelper,
     #[error("--io passthrough needs root; use --io direct, or leave it out")]
     NoPassthrough,
+    #[error("--stats needs the extension \"stats\", which this program does not have")]
+    NoStats,
     #[error("cannot mount on {path}: {source}")]
     Mount { path: String, source: io::Error },
 }
@@ -53,7 +55,7 @@ impl Up {
     pub(super) fn bring(
         args: &MountArgs,
         spec: &BackendSpec,
-        flags: &[OsString],
+        extensions: &Extensions,
         mountpoint: Mountpoint,
         in_background: bool,
         events: &Sender<Event>,
@@ -63,13 +65,17 @@ impl Up {
         if args.io == IoMode::Passthrough && !is_root {
             return Err(UpError::NoPassthrough);
         }
+        if args.stats && !extensions.names.contains(&"stats") {
+            return Err(UpError::NoStats);
+        }
         let limit = raise_descriptor_limit();
         let launcher = Launcher {
             gofer: ("/proc/self/exe".into(), vec![super::GOFER.into()]),
             read_only: args.read_only,
             log: args.log.clone(),
-            flags: flags.to_vec(),
+            flags: extensions.flags.clone(),
             silent: in_background,
+            stats: args.stats,
         };
         let mut server = launcher.launch(spec)?;
         let Some(socket) = server.socket.take() else { unreachable!("a new server has a connection") };
@@ -119,6 +125,13 @@ impl Up {
     /// Where it is mounted.
     pub(super) fn path(&self) -> &Path {
         self.mountpoint.path()
+    }
+
+    /// Has the server print its statistics.
+    pub(super) fn report(&self) {
+        if let Err(error) = self.server.report() {
+            eprintln!("fusebridge: {error}");
+        }
     }
 
     /// Unmounts if it still is mounted, and waits until everything is gone, or only for those who are still in it to see that

@@ -3,5 +3,5 @@
 mod server;
 mod spec;
 
-pub use server::{LaunchError, Launcher, Server};
+pub use server::{LaunchError, Launcher, ReportError, Server};
 pub use spec::{BackendSpec, SpecError};

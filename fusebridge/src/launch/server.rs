@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -17,6 +18,9 @@ use super::BackendSpec;
 
 /// The descriptor on which a started server finds its connection.
 const CONNECTION: i32 = 3;
+
+/// What stands before a backend that is to count and time calls, and print that when it gets SIGUSR1.
+const STATS: &str = "stats:";
 
 /// How long a server may take to end after its connection has.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -42,9 +46,23 @@ pub enum LaunchError {
         /// The socket.
         path: PathBuf,
     },
+    /// Calls cannot be counted in a server that others have started.
+    #[error("--stats needs a server of our own: a directory or NAME:ARGUMENT, not unix:SOCKET or exec:COMMAND")]
+    Stats,
     /// The server's process cannot be started.
     #[error("cannot start the server: {0}")]
     Start(#[source] io::Error),
+}
+
+/// Why there are no statistics.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReportError {
+    /// Nobody keeps any.
+    #[error("SIGUSR1 asks for statistics, which only --stats keeps")]
+    NotMeasured,
+    /// The server cannot be asked.
+    #[error("cannot ask the server for statistics: {0}")]
+    Signal(#[from] nix::Error),
 }
 
 /// How servers for directories and extensions are started.
@@ -60,6 +78,8 @@ pub struct Launcher {
     pub flags: Vec<OsString>,
     /// Keeps servers from reporting anything on stderr.
     pub silent: bool,
+    /// Has it count and time all calls, see [`Server::report`].
+    pub stats: bool,
 }
 
 /// A connection to a server, and its process if it was started for it.
@@ -67,24 +87,31 @@ pub struct Server {
     /// The connection. Taken by the client.
     pub socket: Option<OwnedFd>,
     child: Option<Child>,
+    /// It prints statistics when it gets SIGUSR1.
+    is_measured: bool,
 }
 
 impl Launcher {
     /// Gets a connection to the server that `spec` names.
     pub fn launch(&self, spec: &BackendSpec) -> Result<Server, LaunchError> {
+        if self.stats && matches!(spec, BackendSpec::Unix(_) | BackendSpec::Exec(_)) {
+            return Err(LaunchError::Stats);
+        }
         match spec {
             BackendSpec::Host(path) => {
                 let refuse = |source| LaunchError::Directory { source, path: path.clone() };
                 // Said here, since the process that would say it otherwise is not the one that was called.
                 let directory = path.canonicalize().map_err(refuse)?;
                 std::fs::read_dir(&directory).map_err(refuse)?;
-                self.start_gofer(directory.as_os_str())
+                let mut backend = OsString::from("host:");
+                backend.push(directory);
+                self.start_gofer(&backend)
             }
             BackendSpec::Extension(backend) => self.start_gofer(backend),
             BackendSpec::Unix(path) => {
                 let stream =
                     UnixStream::connect(path).map_err(|source| LaunchError::Connect { source, path: path.clone() })?;
-                Ok(Server { socket: Some(stream.into()), child: None })
+                Ok(Server { socket: Some(stream.into()), child: None, is_measured: false })
             }
             BackendSpec::Exec(command) => {
                 let mut shell = Command::new("/bin/sh");
@@ -95,6 +122,10 @@ impl Launcher {
     }
 
     fn start_gofer(&self, backend: &OsStr) -> Result<Server, LaunchError> {
+        let mut measured = OsString::from(STATS);
+        measured.push(backend);
+        let counts_by_itself = backend.as_bytes().starts_with(STATS.as_bytes());
+        let backend = if self.stats && !counts_by_itself { &measured } else { backend };
         let (program, arguments) = &self.gofer;
         let mut gofer = Command::new(program);
         gofer.args(arguments).arg("serve").arg("--fd").arg(CONNECTION.to_string());
@@ -103,7 +134,9 @@ impl Launcher {
         }
         // As the caller's own rights allow: a mount is no sandbox.
         gofer.args(["--special", "create", "--log", &self.log]).args(&self.flags).arg("--").arg(backend);
-        self.start(gofer)
+        let mut server = self.start(gofer)?;
+        server.is_measured = self.stats || counts_by_itself;
+        Ok(server)
     }
 
     /// Starts `command` with one end of a connection.
@@ -117,7 +150,7 @@ impl Launcher {
             command.stdout(Stdio::null()).stderr(Stdio::null());
         }
         let child = command.spawn().map_err(LaunchError::Start)?;
-        Ok(Server { socket: Some(ours.into()), child: Some(child) })
+        Ok(Server { socket: Some(ours.into()), child: Some(child), is_measured: false })
     }
 }
 
@@ -125,6 +158,14 @@ impl Server {
     /// The process, if one was started.
     pub fn process(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
+    }
+
+    /// Has the server print how often it was called, and how long that took.
+    pub fn report(&self) -> Result<(), ReportError> {
+        // Any other server would be ended by the signal.
+        let child = self.child.as_ref().filter(|_| self.is_measured).ok_or(ReportError::NotMeasured)?;
+        let pid = i32::try_from(child.id()).map_err(|_| nix::Error::ESRCH)?;
+        Ok(kill(Pid::from_raw(pid), Signal::SIGUSR1)?)
     }
 
     /// Waits for the process to end, now that its connection has, and ends it if it does not.
