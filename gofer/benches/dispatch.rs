@@ -91,8 +91,7 @@ fn main() {
     let (socket, mut answer) = (Socket::new(ours.into()), [0; 4096]);
     exchange(&socket, MessageId::MOUNT, &[], &mut answer);
     let request = FStatReq { fd: FdId(1) };
-    let (of_known, through_trait) =
-        (median(|| _ = black_box(known.stat())), median(|| _ = black_box(erased.stat())));
+    let (of_known, through_trait) = (median(|| _ = black_box(known.stat())), median(|| _ = black_box(erased.stat())));
     let round_trip = median(|| exchange(&socket, MessageId::FSTAT, request.fd.as_bytes(), &mut answer));
     let dispatch = (through_trait - of_known).max(0.0);
     println!(

@@ -67,7 +67,9 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     match run_command(extensions) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("fusebridge: {error}");
+            if !matches!(error.downcast_ref(), Some(up::UpError::Said)) {
+                eprintln!("fusebridge: {error}");
+            }
             ExitCode::FAILURE
         }
     }

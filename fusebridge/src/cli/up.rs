@@ -31,6 +31,9 @@ pub(super) enum UpError {
     Connect { spec: String, source: ConnectError },
     #[error("the file system from {0} is a single file; only directories can be mounted")]
     NotADirectory(String),
+    /// The server's process has said why by itself.
+    #[error("the server did not start")]
+    Said,
     #[error("/dev/fuse: {0}; load the kernel module (modprobe fuse) or pass the device into this container")]
     NoFuse(io::Error),
     #[error("fusermount3 is missing, without which only root can mount; install the package fuse3")]
@@ -80,8 +83,13 @@ impl Up {
         let mut server = launcher.launch(spec)?;
         let Some(socket) = server.socket.take() else { unreachable!("a new server has a connection") };
         let options = ClientOptions { time_limit: args.time_limit, ..ClientOptions::default() };
-        let (client, root) =
-            Client::connect(socket, options).map_err(|source| UpError::Connect { spec: spec.to_string(), source })?;
+        // A gofer says in one line what is wrong, where it can be read. Of other programs one cannot know.
+        let speaks = !in_background && matches!(spec, BackendSpec::Host(_) | BackendSpec::Extension(_));
+        let connected = Client::connect(socket, options);
+        let (client, root) = connected.map_err(|source| match speaks && server.has_failed() {
+            true => UpError::Said,
+            false => UpError::Connect { spec: spec.to_string(), source },
+        })?;
         if root.inode.stat.file_type() != libc::S_IFDIR {
             return Err(UpError::NotADirectory(spec.to_string()));
         }

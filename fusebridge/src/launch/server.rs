@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt, FdMapping};
@@ -24,6 +24,9 @@ const STATS: &str = "stats:";
 
 /// How long a server may take to end after its connection has.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long a server that has hung up may take to say why and end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -168,23 +171,38 @@ impl Server {
         Ok(kill(Pid::from_raw(pid), Signal::SIGUSR1)?)
     }
 
+    /// Whether the process was started here and has ended with an error, now or within a moment.
+    pub fn has_failed(&mut self) -> bool {
+        let Some(child) = &mut self.child else { return false };
+        wait(child, LAST_WORDS).is_some_and(|status| !status.success())
+    }
+
     /// Waits for the process to end, now that its connection has, and ends it if it does not.
     pub fn finish(&mut self) {
         let Some(mut child) = self.child.take() else { return };
-        let deadline = Instant::now() + FAREWELL;
-        let mut pause = Duration::from_millis(1);
-        while matches!(child.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                tracing::warn!("the server does not end by itself and is killed");
-                if let Ok(pid) = i32::try_from(child.id()) {
-                    // The whole group: a shell may stand between us and the server.
-                    let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
-                }
-                let _ = child.wait();
-                return;
+        if wait(&mut child, FAREWELL).is_some() {
+            return;
+        }
+        tracing::warn!("the server does not end by itself and is killed");
+        if let Ok(pid) = i32::try_from(child.id()) {
+            // The whole group: a shell may stand between us and the server.
+            let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+        }
+        let _ = child.wait();
+    }
+}
+
+/// Waits for a process to end, for a while.
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let deadline = Instant::now() + limit;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match child.try_wait() {
+            Ok(None) if Instant::now() < deadline => {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(50));
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(50));
+            result => return result.ok().flatten(),
         }
     }
 }
