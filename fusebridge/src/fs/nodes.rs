@@ -152,21 +152,14 @@ impl Nodes {
         node.lookups += 1;
         node.used = true;
         node.see(&inode.stat);
-        let is_same = |known: &&mut Name| known.parent == parent && *known.name == *name;
-        match node.names.iter_mut().find(is_same) {
-            Some(known) => {
-                // The newer control FD is the one whose name surely exists.
-                surplus.push(std::mem::replace(&mut known.fd, inode.control_fd));
-                known.alive = true;
-                let name = known.name.clone();
-                self.enter(parent, name, id);
-            }
-            None => {
-                let name: Arc<[u8]> = Arc::from(name);
-                node.names.push(Name { parent, name: name.clone(), fd: inode.control_fd, alive: true });
-                self.fds += 1;
-                self.enter(parent, name, id);
-            }
+        if node.names.iter().any(|known| known.alive && known.parent == parent && *known.name == *name) {
+            // The older control FD may be in use by a request that is under way; the new one cannot be.
+            surplus.push(inode.control_fd);
+        } else {
+            let name: Arc<[u8]> = Arc::from(name);
+            node.names.push(Name { parent, name: name.clone(), fd: inode.control_fd, alive: true });
+            self.fds += 1;
+            self.enter(parent, name, id);
         }
         Ok(Known { id, surplus })
     }
@@ -224,7 +217,7 @@ impl Nodes {
         let Some(node) = id.and_then(|id| self.nodes.get_mut(&id)) else { return };
         let new: Arc<[u8]> = Arc::from(to.1);
         for name in &mut node.names {
-            if name.parent == from.0 && *name.name == *from.1 {
+            if name.alive && name.parent == from.0 && *name.name == *from.1 {
                 name.parent = to.0;
                 name.name = new.clone();
             }
@@ -383,8 +376,18 @@ mod tests {
     fn a_name_walked_twice_keeps_one_control_fd() {
         let mut nodes = table();
         nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap();
-        assert_eq!(nodes.insert(NodeId::ROOT, b"a", &inode(3, 7, FILE)).unwrap().surplus, [FdId(2)]);
+        assert_eq!(nodes.insert(NodeId::ROOT, b"a", &inode(3, 7, FILE)).unwrap().surplus, [FdId(3)]);
         assert_eq!(nodes.fds(), 2);
+    }
+
+    #[test]
+    fn a_name_that_was_lost_and_found_is_served_by_its_new_control_fd() {
+        let mut nodes = table();
+        let id = nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap().id;
+        nodes.lose_name(NodeId::ROOT, b"a");
+        assert!(nodes.insert(NodeId::ROOT, b"a", &inode(3, 7, FILE)).unwrap().surplus.is_empty());
+        assert_eq!(nodes.control(id), Ok(FdId(3)));
+        assert_eq!(nodes.forget(id, 2), [FdId(2), FdId(3)]);
     }
 
     #[test]

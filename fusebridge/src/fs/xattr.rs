@@ -35,6 +35,11 @@ impl Bridge {
         value
     }
 
+    /// Whether the server supports no attributes on `id` at all, not even those that users make.
+    pub fn knows_no_attributes(&self, id: NodeId) -> bool {
+        self.getxattr(id, b"user.fusebridge") == Err(Errno::OPNOTSUPP)
+    }
+
     /// Sets an attribute; `flags` as in `setxattr(2)`.
     pub fn setxattr(&self, id: NodeId, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
         check_name(name)?;

@@ -430,9 +430,11 @@ impl Filesystem for Adapter {
             return reply.error(Errno::ENOSYS);
         }
         match self.bridge.getxattr(node(ino), name.as_bytes()) {
-            // A server that does not even know this name has no attributes at all. The kernel asks for it at each write, and
-            // stops asking at this answer.
-            Err(rustix::io::Errno::OPNOTSUPP) if name.as_bytes() == CAPABILITIES => reply.error(Errno::ENOSYS),
+            // The kernel asks for this at each write, and stops asking for any attribute at the answer ENOSYS.
+            Err(rustix::io::Errno::OPNOTSUPP) if name.as_bytes() == CAPABILITIES => {
+                let knows_none = self.bridge.knows_no_attributes(node(ino));
+                reply.error(if knows_none { Errno::ENOSYS } else { Errno::ENODATA });
+            }
             result => reply_xattr(result, size, reply),
         }
     }
