@@ -1,6 +1,4 @@
-//! A read-only file system with one file, as an extension: a whole gofer in less than 100 lines.
-//!
-//! `fusebridge run 'exec:target/debug/examples/greeting serve --fd 3 greeting:world' -- cat hello`
+//! A read-only file system with one file, as an extension: a whole gofer. The chapter docs/extending.md mounts it.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,7 +36,6 @@ impl File {
 
 impl Backend for File {
     fn options(&self) -> Options {
-        // Nothing ever changes, so there is nothing to lock.
         Options { read_only: true, tree_locks: false, ..Options::default() }
     }
 
