@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gofer::wire::{FdId, Inode, MessageId, NO_ID, S_IFMT, StatFs, Statx, Timespec, message::SetStatReq};
+use gofer::backend::SetStat;
+use gofer::wire::{FdId, Inode, MessageId, NO_ID, S_IFMT, StatFs, Statx, message::SetStatReq};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
@@ -33,23 +34,6 @@ pub struct Caller {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-}
-
-/// Attributes to change; times may be "now", see [`Timespec::UTIME_NOW`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Change {
-    /// Permission bits.
-    pub mode: Option<u32>,
-    /// Owner.
-    pub uid: Option<u32>,
-    /// Group.
-    pub gid: Option<u32>,
-    /// Bytes.
-    pub size: Option<u64>,
-    /// Last access.
-    pub atime: Option<Timespec>,
-    /// Last change of the content.
-    pub mtime: Option<Timespec>,
 }
 
 /// One mounted file system.
@@ -170,7 +154,7 @@ impl Bridge {
     }
 
     /// Changes attributes of `id`, through handle `handle` if there is one and it can.
-    pub fn setattr(&self, id: NodeId, handle: Option<u64>, change: &Change) -> Result<Statx> {
+    pub fn setattr(&self, id: NodeId, handle: Option<u64>, change: &SetStat) -> Result<Statx> {
         let mut change = *change;
         if let (Some(handle), Some(size)) = (handle, change.size)
             && self.handles.get(handle).is_some_and(|handle| handle.truncate(size))
@@ -239,18 +223,10 @@ fn errno_of(number: u32) -> Errno {
 }
 
 /// The request that makes `change` to `fd`.
-pub(super) fn set_stat_request(fd: FdId, change: &Change) -> SetStatReq {
-    let bits = [
-        (change.mode.is_some(), Statx::MODE),
-        (change.uid.is_some(), Statx::UID),
-        (change.gid.is_some(), Statx::GID),
-        (change.size.is_some(), Statx::SIZE),
-        (change.atime.is_some(), Statx::ATIME),
-        (change.mtime.is_some(), Statx::MTIME),
-    ];
+pub(super) fn set_stat_request(fd: FdId, change: &SetStat) -> SetStatReq {
     SetStatReq {
         fd,
-        mask: bits.iter().filter(|(wanted, _)| *wanted).fold(0, |mask, (_, bit)| mask | bit),
+        mask: change.mask(),
         mode: change.mode.unwrap_or(0) & !S_IFMT,
         uid: change.uid.unwrap_or(NO_ID),
         gid: change.gid.unwrap_or(NO_ID),

@@ -1,9 +1,10 @@
 //! Making files.
 
+use gofer::backend::SetStat;
 use gofer::wire::{CreateCommon, Inode, S_IFMT};
 use rustix::io::Errno;
 
-use super::bridge::{Bridge, Caller, Change, Entry, Result, set_stat_request};
+use super::bridge::{Bridge, Caller, Entry, Result, set_stat_request};
 use super::handles::Handle;
 use super::identity::NodeId;
 
@@ -82,7 +83,7 @@ impl Bridge {
     fn made(&self, parent: NodeId, name: &[u8], mut inode: Inode, mode: u32) -> Result<Entry> {
         let lost = mode & SET_IDS & !u32::from(inode.stat.mode);
         if lost != 0 && inode.stat.file_type() != S_IFLNK {
-            let change = Change { mode: Some(mode & !S_IFMT), ..Change::default() };
+            let change = SetStat { mode: Some(mode & !S_IFMT), ..SetStat::default() };
             let answer = self.client.set_stat(&set_stat_request(inode.control_fd, &change))?;
             if answer.failure_mask == 0
                 && let Ok(stat) = self.client.fstat(inode.control_fd)

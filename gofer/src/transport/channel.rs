@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::thread::futex;
 
+use super::deadline::Deadline;
 use super::window::Mapping;
 use super::{Ended, Window};
 use crate::iobuf::{IoSource, IoTarget};
@@ -134,7 +135,7 @@ impl Channel {
     ///
     /// With a time limit, a peer that does not answer in time ends the channel: it must not be used again.
     pub fn wait(&self, limit: Option<Duration>) -> Result<usize, Ended> {
-        let deadline = limit.map(|limit| Instant::now() + limit);
+        let deadline = Deadline::after(limit);
         let state = self.window.state();
         loop {
             match state.load(Ordering::Acquire) {
@@ -146,19 +147,7 @@ impl Channel {
             if self.stopper.stopped.load(Ordering::Acquire) {
                 return Err(Ended::ShutDown);
             }
-            let remaining = match deadline {
-                None => None,
-                Some(deadline) => {
-                    let remaining = deadline.saturating_duration_since(Instant::now());
-                    if remaining.is_zero() {
-                        return Err(Ended::TimedOut);
-                    }
-                    Some(rustix::time::Timespec {
-                        tv_sec: i64::try_from(remaining.as_secs()).unwrap_or(i64::MAX),
-                        tv_nsec: i64::from(remaining.subsec_nanos()),
-                    })
-                }
-            };
+            let remaining = deadline.remaining()?;
             match futex::wait(state, futex::Flags::empty(), self.other(), remaining.as_ref()) {
                 // The loop looks again; a wake-up alone means nothing.
                 Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}

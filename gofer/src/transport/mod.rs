@@ -8,6 +8,7 @@
 //! checked before anything is done with them, descriptors are owned from the moment they arrive.
 
 mod channel;
+mod deadline;
 mod fd_socket;
 mod memory;
 mod socket;

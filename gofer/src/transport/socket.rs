@@ -3,7 +3,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -12,6 +12,7 @@ use rustix::net::{
     SendFlags, Shutdown, recvmsg, sendmsg, shutdown,
 };
 
+use super::deadline::Deadline;
 use super::{Ended, Fds, MAX_FDS};
 
 /// One end of a connection's main socket. It may be blocking or not.
@@ -26,14 +27,14 @@ impl Socket {
 
     /// Sends all of `bytes`, and `fds` with the first of them.
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], limit: Option<Duration>) -> Result<(), Ended> {
-        let deadline = limit.map(|limit| Instant::now() + limit);
+        let deadline = Deadline::after(limit);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
             return Err(Ended::Protocol("too many descriptors for one message"));
         }
         // Without a limit, a blocking socket may block: that takes one call where asking first takes three.
-        let wait = if limit.is_some() { SendFlags::DONTWAIT } else { SendFlags::empty() };
+        let wait = if deadline.is_set() { SendFlags::DONTWAIT } else { SendFlags::empty() };
         let mut rest = bytes;
         while !rest.is_empty() {
             match sendmsg(&self.0, &[IoSlice::new(rest)], &mut control, SendFlags::NOSIGNAL | wait) {
@@ -52,9 +53,9 @@ impl Socket {
 
     /// Fills `bytes`, and puts descriptors that come with the first of them into `fds`, as many as fit; others are closed.
     pub fn receive(&self, bytes: &mut [u8], fds: Option<&mut Fds>, limit: Option<Duration>) -> Result<(), Ended> {
-        let deadline = limit.map(|limit| Instant::now() + limit);
+        let deadline = Deadline::after(limit);
         // As when sending.
-        let wait = if limit.is_some() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
+        let wait = if deadline.is_set() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
         let mut fds = fds;
         let mut done = 0;
         while done < bytes.len() {
@@ -90,17 +91,8 @@ impl Socket {
         Ok(())
     }
 
-    fn wait_for(&self, what: PollFlags, deadline: Option<Instant>) -> Result<(), Ended> {
-        let remaining = match deadline {
-            None => None,
-            Some(deadline) => {
-                let remaining = deadline.saturating_duration_since(Instant::now());
-                if remaining.is_zero() {
-                    return Err(Ended::TimedOut);
-                }
-                rustix::time::Timespec::try_from(remaining).ok()
-            }
-        };
+    fn wait_for(&self, what: PollFlags, deadline: Deadline) -> Result<(), Ended> {
+        let remaining = deadline.remaining()?;
         match poll(&mut [PollFd::new(&self.0, what)], remaining.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),

@@ -14,6 +14,7 @@ use fuser::{
     ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
     TimeOrNow, WriteFlags,
 };
+use gofer::backend::SetStat;
 use gofer::wire::Statx;
 
 use super::backing::Backings;
@@ -21,7 +22,7 @@ use super::convert::{
     attributes, caller, errno, file_type, node, reply_empty, reply_written, reply_xattr, send_data, split_device,
     time_to_set,
 };
-use crate::fs::bridge::{Bridge, Change, Entry};
+use crate::fs::bridge::{Bridge, Entry};
 use crate::fs::handles::Handle;
 use crate::fs::identity::NodeId;
 use crate::fs::policy::IoMode;
@@ -171,7 +172,7 @@ impl Filesystem for Adapter {
         _: Option<fuser::BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let change = Change { mode, uid, gid, size, atime: atime.map(time_to_set), mtime: mtime.map(time_to_set) };
+        let change = SetStat { mode, uid, gid, size, atime: atime.map(time_to_set), mtime: mtime.map(time_to_set) };
         let result = self.bridge.setattr(node(ino), handle.map(|handle| handle.0), &change);
         self.reply_attributes(node(ino), result, reply);
     }
