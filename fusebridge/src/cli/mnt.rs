@@ -15,8 +15,14 @@ use super::{Failure, daemon};
 use crate::launch::BackendSpec;
 use crate::mountpoint::{Mountpoint, Unmounted};
 
+const EXAMPLES: &str = "Examples:
+  fusebridge mnt . /mnt                                 mount the current directory on /mnt, unmount on Ctrl-C
+  fusebridge mnt --daemon --access exclusive /srv /mnt  nobody else changes /srv; return when /mnt answers
+  fusebridge mnt unix:/run/data.sock                    mount what a running server serves, say where";
+
 /// Mounts a backend and stays until it is unmounted.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Mnt {
     #[command(flatten)]
     mount: MountArgs,

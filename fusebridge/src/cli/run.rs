@@ -19,8 +19,13 @@ use super::up::Up;
 use crate::launch::BackendSpec;
 use crate::mountpoint::{Mountpoint, Unmounted};
 
+const EXAMPLES: &str = "Examples:
+  fusebridge run mem: -- sh -c 'echo hello > file; cat file'
+  fusebridge run --io rpc --stats /srv/data -- find . -size +1M";
+
 /// Mounts a backend on a temporary directory and runs a command there. Its exit status is that of the command.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Run {
     #[command(flatten)]
     mount: MountArgs,
