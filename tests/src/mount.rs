@@ -127,6 +127,13 @@ impl Mount {
         command::text(&self.stderr).unwrap_or_default()
     }
 
+    /// [`unmount`](Self::unmount), and what the bridge wrote to its standard error output until then.
+    pub fn unmount_and_hear(self) -> Result<String> {
+        let stderr = self.stderr.try_clone()?;
+        self.unmount()?;
+        command::text(&stderr)
+    }
+
     /// Unmounts with `fusebridge umount` and checks that the process ends well and leaves no mount.
     pub fn unmount(self) -> Result<()> {
         self.umount_command()?;

@@ -99,8 +99,7 @@ fn mountpoints_that_cannot_be() -> Result<()> {
 fn options_that_cannot_be() -> Result<()> {
     let (served, _point) = stage()?;
     let served = served.path().display();
-    for words in
-        ["mnt", "mnt --io bogus D", "mnt --access bogus D", "mnt --threads no D", "mnt --nosuch D", "run D", "nosuch"]
+    for words in ["mnt --io bogus D", "mnt --access bogus D", "mnt --threads no D", "mnt --nosuch D", "run D", "nosuch"]
     {
         let words = words.replace('D', &served.to_string());
         let outcome = command::run(&mut fusebridge(words.split(' '))?, LIMIT)?;
@@ -284,4 +283,27 @@ fn a_read_only_gofer_refuses() -> Result<()> {
     check::fails("writing", fs::write(point.path().join("file"), "no"), &[rustix::io::Errno::ROFS])?;
     check::equal("content", &fs::read_to_string(point.path().join("file"))?.as_str(), &"content")?;
     mount.unmount()
+}
+
+#[test]
+fn files_in_memory_are_mounted_if_nothing_is_said() -> Result<()> {
+    let mount = Mount::start(Command::new(bins::fusebridge()?).arg("mnt"))?;
+    std::fs::write(mount.path().join("file"), "content")?;
+    check::equal("content", &std::fs::read_to_string(mount.path().join("file"))?.as_str(), &"content")?;
+    let point = mount.path().to_path_buf();
+    mount.unmount()?;
+    check::holds("the temporary mountpoint is gone", !point.exists())
+}
+
+#[test]
+fn statistics_are_printed_at_a_signal_and_at_the_end() -> Result<()> {
+    let (served, _point) = stage()?;
+    let mount = Mount::start(Command::new(bins::fusebridge()?).args(["mnt", "--stats"]).arg(backend(served.path())))?;
+    std::fs::write(mount.path().join("new"), "content")?;
+    let counted = |text: &str, times: usize| text.matches("Calls to ").count() >= times && text.contains("create");
+    let pid = mount.pid().to_string();
+    command::succeed(Command::new("kill").args(["-USR1", &pid]), LIMIT)?;
+    wait::until("the table", LIMIT, || counted(&mount.complaints(), 1))?;
+    let complaints = mount.unmount_and_hear()?;
+    check::holds("the table comes at the end, too", counted(&complaints, 2))
 }
