@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
-use e2e::{bins, command, host, scratch, skip, tool};
+use e2e::{bins, command, host, skip, tool};
 
 /// A program may have to be built first.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -40,11 +40,10 @@ fn the_chapter_on_writing_file_systems() -> Result<()> {
     if blocks.len() < 3 {
         bail!("only {} blocks of shell commands were found", blocks.len());
     }
-    let temporary = scratch::disk()?;
     for block in blocks {
         let mut shell = Command::new("bash");
         shell.args(["-euo", "pipefail", "-c", &block]).current_dir(&workspace);
-        shell.env("PATH", search_path()?).env("TMPDIR", temporary.path()).env_remove("CARGO_TARGET_DIR");
+        shell.env("PATH", search_path()?).env_remove("CARGO_TARGET_DIR");
         command::succeed(&mut shell, LIMIT).context(block)?;
     }
     Ok(())
