@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::thread::futex;
 
 use super::deadline::Deadline;
+use super::spin::Spin;
 use super::window::Mapping;
 use super::{Ended, Window};
 use crate::iobuf::{IoSource, IoTarget};
@@ -36,6 +37,7 @@ pub struct Channel {
     window: Window,
     role: Role,
     stopper: Stopper,
+    spin: Spin,
 }
 
 /// Shuts a channel down while another thread uses it.
@@ -49,7 +51,7 @@ impl Channel {
     /// The end `role` of the channel in `window`.
     pub fn new(window: Window, role: Role) -> Self {
         let stopper = Stopper { mapping: window.mapping().clone(), stopped: Arc::default() };
-        Channel { window, role, stopper }
+        Channel { window, role, stopper, spin: Spin::new() }
     }
 
     /// What shuts this channel down from another thread.
@@ -137,6 +139,7 @@ impl Channel {
     pub fn wait(&self, limit: Option<Duration>) -> Result<usize, Ended> {
         let deadline = Deadline::after(limit);
         let state = self.window.state();
+        self.spin.until(|| state.load(Ordering::Relaxed) != self.other());
         loop {
             match state.load(Ordering::Acquire) {
                 current if current == self.own() => break,

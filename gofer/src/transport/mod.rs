@@ -12,6 +12,7 @@ mod deadline;
 mod fd_socket;
 mod memory;
 mod socket;
+mod spin;
 mod window;
 
 pub use channel::{Channel, Role, Stopper};

@@ -1,0 +1,109 @@
+//! Looking for a while before sleeping.
+//!
+//! Waking a sleeping thread on another processor takes several times as long as a small request. So who waits for the peer
+//! first looks again and again, for as long as that lately paid: where it never does, as on a single processor or a busy
+//! machine, it soon stops, and tries again only now and then.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longest time to look, in microseconds. Long enough to notice that the other end would be quick if it were not asleep: two
+/// ends that both sleep take up to a hundred.
+const LONGEST: u32 = 200;
+
+/// Less than that cannot pay.
+const SHORTEST: u32 = 8;
+
+/// Of so many waits, one looks although it did not pay lately.
+const PROBE: u32 = 128;
+
+/// How long one end of a channel looks before it sleeps.
+#[derive(Debug)]
+pub(super) struct Spin {
+    /// In microseconds.
+    budget: AtomicU32,
+    /// Waits since looking last paid, or was tried.
+    skipped: AtomicU32,
+}
+
+impl Spin {
+    /// Begins as if it always paid.
+    pub(super) fn new() -> Self {
+        Spin { budget: AtomicU32::new(LONGEST), skipped: AtomicU32::new(0) }
+    }
+
+    /// Looks until `is_there` or the time is over; answers whether it is there.
+    pub(super) fn until(&self, is_there: impl Fn() -> bool) -> bool {
+        if is_there() {
+            return true;
+        }
+        let budget = self.next_budget();
+        if budget == 0 {
+            return false;
+        }
+        let (start, limit) = (Instant::now(), Duration::from_micros(budget.into()));
+        let found = loop {
+            // Asking for the time takes longer than looking.
+            for _ in 0..16 {
+                std::hint::spin_loop();
+            }
+            if is_there() {
+                break true;
+            }
+            if start.elapsed() >= limit {
+                break false;
+            }
+        };
+        self.learn(budget, found);
+        found
+    }
+
+    /// How long to look now, in microseconds.
+    fn next_budget(&self) -> u32 {
+        let budget = self.budget.load(Ordering::Relaxed);
+        if budget >= SHORTEST {
+            return budget;
+        }
+        // Only one thread waits at a time: nothing is lost between reading and writing.
+        let skipped = self.skipped.load(Ordering::Relaxed) + 1;
+        self.skipped.store(skipped % PROBE, Ordering::Relaxed);
+        if skipped == PROBE { LONGEST } else { 0 }
+    }
+
+    /// Looks longer after it has paid, and shorter after it has not.
+    fn learn(&self, budget: u32, paid: bool) {
+        let budget = if paid { (budget * 2).min(LONGEST) } else { budget / 2 };
+        self.budget.store(budget, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_pays_is_given_up_and_tried_again() {
+        let spin = Spin::new();
+        assert!(spin.next_budget() > 0, "at first it is worth trying");
+        (0..20).for_each(|_| assert!(!spin.until(|| false)));
+        let probes = (0..PROBE * 3).filter(|_| spin.next_budget() > 0).count();
+        assert_eq!(probes, 3);
+    }
+
+    #[test]
+    fn what_pays_is_done_for_longer() {
+        let spin = Spin::new();
+        spin.budget.store(SHORTEST, Ordering::Relaxed);
+        spin.learn(SHORTEST, true);
+        assert_eq!(spin.next_budget(), 2 * SHORTEST);
+        (0..10).for_each(|_| spin.learn(spin.next_budget(), true));
+        assert_eq!(spin.next_budget(), LONGEST);
+    }
+
+    #[test]
+    fn what_is_there_is_seen_at_once() {
+        let spin = Spin::new();
+        spin.budget.store(0, Ordering::Relaxed);
+        assert!(spin.until(|| true));
+    }
+}
