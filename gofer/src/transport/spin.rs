@@ -14,22 +14,25 @@ const LONGEST: u32 = 200;
 /// Less than that cannot pay.
 const SHORTEST: u32 = 8;
 
-/// Of so many waits, one looks although it did not pay lately.
-const PROBE: u32 = 128;
+/// Of so many waits, one looks although it did not pay lately; and of ever more, up to the second number, if that does not
+/// pay either.
+const PROBE: (u32, u32) = (32, 2048);
 
 /// How long one end of a channel looks before it sleeps.
 #[derive(Debug)]
 pub(super) struct Spin {
     /// In microseconds.
     budget: AtomicU32,
-    /// Waits since looking last paid, or was tried.
+    /// Waits since looking was last tried.
     skipped: AtomicU32,
+    /// Waits from one try to the next.
+    interval: AtomicU32,
 }
 
 impl Spin {
     /// Begins as if it always paid.
     pub(super) fn new() -> Self {
-        Spin { budget: AtomicU32::new(LONGEST), skipped: AtomicU32::new(0) }
+        Spin { budget: AtomicU32::new(LONGEST), skipped: AtomicU32::new(0), interval: AtomicU32::new(PROBE.0) }
     }
 
     /// Looks until `is_there` or the time is over; answers whether it is there.
@@ -66,14 +69,23 @@ impl Spin {
         }
         // Only one thread waits at a time: nothing is lost between reading and writing.
         let skipped = self.skipped.load(Ordering::Relaxed) + 1;
-        self.skipped.store(skipped % PROBE, Ordering::Relaxed);
-        if skipped == PROBE { LONGEST } else { 0 }
+        let is_due = skipped >= self.interval.load(Ordering::Relaxed);
+        self.skipped.store(if is_due { 0 } else { skipped }, Ordering::Relaxed);
+        if is_due { LONGEST } else { 0 }
     }
 
-    /// Looks longer after it has paid, and shorter after it has not.
+    /// Looks longer after it has paid, and shorter or more rarely after it has not.
     fn learn(&self, budget: u32, paid: bool) {
-        let budget = if paid { (budget * 2).min(LONGEST) } else { budget / 2 };
-        self.budget.store(budget, Ordering::Relaxed);
+        let lately = self.budget.load(Ordering::Relaxed);
+        let interval = self.interval.load(Ordering::Relaxed);
+        if paid {
+            self.budget.store((budget * 2).min(LONGEST), Ordering::Relaxed);
+            self.interval.store(PROBE.0, Ordering::Relaxed);
+        } else if lately >= SHORTEST {
+            self.budget.store(lately / 2, Ordering::Relaxed);
+        } else {
+            self.interval.store((interval * 2).min(PROBE.1), Ordering::Relaxed);
+        }
     }
 }
 
@@ -86,8 +98,12 @@ mod tests {
         let spin = Spin::new();
         assert!(spin.next_budget() > 0, "at first it is worth trying");
         (0..20).for_each(|_| assert!(!spin.until(|| false)));
-        let probes = (0..PROBE * 3).filter(|_| spin.next_budget() > 0).count();
-        assert_eq!(probes, 3);
+        let probes = |waits: u32| (0..waits).filter(|_| spin.next_budget() > 0).count();
+        assert_eq!(probes(PROBE.0 * 3), 3, "now and then");
+        (0..20).for_each(|_| spin.learn(LONGEST, false));
+        assert_eq!(probes(PROBE.1 * 3), 3, "ever more rarely");
+        spin.learn(LONGEST, true);
+        assert_eq!(spin.next_budget(), LONGEST, "until it pays");
     }
 
     #[test]
