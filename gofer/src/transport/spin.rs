@@ -16,7 +16,7 @@ const SHORTEST: u32 = 8;
 
 /// Of so many waits, one looks although it did not pay lately; and of ever more, up to the second number, if that does not
 /// pay either.
-const PROBE: (u32, u32) = (32, 2048);
+const PROBE: (u32, u32) = (32, 512);
 
 /// How long one end of a channel looks before it sleeps.
 #[derive(Debug)]
