@@ -76,11 +76,6 @@ impl Mount {
         Self::start(command(io, access)?.arg(backend(directory)))
     }
 
-    /// Mounts a host directory with the defaults of the program.
-    pub fn plain(directory: &Path) -> Result<Self> {
-        Self::start(Command::new(bins::fusebridge()?).arg("mnt").arg(backend(directory)))
-    }
-
     /// Starts `command`, a `fusebridge mnt` in the foreground, and waits until it has said where it mounted.
     pub fn start(command: &mut Command) -> Result<Self> {
         let stderr = tempfile::tempfile()?;

@@ -33,12 +33,6 @@ impl Scene {
         Self::on(scratch::memory()?, io, access)
     }
 
-    /// A directory in memory, mounted with the defaults of the program.
-    pub fn plain() -> Result<Self> {
-        let served = scratch::memory()?;
-        Ok(Self { mount: Mount::plain(served.path())?, served: Some(served) })
-    }
-
     /// A mount of the given directory.
     pub fn on(served: TempDir, io: Io, access: Access) -> Result<Self> {
         Ok(Self { mount: Mount::host(served.path(), io, access)?, served: Some(served) })

@@ -5,7 +5,7 @@
 
 use gofer::wire::Dirent;
 
-use super::bridge::{Bridge, Entry, Result};
+use super::bridge::{Bridge, Result};
 use super::handles::Handle;
 use super::identity::{Identity, NodeId};
 
@@ -75,10 +75,5 @@ impl Bridge {
         listing.started = true;
         listing.complete = n == 0;
         Ok(())
-    }
-
-    /// The entry `name` with its attributes, for a listing that brings them along. `None` if it is gone by now.
-    pub fn lookup_listed(&self, parent: NodeId, name: &[u8]) -> Option<Entry> {
-        self.lookup(parent, name).ok()
     }
 }

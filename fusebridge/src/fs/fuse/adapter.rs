@@ -369,7 +369,7 @@ impl Filesystem for Adapter {
                 let name = OsStr::from_bytes(&listed.name);
                 // The kernel does not count these two, nor entries that have gone meanwhile.
                 let is_dots = matches!(&*listed.name, b"." | b"..");
-                let found = if is_dots { None } else { self.bridge.lookup_listed(parent, &listed.name) };
+                let found = if is_dots { None } else { self.bridge.lookup(parent, &listed.name).ok() };
                 let (id, attr) = match &found {
                     Some(entry) => (INodeNo(entry.id.0), attributes(entry.id, &entry.stat)),
                     None => {
