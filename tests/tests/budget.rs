@@ -96,16 +96,18 @@ fn nothing_leaks_when_the_kernel_forgets() -> Result<()> {
     for _ in 0..3 {
         walk(mount.path())?;
         let full = use_of(&mount)?;
-        host::drop_caches()?;
-        // The forgets arrive after the caches are dropped, and closing is batched.
-        let few = idle.0 + 300;
-        wait::until("descriptors are given back", LIMIT, || use_of(&mount).is_ok_and(|now| now.0 <= few))
-            .with_context(|| format!("idle {idle:?}, full {full:?}, now {:?}", use_of(&mount)))?;
+        // The forgets arrive after the caches are dropped, and closing is batched. What the kernel was still using
+        // when it was asked stays, so it is asked again.
+        let few = idle.0 + 30;
+        wait::until("descriptors are given back", LIMIT, || {
+            host::drop_caches().is_ok() && use_of(&mount).is_ok_and(|now| now.0 <= few)
+        })
+        .with_context(|| format!("idle {idle:?}, full {full:?}, now {:?}", use_of(&mount)))?;
         after.push(use_of(&mount)?);
     }
     // Allocators keep some memory for the next time, but no round may add to it.
     let (first, last) = (after[0], after[2]);
-    if last.0 > first.0 + 50 || last.1 > first.1 + first.1 / 10 + 2048 {
+    if last.1 > first.1 + first.1 / 10 + 2048 {
         bail!("descriptors and KiB: idle {idle:?}, after each walk {after:?}");
     }
     mount.unmount()
