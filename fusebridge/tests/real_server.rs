@@ -34,7 +34,7 @@ impl Fixture {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         let connection = Server::new().connect(theirs, b"/", backend).unwrap();
         let options = ClientOptions { channels, ..ClientOptions::default() };
-        let (client, root) = Client::connect(ours, options).unwrap();
+        let (client, root) = Client::connect(ours, &options).unwrap();
         assert_eq!(client.channels(), channels);
         Fixture { client, root: root.inode.control_fd, connection, directory }
     }

@@ -6,6 +6,7 @@ mod mnt;
 mod options;
 mod run;
 mod signals;
+mod trace;
 mod up;
 
 use std::ffi::OsString;
@@ -33,6 +34,8 @@ const EXAMPLES: &str = "Examples:
   fusebridge mnt --daemon /srv/data /mnt      mount /srv/data on /mnt and return
   fusebridge run /srv/data -- ls -l           run a command on the mount
   fusebridge umount /mnt                      unmount, whatever state the mount is in
+  fusebridge run --trace t /srv -- ls -l      record all messages to and from the server ...
+  fusebridge trace show t                     ... and look at them
 
 BACKEND is a directory (DIR or host:DIR), files in memory (mem:size=1g; what mnt mounts if nothing is said), another
 extension's file system (NAME:ARGUMENT), a server's socket (unix:SOCKET), or a command that serves the connection on its
@@ -49,6 +52,9 @@ enum Command {
         /// Where it is mounted
         mountpoint: PathBuf,
     },
+    /// Look at what --trace has recorded
+    #[command(subcommand)]
+    Trace(trace::Trace),
 }
 
 /// What is mounted if nothing is said.
@@ -88,6 +94,7 @@ fn run_command(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Failure>
         Command::Mnt(mnt) => mnt.run(&extensions),
         Command::Run(run) => run.run(&extensions),
         Command::Umount { mountpoint } => umount(&mountpoint),
+        Command::Trace(trace) => trace.run(),
     }
 }
 

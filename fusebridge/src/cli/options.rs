@@ -1,5 +1,6 @@
 //! Options that `mnt` and `run` share.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -56,6 +57,14 @@ pub(super) struct MountArgs {
     /// Count and time all calls to the backend; the table is printed on stderr at SIGUSR1 and at the end
     #[arg(long)]
     pub(super) stats: bool,
+
+    /// Record every message to and from the server in FILE, for fusebridge trace
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
+
+    /// Record also the data that is read and written, not only how much it is
+    #[arg(long, requires = "trace")]
+    pub(super) trace_data: bool,
 
     /// What to report on stderr: error, warn, info, debug, trace, or a filter such as fusebridge::client=trace
     #[arg(long, value_name = "LEVEL", default_value = "warn")]

@@ -18,6 +18,7 @@ use crate::client::{Client, ClientOptions, ConnectError};
 use crate::fs::{Bridge, IoMode, MountOptions, Mounted};
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
 use crate::mountpoint::{Mountpoint, UnmountError, Unmounted, is_mounted, raise_read_ahead, unmount};
+use crate::trace::{Facts, Recorder, RecorderOptions};
 
 /// How long the end of a mount may take after it was unmounted.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -42,6 +43,8 @@ pub(super) enum UpError {
     NoPassthrough,
     #[error("--stats needs the extension \"stats\", which this program does not have")]
     NoStats,
+    #[error("cannot write the trace {path}: {source}; use another FILE for --trace")]
+    Trace { path: String, source: io::Error },
     #[error("cannot mount on {path}: {source}")]
     Mount { path: String, source: io::Error },
 }
@@ -51,6 +54,7 @@ pub(super) struct Up {
     mountpoint: Mountpoint,
     waiter: JoinHandle<()>,
     server: Server,
+    trace: Option<Arc<Recorder>>,
 }
 
 impl Up {
@@ -71,6 +75,7 @@ impl Up {
         if args.stats && !extensions.names.contains(&"stats") {
             return Err(UpError::NoStats);
         }
+        let trace = start_trace(args, spec, mountpoint.path())?;
         let limit = raise_descriptor_limit();
         let launcher = Launcher {
             gofer: ("/proc/self/exe".into(), vec![super::GOFER.into()]),
@@ -82,10 +87,10 @@ impl Up {
         };
         let mut server = launcher.launch(spec)?;
         let Some(socket) = server.socket.take() else { unreachable!("a new server has a connection") };
-        let options = ClientOptions { time_limit: args.time_limit, ..ClientOptions::default() };
+        let options = ClientOptions { time_limit: args.time_limit, trace: trace.clone(), ..ClientOptions::default() };
         // A gofer says in one line what is wrong, where it can be read. Of other programs one cannot know.
         let speaks = !in_background && matches!(spec, BackendSpec::Host(_) | BackendSpec::Extension(_));
-        let connected = Client::connect(socket, options);
+        let connected = Client::connect(socket, &options);
         let (client, root) = connected.map_err(|source| match speaks && server.has_failed() {
             true => UpError::Said,
             false => UpError::Connect { spec: spec.to_string(), source },
@@ -127,12 +132,18 @@ impl Up {
             // As above.
             let _ = ended.send(Event::Unmounted);
         });
-        Ok(Up { mountpoint, waiter, server })
+        Ok(Up { mountpoint, waiter, server, trace })
     }
 
     /// Where it is mounted.
     pub(super) fn path(&self) -> &Path {
         self.mountpoint.path()
+    }
+
+    /// Where every message is recorded, if `--trace` asks for it.
+    #[expect(dead_code, reason = "for the suites that mount by themselves")]
+    pub(super) fn trace(&self) -> Option<&Arc<Recorder>> {
+        self.trace.as_ref()
     }
 
     /// Has the server print its statistics.
@@ -145,6 +156,16 @@ impl Up {
     /// Unmounts if it still is mounted, and waits until everything is gone, or only for those who are still in it to see that
     /// they are alone.
     pub(super) fn take_down(mut self, events: &Receiver<Event>) -> Result<Unmounted, UnmountError> {
+        let trace = self.trace.take();
+        let taken_down = self.unmount(events);
+        // Nothing that is said later is of interest, and this process may be about to end.
+        if let Some(Err(error)) = trace.map(|trace| trace.finish()) {
+            eprintln!("fusebridge: the trace is not complete, it could not be written: {error}");
+        }
+        taken_down
+    }
+
+    fn unmount(mut self, events: &Receiver<Event>) -> Result<Unmounted, UnmountError> {
         let path = self.mountpoint.path();
         let unmounted = match is_mounted(path) {
             Ok(false) => Unmounted::Gone,
@@ -169,6 +190,22 @@ impl Up {
         self.server.finish();
         Ok(unmounted)
     }
+}
+
+/// Begins the trace that `args` ask for.
+fn start_trace(args: &MountArgs, spec: &BackendSpec, mountpoint: &Path) -> Result<Option<Arc<Recorder>>, UpError> {
+    let Some(path) = &args.trace else { return Ok(None) };
+    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+    let facts = Facts::new()
+        .with("backend", spec)
+        .with("mountpoint", mountpoint.display())
+        .with("access", name(&args.access))
+        .with("io", name(&args.io))
+        .with("read-only", args.read_only)
+        .with("threads", args.threads)
+        .with("version", env!("CARGO_PKG_VERSION"));
+    let recorder = Recorder::create(path, &facts, RecorderOptions { data: args.trace_data });
+    recorder.map(Some).map_err(|source| UpError::Trace { path: path.display().to_string(), source })
 }
 
 fn check_fuse(is_root: bool) -> Result<(), UpError> {

@@ -24,6 +24,8 @@ pub(super) fn window_size(max_message: usize) -> usize {
 
 /// A pathway that carries one request at a time, and its answer. It is used by one thread at a time.
 pub(super) struct Communicator {
+    /// 0 is the socket, others are channels.
+    number: u16,
     path: Path,
     max_message: usize,
     in_flight: bool,
@@ -102,13 +104,18 @@ impl Communicator {
     /// The main socket.
     pub(super) fn socket(socket: Arc<Socket>, max_message: usize) -> Self {
         let path = Path::Socket(SocketEnd { socket, output: Vec::new(), input: Vec::new() });
-        Communicator { path, max_message, in_flight: false }
+        Communicator { number: 0, path, max_message, in_flight: false }
     }
 
-    /// A channel after its handshake. Its window has at least [`window_size`] bytes.
-    pub(super) fn channel(channel: Channel, fds: FdSocket, max_message: usize) -> Self {
+    /// The channel `number`, counted from 1, after its handshake. Its window has at least [`window_size`] bytes.
+    pub(super) fn channel(number: u16, channel: Channel, fds: FdSocket, max_message: usize) -> Self {
         let path = Path::Channel(ChannelEnd { channel, fds, input: Vec::new() });
-        Communicator { path, max_message, in_flight: false }
+        Communicator { number, path, max_message, in_flight: false }
+    }
+
+    /// Which one this is: 0 is the socket, others are channels.
+    pub(super) fn number(&self) -> u16 {
+        self.number
     }
 
     /// Whether a request was sent whose answer has not arrived. It may still do so at any time, and would then be taken
@@ -122,28 +129,31 @@ impl Communicator {
         self.max_message = max_message;
     }
 
-    /// Sends `request` and waits for its answer until `limit` has passed.
-    pub(super) fn transact<'q, Q: Message<'q>>(
+    /// Sends `request`, which is the content of a message `id`, and waits for its answer until `limit` has passed since
+    /// `now`.
+    pub(super) fn transact<'q>(
         &mut self,
-        request: &Q,
+        id: MessageId,
+        request: &impl Wire<'q>,
+        now: Instant,
         limit: Duration,
     ) -> Result<Answer<'_>, CallError> {
-        let deadline = Instant::now() + limit;
+        let deadline = now + limit;
         let answer = match &mut self.path {
             Path::Socket(end) => {
-                end.encode(request, self.max_message)?;
+                end.encode(id, request, self.max_message)?;
                 self.in_flight = true;
                 end.socket.send(&end.output, &[], Some(limit))?;
                 end.receive(self.max_message, deadline)?
             }
             Path::Channel(end) => {
-                let len = end.encode(request, self.max_message)?;
+                let len = end.encode(id, request, self.max_message)?;
                 self.in_flight = true;
                 end.channel.pass(len)?;
                 end.receive(self.max_message, deadline)?
             }
         };
-        if answer.id != Q::ID && answer.id != MessageId::ERROR {
+        if answer.id != id && answer.id != MessageId::ERROR {
             return Err(Ended::Protocol("the answer belongs to another request").into());
         }
         self.in_flight = false;
@@ -153,13 +163,13 @@ impl Communicator {
 
 impl SocketEnd {
     /// Writes header and payload into the buffer from which they are sent.
-    fn encode<'q, Q: Message<'q>>(&mut self, request: &Q, max_message: usize) -> Result<(), CallError> {
+    fn encode<'q>(&mut self, id: MessageId, request: &impl Wire<'q>, max_message: usize) -> Result<(), CallError> {
         self.output.clear();
         self.output.extend_from_slice(&[0; SOCKET_HEADER]);
         let mut sink = BoundedBuffer { bytes: &mut self.output, limit: SOCKET_HEADER + max_message };
-        request.encode(&mut sink).map_err(|DoesNotFit| CallError::TooLong(Q::ID))?;
-        let payload = u32::try_from(self.output.len() - SOCKET_HEADER).map_err(|_| CallError::TooLong(Q::ID))?;
-        let header = SocketHeader::new(Q::ID, payload);
+        request.encode(&mut sink).map_err(|DoesNotFit| CallError::TooLong(id))?;
+        let payload = u32::try_from(self.output.len() - SOCKET_HEADER).map_err(|_| CallError::TooLong(id))?;
+        let header = SocketHeader::new(id, payload);
         self.output[..SOCKET_HEADER].copy_from_slice(zerocopy::IntoBytes::as_bytes(&header));
         Ok(())
     }
@@ -180,11 +190,11 @@ impl SocketEnd {
 
 impl ChannelEnd {
     /// Writes header and payload straight into the window, and says how long they are together.
-    fn encode<'q, Q: Message<'q>>(&mut self, request: &Q, max_message: usize) -> Result<usize, CallError> {
+    fn encode<'q>(&mut self, id: MessageId, request: &impl Wire<'q>, max_message: usize) -> Result<usize, CallError> {
         let mut target = self.channel.target();
         let mut sink = WindowSink { target: target.part(0, CHANNEL_HEADER + max_message), at: 0 };
-        let header = ChannelHeader::new(Q::ID, 0);
-        header.encode(&mut sink).and_then(|()| request.encode(&mut sink)).map_err(|_| CallError::TooLong(Q::ID))?;
+        let header = ChannelHeader::new(id, 0);
+        header.encode(&mut sink).and_then(|()| request.encode(&mut sink)).map_err(|_| CallError::TooLong(id))?;
         Ok(sink.at)
     }
 

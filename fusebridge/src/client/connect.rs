@@ -27,7 +27,8 @@ struct Mounted {
 pub(super) fn connect(socket: OwnedFd, options: &ClientOptions) -> Result<(Client, Root), ConnectError> {
     let socket = Arc::new(Socket::new(socket));
     let mut communicator = Communicator::socket(socket.clone(), INITIAL_MAX_MESSAGE_SIZE as usize);
-    let mounted = exchange(&mut communicator, &MountReq {}, options.time_limit, |answer| {
+    let trace = options.trace.as_deref();
+    let mounted = exchange(&mut communicator, MessageId::MOUNT, &MountReq {}, options.time_limit, trace, |answer| {
         let (mount, mut fds) = answer.decode_with_fds::<MountResp<'_>>()?;
         check_inode(&mount.root)?;
         Ok(Mounted {
@@ -50,6 +51,7 @@ pub(super) fn connect(socket: OwnedFd, options: &ClientOptions) -> Result<(Clien
         max_message,
         time_limit: options.time_limit,
         closes: Closes::default(),
+        trace: options.trace.clone(),
     });
     let client = start(socket, connection)?;
     add_channels(&client.connection, options.channels)?;
@@ -124,7 +126,7 @@ fn add_opened_channel(connection: &Connection, mut channel: Channel, fds: FdSock
     let id = connection.pool.register(channel.stopper())?;
     match channel.handshake(Some(connection.time_limit)) {
         Ok(()) => {
-            connection.pool.add(id, Communicator::channel(channel, fds, connection.max_message));
+            connection.pool.add(id, Communicator::channel(id.number(), channel, fds, connection.max_message));
             Ok(())
         }
         Err(ended) => {

@@ -1,6 +1,7 @@
 //! The one place through which every request and every answer passes.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gofer::wire::message::ErrorResp;
 use gofer::wire::{Message, MessageId, MessageSet, Wire};
@@ -10,15 +11,26 @@ use super::closes::Closes;
 use super::communicator::{Answer, Communicator};
 use super::error::{CallError, errno_from_wire};
 use super::pool::Pool;
+use crate::trace::{Exchange, NoAnswer, Outcome, Recorder};
 
-/// Sends `request`, waits for its answer, and lets `read` make something of it.
-pub(super) fn exchange<'q, Q: Message<'q>, R>(
+/// Sends `request`, the content of a message `id`, waits for its answer, records both in `trace`, and lets `read` make
+/// something of the answer.
+pub(super) fn exchange<'q, R>(
     communicator: &mut Communicator,
-    request: &Q,
+    id: MessageId,
+    request: &impl Wire<'q>,
     limit: Duration,
+    trace: Option<&Recorder>,
     read: impl FnOnce(Answer<'_>) -> Result<R, CallError>,
 ) -> Result<R, CallError> {
-    let answer = communicator.transact(request, limit)?;
+    let number = communicator.number();
+    let started = Instant::now();
+    let sent = communicator.transact(id, request, started, limit);
+    if let Some(trace) = trace {
+        let exchange = Exchange { message: id, communicator: number, started, duration: started.elapsed() };
+        record(trace, &exchange, request, &sent);
+    }
+    let answer = sent?;
     if answer.id == MessageId::ERROR {
         // Descriptors beside an error mean nothing, and are closed here.
         drop(answer.fds);
@@ -26,6 +38,20 @@ pub(super) fn exchange<'q, Q: Message<'q>, R>(
         return Err(CallError::Refused(errno_from_wire(error.errno)));
     }
     read(answer)
+}
+
+/// Puts what was sent, and what came of it, into `trace`.
+fn record<'q>(trace: &Recorder, exchange: &Exchange, request: &impl Wire<'q>, sent: &Result<Answer<'_>, CallError>) {
+    let outcome = match sent {
+        Ok(answer) => {
+            let payload = answer.payload.source();
+            Outcome::Answered { refused: answer.id == MessageId::ERROR, payload, fds: &answer.fds }
+        }
+        Err(CallError::Ended(ended)) => Outcome::Unanswered(NoAnswer::from(*ended)),
+        // Nothing has been sent.
+        Err(_) => return,
+    };
+    trace.record(exchange, request, &outcome);
 }
 
 /// What the calls of a client share with its threads.
@@ -40,6 +66,8 @@ pub(super) struct Connection {
     pub(super) time_limit: Duration,
     /// FDs to give back.
     pub(super) closes: Closes,
+    /// Where everything is recorded, if it is.
+    pub(super) trace: Option<Arc<Recorder>>,
 }
 
 impl Connection {
@@ -51,11 +79,21 @@ impl Connection {
         request: &Q,
         read: impl FnOnce(Answer<'_>) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
-        if !self.supported.contains(Q::ID) {
-            return Err(CallError::Unsupported(Q::ID));
+        self.call_as(Q::ID, request, read)
+    }
+
+    /// [`call`](Self::call) for a request whose kind is only known at run time.
+    pub(super) fn call_as<'q, R>(
+        &self,
+        id: MessageId,
+        request: &impl Wire<'q>,
+        read: impl FnOnce(Answer<'_>) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        if !self.supported.contains(id) {
+            return Err(CallError::Unsupported(id));
         }
         let mut lease = self.pool.acquire()?;
-        exchange(lease.communicator(), request, self.time_limit, read)
+        exchange(lease.communicator(), id, request, self.time_limit, self.trace.as_deref(), read)
     }
 
     /// [`call`](Self::call) for those who hand errnos on.

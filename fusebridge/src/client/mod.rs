@@ -34,6 +34,7 @@ use std::time::Duration;
 use gofer::wire::message::{PReadHead, PWriteHead};
 use gofer::wire::{FdId, Inode, MessageId};
 
+use crate::trace::Recorder;
 use exchange::Connection;
 use watcher::LastWill;
 
@@ -45,18 +46,20 @@ const SMALLEST_MESSAGE: u32 = 512;
 const LARGEST_MESSAGE: u32 = 8 * 1024 * 1024;
 
 /// How to connect.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// How many channels to ask for. The server may grant fewer.
     pub channels: usize,
     /// How long an answer may take before it is given up.
     pub time_limit: Duration,
+    /// Where every message is recorded.
+    pub trace: Option<Arc<Recorder>>,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        ClientOptions { channels: cores.clamp(2, 4), time_limit: Duration::from_secs(30) }
+        ClientOptions { channels: cores.clamp(2, 4), time_limit: Duration::from_secs(30), trace: None }
     }
 }
 
@@ -78,8 +81,8 @@ pub struct Client {
 
 impl Client {
     /// Mounts over `socket`, and sets channels up. Without any channel the client works over the socket alone.
-    pub fn connect(socket: OwnedFd, options: ClientOptions) -> Result<(Client, Root), ConnectError> {
-        connect::connect(socket, &options)
+    pub fn connect(socket: OwnedFd, options: &ClientOptions) -> Result<(Client, Root), ConnectError> {
+        connect::connect(socket, options)
     }
 
     /// Whether the server says that it understands `id`. Calls it does not understand fail with `EOPNOTSUPP`, unasked.

@@ -39,6 +39,13 @@ struct Idle {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct ChannelId(u64);
 
+impl ChannelId {
+    /// Its number for people: channels are counted from 1.
+    pub(super) fn number(self) -> u16 {
+        u16::try_from(self.0 + 1).unwrap_or(u16::MAX)
+    }
+}
+
 /// A communicator in use. It goes back to the pool, or is given up if it is out of step.
 pub(super) struct Lease<'a> {
     pool: &'a Pool,

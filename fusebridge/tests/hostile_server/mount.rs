@@ -84,7 +84,7 @@ fn a_server_that_hangs_up_or_says_nothing_is_an_error() {
     }
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     drop(theirs);
-    assert!(Client::connect(ours.into(), ClientOptions::default()).is_err());
+    assert!(Client::connect(ours.into(), &ClientOptions::default()).is_err());
 }
 
 /// The message size limits both directions and is kept by the client.

@@ -128,7 +128,7 @@ pub(crate) fn connect(
     script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
 ) -> Result<(Client, Root, Server), ConnectError> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-    let options = ClientOptions { channels: setup.channels, time_limit: setup.time_limit };
+    let options = ClientOptions { channels: setup.channels, time_limit: setup.time_limit, trace: None };
     let shared = Arc::new(Shared {
         setup,
         script: Box::new(script),
@@ -144,7 +144,7 @@ pub(crate) fn connect(
         move || serve_socket(&shared)
     });
     let server = Server { shared, thread: Some(thread) };
-    let (client, root) = Client::connect(ours, options)?;
+    let (client, root) = Client::connect(ours, &options)?;
     Ok((client, root, server))
 }
 

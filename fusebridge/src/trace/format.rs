@@ -1,0 +1,225 @@
+//! The file: a header, then one record for each message, in the order in which they were completed.
+//!
+//! | part | content |
+//! |---|---|
+//! | [`FileHead`] | magic number, byte order, version, when recording began, length of the facts |
+//! | facts | names and values in turn, as a string array of the protocol: what was mounted and how |
+//! | records | a [`RecordHead`], the request's bytes, the answer's bytes |
+//! | end | a [`RecordHead`] with the message [`END`], if recording was finished |
+//!
+//! Requests and answers stand as they did on the wire, without their headers, except for file data: the bytes behind the
+//! head of a PWrite request and of a PRead answer are left out unless they were asked for. The heads have the lengths.
+//! Numbers are in the byte order of the machine, as they are on the wire.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use gofer::wire::message::{PReadHead, PWriteHead};
+use gofer::wire::{DoesNotFit, Malformed, MessageId, StringArray, StringArrayBuf, Wire};
+
+/// The first bytes of every trace.
+pub(super) const MAGIC: [u8; 8] = *b"lisatrc\n";
+
+/// Reads differently on machines of the other byte order.
+pub(super) const BYTE_ORDER: u32 = 0x0102_0304;
+
+/// Of what is described here.
+pub(super) const VERSION: u16 = 1;
+
+/// In place of a message: no record follows. `start_nanos` is the number of records.
+pub(super) const END: u16 = u16::MAX;
+
+/// No record is longer: two messages of the largest size that a client sends or takes.
+pub(super) const LONGEST_RECORD: usize = 17 << 20;
+
+/// No header is longer.
+pub(super) const LONGEST_FACTS: usize = 1 << 20;
+
+/// Begins the file.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub(super) struct FileHead {
+    pub(super) magic: [u8; 8],
+    pub(super) byte_order: u32,
+    pub(super) version: u16,
+    /// Bit 0: file data was recorded.
+    pub(super) flags: u16,
+    /// Nanoseconds from 1970 to the time that all others count from.
+    pub(super) started: u64,
+    /// Bytes that follow.
+    pub(super) facts: u32,
+    pub(super) reserved: u32,
+}
+
+/// In [`FileHead::flags`]: file data was recorded.
+pub(super) const WITH_DATA: u16 = 1;
+
+/// Begins a record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub(super) struct RecordHead {
+    /// Bytes of the record, with this head.
+    pub(super) length: u32,
+    /// The request's number.
+    pub(super) message: u16,
+    /// See [`OutcomeCode`].
+    pub(super) outcome: u8,
+    /// How many descriptors came with the answer.
+    pub(super) fds: u8,
+    /// When the request was sent, counted from the start of recording.
+    pub(super) start_nanos: u64,
+    /// How long the answer took.
+    pub(super) duration_nanos: u64,
+    /// Bytes of the request; the answer has the rest.
+    pub(super) request: u32,
+    /// 0 is the socket, others are channels.
+    pub(super) communicator: u16,
+    /// The types of the files behind the descriptors: the four highest bits of their modes.
+    pub(super) fd_types: [u8; 2],
+}
+
+impl RecordHead {
+    pub(super) const SIZE: usize = size_of::<RecordHead>();
+}
+
+const _: () = assert!(size_of::<FileHead>() == 32 && RecordHead::SIZE == 32);
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OutcomeCode {
+    /// An answer of the request's kind.
+    Answered,
+    /// An errno.
+    Refused,
+    /// Nothing.
+    Unanswered(NoAnswer),
+}
+
+/// Why there was no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The connection ended.
+    ShutDown,
+    /// It did not come in time.
+    TimedOut,
+    /// The server broke the protocol.
+    Protocol,
+    /// A system call failed.
+    System,
+}
+
+impl From<gofer::transport::Ended> for NoAnswer {
+    fn from(ended: gofer::transport::Ended) -> Self {
+        use gofer::transport::Ended;
+        match ended {
+            Ended::ShutDown => NoAnswer::ShutDown,
+            Ended::TimedOut => NoAnswer::TimedOut,
+            Ended::Protocol(_) => NoAnswer::Protocol,
+            Ended::System(_) => NoAnswer::System,
+        }
+    }
+}
+
+const CODES: [OutcomeCode; 6] = [
+    OutcomeCode::Answered,
+    OutcomeCode::Refused,
+    OutcomeCode::Unanswered(NoAnswer::ShutDown),
+    OutcomeCode::Unanswered(NoAnswer::TimedOut),
+    OutcomeCode::Unanswered(NoAnswer::Protocol),
+    OutcomeCode::Unanswered(NoAnswer::System),
+];
+
+impl OutcomeCode {
+    /// As it stands in the file.
+    pub(super) fn to_byte(self) -> u8 {
+        match self {
+            OutcomeCode::Answered => 0,
+            OutcomeCode::Refused => 1,
+            OutcomeCode::Unanswered(NoAnswer::ShutDown) => 2,
+            OutcomeCode::Unanswered(NoAnswer::TimedOut) => 3,
+            OutcomeCode::Unanswered(NoAnswer::Protocol) => 4,
+            OutcomeCode::Unanswered(NoAnswer::System) => 5,
+        }
+    }
+
+    /// The reverse; `None` for a byte that means nothing.
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+        CODES.get(usize::from(byte)).copied()
+    }
+}
+
+/// Where file data begins in requests and in answers of `message`; messages without file data have none.
+pub(super) fn data_begins(message: MessageId) -> (Option<usize>, Option<usize>) {
+    match message {
+        MessageId::PWRITE => (Some(PWriteHead::SIZE), None),
+        MessageId::PREAD => (None, Some(PReadHead::SIZE)),
+        _ => (None, None),
+    }
+}
+
+/// What is known about a trace as a whole: names and values, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts(Vec<(String, String)>);
+
+impl Facts {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These and one more. What is longer than a string of the protocol is cut off.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        let mut value = value.to_string();
+        value.truncate(value.floor_char_boundary(usize::from(u16::MAX)));
+        self.0.push((name.to_owned(), value));
+        self
+    }
+
+    /// The value called `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, DoesNotFit> {
+        let strings = self.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        let mut bytes = Vec::new();
+        StringArrayBuf::collect(strings)?.as_array().encode(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let strings: Vec<String> =
+            StringArray::from_bytes(bytes)?.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+        let (pairs, _) = strings.as_chunks();
+        Ok(Facts(pairs.iter().map(|[name, value]| (name.clone(), value.clone())).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_go_to_a_byte_and_back() {
+        for code in CODES {
+            assert_eq!(OutcomeCode::from_byte(code.to_byte()), Some(code));
+        }
+        assert_eq!(OutcomeCode::from_byte(6), None);
+    }
+
+    #[test]
+    fn facts_go_to_bytes_and_back() {
+        let facts = Facts::new().with("backend", "host:/ä b").with("io", "").with("long", "ä".repeat(40_000));
+        let back = Facts::from_bytes(&facts.to_bytes().unwrap()).unwrap();
+        assert_eq!(back, facts);
+        assert_eq!(back.get("backend"), Some("host:/ä b"));
+        assert_eq!(back.get("long").map(str::len), Some(65_534));
+        assert_eq!(back.get("none"), None);
+        assert!(Facts::from_bytes(&[9]).is_err());
+    }
+}

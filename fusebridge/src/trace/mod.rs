@@ -1,0 +1,46 @@
+//! What client and server say to each other, recorded in a file and read again.
+//!
+//! A [`Recorder`] that is among the [options](crate::client::ClientOptions) of a client writes down every message: when,
+//! on which communicator, the request, the answer or the errno, the descriptors beside it, and how long it took. Data that
+//! moves on donated descriptors is no message and is not in a trace: `--io rpc` has all of it.
+//!
+//! Others read the file: [`Reader`] record by record, [`show()`] as lines of text, [`excerpts`] the part between two
+//! [marks](Recorder::mark), such as the beginning and the end of a test.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use fusebridge::trace::{Facts, Recorder, RecorderOptions, excerpts};
+//!
+//! let path = std::path::Path::new("test.trace");
+//! let recorder = Recorder::create(path, &Facts::new().with("backend", "mem:"), RecorderOptions::default())?;
+//! // The client gets it as `ClientOptions { trace: Some(recorder.clone()), .. }`.
+//! let before = recorder.mark();
+//! // Something happens on the mount.
+//! let after = recorder.mark();
+//! recorder.flush()?;
+//! for line in &excerpts(path, &[(before, after)], 100)?[0].lines {
+//!     println!("{line}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod describe;
+mod filter;
+mod format;
+mod granted;
+mod paths;
+mod reader;
+mod recorder;
+mod show;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use describe::words::errno_from_name;
+pub use filter::Filter;
+pub use format::{Facts, NoAnswer};
+pub use reader::{Answer, Ending, Reader, Record, TraceError};
+pub(crate) use recorder::{Exchange, Outcome};
+pub use recorder::{Mark, Recorder, RecorderOptions};
+pub use show::{Excerpt, ShowError, Shown, excerpts, show};
