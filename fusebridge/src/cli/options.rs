@@ -76,7 +76,7 @@ fn default_threads() -> u16 {
     u16::try_from(cores.clamp(2, 16)).unwrap_or(2)
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }

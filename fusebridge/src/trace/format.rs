@@ -73,8 +73,7 @@ pub(super) struct RecordHead {
     pub(super) request: u32,
     /// 0 is the socket, others are channels.
     pub(super) communicator: u16,
-    /// The types of the files behind the descriptors: the four highest bits of their modes.
-    pub(super) fd_types: [u8; 2],
+    pub(super) reserved: u16,
 }
 
 impl RecordHead {

@@ -5,7 +5,8 @@
 //! moves on donated descriptors is no message and is not in a trace: `--io rpc` has all of it.
 //!
 //! Others read the file: [`Reader`] record by record, [`show()`] as lines of text, [`excerpts`] the part between two
-//! [marks](Recorder::mark), such as the beginning and the end of a test.
+//! [marks](Recorder::mark), such as the beginning and the end of a test, [`Stats`] counts, [`replay()`]
+//! sends the requests again.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,7 +33,9 @@ mod granted;
 mod paths;
 mod reader;
 mod recorder;
+mod replay;
 mod show;
+mod stats;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -43,4 +46,6 @@ pub use format::{Facts, NoAnswer};
 pub use reader::{Answer, Ending, Reader, Record, TraceError};
 pub(crate) use recorder::{Exchange, Outcome};
 pub use recorder::{Mark, Recorder, RecorderOptions};
+pub use replay::{Difference, ReplayOptions, Report, replay};
 pub use show::{Excerpt, ShowError, Shown, excerpts, show};
+pub use stats::{Stats, Times};

@@ -2,14 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use gofer::iobuf::IoSource;
-use gofer::transport::Fds;
 use gofer::wire::{DoesNotFit, MessageId, Sink, Wire};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use zerocopy::IntoBytes;
@@ -54,8 +52,8 @@ pub(crate) enum Outcome<'a> {
         refused: bool,
         /// Its content, which the server may still change.
         payload: IoSource<'a>,
-        /// What came with it.
-        fds: &'a Fds,
+        /// How many descriptors came with it.
+        fds: usize,
     },
     /// Nothing.
     Unanswered(NoAnswer),
@@ -168,12 +166,12 @@ impl Recorder {
 
     /// Adds a message. `request` is encoded once more, which is cheaper than to copy it from where the server could change it.
     pub(crate) fn record<'q>(&self, exchange: &Exchange, request: &impl Wire<'q>, outcome: &Outcome<'_>) {
-        let (code, payload, fd_types, fds) = match outcome {
+        let (code, payload, fds) = match outcome {
             Outcome::Answered { refused, payload, fds } => {
                 let code = if *refused { OutcomeCode::Refused } else { OutcomeCode::Answered };
-                (code, Some(payload), file_types(fds), fds.len())
+                (code, Some(payload), *fds)
             }
-            Outcome::Unanswered(why) => (OutcomeCode::Unanswered(*why), None, [0; 2], 0),
+            Outcome::Unanswered(why) => (OutcomeCode::Unanswered(*why), None, 0),
         };
         let (request_data, answer_data) = data_begins(exchange.message);
         let limit = |data: Option<usize>| data.filter(|_| !self.with_data).unwrap_or(usize::MAX);
@@ -184,7 +182,6 @@ impl Recorder {
             start_nanos: nanos(exchange.started.saturating_duration_since(self.started)),
             duration_nanos: nanos(exchange.duration),
             communicator: exchange.communicator,
-            fd_types,
             ..RecordHead::default()
         };
 
@@ -294,16 +291,6 @@ impl Sink for Beginning<'_> {
         self.room -= kept.len();
         self.bytes.put(kept)
     }
-}
-
-/// What kinds of files `fds` are.
-fn file_types(fds: &Fds) -> [u8; 2] {
-    let mut types = [0; 2];
-    for (fd, kind) in fds.iter().zip(&mut types) {
-        let mode = rustix::fs::fstat(fd.as_fd()).map_or(0, |stat| stat.st_mode);
-        *kind = u8::try_from((mode & libc::S_IFMT) >> 12).unwrap_or_default();
-    }
-    types
 }
 
 fn nanos(duration: Duration) -> u64 {

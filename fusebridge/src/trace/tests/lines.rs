@@ -69,7 +69,7 @@ fn requests_are_shown_with_what_is_in_them() {
     let dirents = Getdents64Resp::from_bytes(&listing).unwrap();
     session.answered(&Getdents64Req { dir: ROOT, count: -100, pad: Pad }, &dirents, 1);
     session.answered(&CloseReq { fds: Array::new(&[open, file]).unwrap() }, &CloseResp {}, 1);
-    session.raw(&FStatReq { fd: ROOT }, false, &[1, 2], &gofer::transport::Fds::new(), 1);
+    session.raw(&FStatReq { fd: ROOT }, false, &[1, 2], 0, 1);
     let shown = messages(&session.finished());
     assert_eq!(
         shown[2..],
