@@ -1,6 +1,6 @@
 //! A trace as lines of text.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::describe::{self, words};
@@ -32,7 +32,12 @@ pub enum ShowError {
 /// Writes the messages that `filter` accepts to `out`, `most` of them at most: one line each.
 ///
 /// Columns: seconds since the start of recording, communicator, duration, message, what it was about, `→`, what came of it.
-pub fn show(reader: &mut Reader, filter: &Filter, most: u64, out: &mut impl Write) -> Result<Shown, ShowError> {
+pub fn show<R: Read>(
+    reader: &mut Reader<R>,
+    filter: &Filter,
+    most: u64,
+    out: &mut impl Write,
+) -> Result<Shown, ShowError> {
     let mut paths = Paths::default();
     let mut lines = 0;
     while lines < most {

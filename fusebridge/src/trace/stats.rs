@@ -35,7 +35,7 @@ pub struct Times {
 
 impl Stats {
     /// Counts the messages of `reader` that `filter` accepts.
-    pub fn of(reader: &mut Reader, filter: &Filter) -> Result<Self, TraceError> {
+    pub fn of<R: std::io::Read>(reader: &mut Reader<R>, filter: &Filter) -> Result<Self, TraceError> {
         let mut stats = Stats::default();
         let mut paths = Paths::default();
         while let Some(record) = reader.next_record()? {

@@ -198,7 +198,6 @@ impl Session<'_> {
     fn forget_closed(&mut self, record: &Record<'_>) -> Result<(), Malformed> {
         if record.message == MessageId::CLOSE {
             for fd in fds_of(record)? {
-                self.fds.forget(fd);
                 self.listings.forget(fd);
             }
         }

@@ -7,7 +7,8 @@ use gofer::wire::{FdId, Malformed, MessageId, Wire};
 
 use super::super::format::LONGEST_RECORD;
 
-/// Which FDs of this connection stand for those of the recorded one.
+/// Which FDs of this connection stand for those of the recorded one. Those that are closed stay: no number is used twice, and
+/// what is asked with one must be refused again.
 #[derive(Debug, Default)]
 pub(super) struct Fds(HashMap<FdId, FdId>);
 
@@ -20,10 +21,6 @@ impl Fds {
     /// What `recorded` is on this connection, if there is anything.
     pub(super) fn get(&self, recorded: FdId) -> Option<FdId> {
         self.0.get(&recorded).copied()
-    }
-
-    pub(super) fn forget(&mut self, recorded: FdId) {
-        self.0.remove(&recorded);
     }
 }
 
