@@ -8,6 +8,7 @@
 //! 3. Privileges go ([`privileges`]), connections are made ([`serve`]), system calls are filtered, and requests answered.
 
 mod args;
+pub(crate) mod call;
 mod descriptors;
 pub mod hints;
 mod hooks;
@@ -20,6 +21,7 @@ mod raw;
 mod rootfs;
 mod rpc;
 mod serve;
+pub mod shim;
 mod spec;
 mod sync;
 
