@@ -21,7 +21,7 @@ use super::{mounts, raw};
 use crate::extension::{self, Extension, Registry, RegistryError};
 use crate::hostfs::ProcFds;
 use crate::seccomp::{self, InstallError, Needs};
-use crate::server::Connection;
+use crate::server::{Connection, Server};
 
 /// How it ends if something is wrong, whatever that is.
 const FAILED: u8 = 128;
@@ -152,6 +152,8 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     descriptors::close_others(globals, command)?;
     let donated = Donated::take(command)?;
     stop_on_signals(globals)?;
+    // The standard one may look for a backtrace, which takes system calls that nothing else here needs.
+    std::panic::set_hook(Box::new(|panic| tracing::warn!("{panic}")));
     let descriptors = privileges::raise_descriptors();
     let bundle = PathBuf::from(&command.bundle);
     // Whether the root file system may come from an archive is the caller's decision, who has made it.
@@ -236,8 +238,11 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
         host_uds: globals.host_uds(),
     };
     let extra = if ready.iter().any(|ready| ready.is_claimed) { registry.system_calls() } else { Vec::new() };
-    let connections = serve::start(ready)?;
+    // All threads are made before the filter, and no request is looked at before it.
+    let server = Server::held();
+    let connections = serve::connect(&server, ready)?;
     seccomp::install(&seccomp::merge(&seccomp::stock(needs), &extra))?;
+    server.release();
     connections.iter().for_each(Connection::wait);
     tracing::info!("All lisafs servers exited.");
     if let Some(socket) = &donated.sandbox_exit {

@@ -57,8 +57,11 @@ impl Rpc {
 
     fn send(&self, mut bytes: &[u8]) -> Result<(), RpcError> {
         while !bytes.is_empty() {
-            let sent = retry_on_intr(|| send(&self.0, bytes, SendFlags::NOSIGNAL))?;
-            bytes = bytes.get(sent..).unwrap_or_default();
+            match retry_on_intr(|| send(&self.0, bytes, SendFlags::NOSIGNAL)) {
+                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+                Err(Errno::PIPE | Errno::CONNRESET) => return Err(RpcError::Gone),
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

@@ -112,9 +112,8 @@ fn donates(claim: &Claim) -> bool {
     claim.backend.attach().is_ok_and(|attachment| attachment.donated.is_some())
 }
 
-/// Starts serving all connections, on one server.
-pub(super) fn start(ready: Vec<Ready>) -> Result<Vec<Connection>, ServeError> {
-    let server = Server::new();
+/// Makes all connections on `server`.
+pub(super) fn connect(server: &Arc<Server>, ready: Vec<Ready>) -> Result<Vec<Connection>, ServeError> {
     let start = |ready: Ready| {
         let path = mount_path(&ready.path);
         let Claim { backend, options } = ready.claim;
