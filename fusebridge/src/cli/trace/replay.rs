@@ -18,9 +18,10 @@ use crate::launch::{BackendSpec, Launcher};
 use crate::trace::{Facts, Reader, Recorder, RecorderOptions, ReplayOptions, replay};
 
 const EXAMPLES: &str = "\
-BACKEND must be as the recorded one was at first, or answers differ for this reason alone; it is CHANGED as the requests say:
-use a copy. Data that was not recorded (--trace-data) is written as a pattern, and of what is read the length is compared.
-A ~ marks a difference that may be due to order: when it was recorded, another request was under way at the same time.
+BACKEND must be as the recorded one was at first, or answers differ for this reason alone. It is
+CHANGED as the requests say: use a copy. Data that was not recorded (--trace-data) is written as a
+pattern, and of what is read the length is compared. A ~ marks a difference that may be due to
+order: when it was recorded, another request was under way at the same time.
 
 Exit status: 0 if no answer differs, 1 if one does, 2 if the trace or the backend cannot be used.
 

@@ -10,7 +10,8 @@ use super::{Failure, open, print, warn_of};
 use crate::trace::Stats as Figures;
 
 const EXAMPLES: &str = "\
-Durations are those that a client saw. The histogram at the end of each line has a column for each doubling of the time.
+Durations are those that a client saw. The histogram at the end of each line has a column for each
+doubling of the time.
 
 Examples:
   fusebridge trace stats t                 everything
@@ -20,11 +21,12 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Stats {
-    #[command(flatten)]
-    choice: Choice,
-
     /// The trace
     file: PathBuf,
+
+    // Last: its heading is for all that follows.
+    #[command(flatten)]
+    choice: Choice,
 }
 
 impl Stats {
