@@ -27,10 +27,13 @@
 //! ```
 
 mod describe;
+mod excerpt;
+mod facts;
 mod filter;
 mod format;
 mod granted;
 mod paths;
+mod pending;
 mod reader;
 mod recorder;
 mod replay;
@@ -41,11 +44,13 @@ mod target;
 mod tests;
 
 pub(crate) use describe::words::errno_from_name;
+pub use excerpt::{Excerpt, excerpts};
+pub use facts::Facts;
 pub use filter::Filter;
-pub use format::{Facts, NoAnswer};
+pub use format::NoAnswer;
 pub use reader::{Answer, Ending, Reader, Record, TraceError};
 pub(crate) use recorder::{Exchange, Outcome};
 pub use recorder::{Mark, Recorder, RecorderOptions};
 pub use replay::{Difference, ReplayOptions, Report, replay};
-pub use show::{Excerpt, ShowError, Shown, excerpts, show};
+pub use show::{ShowError, Shown, show};
 pub use stats::{Stats, Times};

@@ -9,8 +9,9 @@ use gofer::wire::message::{ErrorResp, PReadHead, PWriteHead};
 use gofer::wire::{MessageId, Wire};
 use zerocopy::{FromZeros, IntoBytes};
 
+use super::facts::Facts;
 use super::format::{
-    BYTE_ORDER, END, Facts, FileHead, LONGEST_FACTS, LONGEST_RECORD, MAGIC, NoAnswer, OutcomeCode, RecordHead, VERSION,
+    BYTE_ORDER, END, FileHead, LONGEST_FACTS, LONGEST_RECORD, MAGIC, NoAnswer, OutcomeCode, RecordHead, VERSION,
     WITH_DATA,
 };
 

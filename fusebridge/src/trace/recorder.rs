@@ -9,21 +9,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use gofer::iobuf::IoSource;
 use gofer::wire::{DoesNotFit, MessageId, Sink, Wire};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::Mutex;
 use zerocopy::IntoBytes;
 
+use super::facts::Facts;
 use super::format::{
-    BYTE_ORDER, END, Facts, FileHead, MAGIC, NoAnswer, OutcomeCode, RecordHead, VERSION, WITH_DATA, data_begins,
+    BYTE_ORDER, END, FileHead, MAGIC, NoAnswer, OutcomeCode, RecordHead, VERSION, WITH_DATA, data_begins,
 };
-
-/// So many bytes are written without waiting for more.
-const ENOUGH: usize = 256 << 10;
-
-/// So many bytes may wait for a slow disk before those who add to them wait, too.
-const MOST: usize = 16 << 20;
-
-/// What waits is written after so long, so that little is lost if this process dies.
-const LINGER: Duration = Duration::from_secs(1);
+use super::pending::{ENOUGH, Shared};
 
 /// A time in a trace, see [`Recorder::mark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,27 +60,6 @@ pub struct Recorder {
     with_data: bool,
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-struct Shared {
-    pending: Mutex<Pending>,
-    /// There is something to write, or it is the end.
-    filled: Condvar,
-    /// All that was there has been written.
-    written: Condvar,
-}
-
-#[derive(Default)]
-struct Pending {
-    bytes: Vec<u8>,
-    records: u64,
-    /// Not to be waited for any longer.
-    hurry: bool,
-    ended: bool,
-    /// What is no longer in `bytes` may not be in the file yet.
-    writing: bool,
-    failure: Option<io::Error>,
 }
 
 impl Recorder {
@@ -227,55 +199,6 @@ impl Drop for Recorder {
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recorder").field("records", &self.records()).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    /// The buffer, when it has room.
-    fn room(&self) -> MutexGuard<'_, Pending> {
-        let mut pending = self.pending.lock();
-        while pending.bytes.len() >= MOST && !pending.ended && pending.failure.is_none() {
-            self.written.wait(&mut pending);
-        }
-        pending
-    }
-
-    /// Writes what is added until the end, or until it fails.
-    fn write_to(&self, file: &mut File) {
-        let mut batch = Vec::with_capacity(2 * ENOUGH);
-        loop {
-            let mut pending = self.pending.lock();
-            while pending.bytes.is_empty() && !pending.ended {
-                pending.hurry = false;
-                self.filled.wait(&mut pending);
-            }
-            let deadline = Instant::now() + LINGER;
-            while pending.bytes.len() < ENOUGH && !pending.ended && !pending.hurry {
-                if self.filled.wait_until(&mut pending, deadline).timed_out() {
-                    break;
-                }
-            }
-            std::mem::swap(&mut pending.bytes, &mut batch);
-            let last = pending.ended;
-            pending.hurry = false;
-            pending.writing = true;
-            drop(pending);
-            let written = file.write_all(&batch);
-            batch.clear();
-            let mut pending = self.pending.lock();
-            pending.writing = false;
-            let failed = written.is_err();
-            if let Err(error) = written {
-                tracing::error!(%error, "cannot write the trace; it ends here");
-                pending.failure = Some(error);
-                pending.bytes = Vec::new();
-            }
-            drop(pending);
-            self.written.notify_all();
-            if last || failed {
-                return;
-            }
-        }
     }
 }
 
