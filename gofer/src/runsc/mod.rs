@@ -13,6 +13,7 @@ mod descriptors;
 pub mod hints;
 mod hooks;
 mod log;
+mod memory;
 mod mounts;
 mod plan;
 mod privileges;

@@ -10,6 +10,7 @@ use super::descriptors::{self, DescriptorError, Donated, LogFiles};
 use super::hints::{HintError, MountHints, RootfsHint, lisafs_needed, mount_directfs, root_directfs};
 use super::hooks::{self, HookError};
 use super::log::Log;
+use super::memory::Code;
 use super::plan::{Plan, PlanError};
 use super::privileges::{self, PrivilegeError};
 use super::rootfs::{self, RootError, RootFs, Served};
@@ -125,21 +126,25 @@ fn start_log(globals: &Globals) -> Result<Log, extension::Error> {
 }
 
 /// The command-line flags of extensions.
-struct Flags(clap::Command);
+struct Flags(Vec<clap::Arg>);
 
 impl Flags {
     fn new(registry: &Registry) -> Self {
-        let command = clap::Command::new("gofer").no_binary_name(true);
-        Flags(command.args(registry.iter().flat_map(Extension::flags)))
+        Flags(registry.iter().flat_map(Extension::flags).collect())
     }
 
     fn knows(&self, name: &str) -> bool {
-        self.0.get_arguments().any(|argument| argument.get_long() == Some(name))
+        self.0.iter().any(|argument| argument.get_long() == Some(name))
     }
 
     /// Lets all extensions prepare themselves.
     fn prepare(&self, registry: &Registry, given: &[String]) -> Result<(), extension::Error> {
-        let matches = self.0.clone().try_get_matches_from(given)?;
+        let matches = if self.0.is_empty() {
+            // Most have none, and the parser is larger than all the rest.
+            clap::ArgMatches::default()
+        } else {
+            clap::Command::new("gofer").no_binary_name(true).args(&self.0).try_get_matches_from(given)?
+        };
         for extension in registry.iter() {
             extension.prepare(&matches).map_err(|error| format!("{}: {error}", extension.name()))?;
         }
@@ -170,6 +175,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     }
     // Through a procfs that is out of reach later, and with it everything else in it.
     let own_descriptors = rootfs::own_descriptors().map_err(Failure::OwnDescriptors)?;
+    let code = Code::find();
     let made = make_root(call, &container, &plan, donated.rpc.map(Rpc::new), donated.dev_io.is_some(), &bundle)?;
     flags.prepare(registry, &command.extra).map_err(Failure::Prepare)?;
 
@@ -242,6 +248,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     let server = Server::held();
     let connections = serve::connect(&server, ready)?;
     seccomp::install(&seccomp::merge(&seccomp::stock(needs), &extra))?;
+    code.forget();
     server.release();
     connections.iter().for_each(Connection::wait);
     tracing::info!("All lisafs servers exited.");

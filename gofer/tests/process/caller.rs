@@ -35,7 +35,12 @@ pub(crate) struct Call {
     pub(crate) sync: UnixStream,
     /// Whether it is the first process of a PID namespace. The one before it then keeps everything open.
     pub(crate) is_first: bool,
+    /// Whether it is started by an ordinary user, as root of a user namespace that knows nobody else.
+    pub(crate) is_rootless: bool,
 }
+
+/// An ordinary user, and group.
+pub(crate) const NOBODY: u32 = 65534;
 
 impl Call {
     pub(crate) fn new() -> Self {
@@ -73,6 +78,7 @@ impl Call {
             rpc,
             sync,
             is_first: false,
+            is_rootless: false,
         };
         call.serve("io-fds", 2);
         call.confs("lisafs:none,lisafs:none");
@@ -129,8 +135,18 @@ impl Call {
             self.fds.push((String::new(), File::create(path).unwrap().into()));
         }
         let program = self.dir.path().join("runsc-gofer");
-        symlink(env!("CARGO_BIN_EXE_gofer"), &program).unwrap();
         let mut command = Command::new("unshare");
+        if self.is_rootless {
+            // Others need not have a way to where it was built.
+            fs::copy(env!("CARGO_BIN_EXE_gofer"), &program).unwrap();
+            let chown = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(self.dir.path()).status();
+            assert!(chown.unwrap().success());
+            command = Command::new("setpriv");
+            let user = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".into()];
+            command.args(user).args(["unshare", "--user", "--map-root-user"]);
+        } else {
+            symlink(env!("CARGO_BIN_EXE_gofer"), &program).unwrap();
+        }
         command.arg("--mount");
         if self.is_first {
             command.args(["--pid", "--fork", "--kill-child"]);

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 
 use rustix::process::Signal;
 
-use crate::caller::{Call, Running};
+use crate::caller::{Call, NOBODY, Running};
 use crate::common::client::Pathway;
 
 fn status(running: &Running) -> BTreeMap<String, String> {
@@ -99,4 +101,24 @@ fn it_stops_when_it_is_asked_to() {
     running.clients[0].mount();
     running.signal(Signal::TERM);
     assert_eq!(running.end().code, Some(128 + libc::SIGTERM));
+}
+
+#[test]
+fn an_ordinary_user_can_start_it() {
+    let mut call = Call::new();
+    call.is_rootless = true;
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    call.fds.push(("sync-userns-fd".into(), theirs.into()));
+    call.flags.push("--uid=0".into());
+    drop(ours);
+    let mut running = serving(call, &[]);
+    let status = status(&running);
+    assert_eq!(status["CapEff"].trim_start_matches('0'), "1f");
+    assert_eq!(status["Uid"].split_whitespace().next(), Some(NOBODY.to_string().as_str()));
+    let client = &mut running.clients[1];
+    let root = client.mount();
+    client.create(root, b"new", 0o600).unwrap();
+    let new = fs::metadata(running.dir.path().join("volume/new")).unwrap();
+    assert_eq!((new.uid(), new.gid()), (NOBODY, NOBODY));
+    assert_eq!(running.end().code, Some(0));
 }
