@@ -278,9 +278,7 @@ struct Directfs {
 
 impl Directfs {
     fn new(call: &Call, container: &Container) -> Result<Self, Failure> {
-        // Who does not know about it does not want it; who knows does not mention what is the default.
-        let knows = call.command.mount_confs.is_some();
-        let global = call.globals.directfs.unwrap_or(knows);
+        let global = call.globals.directfs.unwrap_or(true);
         let (hints, warnings) = MountHints::parse(container.annotations())?;
         for warning in warnings {
             tracing::warn!("{warning}");
