@@ -28,6 +28,9 @@ impl Patience {
     }
 }
 
+/// Why there is no outcome when somebody wants to stop.
+pub(super) const STOPPED: &str = "stopped by a signal";
+
 /// The pause between two looks.
 const STEP: Duration = Duration::from_millis(5);
 /// How long ended processes may take to disappear.
@@ -88,7 +91,7 @@ fn wait_for(child: &mut Child, start: Instant, patience: &Patience) -> io::Resul
             return Ok(status);
         }
         if patience.is_over() {
-            return Err(io::Error::other("stopped by a signal"));
+            return Err(io::Error::other(STOPPED));
         }
         if start.elapsed() > patience.time_limit {
             return Err(io::Error::other(format!("it has not ended within {:?}", patience.time_limit)));

@@ -29,7 +29,8 @@ use self::child::Patience;
 /// Examines this machine and tells `report` each finding as soon as it is there. Answers whether containers can run.
 ///
 /// `runsc` is the one to look at instead of what the machine is configured for; no step takes longer than `time_limit`. The
-/// process must be the program `gofer` itself, with nothing else going on in it: all its children are ended.
+/// process must be the program `gofer` itself, with nothing else going on in it: all its children are ended. Fails if
+/// somebody stops it by a signal.
 pub(crate) fn examine(
     runsc: Option<PathBuf>,
     time_limit: Duration,
@@ -56,6 +57,9 @@ pub(crate) fn examine(
     tell(vec![finding]);
     if let Some(runsc) = found {
         trial::check(&runsc, &patience, &mut tell);
+    }
+    if patience.is_over() {
+        return Err(std::io::Error::other(child::STOPPED));
     }
     Ok(can_run)
 }

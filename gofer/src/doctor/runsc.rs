@@ -25,7 +25,7 @@ pub(super) fn check(given: Option<PathBuf>, patience: &Patience) -> (Option<Path
             };
             return (Some(path), finding);
         }
-        Ok(outcome) => outcome.last_words().to_owned(),
+        Ok(outcome) => outcome.last_words().trim_start_matches("gofer: ").to_owned(),
         Err(error) => error.to_string(),
     };
     (None, Finding::new(Level::Missing, SUBJECT, format!("{} ({origin}) does not run: {problem}", path.display())))
