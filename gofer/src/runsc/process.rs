@@ -289,7 +289,8 @@ impl Directfs {
 
     fn of(&self, mount: &oci_spec::runtime::Mount) -> bool {
         let source = mount.source().as_deref().and_then(Path::to_str);
-        mount_directfs(self.global, source.and_then(|source| self.hints.for_mount(source)))
+        let is_off = source.is_some_and(|source| self.hints.is_volume_without_directfs(source));
+        !is_off && mount_directfs(self.global, source.and_then(|source| self.hints.for_mount(source)))
     }
 }
 

@@ -37,6 +37,16 @@ pub(crate) fn runtime(call: Runtime) -> ExitCode {
     report(&failure)
 }
 
+/// The real runsc and what names it: `given`, or the configuration. It may still be a program that cannot be loaded.
+pub(crate) fn locate(given: Option<PathBuf>) -> Result<(PathBuf, &'static str), Failure> {
+    match given {
+        Some(path) => std::path::absolute(&path)
+            .map(|absolute| (absolute, OPTION))
+            .map_err(|source| Failure::Open { path, source }),
+        None => find::configured(),
+    }
+}
+
 /// Executes the real runsc, which is asked for a part of itself with the whole command line `arguments`. Comes back only if
 /// that is impossible, having said why.
 pub(crate) fn helper(arguments: Vec<OsString>) -> ExitCode {
@@ -57,7 +67,7 @@ fn become_runsc(call: Runtime) -> Result<Infallible, Failure> {
             let path = std::path::absolute(&path).map_err(|source| Failure::Open { path, source })?;
             again(&path, call.arguments)
         }
-        Choice::Configured => again(&find::configured()?, call.arguments),
+        Choice::Configured => again(&find::configured()?.0, call.arguments),
         Choice::Parents => again(&find::of_parent()?, call.arguments),
     }
 }
