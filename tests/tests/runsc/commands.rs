@@ -55,7 +55,8 @@ fn a_life_in_single_steps() -> Result<()> {
         told += &status(sandbox, id)?;
         sandbox.succeed(["kill", id, "TERM"])?;
         wait::until("the end", LIMIT, || status(sandbox, id).is_ok_and(|status| status == "stopped"))?;
-        sandbox.succeed(["delete", id])?;
+        // It can be said to have stopped while its processes are still ending.
+        wait::until("its deletion", LIMIT, || sandbox.succeed(["delete", id]).is_ok())?;
         let gone = sandbox.call(["state", id])?;
         check::equal("status of state", &gone.status.code(), &Some(128))?;
         check::equal("list", &sandbox.succeed(["list", "--quiet"])?, &"")?;

@@ -34,7 +34,7 @@ fn two_containers_in_one_sandbox() -> Result<()> {
         })?;
         let waited: serde_json::Value = serde_json::from_str(&sandbox.succeed(["wait", second.id()])?)?;
         check::equal("its status", &waited["exitStatus"], &(128 + 9))?;
-        sandbox.succeed(["delete", second.id()])?;
+        wait::until("its deletion", LIMIT, || sandbox.succeed(["delete", second.id()]).is_ok())?;
         wait::until("the end of its gofer", LIMIT, || sandbox.processes("gofer").is_ok_and(|left| left.len() == 1))?;
         told += &sandbox.succeed(["exec", first.id(), "echo", "container"])?;
         sandbox.succeed(["delete", "--force", first.id()])?;
