@@ -15,6 +15,7 @@ pub mod modes;
 pub mod mount;
 pub mod pjdfstest;
 pub mod process;
+pub mod sandbox;
 pub mod scene;
 pub mod scratch;
 pub mod skip;

@@ -87,7 +87,7 @@ fn load(path: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> {
     let mut environment = environment();
     environment.extend(programs(path));
     let start = stack::Start { path: c_string(path.as_os_str().to_owned()), arguments: c_strings(line), environment };
-    image::run(&program, start).map_err(|source| Failure::Map { path: path.to_owned(), source })
+    image::run(program, start).map_err(|source| Failure::Map { path: path.to_owned(), source })
 }
 
 fn execute(path: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> {
