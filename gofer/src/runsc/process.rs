@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use super::args::{self, ArgsError, Call, Globals};
 use super::descriptors::{self, DescriptorError, Donated, LogFiles};
@@ -21,6 +20,7 @@ use super::sync::{self, SyncError};
 use super::{mounts, raw};
 use crate::extension::{self, Extension, Registry, RegistryError};
 use crate::hostfs::ProcFds;
+use crate::limits;
 use crate::seccomp::{self, InstallError, Needs};
 use crate::server::{Connection, Server};
 
@@ -30,9 +30,6 @@ const FAILED: u8 = 128;
 const BAD_GLOBALS: u8 = 2;
 /// How it ends when it is asked to.
 const TERMINATED: i32 = 128 + libc::SIGTERM;
-
-/// Descriptors that are not for clients: sockets, packet windows, the log.
-const RESERVED: u64 = 64;
 
 /// Why there is nothing to serve.
 #[derive(Debug, thiserror::Error)]
@@ -159,7 +156,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     stop_on_signals(globals)?;
     // The standard one may look for a backtrace, which takes system calls that nothing else here needs.
     std::panic::set_hook(Box::new(|panic| tracing::warn!("{panic}")));
-    let descriptors = privileges::raise_descriptors();
+    let descriptors = limits::raise_descriptors();
     let bundle = PathBuf::from(&command.bundle);
     // Whether the root file system may come from an archive is the caller's decision, who has made it.
     let container = Container::read(donated.spec, &bundle, true)?;
@@ -179,7 +176,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     let made = make_root(call, &container, &plan, donated.rpc.map(Rpc::new), donated.dev_io.is_some(), &bundle)?;
     flags.prepare(registry, &command.extra).map_err(Failure::Prepare)?;
 
-    privileges::clear_umask();
+    limits::clear_umask();
     // Orphans of hooks are nobody's but this process's, if it is the first of its namespace.
     raw::ignore(libc::SIGCHLD);
     if command.apply_caps {
@@ -202,7 +199,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
         spec: spec.as_ref(),
         proc_fds: &proc_fds,
         // None may have them all.
-        max_fds: usize::try_from(descriptors.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX),
+        max_fds: limits::for_clients(descriptors) / 2,
     };
     let mut sockets = donated.io.into_iter().peekable();
     let mut ready = Vec::new();
@@ -265,8 +262,7 @@ fn stop_on_signals(globals: &Globals) -> Result<(), Failure> {
     } else {
         raw::exit_on(libc::SIGTERM, TERMINATED).map_err(Failure::Signal)?;
     }
-    // A write beyond RLIMIT_FSIZE is to fail, not to end the process: any handler prevents that.
-    signal_hook::flag::register(libc::SIGXFSZ, Arc::default()).map(drop).map_err(Failure::Signal)
+    limits::survive_large_writes().map_err(Failure::Signal)
 }
 
 /// Which clients get a descriptor of their mount.
