@@ -1,10 +1,11 @@
 //! The process from its start to its end.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{self, ArgsError, Call, Globals};
+use super::args::{self, ArgsError, Call, Globals, MountConf};
 use super::descriptors::{self, DescriptorError, Donated, LogFiles};
 use super::hints::{HintError, MountHints, RootfsHint, lisafs_needed, mount_directfs, root_directfs};
 use super::hooks::{self, HookError};
@@ -14,8 +15,8 @@ use super::plan::{Plan, PlanError};
 use super::privileges::{self, PrivilegeError};
 use super::rootfs::{self, RootError, RootFs, Served};
 use super::rpc::Rpc;
-use super::serve::{self, Common, Mounted, ServeError};
-use super::spec::{Container, SpecError};
+use super::serve::{self, Common, Mounted, Ready, ServeError};
+use super::spec::{Container, SpecError, has_option};
 use super::sync::{self, SyncError};
 use super::{mounts, raw};
 use crate::extension::{self, Extension, Registry, RegistryError};
@@ -158,8 +159,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     std::panic::set_hook(Box::new(|panic| tracing::warn!("{panic}")));
     let descriptors = limits::raise_descriptors();
     let bundle = PathBuf::from(&command.bundle);
-    // Whether the root file system may come from an archive is the caller's decision, who has made it.
-    let container = Container::read(donated.spec, &bundle, true)?;
+    let container = Container::read(donated.spec, &bundle, globals.allow_rootfs_tar)?;
     let directfs = Directfs::new(call, &container)?;
     let plan = Plan::new(&container, command.mount_confs.as_deref(), globals.overlay, donated.io.len())?;
 
@@ -201,40 +201,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
         // None may have them all.
         max_fds: limits::for_clients(descriptors) / 2,
     };
-    let mut sockets = donated.io.into_iter().peekable();
-    let mut ready = Vec::new();
-    if let (Some(served), Some(socket)) = (made.root, sockets.next_if(|_| plan.root.is_served())) {
-        let read_only = container.root_read_only || plan.root.is_overlaid();
-        let mounted = Mounted { socket, served, mount: None, read_only, directfs: directfs.root, devices: false };
-        ready.push(common.prepare(mounted)?);
-    }
-    let configured = container.mounts.iter().zip(&plan.mounts).zip(made.mounts);
-    for ((mount, conf), served) in configured {
-        let (Some(conf), Some(served)) = (conf, served) else { continue };
-        let Some(socket) = sockets.next() else { break };
-        let read_only = super::spec::has_option(mount, "ro") || conf.is_overlaid();
-        let directfs = directfs.of(mount);
-        ready.push(common.prepare(Mounted {
-            socket,
-            served,
-            mount: Some(mount),
-            read_only,
-            directfs,
-            devices: false,
-        })?);
-    }
-    if let (Some(served), Some(socket)) = (made.dev, donated.dev_io) {
-        let directfs = directfs.global;
-        ready.push(common.prepare(Mounted {
-            socket,
-            served,
-            mount: None,
-            read_only: false,
-            directfs,
-            devices: true,
-        })?);
-    }
-
+    let ready = prepare(&common, donated.io, donated.dev_io, made, &container, &plan, &directfs)?;
     let without_descriptor = ready.iter().any(|ready| ready.needs_lisafs);
     let needs = Needs {
         lisafs: lisafs_needed(directfs.global, container.annotations(), without_descriptor),
@@ -253,6 +220,44 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
         sync::wait_for_sandbox(socket);
     }
     Ok(())
+}
+
+/// Finds a backend for each connection: `io` are those of the root file system and of mounts, in the order of the plan.
+fn prepare(
+    common: &Common<'_>,
+    io: Vec<OwnedFd>,
+    dev_io: Option<OwnedFd>,
+    made: Made,
+    container: &Container,
+    plan: &Plan,
+    directfs: &Directfs,
+) -> Result<Vec<Ready>, ServeError> {
+    let root = plan.root.is_served().then_some(made.root).flatten().map(|served| Mounted {
+        served,
+        mount: None,
+        read_only: container.root_read_only || plan.root.is_overlaid(),
+        directfs: directfs.root,
+        devices: false,
+    });
+    let mounts = container.mounts.iter().zip(&plan.mounts).zip(made.mounts);
+    let mounts = mounts.filter_map(|((mount, conf), served)| {
+        Some(Mounted {
+            served: served?,
+            mount: Some(mount),
+            read_only: has_option(mount, "ro") || conf.is_some_and(MountConf::is_overlaid),
+            directfs: directfs.of(mount),
+            devices: false,
+        })
+    });
+    let dev = made.dev.map(|served| Mounted {
+        served,
+        mount: None,
+        read_only: false,
+        directfs: directfs.global,
+        devices: true,
+    });
+    let served = root.into_iter().chain(mounts).zip(io).chain(dev.into_iter().zip(dev_io));
+    served.map(|(mounted, socket)| common.prepare(mounted, socket)).collect()
 }
 
 /// Ends the process when somebody asks for it. The first process of a namespace gets no signal that it has not asked for.
