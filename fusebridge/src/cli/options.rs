@@ -71,12 +71,12 @@ pub(super) struct MountArgs {
     pub(super) log: String,
 }
 
-fn default_threads() -> u16 {
+pub(super) fn default_threads() -> u16 {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     u16::try_from(cores.clamp(2, 16)).unwrap_or(2)
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }
