@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn only_differences_are_told() {
-        let first = with(vec![case("a", failed()), case("b", Outcome::Passed), case("c", failed()), case("x", failed())]);
+        let first =
+            with(vec![case("a", failed()), case("b", Outcome::Passed), case("c", failed()), case("x", failed())]);
         let mut second = with(vec![case("a", failed()), case("b", skipped()), case("c", Outcome::Passed)]);
         second.backend = "native:/tmp".to_owned();
         second.modes[0].mode = Mode { io: "native".to_owned(), access: "native".to_owned() };

@@ -47,8 +47,8 @@ pub enum ExpectError {
 impl Expectations {
     /// Reads the list in the file `path`.
     pub fn read(path: &Path) -> Result<Self, ExpectError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ExpectError::Read { path: path.to_path_buf(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ExpectError::Read { path: path.to_path_buf(), source })?;
         Self::parse(&text).map_err(|(line, what)| ExpectError::Line { path: path.to_path_buf(), line, what })
     }
 

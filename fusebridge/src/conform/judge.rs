@@ -63,7 +63,8 @@ impl Judgement {
             }
         };
         let keys = |keys: &[Key]| keys.iter().map(Key::to_string).collect::<Vec<_>>();
-        let with_reasons = |keys: &[(Key, String)]| keys.iter().map(|(key, reason)| format!("{key}: {reason}")).collect();
+        let with_reasons =
+            |keys: &[(Key, String)]| keys.iter().map(|(key, reason)| format!("{key}: {reason}")).collect();
         if self.has_baseline {
             list("newly failing", keys(&self.failing));
             list("still failing", keys(&self.still_failing));
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_baseline_tells_new_from_old() {
-        let before = with(vec![case("a", failed()), case("b", failed()), case("c", Outcome::Passed), case("e", skipped())]);
+        let before =
+            with(vec![case("a", failed()), case("b", failed()), case("c", Outcome::Passed), case("e", skipped())]);
         let now = with(vec![
             case("a", failed()),
             case("b", Outcome::Passed),

@@ -24,9 +24,9 @@ pub mod table;
 mod testing;
 pub mod tool;
 
+pub use bridge::catalogue;
 pub(crate) use bridge::worker;
 pub use case::{CaseResult, Failure, Outcome};
-pub use bridge::catalogue;
 pub use clock::Clock;
 pub use context::{Cause, Observer, Settings, Stop};
 pub use expect::Expectations;

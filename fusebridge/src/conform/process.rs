@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn lines_and_complaints_are_heard() {
-        let (seen, ended, said) = shell("echo a; echo b; echo oh >&2; exit 3", Duration::from_secs(20), &Stop::default());
+        let (seen, ended, said) =
+            shell("echo a; echo b; echo oh >&2; exit 3", Duration::from_secs(20), &Stop::default());
         assert_eq!((seen, said.as_str()), (vec!["a".to_owned(), "b".to_owned()], "oh"));
         assert!(matches!(ended, Ended::By(status) if status.code() == Some(3)));
     }

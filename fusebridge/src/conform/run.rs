@@ -17,7 +17,9 @@ pub enum RunError {
     #[error("cannot make a directory on it: {0}; the suites need to write")]
     ReadOnly(#[source] io::Error),
     /// Other users cannot get in.
-    #[error("its root has mode {mode:#o}, so that other users cannot enter it, which {suite} needs; chmod 755 it, or choose other suites with --suite")]
+    #[error(
+        "its root has mode {mode:#o}, so that other users cannot enter it, which {suite} needs; chmod 755 it, or choose other suites with --suite"
+    )]
     Closed {
         /// The permission bits.
         mode: u32,

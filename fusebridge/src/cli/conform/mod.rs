@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(super) use args::Conform;
-use subject::{Events, Subject, Tested, with_mode};
+use subject::{Subject, Tested, with_mode};
 
 use super::Failure;
 use super::extensions::Extensions;
-use super::signals::events;
 use super::up::UpError;
 use crate::conform::tool;
 use crate::conform::{CaseResult, Expectations, Judgement, Mode, ModeRun, Report, Suite, SuiteRun};
@@ -55,9 +54,7 @@ impl Conform {
         let subject = Subject::parse(&self.backend, extensions)?;
         let other = self.against.as_deref().map(|other| Subject::parse(other, extensions)).transpose()?;
         self.prepare()?;
-        let (sender, receiver) = events()?;
-        let events = Events { sender, receiver };
-        let Some(report) = self.test(&subject, &self.backend.to_string_lossy(), extensions, &events)? else {
+        let Some(report) = self.test(&subject, &self.backend.to_string_lossy(), extensions)? else {
             return Ok(INTERRUPTED);
         };
         let judgement = Judgement::new(&report, &expectations, baseline.as_ref());
@@ -66,7 +63,7 @@ impl Conform {
             print!("{}{}", table::table(&report), judgement.text());
             return Ok(if judgement.is_well() { 0 } else { FAILURES });
         };
-        let Some(second) = self.test(&other, &name.to_string_lossy(), extensions, &events)? else {
+        let Some(second) = self.test(&other, &name.to_string_lossy(), extensions)? else {
             return Ok(INTERRUPTED);
         };
         let differences = against::differences(&report, &second);
@@ -91,13 +88,7 @@ impl Conform {
     }
 
     /// All suites in all modes, or nothing if somebody wants an end.
-    fn test(
-        &self,
-        subject: &Subject,
-        name: &str,
-        extensions: &Extensions,
-        events: &Events,
-    ) -> Result<Option<Report>, Failure> {
+    fn test(&self, subject: &Subject, name: &str, extensions: &Extensions) -> Result<Option<Report>, Failure> {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
         let mut report =
             Report { format: FORMAT, backend: name.to_owned(), kernel, seed: self.seed, modes: Vec::new() };
@@ -106,10 +97,13 @@ impl Conform {
         for (io, access) in &modes {
             let mode = subject.mode(*io, *access);
             let trace = self.recording(&mode, modes.len() > 1, recordings.path());
-            let tested = subject.test(self, (*io, *access), extensions, events, trace.as_deref())?;
+            let tested = subject.test(self, (*io, *access), extensions, trace.as_deref())?;
             let mut suites = match tested {
                 Tested::Suites(suites) => suites,
-                Tested::Interrupted => return Ok(None),
+                Tested::Interrupted => {
+                    eprintln!("fusebridge: interrupted");
+                    return Ok(None);
+                }
                 Tested::Impossible(error) if self.all_modes => {
                     eprintln!("fusebridge: {name} is left out with --io {}, no file can be opened: {error}", mode.io);
                     continue;

@@ -12,7 +12,7 @@ use super::args::Conform;
 use crate::cli::Failure;
 use crate::cli::extensions::Extensions;
 use crate::cli::options::{MountArgs, default_threads};
-use crate::cli::signals::Event;
+use crate::cli::signals::{Event, events};
 use crate::cli::up::Up;
 use crate::conform::{CaseResult, Cause, Clock, Mode, Outcome, Stop, SuiteRun, run_suites};
 use crate::conform::{Failure as CaseFailure, progress::Progress};
@@ -29,12 +29,6 @@ pub(super) enum Subject {
     Backend(BackendSpec),
     /// It is a directory already.
     Native(PathBuf),
-}
-
-/// Who can say what happens while it is tested.
-pub(super) struct Events {
-    pub(super) sender: Sender<Event>,
-    pub(super) receiver: Receiver<Event>,
 }
 
 /// What came of a mode.
@@ -82,27 +76,27 @@ impl Subject {
         args: &Conform,
         (io, access): (IoMode, Access),
         extensions: &Extensions,
-        events: &Events,
         trace: Option<&Path>,
     ) -> Result<Tested, Failure> {
+        // New ones for each mode: what an earlier mount still has to say is of no interest.
+        let (sender, receiver) = events()?;
         let progress = Progress::new(&self.mode(io, access));
         let spec = match self {
             Subject::Native(directory) => {
-                return run(args, directory, &progress, &Clock::default(), events).map(|(suites, _)| suites);
+                return run(args, directory, &progress, &Clock::default(), (&sender, &receiver))
+                    .map(|(suites, _)| suites);
             }
             Subject::Backend(spec) => spec,
         };
-        // What the last mount has said of its end is of no interest any more.
-        while events.receiver.try_recv().is_ok() {}
         let mount = mount_args(args, io, access, trace);
-        let up = Up::bring(&mount, spec, extensions, Mountpoint::temporary()?, false, &events.sender)?;
+        let up = Up::bring(&mount, spec, extensions, Mountpoint::temporary()?, false, &sender)?;
         let clock = Clock::new(up.trace().map(Arc::clone));
         let tested = match possible(up.path(), io) {
-            Ok(()) => run(args, up.path(), &progress, &clock, events),
+            Ok(()) => run(args, up.path(), &progress, &clock, (&sender, &receiver)),
             Err(error) => Ok((Tested::Impossible(error), None)),
         };
         let start = clock.now();
-        let unmounted = up.take_down(&events.receiver);
+        let unmounted = up.take_down(&receiver);
         let (tested, cause) = tested?;
         let Tested::Suites(mut suites) = tested else { return Ok(tested) };
         let ended = match unmounted {
@@ -134,18 +128,18 @@ fn run(
     root: &Path,
     progress: &Progress,
     clock: &Clock,
-    events: &Events,
+    (sender, receiver): (&Sender<Event>, &Receiver<Event>),
 ) -> Result<(Tested, Option<Cause>), Failure> {
     let stop = Stop::default();
     let outcome = std::thread::scope(|scope| {
-        let (sender, stop) = (events.sender.clone(), &stop);
+        let (sender, stop) = (sender.clone(), &stop);
         let suites = scope.spawn(move || {
             let outcome = run_suites(root, &args.suites(), &args.settings(), progress, stop, clock);
             // The receiver lives until this thread has ended.
             let _ = sender.send(Event::CommandEnded);
             outcome
         });
-        while let Ok(event) = events.receiver.recv() {
+        while let Ok(event) = receiver.recv() {
             match event {
                 Event::CommandEnded => break,
                 Event::Signal(_) | Event::Unmounted => stop.stop(Cause::Interrupted),

@@ -102,9 +102,10 @@ impl Worker {
             }
             Answer::TooLate => (result(Outcome::Failed(Failure::timed_out(case.about, settings.timeout))), false),
             // If it is the server's end that has stopped everything, this is the test that saw it.
-            Answer::Stopped if context.stop.cause() == Some(Cause::ServerGone) => {
-                (result(Outcome::Failed(Failure::new(case.about, "a server that answers", "the server has gone"))), false)
-            }
+            Answer::Stopped if context.stop.cause() == Some(Cause::ServerGone) => (
+                result(Outcome::Failed(Failure::new(case.about, "a server that answers", "the server has gone"))),
+                false,
+            ),
             Answer::Stopped => (None, false),
         }
     }

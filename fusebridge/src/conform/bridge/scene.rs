@@ -8,7 +8,7 @@ use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
 use super::check::{Expect, Verdict, skip};
 
-/// A test's own directory, which is empty at first.
+/// A test's own directory, which is empty at first and is the working directory too.
 #[derive(Debug)]
 pub(super) struct Scene {
     /// The directory.

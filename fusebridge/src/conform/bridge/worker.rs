@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nix::sys::resource::{Resource, setrlimit};
@@ -60,13 +60,14 @@ fn run(order: Order) -> Outcome {
     let Some(case) = super::all().find(|case| case.name == order.case) else {
         return Outcome::Failed(Failure::new(order.case, "a test of this name", "none"));
     };
-    let directory = order.directory.clone();
-    if let Err(error) = fs::create_dir(&directory) {
-        return Outcome::Failed(Failure::new("mkdir() for the test", "success", name(&error)));
+    let directory = order.directory;
+    if let Err(error) = fs::create_dir(&directory).and_then(|()| std::env::set_current_dir(&directory)) {
+        return Outcome::Failed(Failure::new("mkdir() and chdir() for the test", "success", name(&error)));
     }
-    let scene = Scene { directory: order.directory, seed: order.seed };
+    // From the working directory: the way there would be asked for again with each call.
+    let scene = Scene { directory: PathBuf::from("."), seed: order.seed };
     let verdict = catch_unwind(AssertUnwindSafe(|| (case.run)(&scene)));
-    let cleared = remove(&directory);
+    let cleared = std::env::set_current_dir("/").and_then(|()| fs::remove_dir_all(&directory));
     match verdict {
         Ok(Ok(())) => match cleared {
             Ok(()) => Outcome::Passed,
@@ -83,11 +84,6 @@ fn outcome(verdict: Verdict) -> Outcome {
         Err(Stop::Failed(failure)) => Outcome::Failed(failure),
         Err(Stop::Skipped(reason)) => Outcome::Skipped { reason },
     }
-}
-
-/// Removes the directory with all that is in it, although a test may have taken permissions away.
-fn remove(directory: &Path) -> io::Result<()> {
-    fs::remove_dir_all(directory)
 }
 
 fn said(panic: &(dyn Any + Send)) -> String {

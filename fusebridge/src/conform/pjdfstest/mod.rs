@@ -73,7 +73,9 @@ pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, 
         let seen: HashSet<&str> = run.results.iter().map(|case| case.name.as_str()).collect();
         let mut left = order.into_iter().filter(|name| !seen.contains(name.as_str()));
         // If all have ended, it is the program itself that fails.
-        let Some(name) = left.next() else { return Err(SuiteError::Program { program: "pjdfstest", said: culprit.came }) };
+        let Some(name) = left.next() else {
+            return Err(SuiteError::Program { program: "pjdfstest", said: culprit.came });
+        };
         let left: Vec<String> = left.collect();
         run.ended(Parsed { name, about: String::new(), outcome: Outcome::Failed(culprit) });
         if left.is_empty() || context.stop.cause().is_some() {

@@ -136,17 +136,24 @@ mod tests {
         let failure = Failure::new("An open file", "Err(EPERM)", "Err(EIO) (because)");
         assert_eq!(parsed[1].outcome, Outcome::Failed(failure));
         let reason = "Remounts (allow_remount) are not allowed".to_owned();
-        assert_eq!((parsed[2].about.as_str(), &parsed[2].outcome), ("unlink returns EROFS", &Outcome::Skipped { reason }));
+        assert_eq!(
+            (parsed[2].about.as_str(), &parsed[2].outcome),
+            ("unlink returns EROFS", &Outcome::Skipped { reason })
+        );
         assert_eq!(parsed[3].outcome, Outcome::Passed);
     }
 
     #[test]
     fn other_texts_of_panics_are_understood() {
-        let failed = |text: &str| match parse(&format!("a::b    FAILED\n\tabout\n\t{text}\n\tabout\n")).remove(0).outcome {
-            Outcome::Failed(failure) => failure,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(failed("called `Result::unwrap()` on an `Err` value: ENOENT"), Failure::new("about", "success", "ENOENT"));
+        let failed =
+            |text: &str| match parse(&format!("a::b    FAILED\n\tabout\n\t{text}\n\tabout\n")).remove(0).outcome {
+                Outcome::Failed(failure) => failure,
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(
+            failed("called `Result::unwrap()` on an `Err` value: ENOENT"),
+            Failure::new("about", "success", "ENOENT")
+        );
         assert_eq!(failed("assertion failed: x.is_ok()"), Failure::new("about", "x.is_ok()", "something else"));
         assert_eq!(failed("Timestamps did not change"), {
             Failure::new("about", "what the test is about", "Timestamps did not change")

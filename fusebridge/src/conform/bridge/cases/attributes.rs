@@ -78,8 +78,18 @@ fn statfs(scene: &Scene) -> Verdict {
     let stat = statvfs(&scene.directory).of("statvfs(.)")?;
     let size = stat.f_frsize;
     holds("statvfs(.).f_frsize", "a power of two from 512 on", size.is_power_of_two() && size >= 512, size)?;
-    holds("statvfs(.).f_bfree", "not more than f_blocks", stat.f_bfree <= stat.f_blocks, (stat.f_bfree, stat.f_blocks))?;
-    holds("statvfs(.).f_bavail", "not more than f_bfree", stat.f_bavail <= stat.f_bfree, (stat.f_bavail, stat.f_bfree))?;
+    holds(
+        "statvfs(.).f_bfree",
+        "not more than f_blocks",
+        stat.f_bfree <= stat.f_blocks,
+        (stat.f_bfree, stat.f_blocks),
+    )?;
+    holds(
+        "statvfs(.).f_bavail",
+        "not more than f_bfree",
+        stat.f_bavail <= stat.f_bfree,
+        (stat.f_bavail, stat.f_bfree),
+    )?;
     holds("statvfs(.).f_ffree", "not more than f_files", stat.f_ffree <= stat.f_files, (stat.f_ffree, stat.f_files))?;
     holds("statvfs(.).f_blocks", "not 0", stat.f_blocks > 0, stat.f_blocks)?;
     equal("statvfs(.).f_namemax", stat.f_namemax, 255)

@@ -6,14 +6,14 @@ use crate::conform::bridge::check::{Verdict, equal};
 use crate::conform::bridge::scene::Scene;
 
 cases! { "large":
-    directory = "two thousand entries are all there, can be found, and can be removed while they are listed";
-    width_of_subdirectories = "two hundred directories in one are all there";
+    directory = "a thousand entries are all there, can be found, and can be removed while they are listed";
+    width_of_subdirectories = "a hundred directories in one are all there";
 }
 
 fn directory(scene: &Scene) -> Verdict {
-    let expected: BTreeSet<String> = (0..2000).map(|number| format!("file-with-a-rather-long-name-{number}")).collect();
+    let expected: BTreeSet<String> = (0..1000).map(|number| format!("file-with-a-rather-long-name-{number}")).collect();
     super::listing::fill(scene, expected.iter().cloned())?;
-    super::listing::exactly("readdir(.) with 2000 entries", scene.names("")?, &expected)?;
+    super::listing::exactly("readdir(.) with 1000 entries", scene.names("")?, &expected)?;
     for name in expected.iter().step_by(97) {
         scene.stat(name)?;
     }
@@ -31,10 +31,10 @@ fn directory(scene: &Scene) -> Verdict {
 }
 
 fn width_of_subdirectories(scene: &Scene) -> Verdict {
-    let expected: BTreeSet<String> = (0..200).map(|number| format!("d{number}")).collect();
+    let expected: BTreeSet<String> = (0..100).map(|number| format!("d{number}")).collect();
     for name in &expected {
         scene.dir(name)?;
         scene.write(&format!("{name}/f"), b"")?;
     }
-    super::listing::exactly("readdir(.) with 200 directories", scene.names("")?, &expected)
+    super::listing::exactly("readdir(.) with 100 directories", scene.names("")?, &expected)
 }

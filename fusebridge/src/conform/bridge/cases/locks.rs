@@ -58,13 +58,7 @@ fn converted(scene: &Scene) -> Verdict {
 
 /// A lock on part of a file.
 fn range(kind: i32, start: i64, length: i64) -> libc::flock {
-    libc::flock {
-        l_type: i16::try_from(kind).unwrap_or(0),
-        l_whence: 0,
-        l_start: start,
-        l_len: length,
-        l_pid: 0,
-    }
+    libc::flock { l_type: i16::try_from(kind).unwrap_or(0), l_whence: 0, l_start: start, l_len: length, l_pid: 0 }
 }
 
 fn lock(file: &File, kind: i32, start: i64, length: i64) -> nix::Result<i32> {

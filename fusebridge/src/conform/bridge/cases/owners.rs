@@ -31,7 +31,11 @@ fn of_new_files(scene: &Scene) -> Verdict {
         symlink("a", scene.at("s")).offered("symlink(a, s)")?;
     }
     for name in ["a", "d", "s"] {
-        equal(format_args!("owner and group of {name}, made by {SOMEBODY}"), owner(scene, name)?, (SOMEBODY, SOMEBODY))?;
+        equal(
+            format_args!("owner and group of {name}, made by {SOMEBODY}"),
+            owner(scene, name)?,
+            (SOMEBODY, SOMEBODY),
+        )?;
     }
     Ok(())
 }

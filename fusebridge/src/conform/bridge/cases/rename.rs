@@ -71,7 +71,11 @@ fn exchanges(scene: &Scene) -> Verdict {
 
 fn exchange_of_one(scene: &Scene) -> Verdict {
     scene.write("a", b"A")?;
-    fails("renameat2(a, b, RENAME_EXCHANGE) without b", with(scene, "a", "b", RenameFlags::EXCHANGE), &[Errno::ENOENT])?;
+    fails(
+        "renameat2(a, b, RENAME_EXCHANGE) without b",
+        with(scene, "a", "b", RenameFlags::EXCHANGE),
+        &[Errno::ENOENT],
+    )?;
     same_bytes("read(a)", &scene.read("a")?, b"A")
 }
 

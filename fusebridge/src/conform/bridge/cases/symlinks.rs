@@ -21,8 +21,7 @@ cases! { "symlinks":
 }
 
 fn link(scene: &Scene, target: &[u8], name: &str) -> Verdict {
-    symlink(OsStr::from_bytes(target), scene.at(name))
-        .offered(format_args!("symlink({} bytes, {name})", target.len()))
+    symlink(OsStr::from_bytes(target), scene.at(name)).offered(format_args!("symlink({} bytes, {name})", target.len()))
 }
 
 fn target(scene: &Scene, name: &str) -> Verdict<Vec<u8>> {
@@ -31,7 +30,8 @@ fn target(scene: &Scene, name: &str) -> Verdict<Vec<u8>> {
 }
 
 fn targets(scene: &Scene) -> Verdict {
-    for (number, bytes) in [&b"a"[..], b"../\xff//x", b"/", b" ", b"a/./b/../c/", b"new\nline"].into_iter().enumerate() {
+    for (number, bytes) in [&b"a"[..], b"../\xff//x", b"/", b" ", b"a/./b/../c/", b"new\nline"].into_iter().enumerate()
+    {
         let name = format!("s{number}");
         link(scene, bytes, &name)?;
         same_bytes(format_args!("readlink({name})"), &target(scene, &name)?, bytes)?;

@@ -183,7 +183,12 @@ fn present(scene: &Scene) -> Verdict {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
     for (what, time) in [("st_mtim", mtime(scene, "a")?), ("st_ctim", ctime(scene, "a")?)] {
         // A server elsewhere may have another clock, but not by a day.
-        holds(format_args!("stat(a).{what} of a new file"), &format!("about {now}"), (now - time.0).abs() < 86_400, time)?;
+        holds(
+            format_args!("stat(a).{what} of a new file"),
+            &format!("about {now}"),
+            (now - time.0).abs() < 86_400,
+            time,
+        )?;
     }
     Ok(())
 }

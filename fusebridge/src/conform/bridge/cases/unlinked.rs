@@ -87,7 +87,11 @@ fn reopened(scene: &Scene) -> Verdict {
     let file = scene.file("a", b"content")?;
     scene.unlink("a")?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    same_bytes("read(/proc/self/fd/N) of a file without a name", &fs::read(path).of("open(/proc/self/fd/N)")?, b"content")
+    same_bytes(
+        "read(/proc/self/fd/N) of a file without a name",
+        &fs::read(path).of("open(/proc/self/fd/N)")?,
+        b"content",
+    )
 }
 
 fn not_linked(scene: &Scene) -> Verdict {

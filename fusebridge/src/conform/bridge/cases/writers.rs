@@ -39,7 +39,11 @@ fn together<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
 }
 
 /// Fails unless of several that do the same at once exactly one succeeds, each time anew.
-fn exactly_one(operation: &str, mut prepare: impl FnMut(usize) -> Verdict, work: impl Fn(usize, usize) -> io::Result<()> + Sync) -> Verdict {
+fn exactly_one(
+    operation: &str,
+    mut prepare: impl FnMut(usize) -> Verdict,
+    work: impl Fn(usize, usize) -> io::Result<()> + Sync,
+) -> Verdict {
     for round in 0..12 {
         prepare(round)?;
         let succeeded = together(|number| work(round, number)).into_iter().filter(Result::is_ok).count();
@@ -88,7 +92,8 @@ fn disjoint(scene: &Scene) -> Verdict {
 }
 
 fn one_creator(scene: &Scene) -> Verdict {
-    let create = |round, _| OpenOptions::new().write(true).create_new(true).open(scene.at(format!("{round}"))).map(drop);
+    let create =
+        |round, _| OpenOptions::new().write(true).create_new(true).open(scene.at(format!("{round}"))).map(drop);
     exactly_one("open(O_CREAT|O_EXCL)", |_| Ok(()), create)
 }
 

@@ -5,7 +5,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use nix::errno::Errno;
-use rustix::fs::{XattrFlags, getxattr, getxattr_query, lgetxattr, listxattr, listxattr_query, lsetxattr, removexattr, setxattr};
+use rustix::fs::{
+    XattrFlags, getxattr, getxattr_query, lgetxattr, listxattr, listxattr_query, lsetxattr, removexattr, setxattr,
+};
 use rustix::io;
 
 use crate::conform::bridge::check::{Expect, Verdict, equal, fails, same_bytes};
@@ -100,7 +102,11 @@ fn removed(scene: &Scene) -> Verdict {
 
 fn sizes(scene: &Scene) -> Verdict {
     let path = start(scene)?;
-    equal("getxattr(a, user.one, 0 bytes)", getxattr_query(&path, "user.one").of("getxattr(a, user.one, 0 bytes)")?, 5)?;
+    equal(
+        "getxattr(a, user.one, 0 bytes)",
+        getxattr_query(&path, "user.one").of("getxattr(a, user.one, 0 bytes)")?,
+        5,
+    )?;
     let mut small = [0; 4];
     fails("getxattr(a, user.one, 4 bytes) of 5", getxattr(&path, "user.one", &mut small), &[Errno::ERANGE])?;
     let listed = listxattr_query(&path).of("listxattr(a, 0 bytes)")?;
