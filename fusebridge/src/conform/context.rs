@@ -77,8 +77,10 @@ impl Stop {
 /// Everything that a suite needs while it runs.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
-    /// An empty directory of the suite's own on the file system under test.
+    /// An empty directory of the suite's own on the file system under test, or the root if that is read-only.
     pub(super) directory: &'a Path,
+    /// Whether the file system refuses to be changed.
+    pub(super) read_only: bool,
     /// One elsewhere.
     pub(super) aside: &'a Path,
     /// What to run.

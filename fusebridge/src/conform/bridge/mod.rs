@@ -21,6 +21,8 @@ pub(super) struct Case {
     /// What has to hold.
     pub(super) about: &'static str,
     run: fn(&Scene) -> Verdict,
+    /// Whether it is for file systems that refuse to be changed, and has no directory of its own but works in the root.
+    read_only: bool,
 }
 
 /// All tests, in the order of their subjects.

@@ -23,7 +23,8 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// Runs the suite. What it lists has ended; tests that were still to come when it was stopped are left out.
 pub(in crate::conform) fn run(context: Context<'_>, suite: &str) -> io::Result<Vec<CaseResult>> {
-    let cases: VecDeque<&Case> = super::all().filter(|case| context.settings.wants(case.name)).collect();
+    let is_wanted = |case: &&Case| case.read_only == context.read_only && context.settings.wants(case.name);
+    let cases: VecDeque<&Case> = super::all().filter(is_wanted).collect();
     context.observer.begins(suite, Some(cases.len()));
     let (queue, results) = (Mutex::new(cases), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -88,7 +89,8 @@ impl Worker {
     /// Runs one test. Answers also whether the process can be used again.
     fn test(&mut self, context: Context<'_>, case: &Case) -> (Option<CaseResult>, bool) {
         let settings = context.settings;
-        let directory = context.directory.join(case.name.replace("::", "-"));
+        let own = if case.read_only { String::new() } else { case.name.replace("::", "-") };
+        let directory = context.directory.join(own);
         let order = Order { case: case.name.to_owned(), directory, seed: settings.seed };
         let start = context.clock.now();
         let answer = self.ask(&order, context);

@@ -23,7 +23,7 @@ pub(crate) const COMMAND: &str = "conform-worker";
 pub(super) struct Order {
     /// The test's name.
     pub(super) case: String,
-    /// Where to run it; made for it and removed afterwards.
+    /// Where to run it; made for it and removed afterwards, unless it is about a file system that refuses that.
     pub(super) directory: PathBuf,
     /// Decides what it does by chance.
     pub(super) seed: u64,
@@ -61,13 +61,15 @@ fn run(order: Order) -> Outcome {
         return Outcome::Failed(Failure::new(order.case, "a test of this name", "none"));
     };
     let directory = order.directory;
-    if let Err(error) = fs::create_dir(&directory).and_then(|()| std::env::set_current_dir(&directory)) {
+    let make = |directory| if case.read_only { Ok(()) } else { fs::create_dir(directory) };
+    if let Err(error) = make(&directory).and_then(|()| std::env::set_current_dir(&directory)) {
         return Outcome::Failed(Failure::new("mkdir() and chdir() for the test", "success", name(&error)));
     }
     // From the working directory: the way there would be asked for again with each call.
     let scene = Scene { directory: PathBuf::from("."), seed: order.seed };
     let verdict = catch_unwind(AssertUnwindSafe(|| (case.run)(&scene)));
-    let cleared = std::env::set_current_dir("/").and_then(|()| fs::remove_dir_all(&directory));
+    let cleared = std::env::set_current_dir("/")
+        .and_then(|()| if case.read_only { Ok(()) } else { fs::remove_dir_all(&directory) });
     match verdict {
         Ok(Ok(())) => match cleared {
             Ok(()) => Outcome::Passed,

@@ -14,6 +14,7 @@ use crate::conform::bridge::scene::Scene;
 cases! { "listing":
     complete = "every entry turns up exactly once";
     types = "the types of entries are those of the files";
+    long_listings = "types and inode numbers are right far into a listing, where no attributes come with the entries";
     inodes = "the inode numbers of entries are those of the files";
     dots = ". and .. are there, with the right inode numbers";
     small_buffers = "a buffer for one entry at a time gives the same entries";
@@ -83,6 +84,24 @@ fn types(scene: &Scene) -> Verdict {
             Some(FileType::Unknown) => {}
             listed => equal(format_args!("d_type of {name}"), listed, Some(&file_type))?,
         }
+    }
+    Ok(())
+}
+
+fn long_listings(scene: &Scene) -> Verdict {
+    // The kernel asks for attributes along with the first entries only, unless somebody looks at the files meanwhile.
+    for number in 0..150 {
+        let name = format!("{}-{number}", "n".repeat(150));
+        if number % 3 == 0 { scene.dir(&name).map(drop) } else { scene.write(&name, b"") }?;
+    }
+    let listed = Listing::open(&scene.directory)?.rest(1024)?;
+    for entry in listed.into_iter().filter(|entry| !entry.is_dot()) {
+        let stat = scene.lstat(&entry.name)?;
+        let file_type = FileType::from_raw_mode(stat.mode());
+        if entry.file_type != FileType::Unknown {
+            equal(format_args!("d_type of {}", entry.name), entry.file_type, file_type)?;
+        }
+        equal(format_args!("d_ino of {}, whose st_ino it is", entry.name), entry.ino, stat.ino())?;
     }
     Ok(())
 }

@@ -3,8 +3,16 @@
 /// Declares a subject's tests: functions of this module with what has to hold.
 macro_rules! cases {
     ($subject:literal: $($name:ident = $about:literal;)*) => {
+        cases! { $subject, read_only = false: $($name = $about;)* }
+    };
+    ($subject:literal, read_only = $read_only:literal: $($name:ident = $about:literal;)*) => {
         pub(in crate::conform::bridge) const CASES: &[$crate::conform::bridge::Case] = &[
-            $($crate::conform::bridge::Case { name: concat!($subject, "::", stringify!($name)), about: $about, run: $name },)*
+            $($crate::conform::bridge::Case {
+                name: concat!($subject, "::", stringify!($name)),
+                about: $about,
+                run: $name,
+                read_only: $read_only,
+            },)*
         ];
     };
 }
@@ -25,6 +33,7 @@ mod modes;
 mod names;
 mod open;
 mod owners;
+mod read_only;
 mod rename;
 mod seek;
 mod sparse;
@@ -54,6 +63,7 @@ pub(super) const ALL: &[&[Case]] = &[
     names::CASES,
     open::CASES,
     owners::CASES,
+    read_only::CASES,
     rename::CASES,
     seek::CASES,
     sparse::CASES,
