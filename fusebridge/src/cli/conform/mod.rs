@@ -3,6 +3,7 @@
 mod args;
 mod subject;
 
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -44,9 +45,8 @@ impl Conform {
     fn work(&self, extensions: &Extensions) -> Result<u8, Failure> {
         super::init_log(&self.log)?;
         if self.list {
-            for (name, about) in catalogue().filter(|(name, _)| self.settings().wants(name)) {
-                println!("bridge/{name}: {about}");
-            }
+            let wanted = catalogue().filter(|(name, _)| self.settings().wants(name));
+            tell(&wanted.map(|(name, about)| format!("bridge/{name}: {about}\n")).collect::<String>())?;
             return Ok(0);
         }
         let expectations = self.expect.as_deref().map(Expectations::read).transpose()?.unwrap_or_default();
@@ -60,14 +60,14 @@ impl Conform {
         let judgement = Judgement::new(&report, &expectations, baseline.as_ref());
         self.write(&report, &judgement, &expectations)?;
         let (Some(other), Some(name)) = (other, &self.against) else {
-            print!("{}{}", table::table(&report), judgement.text());
+            tell(&(table::table(&report) + &judgement.text()))?;
             return Ok(if judgement.is_well() { 0 } else { FAILURES });
         };
         let Some(second) = self.test(&other, &name.to_string_lossy(), extensions)? else {
             return Ok(INTERRUPTED);
         };
         let differences = against::differences(&report, &second);
-        print!("{}\n{}", table::summary(&[&report, &second]), against::text(&report, &second, &differences));
+        tell(&format!("{}\n{}", table::summary(&[&report, &second]), against::text(&report, &second, &differences)))?;
         Ok(if against::is_worse(&differences) { FAILURES } else { 0 })
     }
 
@@ -160,6 +160,14 @@ fn add_messages(suites: &mut [SuiteRun], trace: &Path) -> Result<(), Failure> {
         case.messages = excerpt.lines;
     }
     Ok(())
+}
+
+/// Prints on stdout, to whom wants to hear it.
+fn tell(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write to stdout: {error}").into()),
+        _ => Ok(()),
+    }
 }
 
 fn save(path: &Path, text: &str) -> Result<(), Failure> {

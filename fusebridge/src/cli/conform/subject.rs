@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -105,7 +106,9 @@ impl Subject {
             Err(error) => mount_failure("success", &error.to_string()),
         };
         let lives = match cause {
-            Some(Cause::ServerGone) => mount_failure("a server that lives on", "the server has gone"),
+            Some(Cause::ServerGone) => {
+                mount_failure("a server that lives on", "the server has gone; what came after that was not run")
+            }
             Some(Cause::Interrupted) | None => Outcome::Passed,
         };
         let span = clock.since(start);
@@ -180,7 +183,8 @@ fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) 
         no_xattr: false,
         ttl: None,
         max_nodes: None,
-        time_limit: args.timeout,
+        // Longer than a test may take: which test hangs is found out before the connection is given up.
+        time_limit: args.timeout + Duration::from_secs(1),
         stats: false,
         trace: trace.map(Path::to_path_buf),
         trace_data: false,
