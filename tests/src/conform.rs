@@ -33,9 +33,13 @@ pub fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Resul
 
 /// Runs it and reads its results.
 pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Run> {
+    finish(command(arguments)?)
+}
+
+/// Runs a `fusebridge conform` that has been made ready, and reads its results.
+pub fn finish(mut command: Command) -> Result<Run> {
     let aside = scratch::memory()?;
     let json = aside.path().join("report.json");
-    let mut command = command(arguments)?;
     let outcome = command::run(command.arg("--json").arg(&json), LIMIT)?;
     let report = match std::fs::read_to_string(&json) {
         Ok(text) => Some(serde_json::from_str(&text).context("a report that cannot be read")?),

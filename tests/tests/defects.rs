@@ -33,7 +33,8 @@ fn table() -> Result<BTreeMap<String, Option<String>>> {
 /// All defects that the wrapper knows, from what it says of one that it does not.
 fn known() -> Result<Vec<String>> {
     let mut fusebridge = Command::new(bins::fusebridge()?);
-    let outcome = command::run(fusebridge.args(["run", "fault:mem:?defect=unknown", "--", "true"]), Duration::from_secs(20))?;
+    let outcome =
+        command::run(fusebridge.args(["run", "fault:mem:?defect=unknown", "--", "true"]), Duration::from_secs(20))?;
     let list = outcome.stderr.split("known are ").nth(1).with_context(|| outcome.describe())?;
     Ok(list.trim().split(", ").map(str::to_owned).collect())
 }

@@ -152,11 +152,27 @@ fn run(
         }
         suites.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    let suites = outcome?;
+    let suites = match outcome {
+        // That a server ends at once is a finding too.
+        Err(_) if stop.cause().is_none() && server_has_gone(receiver) => return Ok(nothing_but(Cause::ServerGone)),
+        Err(_) if stop.cause() == Some(Cause::ServerGone) => return Ok(nothing_but(Cause::ServerGone)),
+        outcome => outcome?,
+    };
     match stop.cause() {
         Some(Cause::Interrupted) => Ok((Tested::Interrupted, None)),
         cause => Ok((Tested::Suites(suites), cause)),
     }
+}
+
+/// No suite has run.
+fn nothing_but(cause: Cause) -> (Tested, Option<Cause>) {
+    (Tested::Suites(Vec::new()), Some(cause))
+}
+
+/// Whether the server's end is heard of, now or within a moment.
+fn server_has_gone(receiver: &Receiver<Event>) -> bool {
+    let moment = Duration::from_millis(300);
+    std::iter::from_fn(|| receiver.recv_timeout(moment).ok()).any(|event| event == Event::ServerGone)
 }
 
 /// Fails if files cannot be opened in this mode.
