@@ -1,4 +1,4 @@
-//! The calls that a mount makes most often allocate no memory once they have been made a few times.
+//! The calls that a mount makes most often allocate no memory once they have been made a few times, recorded or not.
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
 mod support;
@@ -6,9 +6,10 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use fusebridge::trace::{Facts, Recorder, RecorderOptions};
 use gofer::wire::FdId;
 
-use support::{ROOT, both, connected};
+use support::{ROOT, Setup, both, connected};
 
 struct Counting;
 
@@ -35,8 +36,11 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn the_frequent_calls_allocate_nothing() {
-    for setup in both() {
-        let channels = setup.channels;
+    let traces = tempfile::tempdir().unwrap();
+    let recorder = Recorder::create(&traces.path().join("trace"), &Facts::new(), RecorderOptions::default()).unwrap();
+    let recorded = both().map(|setup| Setup { trace: Some(recorder.clone()), ..setup });
+    for setup in both().into_iter().chain(recorded) {
+        let (channels, is_recorded) = (setup.channels, setup.trace.is_some());
         let (client, _server) = connected(setup, |_| None);
         let data = [7; 1 << 16];
         let mut room = vec![0; 1 << 16];
@@ -50,6 +54,6 @@ fn the_frequent_calls_allocate_nothing() {
         let before = ALLOCATIONS.get();
         assert!(before > 0, "the allocator counts");
         (0..100).for_each(|_| call_all());
-        assert_eq!(ALLOCATIONS.get() - before, 0, "over {channels} channels");
+        assert_eq!(ALLOCATIONS.get() - before, 0, "over {channels} channels, recorded: {is_recorded}");
     }
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod conform;
+mod connection;
 mod daemon;
 mod extensions;
 mod mnt;
@@ -82,11 +83,16 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     match run_command(extensions) {
         Ok(status) => status,
         Err(error) => {
-            if !matches!(error.downcast_ref(), Some(up::UpError::Said)) {
-                eprintln!("fusebridge: {error}");
-            }
+            complain(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Says what went wrong, unless the server has done so.
+fn complain(error: &Failure) {
+    if !matches!(error.downcast_ref(), Some(up::UpError::Said)) {
+        eprintln!("fusebridge: {error}");
     }
 }
 
@@ -96,16 +102,18 @@ fn run_command(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Failure>
         .mut_subcommand("mnt", |mnt| with_flags(mnt, &registry))
         .mut_subcommand("run", |run| with_flags(run, &registry))
         .mut_subcommand("conform", |conform| with_flags(conform, &registry))
+        .mut_subcommand("trace", |trace| trace.mut_subcommand("replay", |replay| with_flags(replay, &registry)))
         .get_matches();
     let cli = Cli::from_arg_matches(&matches)?;
-    let given = matches.subcommand().map(|(_, given)| given);
+    // The command's own, or those of the command below it.
+    let given = matches.subcommand().map(|(_, given)| given.subcommand().map_or(given, |(_, given)| given));
     let extensions = given.map(|given| Extensions::new(&registry, given)).unwrap_or_default();
     match cli.command {
         Command::Mnt(mnt) => mnt.run(&extensions),
         Command::Run(run) => run.run(&extensions),
         Command::Conform(conform) => Ok(conform.run(&extensions)),
         Command::Umount { mountpoint } => umount(&mountpoint),
-        Command::Trace(trace) => trace.run(),
+        Command::Trace(trace) => trace.run(&extensions),
     }
 }
 

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::geteuid;
 
+use super::connection::connect;
 use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::Event;
@@ -22,6 +23,9 @@ use crate::trace::{Facts, Recorder, RecorderOptions};
 
 /// How long the end of a mount may take after it was unmounted.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How often to look whether it is there.
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// Why a mount does not come up.
 #[derive(Debug, thiserror::Error)]
@@ -85,16 +89,8 @@ impl Up {
             silent: in_background,
             stats: args.stats,
         };
-        let mut server = launcher.launch(spec)?;
-        let Some(socket) = server.socket.take() else { unreachable!("a new server has a connection") };
         let options = ClientOptions { time_limit: args.time_limit, trace: trace.clone(), ..ClientOptions::default() };
-        // A gofer says in one line what is wrong, where it can be read. Of other programs one cannot know.
-        let speaks = !in_background && matches!(spec, BackendSpec::Host(_) | BackendSpec::Extension(_));
-        let connected = Client::connect(socket, &options);
-        let (client, root) = connected.map_err(|source| match speaks && server.has_failed() {
-            true => UpError::Said,
-            false => UpError::Connect { spec: spec.to_string(), source },
-        })?;
+        let (client, root, server) = connect(&launcher, spec, &options)?;
         if root.inode.stat.file_type() != libc::S_IFDIR {
             return Err(UpError::NotADirectory(spec.to_string()));
         }
@@ -175,11 +171,13 @@ impl Up {
             std::mem::forget(self.server);
             return Ok(unmounted);
         }
+        let deadline = Instant::now() + FAREWELL;
         while !self.waiter.is_finished() {
-            match events.recv_timeout(FAREWELL) {
+            // Its last event may have been taken before: then nothing but its end is left to wait for.
+            match events.recv_timeout(GLANCE) {
                 Ok(Event::Unmounted) => break,
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Ok(_) | Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
+                Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     tracing::warn!("requests are still under way and are dropped");
                     std::mem::forget(self.server);
                     return Ok(unmounted);
@@ -215,7 +213,7 @@ fn check_fuse(is_root: bool) -> Result<(), UpError> {
 }
 
 /// Raises the soft limit of descriptors to the hard one, and says what it is.
-fn raise_descriptor_limit() -> u64 {
+pub(super) fn raise_descriptor_limit() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,

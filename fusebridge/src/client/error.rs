@@ -50,7 +50,7 @@ impl From<gofer::wire::Malformed> for CallError {
 }
 
 /// An errno from the wire: only the numbers that the kernel knows as errors are one.
-pub(super) fn errno_from_wire(errno: u32) -> Errno {
+pub(crate) fn errno_from_wire(errno: u32) -> Errno {
     match i32::try_from(errno) {
         Ok(errno @ 1..=4095) => Errno::from_raw_os_error(errno),
         _ => Errno::IO,

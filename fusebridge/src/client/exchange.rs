@@ -45,7 +45,7 @@ fn record<'q>(trace: &Recorder, exchange: &Exchange, request: &impl Wire<'q>, se
     let outcome = match sent {
         Ok(answer) => {
             let payload = answer.payload.source();
-            Outcome::Answered { refused: answer.id == MessageId::ERROR, payload, fds: &answer.fds }
+            Outcome::Answered { refused: answer.id == MessageId::ERROR, payload, fds: answer.fds.len() }
         }
         Err(CallError::Ended(ended)) => Outcome::Unanswered(NoAnswer::from(*ended)),
         // Nothing has been sent.

@@ -24,7 +24,9 @@ mod exchange;
 mod pool;
 mod watcher;
 
+pub(crate) use calls::{RawAnswer, RawFailure};
 pub use error::ConnectError;
+pub(crate) use error::errno_from_wire;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -5,7 +5,8 @@
 //! moves on donated descriptors is no message and is not in a trace: `--io rpc` has all of it.
 //!
 //! Others read the file: [`Reader`] record by record, [`show()`] as lines of text, [`excerpts`] the part between two
-//! [marks](Recorder::mark), such as the beginning and the end of a test.
+//! [marks](Recorder::mark), such as the beginning and the end of a test, [`Stats`] counts, [`replay()`]
+//! sends the requests again.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,21 +27,30 @@
 //! ```
 
 mod describe;
+mod excerpt;
+mod facts;
 mod filter;
 mod format;
 mod granted;
 mod paths;
+mod pending;
 mod reader;
 mod recorder;
+mod replay;
 mod show;
+mod stats;
 mod target;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use describe::words::errno_from_name;
+pub use excerpt::{Excerpt, excerpts};
+pub use facts::Facts;
 pub use filter::Filter;
-pub use format::{Facts, NoAnswer};
+pub use format::NoAnswer;
 pub use reader::{Answer, Ending, Reader, Record, TraceError};
 pub(crate) use recorder::{Exchange, Outcome};
 pub use recorder::{Mark, Recorder, RecorderOptions};
-pub use show::{Excerpt, ShowError, Shown, excerpts, show};
+pub use replay::{Difference, ReplayOptions, Report, replay};
+pub use show::{ShowError, Shown, show};
+pub use stats::{Stats, Times};

@@ -185,6 +185,17 @@ impl Paths {
         }
     }
 
+    /// Whether `node` is `top` or below it.
+    fn is_within(&self, mut node: NodeId, top: NodeId) -> bool {
+        while node != top {
+            match self.nodes[node].place {
+                Some((parent, _)) => node = parent,
+                None => return false,
+            }
+        }
+        true
+    }
+
     fn rename(&mut self, old: (FdId, &[u8]), new: (FdId, &[u8]), exchange: bool) {
         let old = (self.node(old.0), old.1.to_vec());
         let new = (self.node(new.0), new.1.to_vec());
@@ -201,8 +212,11 @@ impl Paths {
         }
     }
 
-    /// Gives `node` another place.
+    /// Gives `node` another place, unless that is within itself: no server that works says so.
     fn place(&mut self, node: NodeId, place: (NodeId, Vec<u8>)) {
+        if self.is_within(place.0, node) {
+            return;
+        }
         self.nodes[place.0].users += 1;
         self.names.insert(place.clone(), node);
         if let Some((before, _)) = self.nodes[node].place.replace(place) {

@@ -9,8 +9,9 @@ use gofer::wire::message::{ErrorResp, PReadHead, PWriteHead};
 use gofer::wire::{MessageId, Wire};
 use zerocopy::{FromZeros, IntoBytes};
 
+use super::facts::Facts;
 use super::format::{
-    BYTE_ORDER, END, Facts, FileHead, LONGEST_FACTS, LONGEST_RECORD, MAGIC, NoAnswer, OutcomeCode, RecordHead, VERSION,
+    BYTE_ORDER, END, FileHead, LONGEST_FACTS, LONGEST_RECORD, MAGIC, NoAnswer, OutcomeCode, RecordHead, VERSION,
     WITH_DATA,
 };
 
@@ -100,8 +101,8 @@ pub struct Record<'a> {
     pub request: &'a [u8],
     /// What became of it.
     pub outcome: Answer<'a>,
-    /// The kinds of files whose descriptors came with the answer: `S_IFMT` bits of a mode.
-    pub donated: Vec<u32>,
+    /// How many descriptors came with the answer.
+    pub donated: u8,
 }
 
 /// What became of a request.
@@ -263,7 +264,6 @@ impl<R: Read> Reader<R> {
             Some(OutcomeCode::Unanswered(why)) => Answer::Unanswered(why),
             Some(OutcomeCode::Answered) | None => Answer::Answered(answer),
         };
-        let types = head.fd_types.into_iter().take(head.fds.into());
         Record {
             number: self.number,
             message: MessageId(head.message),
@@ -272,7 +272,7 @@ impl<R: Read> Reader<R> {
             duration: Duration::from_nanos(head.duration_nanos),
             request,
             outcome,
-            donated: types.map(|kind| u32::from(kind) << 12).collect(),
+            donated: head.fds,
         }
     }
 }

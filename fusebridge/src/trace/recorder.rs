@@ -2,30 +2,21 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use gofer::iobuf::IoSource;
-use gofer::transport::Fds;
 use gofer::wire::{DoesNotFit, MessageId, Sink, Wire};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::Mutex;
 use zerocopy::IntoBytes;
 
+use super::facts::Facts;
 use super::format::{
-    BYTE_ORDER, END, Facts, FileHead, MAGIC, NoAnswer, OutcomeCode, RecordHead, VERSION, WITH_DATA, data_begins,
+    BYTE_ORDER, END, FileHead, MAGIC, NoAnswer, OutcomeCode, RecordHead, VERSION, WITH_DATA, data_begins,
 };
-
-/// So many bytes are written without waiting for more.
-const ENOUGH: usize = 256 << 10;
-
-/// So many bytes may wait for a slow disk before those who add to them wait, too.
-const MOST: usize = 16 << 20;
-
-/// What waits is written after so long, so that little is lost if this process dies.
-const LINGER: Duration = Duration::from_secs(1);
+use super::pending::{ENOUGH, Shared};
 
 /// A time in a trace, see [`Recorder::mark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,8 +45,8 @@ pub(crate) enum Outcome<'a> {
         refused: bool,
         /// Its content, which the server may still change.
         payload: IoSource<'a>,
-        /// What came with it.
-        fds: &'a Fds,
+        /// How many descriptors came with it.
+        fds: usize,
     },
     /// Nothing.
     Unanswered(NoAnswer),
@@ -69,27 +60,6 @@ pub struct Recorder {
     with_data: bool,
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-struct Shared {
-    pending: Mutex<Pending>,
-    /// There is something to write, or it is the end.
-    filled: Condvar,
-    /// All that was there has been written.
-    written: Condvar,
-}
-
-#[derive(Default)]
-struct Pending {
-    bytes: Vec<u8>,
-    records: u64,
-    /// Not to be waited for any longer.
-    hurry: bool,
-    ended: bool,
-    /// What is no longer in `bytes` may not be in the file yet.
-    writing: bool,
-    failure: Option<io::Error>,
 }
 
 impl Recorder {
@@ -168,12 +138,12 @@ impl Recorder {
 
     /// Adds a message. `request` is encoded once more, which is cheaper than to copy it from where the server could change it.
     pub(crate) fn record<'q>(&self, exchange: &Exchange, request: &impl Wire<'q>, outcome: &Outcome<'_>) {
-        let (code, payload, fd_types, fds) = match outcome {
+        let (code, payload, fds) = match outcome {
             Outcome::Answered { refused, payload, fds } => {
                 let code = if *refused { OutcomeCode::Refused } else { OutcomeCode::Answered };
-                (code, Some(payload), file_types(fds), fds.len())
+                (code, Some(payload), *fds)
             }
-            Outcome::Unanswered(why) => (OutcomeCode::Unanswered(*why), None, [0; 2], 0),
+            Outcome::Unanswered(why) => (OutcomeCode::Unanswered(*why), None, 0),
         };
         let (request_data, answer_data) = data_begins(exchange.message);
         let limit = |data: Option<usize>| data.filter(|_| !self.with_data).unwrap_or(usize::MAX);
@@ -184,7 +154,6 @@ impl Recorder {
             start_nanos: nanos(exchange.started.saturating_duration_since(self.started)),
             duration_nanos: nanos(exchange.duration),
             communicator: exchange.communicator,
-            fd_types,
             ..RecordHead::default()
         };
 
@@ -233,55 +202,6 @@ impl std::fmt::Debug for Recorder {
     }
 }
 
-impl Shared {
-    /// The buffer, when it has room.
-    fn room(&self) -> MutexGuard<'_, Pending> {
-        let mut pending = self.pending.lock();
-        while pending.bytes.len() >= MOST && !pending.ended && pending.failure.is_none() {
-            self.written.wait(&mut pending);
-        }
-        pending
-    }
-
-    /// Writes what is added until the end, or until it fails.
-    fn write_to(&self, file: &mut File) {
-        let mut batch = Vec::with_capacity(2 * ENOUGH);
-        loop {
-            let mut pending = self.pending.lock();
-            while pending.bytes.is_empty() && !pending.ended {
-                pending.hurry = false;
-                self.filled.wait(&mut pending);
-            }
-            let deadline = Instant::now() + LINGER;
-            while pending.bytes.len() < ENOUGH && !pending.ended && !pending.hurry {
-                if self.filled.wait_until(&mut pending, deadline).timed_out() {
-                    break;
-                }
-            }
-            std::mem::swap(&mut pending.bytes, &mut batch);
-            let last = pending.ended;
-            pending.hurry = false;
-            pending.writing = true;
-            drop(pending);
-            let written = file.write_all(&batch);
-            batch.clear();
-            let mut pending = self.pending.lock();
-            pending.writing = false;
-            let failed = written.is_err();
-            if let Err(error) = written {
-                tracing::error!(%error, "cannot write the trace; it ends here");
-                pending.failure = Some(error);
-                pending.bytes = Vec::new();
-            }
-            drop(pending);
-            self.written.notify_all();
-            if last || failed {
-                return;
-            }
-        }
-    }
-}
-
 /// Keeps the first bytes only.
 struct Beginning<'a> {
     bytes: &'a mut Vec<u8>,
@@ -294,16 +214,6 @@ impl Sink for Beginning<'_> {
         self.room -= kept.len();
         self.bytes.put(kept)
     }
-}
-
-/// What kinds of files `fds` are.
-fn file_types(fds: &Fds) -> [u8; 2] {
-    let mut types = [0; 2];
-    for (fd, kind) in fds.iter().zip(&mut types) {
-        let mode = rustix::fs::fstat(fd.as_fd()).map_or(0, |stat| stat.st_mode);
-        *kind = u8::try_from((mode & libc::S_IFMT) >> 12).unwrap_or_default();
-    }
-    types
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use fusebridge::client::{Client, ClientOptions, ConnectError, Root};
+use fusebridge::trace::Recorder;
 use gofer::transport::{Channel, Ended, FdSocket, PacketMemory, Role, Socket, Window};
 use gofer::wire::message::{
     ChannelResp, CloseReq, ErrorResp, FStatReq, MountResp, PReadHead, PReadReq, PWriteReq, PWriteResp, WalkReq,
@@ -83,12 +84,13 @@ pub(crate) struct Setup {
     /// How many channels it grants.
     pub(crate) channels: usize,
     pub(crate) time_limit: Duration,
+    pub(crate) trace: Option<Arc<Recorder>>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let supported = (1..=33).collect();
-        Setup { supported, max_message: 256 * 1024, channels: 1, time_limit: PATIENCE }
+        Setup { supported, max_message: 256 * 1024, channels: 1, time_limit: PATIENCE, trace: None }
     }
 }
 
@@ -128,7 +130,7 @@ pub(crate) fn connect(
     script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
 ) -> Result<(Client, Root, Server), ConnectError> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-    let options = ClientOptions { channels: setup.channels, time_limit: setup.time_limit, trace: None };
+    let options = ClientOptions { channels: setup.channels, time_limit: setup.time_limit, trace: setup.trace.clone() };
     let shared = Arc::new(Shared {
         setup,
         script: Box::new(script),

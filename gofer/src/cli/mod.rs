@@ -2,6 +2,7 @@
 
 mod limits;
 mod listener;
+mod runtime;
 mod serve;
 
 use std::ffi::OsString;
@@ -10,6 +11,8 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::extension::{Error, Extension, Registry};
+use crate::runsc::call::{Call, classify};
+use crate::runsc::{self, shim};
 
 /// Serves files over LisaFS.
 #[derive(Debug, Parser)]
@@ -21,24 +24,32 @@ struct Cli {
 
 const EXAMPLES: &str = "Examples:
   gofer serve --socket /run/data.sock /srv/data    serve /srv/data to whoever connects
-  fusebridge mnt unix:/run/data.sock /mnt          .. and mount it";
+  fusebridge mnt unix:/run/data.sock /mnt          .. and mount it
+  gofer runtime -- run my-container                run a container of runsc, whose gofer this is";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve a directory or another backend
     Serve(serve::Serve),
+    /// Be runsc, with this program for its gofer
+    Runtime(runtime::Runtime),
 }
 
 /// A whole gofer with `extensions` in it, which are asked in this order: parses the command line, does what it says, and
-/// answers the exit status.
+/// answers the exit status. Also what runsc starts in place of its own gofer, and, under another name, runsc.
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
-    main(extensions, std::env::args_os())
+    match classify(std::env::args_os().collect()) {
+        Call::Gofer(arguments) => runsc::main(extensions, arguments),
+        Call::Helper(arguments) => shim::helper(arguments),
+        Call::Runtime(call) => shim::runtime(call),
+        Call::Own(arguments) => main(extensions, arguments),
+    }
 }
 
-/// [`main_with`] for another command line than the process's own. The first argument is the program's name.
+/// The commands of [`main_with`] as a part of another program. The first argument is the program's name.
 pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(extensions, arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("gofer: {error}");
             ExitCode::FAILURE
@@ -46,7 +57,7 @@ pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<It
     }
 }
 
-fn run(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
+fn run(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Error> {
     let registry = Registry::new(extensions)?;
     let matches =
         Cli::command().mut_subcommand("serve", |serve| with_flags(serve, &registry)).get_matches_from(arguments);
@@ -56,8 +67,9 @@ fn run(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = 
     }
     match cli.command {
         Command::Serve(serve) => serve.run(&registry)?,
+        Command::Runtime(runtime) => return Ok(runtime.run()?),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `command` with the flags of all extensions.

@@ -86,7 +86,7 @@ impl Registry {
     /// Asks the extensions for a mount. `Ok(None)`: the stock backend serves it, as it does `/dev`, which they are not asked
     /// about.
     pub fn claim(&self, request: &MountRequest<'_>, host: &HostOptions) -> Result<Option<Claim>, OpenError> {
-        if request.path.starts_with("/dev") {
+        if request.path == Path::new("/dev") {
             return Ok(None);
         }
         let backends = self.backends(host);

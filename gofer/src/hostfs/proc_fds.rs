@@ -28,16 +28,39 @@ struct Inner {
     helper: Mutex<Option<Arc<Helper>>>,
     /// Whether the kernel turned out to lack the calls for extended attributes of names in a directory.
     lacks_xattrat: AtomicBool,
+    /// Whether it is the working directory of the process.
+    is_entered: AtomicBool,
 }
 
 impl ProcFds {
     /// Opens `/proc/self/fd`. Fails with `ENOTSUP` if something else is found there.
     pub fn new() -> Result<Self> {
         let dir = openat(CWD, c"/proc/self/fd", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Self::from_dir(dir)
+    }
+
+    /// The same on a descriptor of that directory, which may be a mount of its own: then nothing else of procfs can be
+    /// reached from it.
+    pub fn from_dir(dir: OwnedFd) -> Result<Self> {
         if fstatfs(&dir)?.f_type != PROC_SUPER_MAGIC {
             return Err(Errno::NOTSUP);
         }
-        Ok(ProcFds { inner: Arc::new(Inner { dir, helper: Mutex::new(None), lacks_xattrat: AtomicBool::new(false) }) })
+        Ok(ProcFds {
+            inner: Arc::new(Inner {
+                dir,
+                helper: Mutex::new(None),
+                lacks_xattrat: AtomicBool::new(false),
+                is_entered: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// Makes it the working directory of the process, which must stay there. Where there is no `/proc`, extended attributes
+    /// need that before Linux 6.13.
+    pub fn enter(&self) -> Result<()> {
+        rustix::process::fchdir(&self.inner.dir)?;
+        self.inner.is_entered.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The directory; names in it are those of [`ProcFds::name`].
@@ -70,6 +93,9 @@ impl ProcFds {
                 result => return result,
             }
         }
+        if self.inner.is_entered.load(Ordering::Relaxed) {
+            return call(Target::Path(name.as_c_str()));
+        }
         let path = CString::new([&b"/proc/self/fd/"[..], name.as_bytes()].concat()).map_err(|_| Errno::INVAL)?;
         call(Target::Path(&path))
     }
@@ -99,7 +125,7 @@ impl ProcFds {
 pub(super) enum Target<'a> {
     /// A name in a directory.
     Entry(BorrowedFd<'a>, &'a CStr),
-    /// A path, for calls of old kernels. It needs `/proc`.
+    /// A path, for calls of old kernels. It needs `/proc`, or [`ProcFds::enter`].
     Path(&'a CStr),
 }
 

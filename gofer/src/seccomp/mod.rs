@@ -26,6 +26,7 @@
 //! assert!(rules.mentions(libc::SYS_sendto));
 //! ```
 
+mod docs;
 mod install;
 mod merge;
 pub mod policy;
@@ -33,6 +34,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use docs::markdown;
 pub use install::{InstallError, install};
 pub use merge::{merge, refused};
 pub use policy::{Needs, stock};

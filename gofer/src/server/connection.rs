@@ -76,7 +76,10 @@ impl Connection {
             serving.channels.push(thread);
         }
         drop(session);
+        let server = server.clone();
         spawn("lisafs-socket".to_owned(), &starting, move || {
+            server.wait_for_release();
+            drop(server);
             let socket = serving.life.socket.lock().clone();
             if let (Some(session), Some(socket)) = (&serving.session, socket) {
                 serve_socket::serve(session, &socket);

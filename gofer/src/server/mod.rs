@@ -33,6 +33,7 @@ mod entry;
 mod exchange;
 mod fds;
 mod file_type;
+mod gate;
 mod handlers;
 mod serve_channel;
 mod serve_socket;
@@ -45,6 +46,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::backend::{Backend, Options};
+use gate::Gate;
 use tree::Tree;
 
 /// What all connections of a process share: one tree, one set of locks.
@@ -52,6 +54,7 @@ use tree::Tree;
 pub struct Server {
     tree: Tree,
     channels: usize,
+    gate: Gate,
 }
 
 impl Server {
@@ -65,7 +68,18 @@ impl Server {
 
     /// A server whose connections may have up to `channels` channels each, and as many threads for them. Clients need one.
     pub fn with_channels(channels: usize) -> Arc<Self> {
-        Arc::new(Server { tree: Tree::new(), channels })
+        Arc::new(Server { tree: Tree::new(), channels, gate: Gate::default() })
+    }
+
+    /// A server that answers nothing before [`release`](Self::release), for a process that gives up rights when all its
+    /// connections have been made.
+    pub fn held() -> Arc<Self> {
+        Arc::new(Server { tree: Tree::new(), channels: Self::CHANNELS, gate: Gate::held() })
+    }
+
+    /// Begins to answer.
+    pub fn release(&self) {
+        self.gate.open();
     }
 
     /// Serves the client at the other end of `socket` from `backend`, which is mounted at `mount_path`: an absolute path
@@ -91,6 +105,11 @@ impl Server {
         options: Options,
     ) -> Result<Connection, ConnectError> {
         Connection::start(self, socket, mount_path, backend, options)
+    }
+
+    /// Returns when requests may be answered.
+    fn wait_for_release(&self) {
+        self.gate.pass();
     }
 
     fn tree(&self) -> &Tree {

@@ -7,6 +7,7 @@ use gofer::server::{ConnectError, Server};
 use gofer::transport::Ended;
 use gofer::wire::message::{MountReq, MountResp, SetStatReq};
 use gofer::wire::{FdId, MessageId, Statx, Timespec};
+use rustix::net::RecvFlags;
 
 use crate::common::client::{Pathway, encode};
 use crate::common::mem::Mem;
@@ -122,4 +123,17 @@ fn mounts_that_cannot_be() {
         assert!(matches!(start(b"/", size), Err(ConnectError::MessageSize(_))), "{size}");
     }
     assert!(start(b"//mnt//a/", 512).is_ok());
+}
+
+#[test]
+fn a_held_server_answers_when_it_is_released() {
+    let server = Server::held();
+    let (mut client, _connection) = connect(&server, Arc::new(Mem::new(Options::default())));
+    client.send(MessageId::MOUNT.0, 0, &[]).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let mut byte = [0];
+    let waiting = rustix::net::recv(&client.socket, &mut byte, RecvFlags::DONTWAIT | RecvFlags::PEEK);
+    assert_eq!(waiting.unwrap_err(), Errno::AGAIN);
+    server.release();
+    assert_eq!(client.receive().unwrap().0, MessageId::MOUNT.0);
 }

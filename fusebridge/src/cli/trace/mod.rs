@@ -1,14 +1,18 @@
 //! `fusebridge trace`
 
 mod choice;
+mod replay;
 mod show;
+mod stats;
 
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use super::Failure;
+use super::extensions::Extensions;
 use crate::trace::{Ending, Reader};
 
 /// What to do with a trace.
@@ -16,12 +20,18 @@ use crate::trace::{Ending, Reader};
 pub(super) enum Trace {
     /// Print messages, one line each
     Show(show::Show),
+    /// Count messages, with percentiles of their durations
+    Stats(stats::Stats),
+    /// Send the requests to a backend again, which they CHANGE, and report answers that differ
+    Replay(replay::Replay),
 }
 
 impl Trace {
-    pub(super) fn run(&self) -> Result<ExitCode, Failure> {
+    pub(super) fn run(&self, extensions: &Extensions) -> Result<ExitCode, Failure> {
         match self {
             Trace::Show(show) => show.run(),
+            Trace::Stats(stats) => stats.run(),
+            Trace::Replay(replay) => replay.run(extensions),
         }
     }
 }
@@ -29,6 +39,14 @@ impl Trace {
 /// Opens a trace.
 fn open(path: &Path) -> Result<Reader, Failure> {
     Ok(Reader::open(path)?)
+}
+
+/// Writes `text` to stdout. The reader of a pipe may have seen enough.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Says on stderr if the trace does not end as it should.

@@ -5,10 +5,13 @@ mod create;
 mod dir;
 mod io;
 mod open;
+mod raw;
 mod remove;
 mod socket;
 mod walk;
 mod xattr;
+
+pub(crate) use raw::{RawAnswer, RawFailure};
 
 use gofer::wire::{FdId, Inode, Message, Statx};
 use rustix::io::Errno;

@@ -9,7 +9,7 @@ use gofer::wire::message::{
 };
 use gofer::wire::{Inode, Malformed, MessageId, Statx, WalkStatus, Wire};
 
-use super::words::{dirent_type, errno_text, file_type, quoted, shown, stat, stat_mask};
+use super::words::{dirent_type, errno_text, quoted, shown, stat, stat_mask};
 use crate::trace::format::NoAnswer;
 use crate::trace::reader::{Answer, Record};
 
@@ -23,11 +23,26 @@ pub(super) fn outcome(record: &Record<'_>) -> Result<String, Malformed> {
         Answer::Unanswered(why) => no_answer(why).to_owned(),
         Answer::Answered(bytes) => answer(record.message, bytes)?,
     };
-    if !record.donated.is_empty() {
-        let kinds: Vec<&str> = record.donated.iter().map(|kind| file_type(*kind)).collect();
-        let _ = write!(text, " +donated {}", kinds.join(", "));
+    if record.donated > 0 {
+        let _ = write!(text, ", donated: {}", donated(record));
     }
     Ok(text)
+}
+
+/// What the descriptors are that came with the answer, as the protocol has it.
+fn donated(record: &Record<'_>) -> String {
+    let usual = match record.message {
+        MessageId::MOUNT => "the root",
+        MessageId::CHANNEL => "memory, socket",
+        MessageId::OPEN_AT | MessageId::OPEN_CREATE_AT => "the open file",
+        MessageId::CONNECT | MessageId::CONNECT_WITH_CREDS | MessageId::ACCEPT | MessageId::BIND_AT => "the socket",
+        _ => "",
+    };
+    let expected = if record.message == MessageId::CHANNEL { 2 } else { 1 };
+    if !usual.is_empty() && record.donated == expected {
+        return usual.to_owned();
+    }
+    format!("{} descriptors", record.donated)
 }
 
 pub(crate) fn no_answer(why: NoAnswer) -> &'static str {

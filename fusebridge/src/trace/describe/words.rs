@@ -25,7 +25,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 }
 
 /// `bytes` in quotation marks, no more than the first of them if there are many.
-pub(super) fn quoted(bytes: &[u8]) -> String {
+pub(crate) fn quoted(bytes: &[u8]) -> String {
     const MOST: usize = 100;
     match bytes.get(..MOST) {
         Some(beginning) if bytes.len() > MOST => format!("\"{}\"... ({} bytes)", shown(beginning), bytes.len()),

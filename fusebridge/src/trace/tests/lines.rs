@@ -6,7 +6,7 @@ use gofer::wire::message::{
 };
 use gofer::wire::{Array, CreateCommon, Dirent, FdId, NO_ID, Pad, Statx, Timespec, Wire};
 
-use super::super::{Excerpt, Filter, Reader, excerpts, show};
+use super::super::{Excerpt, Filter, Reader, Stats, excerpts, show};
 use super::{Finished, ROOT, Session, inode};
 
 /// The lines of a trace.
@@ -69,7 +69,7 @@ fn requests_are_shown_with_what_is_in_them() {
     let dirents = Getdents64Resp::from_bytes(&listing).unwrap();
     session.answered(&Getdents64Req { dir: ROOT, count: -100, pad: Pad }, &dirents, 1);
     session.answered(&CloseReq { fds: Array::new(&[open, file]).unwrap() }, &CloseResp {}, 1);
-    session.raw(&FStatReq { fd: ROOT }, false, &[1, 2], &gofer::transport::Fds::new(), 1);
+    session.raw(&FStatReq { fd: ROOT }, false, &[1, 2], 0, 1);
     let shown = messages(&session.finished());
     assert_eq!(
         shown[2..],
@@ -133,4 +133,52 @@ fn excerpts_have_what_was_under_way_between_two_marks() {
     assert_eq!(starts(&found[2]), ["0.001000", "0.002000", "...", "0.010000", "0.011000"]);
     assert_eq!(found[2].left_out, 7);
     assert!(found[2].lines[2].contains("7 messages"), "{:?}", found[2]);
+}
+
+#[test]
+fn a_server_that_moves_a_directory_into_itself_is_not_believed() {
+    let mut session = Session::new();
+    let dir = session.walk(ROOT, "a", 2, 0o40_755);
+    let below = session.walk(dir, "b", 3, 0o40_755);
+    let rename = RenameAtReq { old_dir: ROOT, new_dir: below, old_name: b"a", new_name: b"c" };
+    session.answered(&rename, &RenameAtResp {}, 1);
+    session.stat(below, 1);
+    let exchange = RenameAt2Req { old_dir: ROOT, new_dir: dir, old_name: b"a", new_name: b"b", flags: 2 };
+    session.answered(&exchange, &RenameAt2Resp {}, 1);
+    session.stat(below, 1);
+    let shown = messages(&session.finished());
+    assert_eq!(shown.len(), 7);
+    assert!(shown[4].starts_with("FStat         /a/b[3] "), "{}", shown[4]);
+}
+
+/// Whoever reads a trace may have got it from somewhere.
+#[test]
+fn no_byte_of_a_trace_can_do_harm() {
+    let mut session = Session::new();
+    let dir = session.walk(ROOT, "dir", 2, 0o40_755);
+    let file = session.walk(dir, "file", 3, 0o100_644);
+    let open = session.open(file, 4);
+    session.read(open, b"hello");
+    let rename = RenameAtReq { old_dir: ROOT, new_dir: ROOT, old_name: b"dir", new_name: b"b" };
+    session.answered(&rename, &RenameAtResp {}, 1);
+    session.answered(&CloseReq { fds: Array::new(&[open, file]).unwrap() }, &CloseResp {}, 1);
+    session.stat(ROOT, 1);
+    let trace = session.finished();
+    let whole = std::fs::read(trace.path()).unwrap();
+    let mut readable = 0;
+    for at in 0..whole.len() {
+        for byte in [0, 1, 0x7f, 0xff] {
+            let mut damaged = whole.clone();
+            damaged[at] = byte;
+            let open = || Reader::new(&damaged[..], trace.path());
+            let Ok(mut reader) = open() else { continue };
+            let mut shown = Vec::new();
+            show(&mut reader, &Filter { paths: vec![b"/b".to_vec()], ..Filter::default() }, 99, &mut shown).unwrap();
+            let figures = Stats::of(&mut open().unwrap(), &Filter::default()).unwrap();
+            // The end can become a message.
+            assert!(figures.count() <= 9 && figures.to_string().contains("message"));
+            readable += 1;
+        }
+    }
+    assert!(readable > whole.len(), "most of it is not the header");
 }

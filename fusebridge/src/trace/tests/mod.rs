@@ -3,13 +3,13 @@
 mod files;
 mod filters;
 mod lines;
+mod stats;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gofer::iobuf::IoSource;
-use gofer::transport::Fds;
 use gofer::wire::message::{
     ErrorResp, FStatReq, MountReq, MountResp, OpenAtReq, OpenAtResp, PReadReq, PReadResp, WalkReq, WalkResp,
 };
@@ -57,19 +57,19 @@ impl Session {
         Exchange { message, communicator: 2, started, duration: Duration::from_micros(micros) }
     }
 
-    fn raw<'q, Q: Message<'q>>(&mut self, request: &Q, refused: bool, answer: &[u8], fds: &Fds, micros: u64) {
+    fn raw<'q, Q: Message<'q>>(&mut self, request: &Q, refused: bool, answer: &[u8], fds: usize, micros: u64) {
         let exchange = self.exchange(Q::ID, micros);
         let outcome = Outcome::Answered { refused, payload: IoSource::from(answer), fds };
         self.recorder.record(&exchange, request, &outcome);
     }
 
     fn answered<'q, 'a>(&mut self, request: &impl Message<'q>, answer: &impl Wire<'a>, micros: u64) {
-        self.raw(request, false, &bytes(answer), &Fds::new(), micros);
+        self.raw(request, false, &bytes(answer), 0, micros);
     }
 
     fn refused<'q>(&mut self, request: &impl Message<'q>, errno: i32, micros: u64) {
         let errno = errno.unsigned_abs();
-        self.raw(request, true, &bytes(&ErrorResp { errno }), &Fds::new(), micros);
+        self.raw(request, true, &bytes(&ErrorResp { errno }), 0, micros);
     }
 
     fn unanswered<'q, Q: Message<'q>>(&mut self, request: &Q, why: NoAnswer) {

@@ -1,0 +1,140 @@
+//! `fusebridge trace replay`
+
+use std::ffi::OsString;
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Failure, warn_of};
+use crate::cli::connection::connect;
+use crate::cli::extensions::Extensions;
+use crate::cli::options::seconds;
+use crate::cli::up::raise_descriptor_limit;
+use crate::client::ClientOptions;
+use crate::launch::{BackendSpec, Launcher};
+use crate::trace::{Facts, Reader, Recorder, RecorderOptions, ReplayOptions, replay};
+
+const EXAMPLES: &str = "\
+BACKEND must be as the recorded one was at first, or answers differ for this reason alone. It is
+CHANGED as the requests say: use a copy. Data that was not recorded (--trace-data) is written as a
+pattern, and of what is read the length is compared. A ~ marks a difference that may be due to
+order: when it was recorded, another request was under way at the same time.
+
+Exit status: 0 if no answer differs, 1 if one does, 2 if the trace or the backend cannot be used.
+
+Examples:
+  fusebridge run --io rpc --trace t mem: -- ./test        record all that ./test does
+  fusebridge trace replay t 'fault:mem:?error=EIO@write'  where it would have gone wrong";
+
+/// Sends the requests of a trace to a backend, and reports answers that differ.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct Replay {
+    /// Report also what is naturally different: inode numbers, devices, times, blocks, order of names, file system statistics
+    #[arg(long)]
+    strict: bool,
+
+    /// Print no more differences than this
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u64,
+
+    /// Have the backend refuse all changes
+    #[arg(long)]
+    read_only: bool,
+
+    /// How long an answer may take
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+    time_limit: Duration,
+
+    /// Record the replay, too
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+
+    /// What to report on stderr, as for mnt
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: String,
+
+    /// The trace
+    file: PathBuf,
+
+    /// A directory, NAME:ARGUMENT, unix:SOCKET, or exec:COMMAND
+    backend: OsString,
+}
+
+impl Replay {
+    /// As programs do that compare: differences are 1, trouble is 2.
+    pub(super) fn run(&self, extensions: &Extensions) -> Result<ExitCode, Failure> {
+        const TROUBLE: u8 = 2;
+        match self.replay(extensions) {
+            Ok(same) => Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+            Err(error) => {
+                crate::cli::complain(&error);
+                Ok(ExitCode::from(TROUBLE))
+            }
+        }
+    }
+
+    /// Whether all answers were the same.
+    fn replay(&self, extensions: &Extensions) -> Result<bool, Failure> {
+        crate::cli::init_log(&self.log)?;
+        let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
+        // Before a server is started for nothing.
+        Reader::open(&self.file)?;
+        raise_descriptor_limit();
+        let trace = self.start_trace(&spec)?;
+        let launcher = Launcher {
+            gofer: ("/proc/self/exe".into(), vec![crate::cli::GOFER.into()]),
+            read_only: self.read_only,
+            log: self.log.clone(),
+            flags: extensions.flags.clone(),
+            silent: false,
+            stats: false,
+        };
+        let options = ClientOptions { time_limit: self.time_limit, trace: trace.clone(), ..ClientOptions::default() };
+        let (client, root, mut server) = connect(&launcher, &spec, &options)?;
+
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        let mut written = Ok(());
+        let mut count = 0;
+        let mut print = |difference: &crate::trace::Difference| {
+            count += 1;
+            if count <= self.limit && written.is_ok() {
+                written = writeln!(out, "{difference}");
+            }
+        };
+        let report = replay(&self.file, &client, &root, ReplayOptions { strict: self.strict }, &mut print)?;
+        drop(client);
+        server.finish();
+        if let Some(trace) = trace {
+            trace.finish()?;
+        }
+        if count > self.limit {
+            written = written.and_then(|()| writeln!(out, "... and {} more; use --limit", count - self.limit));
+        }
+        match written.and_then(|()| write!(out, "{report}")).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => {}
+        }
+        warn_of(report.ending);
+        if report.lost {
+            return Err("the connection ended before the trace did".into());
+        }
+        Ok(report.differences == 0)
+    }
+
+    fn start_trace(&self, spec: &BackendSpec) -> Result<Option<std::sync::Arc<Recorder>>, Failure> {
+        let Some(path) = &self.trace else { return Ok(None) };
+        if let (Ok(recorded), Ok(wanted)) = (self.file.canonicalize(), path.canonicalize())
+            && recorded == wanted
+        {
+            return Err("--trace would overwrite the trace that is to be replayed; use another FILE".into());
+        }
+        let facts = Facts::new().with("backend", spec).with("replay-of", self.file.display());
+        let recorder = Recorder::create(path, &facts, RecorderOptions::default());
+        let recorder = recorder.map_err(|error| format!("cannot write the trace {}: {error}", path.display()))?;
+        Ok(Some(recorder))
+    }
+}

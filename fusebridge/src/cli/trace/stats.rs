@@ -1,0 +1,39 @@
+//! `fusebridge trace stats`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::choice::Choice;
+use super::{Failure, open, print, warn_of};
+use crate::trace::Stats as Figures;
+
+const EXAMPLES: &str = "\
+Durations are those that a client saw. The histogram at the end of each line has a column for each
+doubling of the time.
+
+Examples:
+  fusebridge trace stats t                 everything
+  fusebridge trace stats t --path /dir     what was about /dir and what is in it";
+
+/// Counts messages.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct Stats {
+    /// The trace
+    file: PathBuf,
+
+    // Last: its heading is for all that follows.
+    #[command(flatten)]
+    choice: Choice,
+}
+
+impl Stats {
+    pub(super) fn run(&self) -> Result<ExitCode, Failure> {
+        let stats = Figures::of(&mut open(&self.file)?, &self.choice.filter())?;
+        print(&stats.to_string())?;
+        warn_of(stats.ending());
+        Ok(ExitCode::SUCCESS)
+    }
+}

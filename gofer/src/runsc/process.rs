@@ -1,0 +1,346 @@
+//! The process from its start to its end.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::args::{self, ArgsError, Call, Globals};
+use super::descriptors::{self, DescriptorError, Donated, LogFiles};
+use super::hints::{HintError, MountHints, RootfsHint, lisafs_needed, mount_directfs, root_directfs};
+use super::hooks::{self, HookError};
+use super::log::Log;
+use super::memory::Code;
+use super::plan::{Plan, PlanError};
+use super::privileges::{self, PrivilegeError};
+use super::rootfs::{self, RootError, RootFs, Served};
+use super::rpc::Rpc;
+use super::serve::{self, Common, Mounted, ServeError};
+use super::spec::{Container, SpecError};
+use super::sync::{self, SyncError};
+use super::{mounts, raw};
+use crate::extension::{self, Extension, Registry, RegistryError};
+use crate::hostfs::ProcFds;
+use crate::seccomp::{self, InstallError, Needs};
+use crate::server::{Connection, Server};
+
+/// How it ends if something is wrong, whatever that is.
+const FAILED: u8 = 128;
+/// How it ends if the flags before the command are wrong.
+const BAD_GLOBALS: u8 = 2;
+/// How it ends when it is asked to.
+const TERMINATED: i32 = 128 + libc::SIGTERM;
+
+/// Descriptors that are not for clients: sockets, packet windows, the log.
+const RESERVED: u64 = 64;
+
+/// Why there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Args(#[from] ArgsError),
+    #[error("{0}")]
+    Descriptor(#[from] DescriptorError),
+    #[error("{0}")]
+    Registry(#[from] RegistryError),
+    #[error("reading spec: {0}")]
+    Spec(#[from] SpecError),
+    #[error("parsing mount hints: {0}")]
+    Hint(#[from] HintError),
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+    #[error("waiting for runsc: {0}")]
+    Sync(#[from] SyncError),
+    #[error("Error setting up root FS: {0}")]
+    Root(#[from] RootError),
+    #[error("{0}")]
+    Hook(#[from] HookError),
+    #[error("preparing gofer extensions: {0}")]
+    Prepare(extension::Error),
+    #[error("{0}")]
+    Privilege(#[from] PrivilegeError),
+    #[error("cannot open the descriptors of this process: {0}")]
+    OwnDescriptors(#[source] rustix::io::Errno),
+    #[error("cannot handle signals: {0}")]
+    Signal(#[source] std::io::Error),
+    #[error("cannot send the list of mounts: {0}")]
+    Mounts(#[source] std::io::Error),
+    #[error("{0}")]
+    Serve(#[from] ServeError),
+    #[error("installing seccomp filters: {0}")]
+    Seccomp(#[from] InstallError),
+}
+
+/// The gofer process that runsc starts, with `extensions` in it. `arguments` are those after the program's name.
+///
+/// Must be called before anything else in the process: it takes descriptors by their numbers.
+pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let started = args::texts(arguments);
+    let arguments = match &started {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(error),
+    };
+    let (globals, rest) = match args::globals(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(BAD_GLOBALS);
+        }
+    };
+    let registry = match Registry::new(extensions) {
+        Ok(registry) => registry,
+        Err(error) => return refuse(&error),
+    };
+    let flags = Flags::new(&registry);
+    let call = match args::call(globals.clone(), rest, |name| flags.knows(name)) {
+        Ok(call) => call,
+        Err(error) => {
+            // Nothing is taken yet, but whoever looks at the log should see it.
+            if let Ok(mut log) = start_log(&globals) {
+                log.fatal(&error.to_string());
+            }
+            eprintln!("{}", args::USAGE);
+            return ExitCode::from(FAILED);
+        }
+    };
+    let mut log = match start_log(&call.globals) {
+        Ok(log) => log,
+        Err(error) => return refuse(&error),
+    };
+    match run(&call, &registry, &flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.fatal(&error.to_string());
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(FAILED)
+}
+
+fn start_log(globals: &Globals) -> Result<Log, extension::Error> {
+    Ok(Log::start(globals, LogFiles::take(globals)?)?)
+}
+
+/// The command-line flags of extensions.
+struct Flags(Vec<clap::Arg>);
+
+impl Flags {
+    fn new(registry: &Registry) -> Self {
+        Flags(registry.iter().flat_map(Extension::flags).collect())
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.0.iter().any(|argument| argument.get_long() == Some(name))
+    }
+
+    /// Lets all extensions prepare themselves.
+    fn prepare(&self, registry: &Registry, given: &[String]) -> Result<(), extension::Error> {
+        let matches = if self.0.is_empty() {
+            // Most have none, and the parser is larger than all the rest.
+            clap::ArgMatches::default()
+        } else {
+            clap::Command::new("gofer").no_binary_name(true).args(&self.0).try_get_matches_from(given)?
+        };
+        for extension in registry.iter() {
+            extension.prepare(&matches).map_err(|error| format!("{}: {error}", extension.name()))?;
+        }
+        Ok(())
+    }
+}
+
+fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
+    let Call { globals, command } = call;
+    descriptors::close_others(globals, command)?;
+    let donated = Donated::take(command)?;
+    stop_on_signals(globals)?;
+    // The standard one may look for a backtrace, which takes system calls that nothing else here needs.
+    std::panic::set_hook(Box::new(|panic| tracing::warn!("{panic}")));
+    let descriptors = privileges::raise_descriptors();
+    let bundle = PathBuf::from(&command.bundle);
+    // Whether the root file system may come from an archive is the caller's decision, who has made it.
+    let container = Container::read(donated.spec, &bundle, true)?;
+    let directfs = Directfs::new(call, &container)?;
+    let plan = Plan::new(&container, command.mount_confs.as_deref(), globals.overlay, donated.io.len())?;
+
+    if let Some(socket) = donated.sync_chroot {
+        sync::wait_for_end("sync-chroot-fd", &socket)?;
+    }
+    if let Some(socket) = donated.sync_userns {
+        sync::wait_for_end("sync-userns-fd", &socket)?;
+        privileges::become_user(command.uid, command.gid)?;
+    }
+    // Through a procfs that is out of reach later, and with it everything else in it.
+    let own_descriptors = rootfs::own_descriptors().map_err(Failure::OwnDescriptors)?;
+    let code = Code::find();
+    let made = make_root(call, &container, &plan, donated.rpc.map(Rpc::new), donated.dev_io.is_some(), &bundle)?;
+    flags.prepare(registry, &command.extra).map_err(Failure::Prepare)?;
+
+    privileges::clear_umask();
+    // Orphans of hooks are nobody's but this process's, if it is the first of its namespace.
+    raw::ignore(libc::SIGCHLD);
+    if command.apply_caps {
+        privileges::drop_capabilities(globals.host_uds())?;
+    }
+    if let Some(limit) = globals.fd_limit {
+        privileges::limit_descriptors(limit)?;
+    }
+    let descriptors = globals.fd_limit.unwrap_or(descriptors).min(descriptors);
+    let proc_fds = ProcFds::from_dir(own_descriptors).map_err(Failure::OwnDescriptors)?;
+    // For calls that take nothing but a path. The process has no other use for a working directory.
+    proc_fds.enter().map_err(Failure::OwnDescriptors)?;
+    let resolved = mounts::resolved(&container.mounts, &made.mounts);
+    mounts::send(donated.mounts, &resolved).map_err(Failure::Mounts)?;
+
+    let spec = if registry.is_empty() { None } else { Some(container.oci()?) };
+    let common = Common {
+        globals,
+        registry,
+        spec: spec.as_ref(),
+        proc_fds: &proc_fds,
+        // None may have them all.
+        max_fds: usize::try_from(descriptors.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX),
+    };
+    let mut sockets = donated.io.into_iter().peekable();
+    let mut ready = Vec::new();
+    if let (Some(served), Some(socket)) = (made.root, sockets.next_if(|_| plan.root.is_served())) {
+        let read_only = container.root_read_only || plan.root.is_overlaid();
+        let mounted = Mounted { socket, served, mount: None, read_only, directfs: directfs.root, devices: false };
+        ready.push(common.prepare(mounted)?);
+    }
+    let configured = container.mounts.iter().zip(&plan.mounts).zip(made.mounts);
+    for ((mount, conf), served) in configured {
+        let (Some(conf), Some(served)) = (conf, served) else { continue };
+        let Some(socket) = sockets.next() else { break };
+        let read_only = super::spec::has_option(mount, "ro") || conf.is_overlaid();
+        let directfs = directfs.of(mount);
+        ready.push(common.prepare(Mounted {
+            socket,
+            served,
+            mount: Some(mount),
+            read_only,
+            directfs,
+            devices: false,
+        })?);
+    }
+    if let (Some(served), Some(socket)) = (made.dev, donated.dev_io) {
+        let directfs = directfs.global;
+        ready.push(common.prepare(Mounted {
+            socket,
+            served,
+            mount: None,
+            read_only: false,
+            directfs,
+            devices: true,
+        })?);
+    }
+
+    let without_descriptor = ready.iter().any(|ready| ready.needs_lisafs);
+    let needs = Needs {
+        lisafs: lisafs_needed(directfs.global, container.annotations(), without_descriptor),
+        host_uds: globals.host_uds(),
+    };
+    let extra = if ready.iter().any(|ready| ready.is_claimed) { registry.system_calls() } else { Vec::new() };
+    // All threads are made before the filter, and no request is looked at before it.
+    let server = Server::held();
+    let connections = serve::connect(&server, ready)?;
+    seccomp::install(&seccomp::merge(&seccomp::stock(needs), &extra))?;
+    code.forget();
+    server.release();
+    connections.iter().for_each(Connection::wait);
+    tracing::info!("All lisafs servers exited.");
+    if let Some(socket) = &donated.sandbox_exit {
+        sync::wait_for_sandbox(socket);
+    }
+    Ok(())
+}
+
+/// Ends the process when somebody asks for it. The first process of a namespace gets no signal that it has not asked for.
+fn stop_on_signals(globals: &Globals) -> Result<(), Failure> {
+    if globals.keep_root {
+        raw::ignore(libc::SIGTERM);
+    } else {
+        raw::exit_on(libc::SIGTERM, TERMINATED).map_err(Failure::Signal)?;
+    }
+    // A write beyond RLIMIT_FSIZE is to fail, not to end the process: any handler prevents that.
+    signal_hook::flag::register(libc::SIGXFSZ, Arc::default()).map(drop).map_err(Failure::Signal)
+}
+
+/// Which clients get a descriptor of their mount.
+struct Directfs {
+    global: bool,
+    root: bool,
+    hints: MountHints,
+}
+
+impl Directfs {
+    fn new(call: &Call, container: &Container) -> Result<Self, Failure> {
+        // Who does not know about it does not want it; who knows does not mention what is the default.
+        let knows = call.command.mount_confs.is_some();
+        let global = call.globals.directfs.unwrap_or(knows);
+        let (hints, warnings) = MountHints::parse(container.annotations())?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let root = RootfsHint::parse(container.annotations())?;
+        Ok(Directfs { global, root: root_directfs(global, root.as_ref()), hints })
+    }
+
+    fn of(&self, mount: &oci_spec::runtime::Mount) -> bool {
+        let source = mount.source().as_deref().and_then(Path::to_str);
+        mount_directfs(self.global, source.and_then(|source| self.hints.for_mount(source)))
+    }
+}
+
+/// The files that are served.
+struct Made {
+    root: Option<Served>,
+    mounts: Vec<Option<Served>>,
+    dev: Option<Served>,
+}
+
+fn make_root(
+    call: &Call,
+    container: &Container,
+    plan: &Plan,
+    rpc: Option<Rpc>,
+    serves_dev: bool,
+    bundle: &Path,
+) -> Result<Made, Failure> {
+    let Call { globals, command } = call;
+    if !command.setup_root {
+        let root = rootfs::ready(container)?;
+        let mounts = container.mounts.iter().zip(&plan.mounts);
+        let mounts = mounts
+            .map(|(mount, conf)| match conf {
+                Some(conf) if conf.is_served() => rootfs::ready_mount(&root, mount).map(Some),
+                _ => Ok(None),
+            })
+            .collect::<Result<_, _>>()?;
+        return Ok(Made { root: Some(root), mounts, dev: None });
+    }
+    let is_current = command.mount_confs.is_some();
+    let has_hooks = is_current && hooks::are_there(container);
+    let request = rootfs::Request {
+        container,
+        plan,
+        globals,
+        rpc: rpc.as_ref(),
+        serves_dev,
+        makes_cwd: !is_current,
+        has_hooks: has_hooks && plan.root.is_served(),
+    };
+    let mut root = RootFs::mount(&request)?;
+    if request.has_hooks {
+        hooks::run(container, &command.container_id, bundle)?;
+    } else if has_hooks {
+        tracing::warn!("createContainer hooks are not run: the root file system is not here");
+    }
+    // It opens any path of the host.
+    drop(rpc);
+    let served = root.enter(globals)?;
+    Ok(Made { root: Some(served), mounts: root.mounts, dev: root.dev })
+}

@@ -1,0 +1,130 @@
+//! From mounts to connections.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use oci_spec::runtime::{Mount, Spec};
+
+use super::args::{CharDevices, Globals};
+use super::rootfs::Served;
+use crate::extension::{Claim, MountRequest, OpenError, Registry};
+use crate::hostfs::{HostFs, HostOptions, ProcFds};
+use crate::server::{ConnectError, Connection, Server};
+
+/// A connection that is to be.
+pub(super) struct Mounted<'a> {
+    pub(super) socket: OwnedFd,
+    pub(super) served: Served,
+    /// The spec's entry; none for the root file system and for devices.
+    pub(super) mount: Option<&'a Mount>,
+    pub(super) read_only: bool,
+    /// Whether the client gets a descriptor of the mount and works on that.
+    pub(super) directfs: bool,
+    /// Whether it serves devices to the sandbox itself.
+    pub(super) devices: bool,
+}
+
+/// A connection that has its backend.
+pub(super) struct Ready {
+    socket: OwnedFd,
+    path: std::path::PathBuf,
+    claim: Claim,
+    /// Whether the client can only work through messages.
+    pub(super) needs_lisafs: bool,
+    /// Whether an extension serves it.
+    pub(super) is_claimed: bool,
+}
+
+/// Why a mount cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServeError {
+    #[error("{0}")]
+    Claim(#[from] OpenError),
+    #[error("cannot serve {path}: {source}")]
+    Host { path: String, source: std::io::Error },
+    #[error(
+        "the backend of {path} has no descriptor to give to the sandbox; switch directfs off for this mount \
+         (annotation dev.gvisor.spec.mount.NAME.directfs: \"off\"), or with --directfs=false for all"
+    )]
+    NoDescriptor { path: String },
+    #[error("cannot start the connection of {path}: {source}")]
+    Connect { path: String, source: ConnectError },
+}
+
+/// What all connections have in common.
+pub(super) struct Common<'a> {
+    pub(super) globals: &'a Globals,
+    pub(super) registry: &'a Registry,
+    /// The spec, if there are extensions to see it.
+    pub(super) spec: Option<&'a Spec>,
+    pub(super) proc_fds: &'a ProcFds,
+    /// How many FDs a client may have.
+    pub(super) max_fds: usize,
+}
+
+impl Common<'_> {
+    /// Finds the backend of a connection: the first extension's that claims its mount, or the stock one.
+    pub(super) fn prepare(&self, mounted: Mounted<'_>) -> Result<Ready, ServeError> {
+        let Mounted { socket, served, mount, read_only, directfs, devices } = mounted;
+        let path = served.path.display().to_string();
+        let options = HostOptions {
+            read_only,
+            donate_root: directfs,
+            host_uds: self.globals.host_uds(),
+            host_fifo: self.globals.host_fifo,
+            char_devices: devices || self.globals.char_devices != CharDevices::EmulatedOnly,
+            max_fds: self.max_fds,
+            ..HostOptions::default()
+        };
+        let claimed = match self.spec {
+            Some(spec) if !devices => {
+                let request = MountRequest { spec, mount, path: &served.path, read_only };
+                // What extensions open is theirs, and its root nobody's.
+                let host = HostOptions { donate_root: false, ..options.clone() };
+                self.registry.claim(&request, &host)?
+            }
+            _ => None,
+        };
+        let is_claimed = claimed.is_some();
+        let mut claim = match claimed {
+            Some(claim) => {
+                if directfs && !donates(&claim) {
+                    return Err(ServeError::NoDescriptor { path });
+                }
+                claim
+            }
+            None => {
+                let host = HostFs::with_proc_fds(&served.fd, self.proc_fds.clone(), options);
+                let host = host.map_err(|errno| ServeError::Host { path: path.clone(), source: errno.into() })?;
+                Claim::new(Arc::new(host))
+            }
+        };
+        claim.options.max_fds = claim.options.max_fds.min(self.max_fds);
+        let by = if is_claimed { "an extension" } else { "the host" };
+        tracing::info!("Serving {path:?} from {by} (ro: {read_only}, directfs: {directfs})");
+        Ok(Ready { socket, path: served.path, claim, needs_lisafs: !directfs, is_claimed })
+    }
+}
+
+/// Whether the backend gives a descriptor of its root away.
+fn donates(claim: &Claim) -> bool {
+    claim.backend.attach().is_ok_and(|attachment| attachment.donated.is_some())
+}
+
+/// Makes all connections on `server`.
+pub(super) fn connect(server: &Arc<Server>, ready: Vec<Ready>) -> Result<Vec<Connection>, ServeError> {
+    let start = |ready: Ready| {
+        let path = mount_path(&ready.path);
+        let Claim { backend, options } = ready.claim;
+        server
+            .connect_with(ready.socket, path, backend, options)
+            .map_err(|source| ServeError::Connect { path: ready.path.display().to_string(), source })
+    };
+    ready.into_iter().map(start).collect()
+}
+
+fn mount_path(path: &Path) -> &[u8] {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes()
+}

@@ -1,0 +1,148 @@
+//! Which runsc is the real one.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::Failure;
+use crate::runsc::call::{Choice, explicit};
+
+/// The environment variable with the path of runsc.
+pub const VARIABLE: &str = "GOFER_RUNSC";
+/// The file that says it in JSON, as member `runsc` of an object.
+pub const CONFIGURATION: &str = "/etc/gofer/runtime.json";
+
+/// What is looked for in `PATH`.
+const NAME: &str = "runsc";
+/// `PATH` for those who have none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What the environment, the configuration file, or `PATH` say.
+pub(super) fn configured() -> Result<PathBuf, Failure> {
+    if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+        return absolute(VARIABLE, path.into());
+    }
+    match fs::read_to_string(CONFIGURATION) {
+        Ok(text) => return absolute(CONFIGURATION, in_configuration(&text)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Failure::Configuration(error.to_string())),
+    }
+    in_path(&std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())).ok_or(Failure::NotFound)
+}
+
+/// What our parent is, if its command line says so; otherwise it was not a runtime, or has died.
+pub(super) fn of_parent() -> Result<PathBuf, Failure> {
+    parent().and_then(|line| runsc_of(&line)).map_or_else(configured, Ok)
+}
+
+/// The command line of our parent. Its number is looked up in procfs too, which may be that of another PID namespace than ours.
+fn parent() -> Option<Vec<u8>> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let number = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim();
+    fs::read(format!("/proc/{number}/cmdline")).ok()
+}
+
+/// The runsc in a command line as procfs has it.
+fn runsc_of(line: &[u8]) -> Option<PathBuf> {
+    let words: Vec<OsString> = line.split(|&byte| byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
+    match explicit(&words)?.runsc {
+        Choice::Path(path) if path.is_absolute() => Some(path),
+        _ => None,
+    }
+}
+
+fn absolute(origin: &'static str, path: PathBuf) -> Result<PathBuf, Failure> {
+    if path.is_absolute() { Ok(path) } else { Err(Failure::Relative { origin, path }) }
+}
+
+fn in_configuration(text: &str) -> Result<PathBuf, Failure> {
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| Failure::Configuration(error.to_string()))?;
+    let members = value.as_object().ok_or_else(|| Failure::Configuration("it is no JSON object".to_owned()))?;
+    if let Some(unknown) = members.keys().find(|name| *name != NAME) {
+        return Err(Failure::Configuration(format!("unknown member {unknown:?}")));
+    }
+    let path = members.get(NAME).and_then(serde_json::Value::as_str);
+    path.map(PathBuf::from).ok_or_else(|| Failure::Configuration("there is no text \"runsc\" in it".to_owned()))
+}
+
+/// The first one that can be executed. Directories that depend on where we are do not count.
+fn in_path(path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).filter(|directory| directory.is_absolute()).map(|directory| directory.join(NAME)).find(
+        |candidate| candidate.is_file() && access(candidate, Access::EXEC_OK).is_ok() && !is_this_program(candidate),
+    )
+}
+
+/// Whether `path` leads to the program that runs here.
+pub(super) fn is_this_program(path: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    match (identity(path), identity(Path::new("/proc/self/exe"))) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_parents_command_line_names_it() {
+        let line = b"gofer\0runtime\0--runsc\0/opt/x/runsc\0--\0run\0c\0";
+        assert_eq!(runsc_of(line), Some("/opt/x/runsc".into()));
+        for line in [
+            &b"gofer\0runtime\0--runsc\0runsc\0--\0run\0c\0"[..],
+            b"gofer\0runtime\0--\0run\0c\0",
+            b"runsc-gofer-rs\0--runsc\0/opt/x/runsc\0--\0",
+            b"/sbin/init\0",
+            b"",
+        ] {
+            assert_eq!(runsc_of(line), None);
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_an_object() {
+        assert_eq!(in_configuration(r#"{"runsc": "/opt/runsc"}"#).unwrap(), Path::new("/opt/runsc"));
+        for text in ["", "{}", "[]", r#"{"runsc": 1}"#, r#"{"runsc": "/x", "runcs": "/y"}"#, "/opt/runsc"] {
+            let error = in_configuration(text).unwrap_err().to_string();
+            assert!(error.starts_with(CONFIGURATION) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn relative_paths_are_refused_where_they_are_configured() {
+        let error = absolute(VARIABLE, "bin/runsc".into()).unwrap_err().to_string();
+        assert_eq!(error, "GOFER_RUNSC: bin/runsc is not an absolute path");
+    }
+
+    #[test]
+    fn the_first_other_program_in_path_is_taken() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = |name: &str| {
+            let path = scratch.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        };
+        let [empty, ours, data, real, later] = ["empty", "ours", "data", "real", "later"].map(directory);
+        symlink(std::env::current_exe().unwrap(), ours.join(NAME)).unwrap();
+        for (place, mode) in [(&data, 0o644), (&real, 0o755), (&later, 0o755)] {
+            fs::write(place.join(NAME), "").unwrap();
+            fs::set_permissions(place.join(NAME), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let relative = Path::new(".").to_path_buf();
+        let path = std::env::join_paths([&relative, &empty, &ours, &data, &real, &later]).unwrap();
+        // To root, everything that anybody may execute is executable, and nothing else.
+        assert_eq!(in_path(&path), Some(real.join(NAME)));
+        assert_eq!(in_path(OsStr::new("")), None);
+        assert!(is_this_program(&ours.join(NAME)));
+        assert!(!is_this_program(&real.join(NAME)));
+    }
+}

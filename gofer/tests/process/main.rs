@@ -1,0 +1,11 @@
+//! The process that runsc starts, with a caller that does what runsc does: in a mount namespace of its own, with all descriptors.
+//! Needs root.
+
+#[allow(dead_code, reason = "shared with other tests, which use all of it")]
+#[path = "../common/mod.rs"]
+mod common;
+
+mod caller;
+mod mounts;
+mod privileges;
+mod wrong;
