@@ -8,6 +8,7 @@
 
 pub mod backend;
 pub mod cli;
+mod doctor;
 pub mod extension;
 pub mod extensions;
 pub mod hostfs;

@@ -14,6 +14,7 @@ pub mod mapping;
 pub mod modes;
 pub mod mount;
 pub mod process;
+pub mod sandbox;
 pub mod scene;
 pub mod scratch;
 pub mod skip;

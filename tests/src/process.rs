@@ -21,6 +21,25 @@ pub fn memory_kib(pid: u32) -> Result<u64> {
         .with_context(|| format!("no RssAnon of process {pid}"))
 }
 
+/// The memory of a process, in KiB.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// All of it that is in memory.
+    pub resident: u64,
+    /// The part that it has alone.
+    pub private: u64,
+}
+
+/// How much memory a process has.
+pub fn memory(pid: u32) -> Result<Memory> {
+    let map = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).with_context(|| format!("process {pid}"))?;
+    let sum = |names: &[&str]| {
+        let lines = map.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
+        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+    };
+    Ok(Memory { resident: sum(&["Rss:"]), private: sum(&["Private_Clean:", "Private_Dirty:"]) })
+}
+
 /// The children of a process, over all its threads.
 pub fn children(pid: u32) -> Result<Vec<u32>> {
     let mut found = Vec::new();

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements that end up in the README.
 
 mod readme;
+mod runsc;
 mod subject;
 mod table;
 mod work;
@@ -19,6 +20,8 @@ use crate::setup;
 pub(crate) enum Bench {
     /// The mount beside the native directory and bindfs, in one run.
     Fuse(FuseOptions),
+    /// Containers with runsc's own gofer and with ours, in one run; also on the runsc that the variable RUNSC names.
+    Runsc(runsc::RunscOptions),
 }
 
 /// How to measure the mount.
@@ -48,7 +51,13 @@ enum Backing {
 
 /// Measures.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
-    let Bench::Fuse(options) = bench;
+    match bench {
+        Bench::Fuse(options) => fuse(options),
+        Bench::Runsc(options) => runsc::run(options),
+    }
+}
+
+fn fuse(options: &FuseOptions) -> Result<()> {
     setup::run()?;
     if !host::is_root() {
         bail!("the bench drops the kernel's caches and needs root for it");

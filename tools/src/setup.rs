@@ -18,10 +18,11 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 11] = [
+const PACKAGES: [Package; 12] = [
     Package { name: "acl", program: "setfacl" },
     Package { name: "attr", program: "setfattr" },
     Package { name: "bindfs", program: "bindfs" },
+    Package { name: "busybox-static", program: "busybox" },
     Package { name: "diffutils", program: "diff" },
     Package { name: "findutils", program: "find" },
     Package { name: "fuse3", program: "fusermount3" },

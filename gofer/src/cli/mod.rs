@@ -1,5 +1,6 @@
 //! The command line.
 
+mod doctor;
 mod limits;
 mod listener;
 mod runtime;
@@ -25,7 +26,8 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   gofer serve --socket /run/data.sock /srv/data    serve /srv/data to whoever connects
   fusebridge mnt unix:/run/data.sock /mnt          .. and mount it
-  gofer runtime -- run my-container                run a container of runsc, whose gofer this is";
+  gofer runtime -- run my-container                run a container of runsc, whose gofer this is
+  gofer doctor                                     say whether containers can run here";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -33,6 +35,8 @@ enum Command {
     Serve(serve::Serve),
     /// Be runsc, with this program for its gofer
     Runtime(runtime::Runtime),
+    /// Say whether containers can run on this machine, and what is missing
+    Doctor(doctor::Doctor),
 }
 
 /// A whole gofer with `extensions` in it, which are asked in this order: parses the command line, does what it says, and
@@ -68,6 +72,7 @@ fn run(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = 
     match cli.command {
         Command::Serve(serve) => serve.run(&registry)?,
         Command::Runtime(runtime) => return Ok(runtime.run()?),
+        Command::Doctor(doctor) => return Ok(doctor.run()?),
     }
     Ok(ExitCode::SUCCESS)
 }

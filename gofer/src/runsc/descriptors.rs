@@ -145,7 +145,7 @@ pub(super) fn close_others(globals: &Globals, command: &Command) -> Result<(), D
     ];
     let kept: BTreeSet<RawFd> = single.into_iter().flatten().chain(command.io_fds.iter().copied()).collect();
     let mut first = libc::STDERR_FILENO + 1;
-    for fd in kept.into_iter().filter(|fd| *fd >= libc::STDERR_FILENO + 1) {
+    for fd in kept.into_iter().filter(|fd| *fd > libc::STDERR_FILENO) {
         if fd > first {
             raw::close_range(first, fd - 1).map_err(DescriptorError::Close)?;
         }

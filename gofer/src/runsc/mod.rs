@@ -26,4 +26,5 @@ pub mod shim;
 mod spec;
 mod sync;
 
+pub(crate) use log::FIRST_LINE;
 pub use process::main;

@@ -33,7 +33,7 @@ pub(super) fn resolved(mounts: &[Mount], served: &[Option<Served>]) -> Vec<Mount
 fn resolve(mount: &Mount, served: &Served) -> Mount {
     let mut resolved = mount.clone();
     resolved.set_destination(served.path.clone());
-    let magic = fstatfs(&served.fd).map_or(0, |stat| i64::from(stat.f_type));
+    let magic = fstatfs(&served.fd).map_or(0, |stat| stat.f_type);
     if let Some((_, option)) = PECULIAR.iter().find(|(peculiar, _)| *peculiar == magic)
         && !has_option(mount, option)
     {

@@ -278,9 +278,7 @@ struct Directfs {
 
 impl Directfs {
     fn new(call: &Call, container: &Container) -> Result<Self, Failure> {
-        // Who does not know about it does not want it; who knows does not mention what is the default.
-        let knows = call.command.mount_confs.is_some();
-        let global = call.globals.directfs.unwrap_or(knows);
+        let global = call.globals.directfs.unwrap_or(true);
         let (hints, warnings) = MountHints::parse(container.annotations())?;
         for warning in warnings {
             tracing::warn!("{warning}");
@@ -291,7 +289,8 @@ impl Directfs {
 
     fn of(&self, mount: &oci_spec::runtime::Mount) -> bool {
         let source = mount.source().as_deref().and_then(Path::to_str);
-        mount_directfs(self.global, source.and_then(|source| self.hints.for_mount(source)))
+        let is_off = source.is_some_and(|source| self.hints.is_volume_without_directfs(source));
+        !is_off && mount_directfs(self.global, source.and_then(|source| self.hints.for_mount(source)))
     }
 }
 

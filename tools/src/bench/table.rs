@@ -47,7 +47,8 @@ impl Samples {
     }
 }
 
-fn median(mut values: Vec<Figure>) -> Figure {
+/// The middle one, or the mean of both middle ones.
+pub(super) fn median(mut values: Vec<Figure>) -> Figure {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

@@ -32,7 +32,7 @@ pub(crate) enum LogFormat {
 /// The flags before the command.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Globals {
-    /// Whether clients work on donated descriptors of their mounts; nothing if the caller did not say.
+    /// Whether clients work on donated descriptors of their mounts; nothing if the caller did not say, which means that they do.
     pub(crate) directfs: Option<bool>,
     pub(crate) host_uds: Option<UdsPolicy>,
     fsgofer_host_uds: bool,
@@ -159,6 +159,13 @@ impl Globals {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What callers of before 2023 expect, who do not know all flags: devices can be opened, and clients have no use for
+    /// descriptors of their mounts.
+    pub(super) fn be_legacy(&mut self) {
+        self.char_devices = CharDevices::Passthrough;
+        self.directfs.get_or_insert(false);
     }
 
     /// What may be done with the host's UNIX sockets.

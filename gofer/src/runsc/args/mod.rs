@@ -63,10 +63,13 @@ pub(crate) fn globals(arguments: &[String]) -> Result<(Globals, &[String]), Args
 }
 
 /// What comes after the global flags: `gofer` and its arguments. `is_extra` knows flags of extensions.
-pub(crate) fn call(globals: Globals, rest: &[String], is_extra: impl Fn(&str) -> bool) -> Result<Call, ArgsError> {
+pub(crate) fn call(mut globals: Globals, rest: &[String], is_extra: impl Fn(&str) -> bool) -> Result<Call, ArgsError> {
     match rest {
         [command, arguments @ ..] if command == "gofer" => {
             let command = Command::parse(arguments, &globals, is_extra)?;
+            if command.mount_confs.is_none() {
+                globals.be_legacy();
+            }
             Ok(Call { globals, command })
         }
         other => Err(ArgsError::OtherCommand(other.first().cloned().unwrap_or_default())),

@@ -34,7 +34,7 @@ fn a_current_caller_is_understood() {
 #[test]
 fn a_caller_of_2022_is_understood() {
     let call = parse(OF_2022).unwrap();
-    assert_eq!(call.globals.directfs, None);
+    assert_eq!((call.globals.directfs, call.globals.char_devices), (Some(false), CharDevices::Passthrough));
     assert!(call.globals.overlay.root && !call.globals.overlay.mounts);
     assert!(call.globals.is_debugged());
     assert_eq!((call.command.spec_fd, call.command.mounts_fd), (4, 5));

@@ -1,14 +1,20 @@
 //! Hints about mounts.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
 
 use super::{Directfs, HintError, MOUNT_PREFIX, Warning};
+
+/// Where Kubernetes has the directories of its pods.
+const PODS: &str = "/var/lib/kubelet/pods";
 
 /// The mount hints of a container, complete ones only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountHints {
     by_source: BTreeMap<String, MountHint>,
+    /// The names of hints that have all but a source, and want no directfs.
+    off_without_source: BTreeSet<String>,
 }
 
 /// What annotations say about one mount.
@@ -66,6 +72,9 @@ impl MountHints {
         }
         let mut hints = MountHints::default();
         for (name, draft) in drafts {
+            if draft.lacks_only_source() && draft.directfs == Directfs::Off {
+                hints.off_without_source.insert(name.to_owned());
+            }
             match draft.finish(name) {
                 Ok(hint) => hints.add(hint)?,
                 Err(field) => warnings.push(Warning::Incomplete { name: name.to_owned(), field }),
@@ -77,6 +86,14 @@ impl MountHints {
     /// The hint about mounts of `source`, which must be the very same text, absolute as in the resolved spec.
     pub fn for_mount(&self, source: &str) -> Option<&MountHint> {
         self.by_source.get(source)
+    }
+
+    /// Whether `source` is the volume of a Kubernetes pod for which a hint without a source wants no directfs.
+    ///
+    /// containerd's shim of gVisor adds the source to the hints of the pod's first container only, which is where the sandbox
+    /// has its own from. Whoever serves another container sees nothing but the volume's name.
+    pub fn is_volume_without_directfs(&self, source: &str) -> bool {
+        volume(Path::new(source)).is_some_and(|name| self.off_without_source.contains(name))
     }
 
     /// All hints, in the order of their sources.
@@ -96,6 +113,22 @@ impl MountHints {
                 second: hint.name,
             }),
         }
+    }
+}
+
+/// The name of a pod's volume: that of its directory, where Kubernetes puts it.
+fn volume(source: &Path) -> Option<&str> {
+    let below = source.strip_prefix(PODS).ok()?;
+    let names: Option<Vec<&str>> = below
+        .components()
+        .map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        })
+        .collect();
+    match names?[..] {
+        [_pod, "volumes", _plugin, name] => Some(name),
+        _ => None,
     }
 }
 
@@ -152,6 +185,10 @@ impl Draft {
                 self.options.push(option.to_owned());
             }
         }
+    }
+
+    fn lacks_only_source(&self) -> bool {
+        self.source.is_none() && self.mount_type.is_some() && self.share.is_some()
     }
 
     /// The hint, or the first field that it lacks.

@@ -106,7 +106,7 @@ fn an_incomplete_hint_does_nothing() {
         annotations.remove(left_out);
         annotations.push(("dev.gvisor.spec.mount.data.directfs", "off"));
         let (hints, warnings) = mounts(&annotations).unwrap();
-        assert_eq!(hints, MountHints::default());
+        assert_eq!(hints.iter().next(), None);
         assert_eq!(warnings, [Warning::Incomplete { name: "data".to_owned(), field }]);
     }
 }
@@ -321,5 +321,23 @@ fn who_needs_lisafs() {
         let needed = |global, extension| lisafs_needed(global, annotations.iter().copied(), extension);
         assert_eq!(needed(true, false), with_directfs, "{annotations:?}");
         assert!(needed(false, false) && needed(false, true) && needed(true, true), "{annotations:?}");
+    }
+}
+
+#[test]
+fn later_containers_of_a_pod_know_volumes_by_their_names() {
+    let hint = |field: &str| format!("{MOUNT_PREFIX}cache.{field}");
+    let [kind, share, directfs] = ["type", "share", "directfs"].map(hint);
+    let without_source = [(kind.as_str(), "bind"), (share.as_str(), "shared"), (directfs.as_str(), "off")];
+    let (hints, warnings) = mounts(&without_source).unwrap();
+    assert_eq!(warnings, [Warning::Incomplete { name: "cache".to_owned(), field: "source" }]);
+    let volumes = "/var/lib/kubelet/pods/1a-2b/volumes/kubernetes.io~empty-dir";
+    assert!(hints.is_volume_without_directfs(&format!("{volumes}/cache")));
+    for other in [format!("{volumes}/other"), format!("{volumes}/cache/below"), "/cache".into(), volumes.into()] {
+        assert!(!hints.is_volume_without_directfs(&other), "{other}");
+    }
+    // Neither does a hint count that the sandbox would not know either, nor one that is not about directfs.
+    for part in [&without_source[1..], &without_source[..2]] {
+        assert!(!mounts(part).unwrap().0.is_volume_without_directfs(&format!("{volumes}/cache")), "{part:?}");
     }
 }

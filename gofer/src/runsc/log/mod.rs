@@ -15,6 +15,9 @@ use self::format::Lines;
 use super::args::Globals;
 use super::descriptors::LogFiles;
 
+/// Begins every log: who wonders whether a container's gofer is this one looks for it.
+pub(crate) const FIRST_LINE: &str = concat!("gofer ", env!("CARGO_PKG_VERSION"), " in place of runsc's own");
+
 /// Where a failure is reported.
 #[derive(Debug, Default)]
 pub(super) struct Log {
@@ -40,6 +43,7 @@ impl Log {
             let subscriber = tracing_subscriber::fmt().with_max_level(level).event_format(lines).with_writer(to);
             // Fails only if somebody has started another one, which then gets it all.
             let _ = subscriber.try_init();
+            tracing::info!("{FIRST_LINE}");
         }
         Ok(Log { fatal })
     }

@@ -69,7 +69,7 @@ pub(super) fn open(path: &Path) -> Result<Program, Failure> {
     access(path, Access::EXEC_OK).map_err(|error| cannot(error.into()))?;
     let file = File::open(path).map_err(cannot)?;
     if !file.metadata().map_err(cannot)?.is_file() {
-        return Err(cannot(io::Error::from(io::ErrorKind::PermissionDenied)));
+        return Err(cannot(io::Error::from_raw_os_error(libc::EACCES)));
     }
     parse(file, rustix::param::page_size()).map_err(|problem| Failure::Program { path: path.to_owned(), problem })
 }

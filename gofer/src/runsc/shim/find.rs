@@ -17,13 +17,15 @@ pub const VARIABLE: &str = "GOFER_RUNSC";
 /// The file that says it in JSON, as member `runsc` of an object.
 pub const CONFIGURATION: &str = "/etc/gofer/runtime.json";
 
-/// What is looked for in `PATH`.
+/// The environment variable with the directories of programs.
+const SEARCH: &str = "PATH";
+/// What is looked for in them.
 const NAME: &str = "runsc";
 /// `PATH` for those who have none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What the environment, the configuration file, or `PATH` say.
-pub(super) fn configured() -> Result<PathBuf, Failure> {
+/// What the environment, the configuration file, or `PATH` say, and which of them it is.
+pub(super) fn configured() -> Result<(PathBuf, &'static str), Failure> {
     if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         return absolute(VARIABLE, path.into());
     }
@@ -32,12 +34,13 @@ pub(super) fn configured() -> Result<PathBuf, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(Failure::Configuration(error.to_string())),
     }
-    in_path(&std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())).ok_or(Failure::NotFound)
+    let found = in_path(&std::env::var_os(SEARCH).unwrap_or_else(|| DEFAULT_PATH.into()));
+    found.map(|path| (path, SEARCH)).ok_or(Failure::NotFound)
 }
 
 /// What our parent is, if its command line says so; otherwise it was not a runtime, or has died.
 pub(super) fn of_parent() -> Result<PathBuf, Failure> {
-    parent().and_then(|line| runsc_of(&line)).map_or_else(configured, Ok)
+    parent().and_then(|line| runsc_of(&line)).map_or_else(|| configured().map(|(path, _)| path), Ok)
 }
 
 /// The command line of our parent. Its number is looked up in procfs too, which may be that of another PID namespace than ours.
@@ -56,8 +59,8 @@ fn runsc_of(line: &[u8]) -> Option<PathBuf> {
     }
 }
 
-fn absolute(origin: &'static str, path: PathBuf) -> Result<PathBuf, Failure> {
-    if path.is_absolute() { Ok(path) } else { Err(Failure::Relative { origin, path }) }
+fn absolute(origin: &'static str, path: PathBuf) -> Result<(PathBuf, &'static str), Failure> {
+    if path.is_absolute() { Ok((path, origin)) } else { Err(Failure::Relative { origin, path }) }
 }
 
 fn in_configuration(text: &str) -> Result<PathBuf, Failure> {

@@ -22,9 +22,11 @@ const STACK: usize = 8 << 20;
 /// one thread, and descriptors that should not be inherited are closed already: we have opened none but the program.
 /// What the C library has told the kernel about this thread (restartable sequences, robust locks) stays, and does no
 /// harm because its memory stays mapped.
-pub(super) fn run(program: &Program, start: Start) -> io::Result<Infallible> {
+pub(super) fn run(program: Program, start: Start) -> io::Result<Infallible> {
     let vector = fs::read("/proc/self/auxv")?;
-    let placed = map(program)?;
+    let placed = map(&program)?;
+    // Nothing of ours may stay open.
+    drop(program);
     // Its texts become the program's.
     let start = ManuallyDrop::new(start);
     let stack = stack(&words(&start, placed, &vector))?;

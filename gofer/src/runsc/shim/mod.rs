@@ -37,6 +37,16 @@ pub(crate) fn runtime(call: Runtime) -> ExitCode {
     report(&failure)
 }
 
+/// The real runsc and what names it: `given`, or the configuration. It may still be a program that cannot be loaded.
+pub(crate) fn locate(given: Option<PathBuf>) -> Result<(PathBuf, &'static str), Failure> {
+    match given {
+        Some(path) => std::path::absolute(&path)
+            .map(|absolute| (absolute, OPTION))
+            .map_err(|source| Failure::Open { path, source }),
+        None => find::configured(),
+    }
+}
+
 /// Executes the real runsc, which is asked for a part of itself with the whole command line `arguments`. Comes back only if
 /// that is impossible, having said why.
 pub(crate) fn helper(arguments: Vec<OsString>) -> ExitCode {
@@ -57,7 +67,7 @@ fn become_runsc(call: Runtime) -> Result<Infallible, Failure> {
             let path = std::path::absolute(&path).map_err(|source| Failure::Open { path, source })?;
             again(&path, call.arguments)
         }
-        Choice::Configured => again(&find::configured()?, call.arguments),
+        Choice::Configured => again(&find::configured()?.0, call.arguments),
         Choice::Parents => again(&find::of_parent()?, call.arguments),
     }
 }
@@ -77,7 +87,7 @@ fn load(path: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> {
     let mut environment = environment();
     environment.extend(programs(path));
     let start = stack::Start { path: c_string(path.as_os_str().to_owned()), arguments: c_strings(line), environment };
-    image::run(&program, start).map_err(|source| Failure::Map { path: path.to_owned(), source })
+    image::run(program, start).map_err(|source| Failure::Map { path: path.to_owned(), source })
 }
 
 fn execute(path: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> {

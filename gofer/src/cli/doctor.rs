@@ -1,0 +1,53 @@
+//! `gofer doctor`: whether containers can run on this machine.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::doctor;
+
+/// Examines this machine.
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(super) struct Doctor {
+    /// The real runsc
+    #[arg(long, value_name = "PATH")]
+    runsc: Option<PathBuf>,
+    /// How long each step may take, a whole container included
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    time_limit: u64,
+}
+
+const NOTES: &str = "Prints one line for each check:
+  ok       as it should be
+  note     something that one may want to know
+  warning  something does not work that most containers can do without
+  missing  without it containers cannot run; the exit status is 1
+
+It runs containers of its own on every platform that works here, and leaves nothing behind. An ordinary user learns
+whether containers can run without root.";
+
+/// Why nothing was examined.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("doctor: only the program gofer itself can be tried: run `gofer doctor`")]
+    NotAlone,
+    #[error("doctor: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Doctor {
+    /// Examines this machine, and answers whether containers can run.
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        if std::env::args_os().nth(1).is_none_or(|command| command != "doctor") {
+            return Err(Failure::NotAlone);
+        }
+        // A reader who has gone does not matter: the exit status says it all.
+        let report = |finding: &doctor::Finding| _ = writeln!(io::stdout(), "{finding}");
+        let can_run = doctor::examine(self.runsc, Duration::from_secs(self.time_limit), report)?;
+        Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}

@@ -1,0 +1,61 @@
+//! What mounting by `fusebridge` needs. Containers do without.
+
+use std::fs::File;
+use std::io::ErrorKind;
+
+use rustix::process::geteuid;
+
+use super::{Finding, Level, kernel, search};
+
+const DEVICE: &str = "/dev/fuse";
+/// The first Linux with FUSE passthrough.
+const PASSTHROUGH_SINCE: (u32, u32) = (6, 9);
+
+pub(super) fn check() -> Vec<Finding> {
+    let mut findings = vec![device()];
+    if search::program("fusermount3").is_some() {
+        findings.push(Finding::ok("fusermount3", "ordinary users can mount with fusebridge"));
+    } else {
+        let text = "ordinary users cannot mount with fusebridge; install fuse3";
+        findings.push(Finding::new(Level::Note, "fusermount3", text));
+    }
+    findings.push(passthrough(kernel::version(), geteuid().is_root()));
+    findings
+}
+
+/// The kernel says whether it can only to a file system that is mounted, so this goes by its version.
+fn passthrough(version: (u32, u32), is_root: bool) -> Finding {
+    let why_not = if version < PASSTHROUGH_SINCE {
+        "it needs Linux 6.9 or later"
+    } else if is_root {
+        return Finding::ok("passthrough", "the kernel itself can read and write files of a fusebridge mount");
+    } else {
+        "only root may let it"
+    };
+    let text = format!("the kernel cannot read and write files of a fusebridge mount itself: {why_not}");
+    Finding::new(Level::Note, "passthrough", text)
+}
+
+fn device() -> Finding {
+    let warning = |text: String| Finding::new(Level::Warning, DEVICE, text);
+    match File::options().read(true).write(true).open(DEVICE) {
+        Ok(_) => Finding::ok(DEVICE, "fusebridge can mount"),
+        Err(error) if error.kind() == ErrorKind::NotFound => warning(
+            "fusebridge cannot mount: load the module with `modprobe fuse`, or pass the device into this container"
+                .to_owned(),
+        ),
+        Err(error) => warning(format!("fusebridge cannot mount: {error}; as root: chmod 666 {DEVICE}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passthrough_needs_a_kernel_and_root() {
+        assert_eq!(passthrough((6, 9), true).level, Level::Ok);
+        assert!(passthrough((6, 9), false).text.ends_with("only root may let it"));
+        assert!(passthrough((5, 15), true).text.ends_with("6.9 or later"));
+    }
+}

@@ -1,0 +1,174 @@
+//! What the kernel can do.
+
+use std::fs;
+
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags, fcntl_add_seals, memfd_create, openat2};
+use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::process::{PidfdFlags, geteuid, getpid, pidfd_open};
+
+use super::{Finding, Level, raw};
+use crate::hostfs::xattrat;
+
+/// One thing that is needed.
+struct Feature {
+    name: &'static str,
+    /// The first Linux with it.
+    since: &'static str,
+    /// What for.
+    purpose: &'static str,
+    /// What becomes of it without.
+    level: Level,
+    attempt: fn() -> Result<(), Errno>,
+}
+
+const FEATURES: [Feature; 9] = [
+    Feature {
+        name: "openat2",
+        since: "5.6",
+        purpose: "looks paths up inside the root file system of a container",
+        level: Level::Missing,
+        attempt: || openat2(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).map(drop),
+    },
+    Feature {
+        name: "open_tree",
+        since: "5.2",
+        purpose: "copies mounts",
+        level: Level::Missing,
+        attempt: || open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC).map(drop),
+    },
+    Feature {
+        name: "move_mount",
+        since: "5.2",
+        purpose: "puts mounts in their places",
+        level: Level::Missing,
+        attempt: || known(libc::SYS_move_mount),
+    },
+    Feature {
+        name: "mount_setattr",
+        since: "5.12",
+        purpose: "makes mounts read-only, with all below them",
+        level: Level::Missing,
+        attempt: || known(libc::SYS_mount_setattr),
+    },
+    Feature {
+        name: "close_range",
+        since: "5.9",
+        purpose: "closes what the caller has left open",
+        level: Level::Missing,
+        attempt: || known(libc::SYS_close_range),
+    },
+    Feature {
+        name: "pidfd_open",
+        since: "5.3",
+        purpose: "runsc waits for its processes by it",
+        level: Level::Missing,
+        attempt: || pidfd_open(getpid(), PidfdFlags::empty()).map(drop),
+    },
+    Feature {
+        name: "memfd_create",
+        since: "3.17",
+        purpose: "shares memory with the sandbox that neither side can shrink",
+        level: Level::Missing,
+        attempt: || {
+            let memory = memfd_create("doctor", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+            fcntl_add_seals(memory, SealFlags::SHRINK | SealFlags::SEAL)
+        },
+    },
+    Feature {
+        name: "seccomp",
+        since: "4.14",
+        purpose: "ends a gofer that makes a system call it has no use for",
+        level: Level::Missing,
+        attempt: raw::seccomp_kills_processes,
+    },
+    Feature {
+        name: "getxattrat",
+        since: "6.13",
+        purpose: "reaches extended attributes of any file; without it they are reached through procfs",
+        level: Level::Note,
+        attempt: || [xattrat::GETXATTRAT, xattrat::SETXATTRAT].into_iter().try_for_each(known),
+    },
+];
+
+/// The version and all features.
+pub(super) fn check() -> Vec<Finding> {
+    let kernel = Finding::ok("kernel", format!("Linux {}", release()));
+    [kernel].into_iter().chain(FEATURES.iter().map(feature)).collect()
+}
+
+/// The first two numbers of the kernel's version; zero if unknown.
+pub(super) fn version() -> (u32, u32) {
+    numbers(&release())
+}
+
+fn release() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease");
+    text.map_or_else(|_| "of unknown version".to_owned(), |text| text.trim().to_owned())
+}
+
+fn numbers(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map_while(|word| word.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+fn feature(feature: &Feature) -> Finding {
+    judge(feature, (feature.attempt)(), geteuid().is_root())
+}
+
+fn judge(feature: &Feature, result: Result<(), Errno>, is_root: bool) -> Finding {
+    let Feature { name, since, purpose, level, .. } = *feature;
+    match result {
+        Ok(()) => Finding::ok(name, purpose),
+        Err(Errno::NOSYS) => Finding::new(level, name, format!("{purpose}; it needs Linux {since} or later")),
+        // In a user namespace they get what it takes.
+        Err(Errno::PERM) if !is_root => Finding::ok(name, format!("{purpose}; not tried further, which needs root")),
+        Err(Errno::PERM) => Finding::new(
+            level,
+            name,
+            format!(
+                "{purpose}; it is not permitted here: in a container, that one needs CAP_SYS_ADMIN and a seccomp profile that allows it"
+            ),
+        ),
+        Err(error) => Finding::new(level, name, format!("{purpose}; it does not work here: {error}")),
+    }
+}
+
+/// Whether the kernel knows a system call that takes flags.
+fn known(number: libc::c_long) -> Result<(), Errno> {
+    match raw::refusal(number) {
+        error @ (Errno::NOSYS | Errno::PERM) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_calls_are_told_from_known_ones() {
+        assert_eq!(known(libc::SYS_close_range), Ok(()));
+        // A number that no architecture uses.
+        assert_eq!(known(9999), Err(Errno::NOSYS));
+    }
+
+    #[test]
+    fn releases_have_numbers() {
+        assert_eq!(numbers("6.18.44-fc-v657"), (6, 18));
+        assert_eq!(numbers("7.0-rc1"), (7, 0));
+        assert_eq!(numbers("of unknown version"), (0, 0));
+    }
+
+    #[test]
+    fn what_is_missing_says_since_when_it_is_there() {
+        let [openat2, .., getxattrat] = &FEATURES;
+        assert_eq!(judge(openat2, Ok(()), false).level, Level::Ok);
+        let missing = judge(openat2, Err(Errno::NOSYS), true);
+        assert_eq!(missing.level, Level::Missing);
+        assert!(missing.text.ends_with("needs Linux 5.6 or later"), "{}", missing.text);
+        assert_eq!(judge(openat2, Err(Errno::PERM), true).level, Level::Missing);
+        assert_eq!(judge(openat2, Err(Errno::PERM), false).level, Level::Ok);
+        assert_eq!(judge(getxattrat, Err(Errno::NOSYS), true).level, Level::Note);
+    }
+}

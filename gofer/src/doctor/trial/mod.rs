@@ -1,0 +1,100 @@
+//! A container on trial, on each platform.
+
+mod bundle;
+mod container;
+mod machine_code;
+mod platforms;
+
+use std::fs::File;
+use std::path::Path;
+
+use self::container::{Options, Trial};
+use self::platforms::Platforms;
+use super::child::{self, Patience};
+use super::{Finding, Level};
+
+/// The device of one platform.
+const KVM: (&str, &str) = ("kvm", "/dev/kvm");
+
+/// Runs a container on each platform that `runsc` has, and says which ones can be used.
+pub(super) fn check(runsc: &Path, patience: &Patience, tell: &mut dyn FnMut(Vec<Finding>)) {
+    let trials = child::adopt_orphans().and_then(|()| Ok((Platforms::of(runsc, patience)?, Trial::new(runsc)?)));
+    let (known, trial) = match trials {
+        Ok(ready) => ready,
+        Err(error) => return tell(vec![Finding::new(Level::Missing, "trial", format!("cannot be prepared: {error}"))]),
+    };
+    let mut usable: Vec<&str> = Vec::new();
+    for platform in &known.names {
+        if let Some(reason) = unavailable(platform) {
+            tell(vec![Finding::new(Level::Note, subject(platform), format!("not tried: {reason}"))]);
+            continue;
+        }
+        match trial.run(Options { platform, directfs: None }, patience) {
+            Ok(success) => {
+                usable.push(platform);
+                tell(vec![Finding::ok(subject(platform), success)]);
+            }
+            Err(_) if patience.is_over() => return,
+            Err(problem) => {
+                let text = format!("{problem}; do not use --platform={platform} here");
+                tell(vec![Finding::new(Level::Warning, subject(platform), text)]);
+            }
+        }
+    }
+    if let (true, Some(platform)) = (known.has_directfs, usable.first()) {
+        tell(vec![match trial.run(Options { platform, directfs: Some(false) }, patience) {
+            Ok(success) => Finding::ok("no directfs", success),
+            Err(problem) => Finding::new(Level::Warning, "no directfs", problem),
+        }]);
+    }
+    tell(vec![conclusion(&usable, known.default.as_deref())]);
+    if let Err(error) = trial.clean_up() {
+        tell(vec![Finding::new(Level::Warning, "trial", format!("something is left of it: {error}"))]);
+    }
+}
+
+fn subject(platform: &str) -> String {
+    format!("trial {platform}")
+}
+
+/// Why there is no sense in trying.
+fn unavailable(platform: &str) -> Option<String> {
+    let (name, device) = KVM;
+    if platform != name {
+        return None;
+    }
+    let opened = File::options().read(true).write(true).open(device);
+    opened.err().map(|error| format!("{device}: {error}"))
+}
+
+fn conclusion(usable: &[&str], default: Option<&str>) -> Finding {
+    let Some(first) = usable.first() else {
+        let text = "none can run; what runsc says above is the reason";
+        return Finding::new(Level::Missing, "containers", text);
+    };
+    let all = usable.join(", ");
+    match default {
+        Some(default) if !usable.contains(&default) => {
+            let text = format!(
+                "can run, but not on {default}, which is runsc's default: give it --platform={first} (of {all})"
+            );
+            Finding::new(Level::Warning, "containers", text)
+        }
+        _ => Finding::ok("containers", format!("can run, served by this gofer; platforms: {all}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_that_does_not_work_has_to_be_changed() {
+        assert_eq!(conclusion(&[], Some("systrap")).level, Level::Missing);
+        assert_eq!(conclusion(&["systrap"], Some("systrap")).level, Level::Ok);
+        assert_eq!(conclusion(&["ptrace"], None).level, Level::Ok);
+        let finding = conclusion(&["ptrace", "kvm"], Some("systrap"));
+        assert_eq!(finding.level, Level::Warning);
+        assert!(finding.text.contains("--platform=ptrace (of ptrace, kvm)"), "{}", finding.text);
+    }
+}

@@ -1,0 +1,112 @@
+//! The runsc programs at hand, and the ways to run them that matter to a gofer.
+
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Names another runsc than Debian's: a current one.
+const VARIABLE: &str = "RUNSC";
+
+/// Debian's, of 2022.
+const DEBIAN: &str = "/usr/bin/runsc";
+
+/// One way to run one runsc.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runsc {
+    path: PathBuf,
+    platform: Platform,
+    directfs: DirectFs,
+}
+
+/// How runsc runs the code of its containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// With ptrace, which all know.
+    Ptrace,
+    /// With seccomp's traps.
+    Systrap,
+}
+
+/// Whether the sentry opens files itself, with a directory that the gofer hands to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectFs {
+    /// It is too old for that.
+    Unknown,
+    /// It does.
+    On,
+    /// It does not.
+    Off,
+    /// It would, but the mounts are annotated not to.
+    Annotated,
+}
+
+impl Runsc {
+    /// All that are installed here.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let mut all: Vec<Self> = Self::debian().into_iter().collect();
+        all.extend(Self::current());
+        all
+    }
+
+    /// Debian's, if it is installed.
+    #[must_use]
+    pub fn debian() -> Option<Self> {
+        let path = PathBuf::from(DEBIAN);
+        path.is_file().then_some(Self { path, platform: Platform::Ptrace, directfs: DirectFs::Unknown })
+    }
+
+    /// The one that the variable `RUNSC` names, if it is set: with each platform, and each way to open files.
+    #[must_use]
+    pub fn current() -> Vec<Self> {
+        let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from) else {
+            return Vec::new();
+        };
+        let way = |(platform, directfs)| Self { path: path.clone(), platform, directfs };
+        [
+            (Platform::Systrap, DirectFs::On),
+            (Platform::Systrap, DirectFs::Off),
+            (Platform::Ptrace, DirectFs::Off),
+            (Platform::Systrap, DirectFs::Annotated),
+        ]
+        .map(way)
+        .into()
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Who opens files.
+    #[must_use]
+    pub fn directfs(&self) -> DirectFs {
+        self.directfs
+    }
+
+    /// Whether it is a current one.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.directfs != DirectFs::Unknown
+    }
+
+    /// The global flags that choose this way.
+    pub(super) fn flags(&self) -> Vec<&'static str> {
+        let mut flags = vec!["--network=none", "--ignore-cgroups"];
+        flags.push(match self.platform {
+            Platform::Ptrace => "--platform=ptrace",
+            Platform::Systrap => "--platform=systrap",
+        });
+        if self.directfs == DirectFs::Off {
+            flags.push("--directfs=false");
+        }
+        flags
+    }
+}
+
+impl fmt::Display for Runsc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?}, directfs {:?})", self.path.display(), self.platform, self.directfs)
+    }
+}

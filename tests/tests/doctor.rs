@@ -1,0 +1,158 @@
+//! `gofer doctor`: what it says about this machine, and that it leaves nothing behind.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use e2e::command::{self, Outcome};
+use e2e::{bins, check, host, process, scratch, skip, user, wait};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+/// Longer than all steps of one examination may take together.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The runsc to examine: what `RUNSC` names, or the installed one.
+fn runsc() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("RUNSC").filter(|path| !path.is_empty()) {
+        return Some(path.into());
+    }
+    env::split_paths(&env::var_os("PATH")?).map(|directory| directory.join("runsc")).find(|path| path.is_file())
+}
+
+/// `gofer doctor` with a place for temporary files that is its own.
+fn doctor(gofer: &Path, scratch: &TempDir) -> Command {
+    let mut command = Command::new("env");
+    // Ordinary users get it in this way too.
+    command.arg(format!("TMPDIR={}", scratch.path().display())).arg(gofer).args(["doctor", "--time-limit", "5"]);
+    command.current_dir("/");
+    command
+}
+
+/// The lines with `level`.
+fn lines<'a>(outcome: &'a Outcome, level: &str) -> Vec<&'a str> {
+    outcome.stdout.lines().filter(|line| line.split_whitespace().next() == Some(level)).collect()
+}
+
+/// Fails if files, mounts or processes are left of an examination.
+fn nothing_is_left(scratch: &TempDir) -> Result<()> {
+    let path = scratch.path();
+    check::equal("files", &fs::read_dir(path)?.count(), &0)?;
+    let mounts: Vec<_> = host::mounts()?.into_iter().filter(|(point, _)| point.starts_with(path)).collect();
+    check::holds(&format!("no mounts are left in {mounts:?}"), mounts.is_empty())?;
+    let word = path.to_string_lossy();
+    let uses = |number: &u32| {
+        let line = fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&*word)
+    };
+    let numbers = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let processes: Vec<u32> = numbers.filter(uses).collect();
+    check::holds(&format!("no processes are left in {processes:?}"), processes.is_empty())
+}
+
+#[test]
+fn containers_can_run_here() -> Result<()> {
+    let Some(runsc) = runsc() else { skip!("there is no runsc; run `cargo xtask setup`") };
+    if !host::is_root() {
+        skip!("root's containers need root");
+    }
+    let scratch = scratch::disk()?;
+    let outcome = command::run(doctor(&bins::gofer()?, &scratch).arg("--runsc").arg(&runsc), LIMIT)?;
+    check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
+    check::holds(&outcome.describe(), lines(&outcome, "missing").is_empty())?;
+    check::equal("complaints", &outcome.stderr.as_str(), &"")?;
+    let known: usize = ["ok", "note", "warning"].map(|level| lines(&outcome, level).len()).iter().sum();
+    check::equal("each line has a level", &known, &outcome.stdout.lines().count())?;
+    let ok = lines(&outcome, "ok");
+    for subject in ["openat2 ", "mount_setattr ", "user namespaces ", "runsc ", "trial ", "containers "] {
+        let is_there =
+            ok.iter().any(|line| line.strip_prefix("ok").is_some_and(|l| l.trim_start().starts_with(subject)));
+        check::holds(&format!("{subject}is ok in\n{}", outcome.stdout), is_there)?;
+    }
+    let found = ok.iter().any(|line| line.contains(&*runsc.to_string_lossy()) && line.contains("runsc version"));
+    check::holds(&format!("it says which runsc in\n{}", outcome.stdout), found)?;
+    nothing_is_left(&scratch)
+}
+
+#[test]
+fn an_ordinary_user_can_be_told_too() -> Result<()> {
+    let Some(runsc) = runsc() else { skip!("there is no runsc; run `cargo xtask setup`") };
+    if !host::is_root() {
+        skip!("becoming another user needs root");
+    }
+    let (programs, scratch) = (user::programs()?, scratch::disk()?);
+    user::give(scratch.path())?;
+    let mut command = doctor(&programs.path().join("gofer"), &scratch);
+    let outcome = command::run(&mut user::as_user(command.arg("--runsc").arg(&runsc)), LIMIT)?;
+    nothing_is_left(&scratch)?;
+    if lines(&outcome, "missing").iter().any(|line| line.contains("user namespaces")) {
+        check::equal("status", &outcome.status.code(), &Some(1))?;
+        skip!("ordinary users may not create user namespaces here");
+    }
+    check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
+    check::holds("it says what it has not tried", outcome.stdout.contains("needs root"))?;
+    check::holds("containers run", lines(&outcome, "ok").iter().any(|line| line.contains("a container has run")))
+}
+
+#[test]
+fn a_runsc_that_cannot_be_loaded_is_missing() -> Result<()> {
+    let scratch = scratch::disk()?;
+    let gofer = bins::gofer()?;
+    for (runsc, word) in [
+        ("/does/not/exist", "/does/not/exist"),
+        ("/bin/sh", "dynamically linked"),
+        ("/etc/passwd", "Permission denied"),
+        ("/", "ermission denied"),
+    ] {
+        let outcome = command::run(doctor(&gofer, &scratch).args(["--runsc", runsc]), LIMIT)?;
+        let described = format!("{runsc}: {}", outcome.describe());
+        check::equal(&described, &outcome.status.code(), &Some(1))?;
+        let missing: Vec<&str> =
+            lines(&outcome, "missing").into_iter().filter(|line| line.contains(" runsc ")).collect();
+        check::equal(&described, &missing.len(), &1)?;
+        check::holds(&described, missing[0].contains(word) && missing[0].contains(runsc))?;
+        check::equal(&described, &outcome.stderr.as_str(), &"")?;
+    }
+    let mut gofer_itself = doctor(&gofer, &scratch);
+    let outcome = command::run(gofer_itself.arg("--runsc").arg(&gofer), LIMIT)?;
+    let missing = lines(&outcome, "missing");
+    check::holds(&outcome.describe(), missing.iter().any(|line| line.contains("is this program")))?;
+    nothing_is_left(&scratch)
+}
+
+#[test]
+fn stopping_it_leaves_nothing_behind() -> Result<()> {
+    let Some(runsc) = runsc() else { skip!("there is no runsc; run `cargo xtask setup`") };
+    if !host::is_root() {
+        skip!("root's containers need root");
+    }
+    for signal in [Signal::TERM, Signal::INT] {
+        let scratch = scratch::disk()?;
+        let mut child = Command::new(bins::gofer()?)
+            .args(["doctor", "--runsc"])
+            .arg(&runsc)
+            .env("TMPDIR", scratch.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let runs = || fs::read_dir(scratch.path()).ok()?.flatten().find(|entry| has_started(&entry.path()));
+        let started = wait::until_some("a container on trial", LIMIT, runs).map(drop);
+        process::signal(child.id(), signal);
+        let status = command::exit_status(&mut child, LIMIT);
+        if status.is_err() {
+            process::kill(child.id());
+        }
+        started?;
+        check::equal("status", &status.context("it does not stop")?.code(), &Some(1))?;
+        nothing_is_left(&scratch)?;
+    }
+    Ok(())
+}
+
+/// Whether runsc is at work in the directory of a trial.
+fn has_started(trial: &Path) -> bool {
+    fs::read_dir(trial.join("state")).is_ok_and(|mut entries| entries.next().is_some())
+}
