@@ -10,7 +10,6 @@ pub mod check;
 pub mod command;
 pub mod conform;
 pub mod host;
-pub mod mapping;
 pub mod modes;
 pub mod mount;
 pub mod process;

@@ -52,7 +52,7 @@ enum Command {
     /// Mount a backend on a temporary directory and run a command there
     Run(run::Run),
     /// Mount a backend on a temporary directory and test how well it does what programs rely on
-    Conform(conform::Conform),
+    Conform(Box<conform::Conform>),
     /// Unmount, even if the mount is busy or its process has died
     Umount {
         /// Where it is mounted

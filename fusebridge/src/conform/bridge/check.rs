@@ -77,6 +77,7 @@ pub(super) fn fails<T, E: Into<io::Error>>(
 }
 
 /// Fails unless both values are the same.
+#[expect(clippy::needless_pass_by_value, reason = "most values are made for the call")]
 pub(super) fn equal<T: Debug + PartialEq<U>, U: Debug>(what: impl Display, came: T, expected: U) -> Verdict {
     if came == expected { Ok(()) } else { failed(what, format_args!("{expected:?}"), format_args!("{came:?}")) }
 }

@@ -41,8 +41,8 @@ fn all_bits(scene: &Scene) -> Verdict {
 fn of_new_files(scene: &Scene) -> Verdict {
     let before = umask(Mode::from_bits_truncate(0o027));
     let made = (|| {
-        let create = OpenOptions::new().write(true).create(true).mode(0o666).open(scene.at("a"));
-        create.of("open(a, O_CREAT, 0666)")?;
+        let create = OpenOptions::new().write(true).create_new(true).mode(0o666).open(scene.at("a"));
+        create.of("open(a, O_CREAT|O_EXCL, 0666)")?;
         fs::DirBuilder::new().mode(0o777).create(scene.at("d")).of("mkdir(d, 0777)")?;
         fs::DirBuilder::new().mode(0o1777).create(scene.at("t")).of("mkdir(t, 01777)")
     })();
