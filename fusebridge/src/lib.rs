@@ -7,6 +7,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod conform;
 pub mod fs;
 pub mod launch;
 pub mod mountpoint;

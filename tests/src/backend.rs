@@ -17,6 +17,8 @@ pub enum Backend {
     Memory,
     /// A wrapper around the stock backend.
     Wrapped,
+    /// A wrapper that gives no host descriptors away, around files in memory.
+    Withholding,
 }
 
 /// A fresh and empty file system of one kind.
@@ -29,10 +31,21 @@ pub struct Served {
 }
 
 impl Backend {
+    /// What its list of expected failures is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Memory => "mem",
+            Self::Wrapped => "stats",
+            Self::Withholding => "fault",
+        }
+    }
+
     /// Whether it gives host descriptors of its files away.
     #[must_use]
     pub fn donates(self) -> bool {
-        self != Self::Memory
+        matches!(self, Self::Host | Self::Wrapped)
     }
 
     /// Whether it can be mounted with this I/O mode, which two modes need donated files for.
@@ -43,8 +56,9 @@ impl Backend {
 
     /// A new one, which all users may write to.
     pub fn fresh(self) -> Result<Served> {
-        if self == Self::Memory {
-            return Ok(Served { argument: "mem:mode=1777".into(), directory: None });
+        if !self.donates() {
+            let wrapper = if self == Self::Withholding { "fault:" } else { "" };
+            return Ok(Served { argument: format!("{wrapper}mem:mode=1777").into(), directory: None });
         }
         let directory = scratch::open_to_all()?;
         let host = mount::backend(directory.path());

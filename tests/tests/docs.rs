@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
-use e2e::{bins, command, host, skip, tool};
+use e2e::{bins, command, host, skip};
 
 /// A program may have to be built first.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -23,21 +23,16 @@ fn shell_blocks(text: &str) -> Vec<String> {
 
 /// The search path with the programs that the documentation takes for installed.
 fn search_path() -> Result<OsString> {
-    let suite = tool::PJDFSTEST.installed()?;
-    let suite = suite.parent().context("a program is in a directory")?;
     let inherited = env::var_os("PATH").unwrap_or_default();
-    let directories = [bins::directory()?.to_path_buf(), suite.to_path_buf()];
+    let directories = [bins::directory()?.to_path_buf()];
     Ok(env::join_paths(directories.into_iter().chain(env::split_paths(&inherited)))?)
 }
 
-#[test]
-fn the_chapter_on_writing_file_systems() -> Result<()> {
-    if !host::is_root() {
-        skip!("the chapter runs pjdfstest, which needs root");
-    }
+/// Runs the shell commands of a chapter, of which there must be so many at least.
+fn chapter(path: &str, least: usize) -> Result<()> {
     let workspace = bins::workspace();
-    let blocks = shell_blocks(&fs::read_to_string(workspace.join("gofer/docs/extending.md"))?);
-    if blocks.len() < 3 {
+    let blocks = shell_blocks(&fs::read_to_string(workspace.join(path))?);
+    if blocks.len() < least {
         bail!("only {} blocks of shell commands were found", blocks.len());
     }
     for block in blocks {
@@ -47,4 +42,20 @@ fn the_chapter_on_writing_file_systems() -> Result<()> {
         command::succeed(&mut shell, LIMIT).context(block)?;
     }
     Ok(())
+}
+
+#[test]
+fn the_chapter_on_writing_file_systems() -> Result<()> {
+    if !host::is_root() {
+        skip!("the chapter runs pjdfstest, which needs root");
+    }
+    chapter("gofer/docs/extending.md", 3)
+}
+
+#[test]
+fn the_chapter_on_conformance() -> Result<()> {
+    if !host::is_root() {
+        skip!("the chapter runs pjdfstest, which needs root");
+    }
+    chapter("fusebridge/docs/conformance.md", 3)
 }

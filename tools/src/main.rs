@@ -25,7 +25,7 @@ enum Task {
     Setup,
     /// Run all checks and tests; the last line says how many passed, failed and were skipped.
     Test(test::Options),
-    /// Run the long conformance suites in all modes and print a table.
+    /// Run all conformance suites on all backends that ship, in every mode.
     Conform(conform::Options),
     /// Measure.
     #[command(subcommand)]

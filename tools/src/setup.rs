@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use e2e::host;
-use e2e::tool::{self, Tool};
+use fusebridge::conform::tool;
 
 use crate::shell;
 
@@ -37,7 +37,7 @@ const PACKAGES: [Package; 12] = [
 pub(crate) fn run() -> Result<()> {
     packages()?;
     for tool in tool::ALL {
-        suite(tool)?;
+        tool.install()?;
     }
     device()
 }
@@ -58,19 +58,6 @@ fn packages() -> Result<()> {
     };
     shell::succeed(apt().arg("update"))?;
     shell::succeed(apt().args(["install", "--yes", "--no-install-recommends"]).args(missing))
-}
-
-/// Installs a test suite from crates.io, with the dependencies that its author tested.
-fn suite(tool: Tool) -> Result<()> {
-    if tool.path()?.is_file() {
-        return Ok(());
-    }
-    let mut install = shell::cargo();
-    install
-        .args(["install", "--locked", "--quiet", "--version", tool.version, "--root"])
-        .arg(tool.root()?)
-        .arg(tool.name);
-    shell::succeed(&mut install)
 }
 
 /// Checks that FUSE can be used here.

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod conform;
 mod connection;
 mod daemon;
 mod extensions;
@@ -20,6 +21,7 @@ use gofer::extension::{Extension, Registry};
 
 use extensions::Extensions;
 
+use crate::conform::worker;
 use crate::mountpoint::{Unmounted, unmount};
 
 /// Mounts any LisaFS backend on the host.
@@ -35,6 +37,7 @@ const EXAMPLES: &str = "Examples:
   fusebridge mnt --daemon /srv/data /mnt      mount /srv/data on /mnt and return
   fusebridge run /srv/data -- ls -l           run a command on the mount
   fusebridge umount /mnt                      unmount, whatever state the mount is in
+  fusebridge conform mem:                     test whether a backend does what programs rely on
   fusebridge run --trace t /srv -- ls -l      record all messages to and from the server ...
   fusebridge trace show t                     ... and look at them
 
@@ -48,6 +51,8 @@ enum Command {
     Mnt(mnt::Mnt),
     /// Mount a backend on a temporary directory and run a command there
     Run(run::Run),
+    /// Mount a backend on a temporary directory and test how well it does what programs rely on
+    Conform(Box<conform::Conform>),
     /// Unmount, even if the mount is busy or its process has died
     Umount {
         /// Where it is mounted
@@ -66,10 +71,14 @@ pub(crate) const GOFER: &str = "gofer";
 
 /// A whole fusebridge with `extensions` in it: parses the command line, does what it says, and answers the exit status.
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
-    // The gofer that this program is when it is started for a mount has a command line of its own.
     let mut arguments = std::env::args_os();
-    if arguments.nth(1).is_some_and(|command| command == GOFER) {
-        return gofer::cli::main(extensions, std::iter::once(OsString::from(GOFER)).chain(arguments));
+    match arguments.nth(1) {
+        // The gofer that this program is when it is started for a mount has a command line of its own.
+        Some(command) if command == GOFER => {
+            return gofer::cli::main(extensions, std::iter::once(OsString::from(GOFER)).chain(arguments));
+        }
+        Some(command) if command == worker::COMMAND => return worker::main(),
+        _ => {}
     }
     match run_command(extensions) {
         Ok(status) => status,
@@ -92,6 +101,7 @@ fn run_command(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Failure>
     let matches = Cli::command()
         .mut_subcommand("mnt", |mnt| with_flags(mnt, &registry))
         .mut_subcommand("run", |run| with_flags(run, &registry))
+        .mut_subcommand("conform", |conform| with_flags(conform, &registry))
         .mut_subcommand("trace", |trace| trace.mut_subcommand("replay", |replay| with_flags(replay, &registry)))
         .get_matches();
     let cli = Cli::from_arg_matches(&matches)?;
@@ -101,6 +111,7 @@ fn run_command(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Failure>
     match cli.command {
         Command::Mnt(mnt) => mnt.run(&extensions),
         Command::Run(run) => run.run(&extensions),
+        Command::Conform(conform) => Ok(conform.run(&extensions)),
         Command::Umount { mountpoint } => umount(&mountpoint),
         Command::Trace(trace) => trace.run(&extensions),
     }

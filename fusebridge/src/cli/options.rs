@@ -71,7 +71,7 @@ pub(super) struct MountArgs {
     pub(super) log: String,
 }
 
-fn default_threads() -> u16 {
+pub(super) fn default_threads() -> u16 {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     u16::try_from(cores.clamp(2, 16)).unwrap_or(2)
 }

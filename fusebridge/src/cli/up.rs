@@ -137,7 +137,6 @@ impl Up {
     }
 
     /// Where every message is recorded, if `--trace` asks for it.
-    #[expect(dead_code, reason = "for the suites that mount by themselves")]
     pub(super) fn trace(&self) -> Option<&Arc<Recorder>> {
         self.trace.as_ref()
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,8 +12,8 @@ use super::chance::{Chance, Probability};
 use super::defect::{Defect, Defects};
 use super::listing::Tampered;
 use super::parameters::Parameters;
-use crate::backend::{DirSink, Errno, NO_ID, NewFile, RenameFlags, Result, SetStat, Statx};
-use crate::extensions::wrap::{Call, Calls, Layer};
+use crate::backend::{DirSink, Errno, NO_ID, NewFile, RenameFlags, Result, SetStat, StatFs, Statx};
+use crate::extensions::wrap::{Call, Calls, Deviation, Layer};
 
 /// What is wrong with a file system.
 #[derive(Debug)]
@@ -21,8 +22,11 @@ pub struct Fault {
     errors: Vec<(Calls, Errno, Chance)>,
     shorts: Vec<(Call, Chance)>,
     defects: Defects,
-    /// Attributes by device and inode number, as they were first seen. Only filled for [`Defect::StaleStat`].
+    /// Attributes by device and inode number, as they were first seen. Only filled for [`Defect::StaleStat`] and
+    /// [`Defect::FrozenTimes`].
     first_seen: Mutex<HashMap<(u32, u32, u64), Statx>>,
+    /// For [`Defect::ChangingIno`].
+    next_ino: AtomicU64,
 }
 
 impl Fault {
@@ -41,6 +45,7 @@ impl Fault {
             shorts: shorts.map(|(call, probability)| (call, chance(probability))).collect(),
             defects: Defects::none(),
             first_seen: Mutex::default(),
+            next_ino: AtomicU64::new(1 << 40),
         };
         for (defect, probability) in parameters.defects {
             fault.defects.add(defect, chance(probability));
@@ -83,6 +88,9 @@ impl Layer for Fault {
             Call::Write => self.defects.shows(Defect::LostWrite),
             Call::Unlink => self.defects.shows(Defect::LostUnlink),
             Call::SetXattr => self.defects.shows(Defect::LostXattr),
+            Call::RemoveXattr => self.defects.shows(Defect::LostRemovexattr),
+            Call::Rename => self.defects.shows(Defect::LostRename),
+            Call::Allocate => self.defects.shows(Defect::LostAllocate),
             _ => false,
         }
     }
@@ -92,10 +100,13 @@ impl Layer for Fault {
     }
 
     fn stat(&self, stat: &mut Statx) {
-        if self.defects.may_show(Defect::StaleStat) {
+        if self.defects.may_show(Defect::StaleStat) || self.defects.may_show(Defect::FrozenTimes) {
             let first = self.first_seen(stat);
             if self.defects.shows(Defect::StaleStat) {
                 *stat = first;
+            }
+            if self.defects.shows(Defect::FrozenTimes) {
+                *stat = Statx { atime: first.atime, mtime: first.mtime, ctime: first.ctime, ..*stat };
             }
         }
         let file_type = stat.file_type();
@@ -108,6 +119,15 @@ impl Layer for Fault {
         if file_type == libc::S_IFREG && self.defects.shows(Defect::ZeroIno) {
             stat.ino = 0;
         }
+        if file_type == libc::S_IFREG && self.defects.shows(Defect::WrongBlocks) {
+            stat.blocks = 0;
+        }
+        if matches!(file_type, libc::S_IFCHR | libc::S_IFBLK) && self.defects.shows(Defect::WrongDevice) {
+            stat.rdev_minor += 1;
+        }
+        if file_type == libc::S_IFREG && self.defects.shows(Defect::ChangingIno) {
+            stat.ino = self.next_ino.fetch_add(1, Ordering::Relaxed);
+        }
         if self.defects.shows(Defect::WrongMode) {
             stat.mode ^= 0o001;
         }
@@ -119,6 +139,15 @@ impl Layer for Fault {
     }
 
     fn set_stat(&self, change: &mut SetStat) {
+        if change.mode.is_some() && self.defects.shows(Defect::LostMode) {
+            change.mode = None;
+        }
+        if (change.uid.is_some() || change.gid.is_some()) && self.defects.shows(Defect::LostOwner) {
+            (change.uid, change.gid) = (None, None);
+        }
+        if (change.atime.is_some() || change.mtime.is_some()) && self.defects.shows(Defect::LostTimes) {
+            (change.atime, change.mtime) = (None, None);
+        }
         if change.size.is_some() && self.defects.shows(Defect::LostTruncate) {
             change.size = None;
         }
@@ -127,6 +156,12 @@ impl Layer for Fault {
     fn new_file(&self, new: &mut NewFile) {
         if self.defects.shows(Defect::WrongOwner) {
             *new = NewFile { uid: NO_ID, gid: NO_ID, ..*new };
+        }
+        if self.defects.shows(Defect::WideMode) {
+            new.mode |= 0o666;
+        }
+        if self.defects.shows(Defect::LostSpecialBits) {
+            new.mode &= 0o777;
         }
     }
 
@@ -156,6 +191,30 @@ impl Layer for Fault {
         if is_cut {
             bytes.pop();
         }
+    }
+
+    fn xattr_names(&self, names: &mut Vec<Vec<u8>>) {
+        if self.defects.shows(Defect::MissingXattr) {
+            names.pop();
+        }
+    }
+
+    fn stat_fs(&self, stat: &mut StatFs) {
+        if self.defects.shows(Defect::WrongStatfs) {
+            stat.blocks_free = stat.blocks + 1;
+        }
+    }
+
+    fn deviates(&self, how: Deviation) -> bool {
+        self.defects.shows(match how {
+            Deviation::CreateOver => Defect::IgnoredExcl,
+            Deviation::CopyLinks => Defect::CopiedLinks,
+            Deviation::FillHoles => Defect::DirtyHoles,
+            Deviation::GarbleReads => Defect::GarbledRead,
+            Deviation::GarbleWrites => Defect::GarbledWrite,
+            Deviation::ShiftWrites => Defect::ShiftedWrite,
+            Deviation::SwallowErrors => Defect::SwallowedErrors,
+        })
     }
 
     fn read_dir(

@@ -8,6 +8,7 @@ pub(super) struct Tampered<'a> {
     sink: &'a mut dyn DirSink,
     no_type: bool,
     no_ino: bool,
+    other_ino: bool,
     /// The first entry is still to come, and is to be left out.
     leaves_out: bool,
     /// The first entry is still to come, and is to come twice.
@@ -24,6 +25,7 @@ impl<'a> Tampered<'a> {
             sink,
             no_type: defects.shows(Defect::WrongDirentType),
             no_ino: defects.shows(Defect::ZeroIno),
+            other_ino: defects.shows(Defect::WrongDirentIno),
             leaves_out: at_start && defects.shows(Defect::MissingDirent),
             repeats: at_start && defects.shows(Defect::DuplicateDirent),
             reorders: defects.shows(Defect::ReorderedReaddir),
@@ -54,6 +56,9 @@ impl DirSink for Tampered<'_> {
         }
         if self.no_ino && entry.file_type == libc::S_IFREG {
             entry.ino = 0;
+        }
+        if self.other_ino {
+            entry.ino += 1;
         }
         if self.no_type {
             entry.file_type = libc::S_IFREG;

@@ -38,6 +38,28 @@
 //! | `duplicate-dirent` | directories have the first entry twice |
 //! | `reordered-readdir` | entries change places in pairs but their positions stay, so that going on elsewhere repeats or misses one |
 //! | `wrong-dirent-type` | all entries of directories are regular files |
+//! | `wrong-dirent-ino` | entries of directories have other inode numbers than the files |
+//! | `changing-ino` | files have another inode number each time somebody asks |
+//! | `wrong-blocks` | regular files take no space |
+//! | `wrong-device` | device nodes have other numbers |
+//! | `frozen-times` | times stay what they were when a file was first seen |
+//! | `wrong-statfs` | more of the file system is free than there is |
+//! | `wide-mode` | everybody may read and write new files |
+//! | `lost-special-bits` | new files have no set-id and sticky bits |
+//! | `lost-mode` | modes are not set |
+//! | `lost-owner` | owners and groups are not set |
+//! | `lost-times` | times are not set |
+//! | `lost-rename` | nothing is renamed |
+//! | `lost-allocate` | no space is reserved or freed |
+//! | `lost-removexattr` | extended attributes are not removed |
+//! | `missing-xattr` | lists of extended attributes lack the last one |
+//! | `garbled-read` | the last byte that is read is another one |
+//! | `garbled-write` | the last byte that is written is another one |
+//! | `shifted-write` | data is written one byte further on |
+//! | `dirty-holes` | what a write beyond the end of a file leaves out is no zeros |
+//! | `ignored-excl` | creating a file that exists opens it |
+//! | `copied-links` | a hard link is a copy |
+//! | `swallowed-errors` | calls that answer nothing but success succeed, even if they fail |
 //!
 //! Clients get no host descriptors of files and directories: what they do with these could not be seen here.
 

@@ -115,6 +115,80 @@ fn changes_are_lost() {
 }
 
 #[test]
+fn more_changes_are_lost() {
+    let root = with("lost-mode&defect=lost-owner&defect=lost-times&defect=lost-rename&defect=lost-removexattr");
+    create(&*root, "f");
+    let found = root.walk(name("f")).ok().unwrap().file;
+    let before = found.stat().unwrap();
+    let time = crate::wire::Timespec { sec: 7, nsec: 0 };
+    let change = SetStat { mode: Some(0), uid: Some(4711), atime: Some(time), mtime: Some(time), ..SetStat::default() };
+    set(&*found, change);
+    let after = found.stat().unwrap();
+    assert_eq!((after.mode, after.uid, after.mtime), (before.mode, before.uid, before.mtime));
+    root.rename(name("f"), &*root, name("g"), RenameFlags::Replace).unwrap();
+    assert_eq!(list(&*root), ["f"]);
+    root.set_xattr(b"user.a", b"b", 0).unwrap();
+    root.remove_xattr(b"user.a").unwrap();
+    assert_eq!(root.get_xattr(b"user.a").unwrap(), b"b");
+    let root = with("lost-allocate&defect=lost-special-bits&defect=wide-mode");
+    let file = create(&*root, "f");
+    file.allocate(0, 0, 100).unwrap();
+    assert_eq!(file.stat().unwrap().size, 0);
+    let made = root.mkdir(name("d"), &NewFile { mode: 0o1700, ..NEW }).ok().unwrap();
+    assert_eq!(made.stat.mode & 0o7777, 0o766);
+}
+
+#[test]
+fn more_attributes_are_wrong() {
+    let root = with("changing-ino&defect=wrong-blocks&defect=frozen-times&defect=wrong-statfs&defect=missing-xattr");
+    let file = create(&*root, "f");
+    let found = root.walk(name("f")).ok().unwrap().file;
+    let before = found.stat().unwrap();
+    write(&file, &[1; 10_000]).unwrap();
+    let after = found.stat().unwrap();
+    assert_ne!(after.ino, before.ino);
+    assert_eq!((after.blocks, after.size, after.mtime), (0, 10_000, before.mtime));
+    let space = root.stat_fs().unwrap();
+    assert!(space.blocks_free > space.blocks);
+    root.set_xattr(b"user.a", b"b", 0).unwrap();
+    assert_eq!(root.list_xattr().unwrap().len(), 0);
+    let device = with("wrong-device").mknod(name("n"), &NEW, libc::S_IFCHR, (1, 3)).ok().unwrap();
+    assert_eq!((device.stat.rdev_major, device.stat.rdev_minor), (1, 4));
+    let root = with("wrong-dirent-ino");
+    create(&*root, "f");
+    let ino = root.walk(name("f")).ok().unwrap().stat.ino;
+    assert_eq!(list_part(&*root, 0, 9).inos, [ino + 1]);
+}
+
+#[test]
+fn data_is_wrong() {
+    let written = |defect: &str| {
+        let file = create(&*with(defect), "f");
+        assert_eq!(write(&file, b"hello"), Ok(5));
+        assert_eq!(file.write_at(b"end"[..].into(), 8), Ok(3));
+        read(&file).unwrap()
+    };
+    assert_eq!(written("garbled-read:0"), b"hello\0\0\0end");
+    assert_eq!(written("garbled-read"), b"hello\0\0\0en?");
+    assert_eq!(written("garbled-write"), b"hell?\0\0\0en?");
+    assert_eq!(written("shifted-write"), b"\0hello\0\0\0end");
+    assert_eq!(written("dirty-holes"), b"hello???end");
+}
+
+#[test]
+fn calls_do_other_things() {
+    let root = with("ignored-excl&defect=copied-links&defect=swallowed-errors");
+    write(&create(&*root, "f"), b"first").unwrap();
+    let again = create(&*root, "f");
+    assert_eq!(read(&again).unwrap(), b"first");
+    let target = root.walk(name("f")).ok().unwrap();
+    let linked = root.link(name("g"), &*target.file).ok().unwrap();
+    assert_ne!(linked.stat.ino, target.stat.ino);
+    assert_eq!((linked.stat.size, list(&*root).len()), (5, 2));
+    assert_eq!(root.unlink(name("none"), Unlink::File), Ok(()));
+}
+
+#[test]
 fn answers_are_wrong() {
     let root = with("wrong-errno&defect=cut-link&defect=cut-xattr");
     root.set_xattr(b"user.a", b"value", 0).unwrap();

@@ -3,8 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::deviation::{Deviation, copy, create_over};
 use super::socket::Socket;
-use super::{Call, Layer, around, around_bytes, wrap_found, wrap_opened};
+use super::{Call, Layer, act, around, around_bytes, wrap_found, wrap_opened};
 use crate::backend::{
     Access, Bound, ControlBox, ControlFile, Created, Credentials, Found, Name, NewFile, OpenHow, Opened, RenameFlags,
     Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, Unlink,
@@ -27,7 +28,7 @@ impl<L: Layer> Control<L> {
 
     /// A call whose answer is its success.
     fn act(&self, call: Call, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.around(call, || if self.layer.skips(call) { Ok(()) } else { work() })
+        act(&*self.layer, call, work)
     }
 
     /// A call that finds a file.
@@ -96,7 +97,10 @@ impl<L: Layer> ControlFile for Control<L> {
 
     fn create(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
         let new = self.changed(new);
-        let created = self.around(Call::Create, || self.inner.create(name, &new, access))?;
+        let created = self.around(Call::Create, || match self.layer.deviates(Deviation::CreateOver) {
+            true => create_over(&*self.inner, name, &new, access),
+            false => self.inner.create(name, &new, access),
+        })?;
         Ok(Created { found: wrap_found(&self.layer, created.found), opened: wrap_opened(&self.layer, created.opened) })
     }
 
@@ -114,7 +118,10 @@ impl<L: Layer> ControlFile for Control<L> {
 
     fn link(&self, name: Name<'_>, target: &dyn ControlFile) -> Result<Found> {
         let target: &Self = target.downcast()?;
-        self.find(Call::Link, || self.inner.link(name, &*target.inner))
+        self.find(Call::Link, || match self.layer.deviates(Deviation::CopyLinks) {
+            true => copy(&*self.inner, name, &*target.inner),
+            false => self.inner.link(name, &*target.inner),
+        })
     }
 
     fn unlink(&self, name: Name<'_>, what: Unlink) -> Result<()> {
@@ -132,7 +139,9 @@ impl<L: Layer> ControlFile for Control<L> {
     }
 
     fn stat_fs(&self) -> Result<StatFs> {
-        self.around(Call::StatFs, || self.inner.stat_fs())
+        let mut stat = self.around(Call::StatFs, || self.inner.stat_fs())?;
+        self.layer.stat_fs(&mut stat);
+        Ok(stat)
     }
 
     fn get_xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
@@ -150,7 +159,9 @@ impl<L: Layer> ControlFile for Control<L> {
 
     fn list_xattr(&self) -> Result<Vec<Vec<u8>>> {
         let bytes = |names: &Vec<Vec<u8>>| names.iter().map(Vec::len).sum();
-        around_bytes(&*self.layer, Call::ListXattr, bytes, || self.inner.list_xattr())
+        let mut names = around_bytes(&*self.layer, Call::ListXattr, bytes, || self.inner.list_xattr())?;
+        self.layer.xattr_names(&mut names);
+        Ok(names)
     }
 
     fn remove_xattr(&self, name: &[u8]) -> Result<()> {

@@ -5,12 +5,14 @@
 
 mod call;
 mod control;
+mod deviation;
 mod open;
 mod socket;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use call::{Call, Calls};
+pub use deviation::Deviation;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use smallbox::smallbox;
 use self::control::Control;
 use self::open::Open;
 use crate::backend::{
-    Attachment, Backend, DirSink, Errno, Found, NewFile, Opened, Options, RenameFlags, Result, SetStat, Statx,
+    Attachment, Backend, DirSink, Errno, Found, NewFile, Opened, Options, RenameFlags, Result, SetStat, StatFs, Statx,
 };
 use crate::extension::{Backends, Claim, Error};
 
@@ -82,6 +84,22 @@ pub trait Layer: Send + Sync + Sized + 'static {
         let _ = (call, bytes);
     }
 
+    /// Changes names of extended attributes on their way to the client.
+    fn xattr_names(&self, names: &mut Vec<Vec<u8>>) {
+        let _ = names;
+    }
+
+    /// Changes statistics of the file system on their way to the client.
+    fn stat_fs(&self, stat: &mut StatFs) {
+        let _ = stat;
+    }
+
+    /// Whether this call is to be done in another way.
+    fn deviates(&self, how: Deviation) -> bool {
+        let _ = how;
+        false
+    }
+
     /// Lists a directory from position `from` on: calls `list` with a sink that hands entries to `sink`.
     fn read_dir(
         &self,
@@ -137,6 +155,12 @@ pub(super) fn open(name: &str, argument: &str, backends: &Backends<'_>) -> std::
 /// Makes a call whose answer has no bytes to count.
 fn around<L: Layer, T>(layer: &L, call: Call, work: impl FnOnce() -> Result<T>) -> Result<T> {
     around_bytes(layer, call, |_| 0, work)
+}
+
+/// Makes a call whose answer is its success.
+fn act<L: Layer>(layer: &L, call: Call, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let outcome = around(layer, call, || if layer.skips(call) { Ok(()) } else { work() });
+    if outcome.is_err() && layer.deviates(Deviation::SwallowErrors) { Ok(()) } else { outcome }
 }
 
 /// Makes a call that moves bytes.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Call, Layer, around, around_bytes};
+use super::deviation::{Deviation, LAST_BYTE, fill_hole, garbled};
+use super::{Call, Layer, act, around, around_bytes};
 use crate::backend::{DirSink, IoSource, IoTarget, OpenBox, OpenFile, Result, Statx};
 
 /// An open file: that of the inner file system.
@@ -18,7 +19,7 @@ impl<L: Layer> Open<L> {
 
     /// A call whose answer is its success.
     fn act(&self, call: Call, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        around(&*self.layer, call, || if self.layer.skips(call) { Ok(()) } else { work() })
+        act(&*self.layer, call, work)
     }
 }
 
@@ -36,7 +37,12 @@ impl<L: Layer> OpenFile for Open<L> {
             |count| *count,
             || {
                 let len = self.layer.length(Call::Read, into.len());
-                self.inner.read_at(into.into_part(0, len), offset)
+                let mut into = into.into_part(0, len);
+                let count = self.inner.read_at(into.reborrow(), offset)?;
+                if count > 0 && self.layer.deviates(Deviation::GarbleReads) {
+                    into.put(count - 1, &LAST_BYTE);
+                }
+                Ok(count)
             },
         )
     }
@@ -48,7 +54,17 @@ impl<L: Layer> OpenFile for Open<L> {
             |count| *count,
             || {
                 let len = self.layer.length(Call::Write, from.len());
-                if self.layer.skips(Call::Write) { Ok(len) } else { self.inner.write_at(from.part(0, len), offset) }
+                if self.layer.skips(Call::Write) {
+                    return Ok(len);
+                }
+                let offset = offset + u64::from(self.layer.deviates(Deviation::ShiftWrites));
+                if self.layer.deviates(Deviation::FillHoles) {
+                    fill_hole(&*self.inner, offset)?;
+                }
+                if self.layer.deviates(Deviation::GarbleWrites) {
+                    return self.inner.write_at(garbled(&from.part(0, len)).as_slice().into(), offset);
+                }
+                self.inner.write_at(from.part(0, len), offset)
             },
         )
     }

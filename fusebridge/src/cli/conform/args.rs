@@ -1,0 +1,175 @@
+//! Options of `fusebridge conform`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::options::seconds;
+use crate::conform::{Settings, Suite};
+use crate::fs::{Access, IoMode};
+
+const EXAMPLES: &str = "Examples:
+  fusebridge conform mem:                                     all suites, as one table
+  fusebridge conform --suite bridge --filter xattr /srv/data  some tests of one suite
+  fusebridge conform --all-modes --html report.html mem:      every way to mount, with a page for people
+  fusebridge conform --json now.json --baseline then.json mem:
+                                                              what has changed since then
+  fusebridge conform mem: --against native:/srv/data          beside a directory that is not mounted
+
+Exit status: 0 if all is as expected, 1 if something fails (with --baseline: that did not fail then), 2 if nothing can be run.";
+
+/// Mounts a backend on a temporary directory and tests there how well it does what programs rely on. Its files are left as they are.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct Conform {
+    /// Suites to run
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Word::value_variants().to_vec())]
+    pub(super) suite: Vec<Word>,
+
+    /// Run also the classic pjdfstest of shell scripts, built in DIR
+    #[arg(long, value_name = "DIR")]
+    pub(super) classic: Option<PathBuf>,
+
+    /// Only tests with one of these in their name
+    #[arg(long, value_name = "TEXT", value_delimiter = ',')]
+    pub(super) filter: Vec<String>,
+
+    /// List the tests of the suite "bridge" and what each is about, and run nothing
+    #[arg(long)]
+    pub(super) list: bool,
+
+    /// Which ways file data is to go, one after the other
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "auto", conflicts_with = "all_modes")]
+    pub(super) io: Vec<IoMode>,
+
+    /// Who else changes the files, one after the other
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "shared", conflicts_with = "all_modes")]
+    pub(super) access: Vec<Access>,
+
+    /// All values of --io and --access that the backend can be mounted with
+    #[arg(long)]
+    pub(super) all_modes: bool,
+
+    /// How many tests to run at once (pjdfstest runs its own one after the other) [default: cores, 1 with --html]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) jobs: Option<u16>,
+
+    /// How often to run each suite; a test passes if it passes each time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) repeat: u32,
+
+    /// Decides what is done by chance
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+
+    /// How long a test may take
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+    pub(super) timeout: Duration,
+
+    /// How many runs of fsx
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(super) fsx_runs: u32,
+
+    /// How many operations each run of fsx has
+    #[arg(long, value_name = "N", default_value_t = 4000)]
+    pub(super) fsx_operations: u64,
+
+    /// Compare with an earlier run, as written by --json
+    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    pub(super) baseline: Option<PathBuf>,
+
+    /// Tests that are expected to fail: lines of SUITE/TEST REASON
+    #[arg(long, value_name = "FILE")]
+    pub(super) expect: Option<PathBuf>,
+
+    /// Run the same on another backend and show what differs
+    #[arg(long, value_name = "BACKEND")]
+    pub(super) against: Option<OsString>,
+
+    /// Write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+
+    /// Write the results as TAP
+    #[arg(long, value_name = "FILE")]
+    pub(super) tap: Option<PathBuf>,
+
+    /// Write the results as JSON, for --baseline
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+
+    /// Write the results as a page, with the messages to and from the server for each failure
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+
+    /// Record every message to and from the server in FILE, for fusebridge trace; with several modes, one file for each
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
+
+    /// Install the programs that suites need, with cargo, in a cache directory of ours
+    #[arg(long)]
+    pub(super) install: bool,
+
+    /// What to report on stderr: error, warn, info, debug, trace, or a filter such as fusebridge::client=trace
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub(super) log: String,
+
+    /// A directory, NAME:ARGUMENT, unix:SOCKET, exec:COMMAND, or native:DIR for a directory without any mount
+    #[arg(default_value = crate::cli::DEFAULT_BACKEND)]
+    pub(super) backend: OsString,
+}
+
+/// A suite on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Word {
+    /// Ours: links, listings, maps, holes, locks, names, ..
+    Bridge,
+    /// POSIX system calls
+    Pjdfstest,
+    /// Random reads and writes
+    Fsx,
+}
+
+impl Conform {
+    /// The suites, quick ones first.
+    pub(super) fn suites(&self) -> Vec<Suite> {
+        let mut suites: Vec<Suite> = Word::value_variants()
+            .iter()
+            .filter(|word| self.suite.contains(word))
+            .map(|word| match word {
+                Word::Bridge => Suite::Bridge,
+                Word::Pjdfstest => Suite::Pjdfstest,
+                Word::Fsx => Suite::Fsx,
+            })
+            .collect();
+        suites.extend(self.classic.clone().map(Suite::Classic));
+        suites
+    }
+
+    /// How the suites are to be run.
+    pub(super) fn settings(&self) -> Settings {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // Else the messages of several tests would be mixed.
+        let jobs = if self.html.is_some() { 1 } else { cores };
+        Settings {
+            filter: self.filter.clone(),
+            jobs: self.jobs.map_or(jobs, usize::from),
+            repeat: self.repeat,
+            seed: self.seed,
+            timeout: self.timeout,
+            fsx_runs: self.fsx_runs,
+            fsx_operations: self.fsx_operations,
+        }
+    }
+
+    /// The ways to mount.
+    pub(super) fn modes(&self) -> Vec<(IoMode, Access)> {
+        let (ios, accesses) = match self.all_modes {
+            true => (IoMode::value_variants().to_vec(), vec![Access::Exclusive, Access::Shared]),
+            false => (self.io.clone(), self.access.clone()),
+        };
+        ios.iter().flat_map(|io| accesses.iter().map(|access| (*io, *access))).collect()
+    }
+}

@@ -1,0 +1,224 @@
+//! What is tested: a backend that is mounted for it, or a directory as it is.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::args::Conform;
+use crate::cli::Failure;
+use crate::cli::extensions::Extensions;
+use crate::cli::options::{MountArgs, default_threads};
+use crate::cli::signals::{Event, events};
+use crate::cli::up::Up;
+use crate::conform::{CaseResult, Cause, Clock, Mode, Outcome, Stop, SuiteRun, run_suites};
+use crate::conform::{Failure as CaseFailure, progress::Progress};
+use crate::fs::{Access, IoMode};
+use crate::launch::BackendSpec;
+use crate::mountpoint::{Mountpoint, Unmounted};
+
+/// What stands before a directory that is to be tested without a mount.
+const NATIVE: &str = "native:";
+
+/// What is tested.
+pub(super) enum Subject {
+    /// It is mounted.
+    Backend(BackendSpec),
+    /// It is a directory already.
+    Native(PathBuf),
+}
+
+/// What came of a mode.
+pub(super) enum Tested {
+    /// These suites ran.
+    Suites(Vec<SuiteRun>),
+    /// The backend cannot be mounted so.
+    Impossible(io::Error),
+    /// Somebody wanted an end.
+    Interrupted,
+}
+
+impl Subject {
+    /// Takes a command line argument apart.
+    pub(super) fn parse(argument: &OsStr, extensions: &Extensions) -> Result<Self, Failure> {
+        if let Some(directory) = argument.to_str().and_then(|text| text.strip_prefix(NATIVE)) {
+            let directory = PathBuf::from(directory);
+            if !directory.is_dir() {
+                return Err(format!("{NATIVE}{}: not a directory", directory.display()).into());
+            }
+            return Ok(Subject::Native(directory));
+        }
+        Ok(Subject::Backend(BackendSpec::parse(argument, &extensions.names)?))
+    }
+
+    /// The ways to have it: for a directory that is not mounted there is only one.
+    pub(super) fn modes(&self, args: &Conform) -> Vec<(IoMode, Access)> {
+        match self {
+            Subject::Backend(_) => args.modes(),
+            Subject::Native(_) => vec![(IoMode::Auto, Access::Shared)],
+        }
+    }
+
+    /// What a mode is called in reports.
+    pub(super) fn mode(&self, io: IoMode, access: Access) -> Mode {
+        match self {
+            Subject::Backend(_) => Mode { io: word(&io), access: word(&access) },
+            Subject::Native(_) => Mode { io: "native".to_owned(), access: "native".to_owned() },
+        }
+    }
+
+    /// Runs the suites on it in one mode. The mount is taken down whatever comes of that. A recording goes to `trace`.
+    pub(super) fn test(
+        &self,
+        args: &Conform,
+        (io, access): (IoMode, Access),
+        extensions: &Extensions,
+        trace: Option<&Path>,
+    ) -> Result<Tested, Failure> {
+        // New ones for each mode: what an earlier mount still has to say is of no interest.
+        let (sender, receiver) = events()?;
+        let progress = Progress::new(&self.mode(io, access));
+        let spec = match self {
+            Subject::Native(directory) => {
+                return run(args, directory, &progress, &Clock::default(), (&sender, &receiver))
+                    .map(|(suites, _)| suites);
+            }
+            Subject::Backend(spec) => spec,
+        };
+        let mount = mount_args(args, io, access, trace);
+        let up = Up::bring(&mount, spec, extensions, Mountpoint::temporary()?, false, &sender)?;
+        let clock = Clock::new(up.trace().map(Arc::clone));
+        let tested = match possible(up.path(), io) {
+            Ok(()) => run(args, up.path(), &progress, &clock, (&sender, &receiver)),
+            Err(error) => Ok((Tested::Impossible(error), None)),
+        };
+        let start = clock.now();
+        let unmounted = up.take_down(&receiver);
+        let (tested, cause) = tested?;
+        let Tested::Suites(mut suites) = tested else { return Ok(tested) };
+        let ended = match unmounted {
+            Ok(Unmounted::Gone) => Outcome::Passed,
+            Ok(Unmounted::Detached) => mount_failure("an end of all requests", "some are still under way"),
+            Err(error) => mount_failure("success", &error.to_string()),
+        };
+        let lives = match cause {
+            Some(Cause::ServerGone) => {
+                mount_failure("a server that lives on", "the server has gone; what came after that was not run")
+            }
+            Some(Cause::Interrupted) | None => Outcome::Passed,
+        };
+        let span = clock.since(start);
+        let cases = vec![
+            CaseResult::new("mount::server_lives", lives, span).about("the server lives on until it is unmounted"),
+            CaseResult::new("mount::unmounts", ended, span).about("the mount is idle in the end and can be taken down"),
+        ];
+        suites.push(SuiteRun { suite: "mount".to_owned(), cases, seconds: span.duration().as_secs_f64() });
+        Ok(Tested::Suites(suites))
+    }
+}
+
+fn mount_failure(expected: &str, came: &str) -> Outcome {
+    Outcome::Failed(CaseFailure::new("umount()", expected, came))
+}
+
+/// Runs the suites in a thread, and hears what happens meanwhile.
+fn run(
+    args: &Conform,
+    root: &Path,
+    progress: &Progress,
+    clock: &Clock,
+    (sender, receiver): (&Sender<Event>, &Receiver<Event>),
+) -> Result<(Tested, Option<Cause>), Failure> {
+    let stop = Stop::default();
+    let outcome = std::thread::scope(|scope| {
+        let (sender, stop) = (sender.clone(), &stop);
+        let suites = scope.spawn(move || {
+            let outcome = run_suites(root, &args.suites(), &args.settings(), progress, stop, clock);
+            // The receiver lives until this thread has ended.
+            let _ = sender.send(Event::CommandEnded);
+            outcome
+        });
+        while let Ok(event) = receiver.recv() {
+            match event {
+                Event::CommandEnded => break,
+                Event::Signal(_) | Event::Unmounted => stop.stop(Cause::Interrupted),
+                Event::ServerGone => stop.stop(Cause::ServerGone),
+                Event::Report => {}
+            }
+        }
+        suites.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    let suites = match outcome {
+        // That a server ends at once is a finding too.
+        Err(_) if stop.cause().is_none() && server_has_gone(receiver) => return Ok(nothing_but(Cause::ServerGone)),
+        Err(_) if stop.cause() == Some(Cause::ServerGone) => return Ok(nothing_but(Cause::ServerGone)),
+        outcome => outcome?,
+    };
+    match stop.cause() {
+        Some(Cause::Interrupted) => Ok((Tested::Interrupted, None)),
+        cause => Ok((Tested::Suites(suites), cause)),
+    }
+}
+
+/// No suite has run.
+fn nothing_but(cause: Cause) -> (Tested, Option<Cause>) {
+    (Tested::Suites(Vec::new()), Some(cause))
+}
+
+/// Whether the server's end is heard of, now or within a moment.
+fn server_has_gone(receiver: &Receiver<Event>) -> bool {
+    let moment = Duration::from_millis(300);
+    std::iter::from_fn(|| receiver.recv_timeout(moment).ok()).any(|event| event == Event::ServerGone)
+}
+
+/// Fails if files cannot be opened in this mode.
+fn possible(root: &Path, io: IoMode) -> io::Result<()> {
+    if matches!(io, IoMode::Auto | IoMode::Rpc) {
+        return Ok(());
+    }
+    let probe = root.join(format!("conform-probe-{}", std::process::id()));
+    let opened = std::fs::write(&probe, "x");
+    // It is there even if it could not be opened.
+    let _ = std::fs::remove_file(&probe);
+    opened
+}
+
+fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) -> MountArgs {
+    MountArgs {
+        read_only: false,
+        access,
+        io,
+        allow_other: false,
+        threads: default_threads(),
+        suid: true,
+        dev: true,
+        no_xattr: false,
+        ttl: None,
+        max_nodes: None,
+        // Longer than a test may take: which test hangs is found out before the connection is given up.
+        time_limit: args.timeout + Duration::from_secs(1),
+        stats: false,
+        trace: trace.map(Path::to_path_buf),
+        trace_data: false,
+        log: args.log.clone(),
+    }
+}
+
+/// The word on the command line.
+fn word(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// A path with the mode behind it, if there are several.
+pub(super) fn with_mode(path: &Path, mode: &Mode, is_one_of_many: bool) -> PathBuf {
+    if !is_one_of_many {
+        return path.to_path_buf();
+    }
+    let mut name = OsString::from(path);
+    name.push(format!(".{}-{}", mode.io, mode.access));
+    name.into()
+}

@@ -1,0 +1,119 @@
+//! The random I/O exerciser fsx: reads, writes, maps and truncates a file, and compares it with a copy in memory.
+
+use std::fs;
+use std::io;
+use std::process::Command;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::case::{CaseResult, Failure, Outcome};
+use super::context::{Cause, Context};
+use super::process::{Ended, lines};
+use super::suite::SuiteError;
+use super::tool::FSX;
+
+/// The operations with their weights. Operations that not all file systems have (swapping or collapsing ranges, posting `POSIX_FADV` hints
+/// to readahead) are left out, synchronisation is rare because it is slow.
+const CONFIG: &str = "\
+nomsyncafterwrite = false
+
+[opsize]
+max = 65536
+min = 1
+
+[weights]
+close_open = 1
+invalidate = 1
+mapread = 10
+mapwrite = 10
+read = 10
+write = 10
+truncate = 2
+fsync = 0.1
+fdatasync = 0.1
+posix_fallocate = 1
+punch_hole = 1
+sendfile = 1
+posix_fadvise = 1
+copy_file_range = 1
+";
+
+/// How much of a failing run's log goes into the report.
+const LINES: usize = 40;
+
+/// Runs the suite: several runs, each with a seed of its own.
+pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, SuiteError> {
+    let wanted: Vec<u32> =
+        (1..=context.settings.fsx_runs).rev().filter(|number| context.settings.wants(&name(*number))).collect();
+    context.observer.begins(suite, Some(wanted.len()));
+    let (queue, results) = (Mutex::new(wanted), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        let work = || -> Result<(), SuiteError> {
+            loop {
+                let Some(number) = queue.lock().pop().filter(|_| context.stop.cause().is_none()) else {
+                    return Ok(());
+                };
+                if let Some(result) = one(context, number)? {
+                    context.observer.ended(suite, &result);
+                    results.lock().push(result);
+                }
+            }
+        };
+        let threads: Vec<_> = (0..context.settings.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that runs fsx has panicked").into()))
+        })
+    })?;
+    Ok(results.into_inner())
+}
+
+fn name(number: u32) -> String {
+    format!("random::{number}")
+}
+
+fn one(context: Context<'_>, number: u32) -> Result<Option<CaseResult>, SuiteError> {
+    let settings = context.settings;
+    let seed = settings.seed.wrapping_mul(1000).wrapping_add(number.into());
+    let artifacts = context.aside.join(format!("fsx-{number}"));
+    fs::create_dir_all(&artifacts)?;
+    let config = artifacts.join("fsx.toml");
+    fs::write(&config, CONFIG)?;
+    let file = context.directory.join(format!("fsx-{number}"));
+    let operation = format!("fsx -S {seed} -N {}", settings.fsx_operations);
+    let mut fsx = Command::new(FSX.installed()?);
+    fsx.arg("-f").arg(&config).args(["-S", &seed.to_string(), "-N", &settings.fsx_operations.to_string()]);
+    fsx.arg("-P").arg(&artifacts).arg(&file).env("NO_COLOR", "1");
+    let mut log = std::collections::VecDeque::new();
+    let start = context.clock.now();
+    // It prints nothing unless it fails: the limit is one for the whole of it. A thousand operations take a second on a slow disk.
+    let limit = settings.timeout + Duration::from_millis(settings.fsx_operations);
+    let (ended, said) = lines(&mut fsx, limit, context.stop, |line| {
+        log.push_back(line.to_owned());
+        if log.len() > LINES {
+            log.pop_front();
+        }
+    })?;
+    let span = context.clock.since(start);
+    let failure = |came: String| Outcome::Failed(Failure::new(&operation, "a file as its copy in memory", came));
+    let outcome = match ended {
+        Ended::By(status) if status.success() => Outcome::Passed,
+        Ended::By(status) => {
+            log.extend(said.lines().map(str::to_owned));
+            let skip = log.len().saturating_sub(LINES);
+            failure(format!("{status}\n{}", log.into_iter().skip(skip).collect::<Vec<_>>().join("\n")))
+        }
+        Ended::Silent => Outcome::Failed(Failure::timed_out(&operation, limit)),
+        Ended::Stopped if context.stop.cause() == Some(Cause::ServerGone) => failure("the server has gone".to_owned()),
+        Ended::Stopped => return Ok(None),
+    };
+    // It may be gone, or stay because of the defect that was found.
+    let _ = fs::remove_file(&file);
+    Ok(Some(CaseResult::new(name(number), outcome, span).about(operation)))
+}
+
+/// Fails if the suite could not run here for a reason that has nothing to do with the file system.
+pub(super) fn check() -> Result<(), SuiteError> {
+    FSX.installed()?;
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! How a run goes on, while it does: a bar on a terminal, otherwise a line for each suite and each failure.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
+
+use super::case::{CaseResult, Outcome};
+use super::context::Observer;
+use super::report::Mode;
+
+/// Shows progress on stderr.
+pub struct Progress {
+    mode: String,
+    is_terminal: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    bar: Option<ProgressBar>,
+    ended: usize,
+    failed: usize,
+}
+
+impl Progress {
+    /// Progress of the suites in this mode.
+    pub fn new(mode: &Mode) -> Self {
+        Progress { mode: mode.to_string(), is_terminal: std::io::stderr().is_terminal(), state: Mutex::default() }
+    }
+}
+
+impl Observer for Progress {
+    fn begins(&self, suite: &str, tests: Option<usize>) {
+        let mut state = self.state.lock();
+        if !self.is_terminal {
+            return;
+        }
+        let bar = state.bar.get_or_insert_with(ProgressBar::no_length);
+        if let Some(tests) = tests {
+            bar.set_length(tests as u64);
+        }
+        let template = match tests {
+            Some(_) => "{prefix:<28} [{bar:30}] {pos}/{len} {wide_msg}",
+            None => "{prefix:<28} {spinner} {pos} {wide_msg}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(format!("{suite} {}", self.mode));
+        bar.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    fn ended(&self, suite: &str, case: &CaseResult) {
+        let mut state = self.state.lock();
+        state.ended += 1;
+        let mut line = None;
+        if let Outcome::Failed(failure) = &case.outcome {
+            state.failed += 1;
+            let came = failure.came.lines().next().unwrap_or_default();
+            line = Some(format!("FAILED {suite}/{} ({}): {came}", case.name, self.mode));
+        }
+        match (&state.bar, line) {
+            (Some(bar), line) => {
+                if let Some(line) = line {
+                    bar.suspend(|| eprintln!("{line}"));
+                }
+                bar.inc(1);
+                bar.set_message(case.name.clone());
+            }
+            (None, Some(line)) => eprintln!("{line}"),
+            (None, None) => {}
+        }
+    }
+
+    fn over(&self, suite: &str) {
+        let mut state = self.state.lock();
+        if let Some(bar) = state.bar.take() {
+            bar.finish_and_clear();
+        } else {
+            eprintln!("{suite} {}: {} tests, {} failed", self.mode, state.ended, state.failed);
+        }
+        *state = State::default();
+    }
+}

@@ -1,0 +1,123 @@
+//! The suites.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::case::{CaseResult, Outcome};
+use super::context::Context;
+use super::report::SuiteRun;
+use super::tool::ToolError;
+use super::{bridge, classic, fsx, pjdfstest};
+
+/// A suite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// Ours.
+    Bridge,
+    /// POSIX calls, by the crate of that name.
+    Pjdfstest,
+    /// The older pjdfstest, in this directory.
+    Classic(PathBuf),
+    /// Random reads and writes.
+    Fsx,
+}
+
+/// Why a suite cannot run, for a reason that is not the file system's.
+#[derive(Debug, thiserror::Error)]
+pub enum SuiteError {
+    /// Its program is missing.
+    #[error("{0}")]
+    Tool(#[from] ToolError),
+    /// It acts as several users.
+    #[error("{0} needs root; choose other suites with --suite")]
+    NeedsRoot(&'static str),
+    /// There is no such suite.
+    #[error("no directory \"tests\" in {}: not the classic pjdfstest", .0.display())]
+    NotClassic(PathBuf),
+    /// Its C program is missing.
+    #[error("no program \"pjdfstest\" in {dir}; build it: cd {dir} && autoreconf -ifs && ./configure && make pjdfstest", dir = .0.display())]
+    NotBuilt(PathBuf),
+    /// Its program fails.
+    #[error("{program} does not work: {said}")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// What it says.
+        said: String,
+    },
+    /// Files of its own cannot be written, or programs not started.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl Suite {
+    /// Its name, in reports and on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Suite::Bridge => "bridge",
+            Suite::Pjdfstest => "pjdfstest",
+            Suite::Classic(_) => "classic",
+            Suite::Fsx => "fsx",
+        }
+    }
+
+    /// Whether it acts as other users than its own, who then have to be able to enter the file system.
+    pub fn has_other_users(&self) -> bool {
+        matches!(self, Suite::Pjdfstest | Suite::Classic(_))
+    }
+
+    /// Fails if it could not run here, whatever the file system.
+    pub fn check(&self) -> Result<(), SuiteError> {
+        match self {
+            Suite::Bridge => Ok(()),
+            Suite::Pjdfstest => pjdfstest::check(),
+            Suite::Classic(directory) => classic::check(directory),
+            Suite::Fsx => fsx::check(),
+        }
+    }
+
+    /// Runs it, as often as the settings say.
+    pub(super) fn run(&self, context: Context<'_>) -> Result<SuiteRun, SuiteError> {
+        let started = Instant::now();
+        let mut cases: Vec<CaseResult> = Vec::new();
+        for round in 0..context.settings.repeat.max(1) {
+            if round > 0 && context.stop.cause().is_some() {
+                break;
+            }
+            // Each time something else by chance.
+            let settings =
+                super::Settings { seed: context.settings.seed.wrapping_add(round.into()), ..context.settings.clone() };
+            merge(&mut cases, self.once(Context { settings: &settings, ..context })?);
+        }
+        context.observer.over(self.name());
+        Ok(SuiteRun { suite: self.name().to_owned(), cases, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    fn once(&self, context: Context<'_>) -> Result<Vec<CaseResult>, SuiteError> {
+        match self {
+            Suite::Bridge => Ok(bridge::run(context, self.name())?),
+            Suite::Pjdfstest => pjdfstest::run(context, self.name()),
+            Suite::Classic(directory) => classic::run(context, self.name(), directory),
+            Suite::Fsx => fsx::run(context, self.name()),
+        }
+    }
+}
+
+/// Adds another run: the first failure of a test counts.
+fn merge(cases: &mut Vec<CaseResult>, more: Vec<CaseResult>) {
+    let known: HashMap<String, usize> =
+        cases.iter().enumerate().map(|(index, case)| (case.name.clone(), index)).collect();
+    for case in more {
+        let Some(before) = known.get(&case.name).and_then(|index| cases.get_mut(*index)) else {
+            cases.push(case);
+            continue;
+        };
+        before.seconds += case.seconds;
+        if !matches!(before.outcome, Outcome::Failed(_)) && !matches!(case.outcome, Outcome::Skipped { .. }) {
+            before.outcome = case.outcome;
+            before.span = case.span;
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! A report for tests of what is made of reports.
+
+use super::case::{CaseResult, Failure, Outcome};
+use super::report::{FORMAT, Mode, ModeRun, Report, SuiteRun};
+
+/// A test that took half a second.
+pub(super) fn case(name: &str, outcome: Outcome) -> CaseResult {
+    let (name, about) = (name.to_owned(), "what <has> to hold & more".to_owned());
+    CaseResult { name, about, outcome, seconds: 0.5, messages: Vec::new(), span: None }
+}
+
+/// A failure with three parts.
+pub(super) fn failed() -> Outcome {
+    Outcome::Failed(Failure::new("stat(a).st_nlink", "2", "1"))
+}
+
+/// A test that does not apply.
+pub(super) fn skipped() -> Outcome {
+    Outcome::Skipped { reason: "no such thing".to_owned() }
+}
+
+/// A report of one suite with these tests.
+pub(super) fn with(cases: Vec<CaseResult>) -> Report {
+    let mode = Mode { io: "auto".to_owned(), access: "shared".to_owned() };
+    let suites = vec![SuiteRun { suite: "bridge".to_owned(), cases, seconds: 1.5 }];
+    Report {
+        format: FORMAT,
+        backend: "mem:".to_owned(),
+        kernel: "6.18.0".to_owned(),
+        seed: 7,
+        modes: vec![ModeRun { mode, suites }],
+    }
+}
+
+/// One test that passed, one that failed, one that was skipped.
+pub(super) fn report() -> Report {
+    with(vec![case("links::two", Outcome::Passed), case("links::one", failed()), case("acl::one", skipped())])
+}
