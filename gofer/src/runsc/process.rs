@@ -210,7 +210,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     let extra = if ready.iter().any(|ready| ready.is_claimed) { registry.system_calls() } else { Vec::new() };
     // All threads are made before the filter, and no request is looked at before it.
     let server = Server::held();
-    let connections = serve::connect(&server, ready)?;
+    let connections = serve::connect(&server, ready, needs.lisafs)?;
     seccomp::install(&seccomp::merge(&seccomp::stock(needs), &extra))?;
     code.forget();
     server.release();

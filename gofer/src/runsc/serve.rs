@@ -111,11 +111,18 @@ fn donates(claim: &Claim) -> bool {
     claim.backend.attach().is_ok_and(|attachment| attachment.donated.is_some())
 }
 
-/// Makes all connections on `server`.
-pub(super) fn connect(server: &Arc<Server>, ready: Vec<Ready>) -> Result<Vec<Connection>, ServeError> {
+/// Makes all connections on `server`; without channels, and the threads for them, if every client has a descriptor to work on.
+pub(super) fn connect(
+    server: &Arc<Server>,
+    ready: Vec<Ready>,
+    with_channels: bool,
+) -> Result<Vec<Connection>, ServeError> {
     let start = |ready: Ready| {
         let path = mount_path(&ready.path);
-        let Claim { backend, options } = ready.claim;
+        let Claim { backend, mut options } = ready.claim;
+        if !with_channels {
+            options.max_channels = 0;
+        }
         server
             .connect_with(ready.socket, path, backend, options)
             .map_err(|source| ServeError::Connect { path: ready.path.display().to_string(), source })
