@@ -4,4 +4,5 @@ mod commands;
 mod files;
 mod mounts;
 mod pods;
+mod policies;
 mod shim;
