@@ -69,12 +69,18 @@ fn nothing_of_the_host_without_flags() -> Result<()> {
 
 #[test]
 fn sockets_can_be_opened() -> Result<()> {
-    sandbox::compare_with(&["--fsgofer-host-uds=true"], |sandbox| {
-        let output = play(sandbox)?;
-        check::holds(&output, output.starts_with("connect: hello from the host\n"))?;
-        says(&output, &["\npipe: no\n"])?;
-        Ok(output)
-    })
+    for (flag, is_current) in [("--fsgofer-host-uds=true", false), ("--host-uds=open", true)] {
+        sandbox::compare_with(&[flag], |sandbox| {
+            if sandbox.runsc().is_current() != is_current {
+                return Ok("this release calls the flag something else".to_owned());
+            }
+            let output = play(sandbox)?;
+            check::holds(&output, output.starts_with("connect: hello from the host\n"))?;
+            says(&output, &["\npipe: no\n", "\nconnect as somebody: hello from the host\n"])?;
+            Ok(output)
+        })?;
+    }
+    Ok(())
 }
 
 #[test]
