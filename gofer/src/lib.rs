@@ -14,6 +14,7 @@ pub mod extensions;
 pub mod hostfs;
 pub mod inherited;
 pub mod iobuf;
+mod limits;
 pub mod runsc;
 pub mod seccomp;
 pub mod server;

@@ -23,6 +23,8 @@ pub struct Options {
     pub deleted: DeletedFiles,
     /// How many FDs the connection may hold; more are refused with `EMFILE`.
     pub max_fds: usize,
+    /// How many channels the connection may have, if the server would allow more.
+    pub max_channels: usize,
 }
 
 /// What still works on a file whose name was removed. Only used with [`Options::tree_locks`]: without, the server does
@@ -54,6 +56,7 @@ impl Default for Options {
             walk_stat: false,
             deleted: DeletedFiles { set_stat: true, allocate: true, open: true },
             max_fds: 1 << 20,
+            max_channels: usize::MAX,
         }
     }
 }

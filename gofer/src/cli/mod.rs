@@ -1,7 +1,6 @@
 //! The command line.
 
 mod doctor;
-mod limits;
 mod listener;
 mod runtime;
 mod serve;

@@ -13,12 +13,11 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::limits;
 use super::listener::Listener;
 use crate::extension::{Claim, OpenError, Registry};
 use crate::hostfs::{HostOptions, SpecialFiles};
-use crate::inherited;
 use crate::server::{ConnectError, Connection, Server};
+use crate::{inherited, limits};
 
 /// Serves a backend.
 #[derive(Debug, Args)]
@@ -93,7 +92,9 @@ impl Serve {
         // First of all, while the number cannot be anything else's.
         let client = self.to.fd.map(client).transpose()?;
         super::init_log(&self.log)?;
-        let fds = limits::prepare().map_err(Failure::Prepare)?;
+        limits::clear_umask();
+        limits::survive_large_writes().map_err(Failure::Prepare)?;
+        let fds = limits::for_clients(limits::raise_descriptors());
         // One client may have nearly everything; with several, none may have it all.
         let max_fds = if client.is_some() { fds } else { fds / 2 };
         let host = HostOptions {

@@ -2,10 +2,10 @@
 //!
 //! runsc starts `/proc/self/exe` as `runsc-gofer FLAGS gofer FLAGS CONTAINER-ID`; [`main`] is what happens then. In this order:
 //!
-//! 1. The command line ([`args`]), the descriptors that it names ([`descriptors`]), the [`log`], the [`spec`], and what they
-//!    make together ([`plan`]). Whatever is wrong there ends the process before it has changed anything.
-//! 2. Waiting for runsc ([`sync`]), the container's root file system ([`rootfs`]) and [`hooks`].
-//! 3. Privileges go ([`privileges`]), connections are made ([`serve`]), system calls are filtered, and requests answered.
+//! 1. The command line (`args`), the descriptors that it names (`descriptors`), the `log`, the `spec`, and what they
+//!    make together (`plan`). Whatever is wrong there ends the process before it has changed anything.
+//! 2. Waiting for runsc (`sync`), the container's root file system (`rootfs`) and `hooks`.
+//! 3. Privileges go (`privileges`), connections are made (`serve`), system calls are filtered, and requests answered.
 
 mod args;
 pub(crate) mod call;

@@ -1,10 +1,9 @@
 //! What the process may do while it serves.
 
-use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, Gid, Resource, Rlimit, Uid, getrlimit, parent_process_death_signal, set_dumpable_behavior,
-    set_parent_process_death_signal, setrlimit, umask,
+    DumpableBehavior, Gid, Resource, Rlimit, Uid, parent_process_death_signal, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
@@ -85,14 +84,6 @@ fn needed(host_uds: UdsPolicy) -> CapabilitySet {
     if host_uds.opens() { files | somebody } else { files }
 }
 
-/// Lets the process open as many files as it may in all, as Go programs do, and answers how many.
-pub(super) fn raise_descriptors() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let reached = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
-    reached.unwrap_or(u64::MAX)
-}
-
 /// Sets how many files the process may open, if it may.
 pub(super) fn limit_descriptors(limit: u64) -> Result<(), PrivilegeError> {
     let wanted = Rlimit { current: Some(limit), maximum: Some(limit) };
@@ -103,11 +94,6 @@ pub(super) fn limit_descriptors(limit: u64) -> Result<(), PrivilegeError> {
         }
         other => other.map_err(to("set --fdlimit")),
     }
-}
-
-/// Clients send modes ready made.
-pub(super) fn clear_umask() {
-    umask(Mode::empty());
 }
 
 #[cfg(test)]

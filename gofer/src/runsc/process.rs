@@ -1,11 +1,11 @@
 //! The process from its start to its end.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use super::args::{self, ArgsError, Call, Globals};
+use super::args::{self, ArgsError, Call, Globals, MountConf};
 use super::descriptors::{self, DescriptorError, Donated, LogFiles};
 use super::hints::{HintError, MountHints, RootfsHint, lisafs_needed, mount_directfs, root_directfs};
 use super::hooks::{self, HookError};
@@ -15,12 +15,13 @@ use super::plan::{Plan, PlanError};
 use super::privileges::{self, PrivilegeError};
 use super::rootfs::{self, RootError, RootFs, Served};
 use super::rpc::Rpc;
-use super::serve::{self, Common, Mounted, ServeError};
-use super::spec::{Container, SpecError};
+use super::serve::{self, Common, Mounted, Ready, ServeError};
+use super::spec::{Container, SpecError, has_option};
 use super::sync::{self, SyncError};
 use super::{mounts, raw};
 use crate::extension::{self, Extension, Registry, RegistryError};
 use crate::hostfs::ProcFds;
+use crate::limits;
 use crate::seccomp::{self, InstallError, Needs};
 use crate::server::{Connection, Server};
 
@@ -30,9 +31,6 @@ const FAILED: u8 = 128;
 const BAD_GLOBALS: u8 = 2;
 /// How it ends when it is asked to.
 const TERMINATED: i32 = 128 + libc::SIGTERM;
-
-/// Descriptors that are not for clients: sockets, packet windows, the log.
-const RESERVED: u64 = 64;
 
 /// Why there is nothing to serve.
 #[derive(Debug, thiserror::Error)]
@@ -159,10 +157,9 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     stop_on_signals(globals)?;
     // The standard one may look for a backtrace, which takes system calls that nothing else here needs.
     std::panic::set_hook(Box::new(|panic| tracing::warn!("{panic}")));
-    let descriptors = privileges::raise_descriptors();
+    let descriptors = limits::raise_descriptors();
     let bundle = PathBuf::from(&command.bundle);
-    // Whether the root file system may come from an archive is the caller's decision, who has made it.
-    let container = Container::read(donated.spec, &bundle, true)?;
+    let container = Container::read(donated.spec, &bundle, globals.allow_rootfs_tar)?;
     let directfs = Directfs::new(call, &container)?;
     let plan = Plan::new(&container, command.mount_confs.as_deref(), globals.overlay, donated.io.len())?;
 
@@ -179,7 +176,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     let made = make_root(call, &container, &plan, donated.rpc.map(Rpc::new), donated.dev_io.is_some(), &bundle)?;
     flags.prepare(registry, &command.extra).map_err(Failure::Prepare)?;
 
-    privileges::clear_umask();
+    limits::clear_umask();
     // Orphans of hooks are nobody's but this process's, if it is the first of its namespace.
     raw::ignore(libc::SIGCHLD);
     if command.apply_caps {
@@ -202,42 +199,9 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
         spec: spec.as_ref(),
         proc_fds: &proc_fds,
         // None may have them all.
-        max_fds: usize::try_from(descriptors.saturating_sub(RESERVED) / 2).unwrap_or(usize::MAX),
+        max_fds: limits::for_clients(descriptors) / 2,
     };
-    let mut sockets = donated.io.into_iter().peekable();
-    let mut ready = Vec::new();
-    if let (Some(served), Some(socket)) = (made.root, sockets.next_if(|_| plan.root.is_served())) {
-        let read_only = container.root_read_only || plan.root.is_overlaid();
-        let mounted = Mounted { socket, served, mount: None, read_only, directfs: directfs.root, devices: false };
-        ready.push(common.prepare(mounted)?);
-    }
-    let configured = container.mounts.iter().zip(&plan.mounts).zip(made.mounts);
-    for ((mount, conf), served) in configured {
-        let (Some(conf), Some(served)) = (conf, served) else { continue };
-        let Some(socket) = sockets.next() else { break };
-        let read_only = super::spec::has_option(mount, "ro") || conf.is_overlaid();
-        let directfs = directfs.of(mount);
-        ready.push(common.prepare(Mounted {
-            socket,
-            served,
-            mount: Some(mount),
-            read_only,
-            directfs,
-            devices: false,
-        })?);
-    }
-    if let (Some(served), Some(socket)) = (made.dev, donated.dev_io) {
-        let directfs = directfs.global;
-        ready.push(common.prepare(Mounted {
-            socket,
-            served,
-            mount: None,
-            read_only: false,
-            directfs,
-            devices: true,
-        })?);
-    }
-
+    let ready = prepare(&common, donated.io, donated.dev_io, made, &container, &plan, &directfs)?;
     let without_descriptor = ready.iter().any(|ready| ready.needs_lisafs);
     let needs = Needs {
         lisafs: lisafs_needed(directfs.global, container.annotations(), without_descriptor),
@@ -246,7 +210,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     let extra = if ready.iter().any(|ready| ready.is_claimed) { registry.system_calls() } else { Vec::new() };
     // All threads are made before the filter, and no request is looked at before it.
     let server = Server::held();
-    let connections = serve::connect(&server, ready)?;
+    let connections = serve::connect(&server, ready, needs.lisafs)?;
     seccomp::install(&seccomp::merge(&seccomp::stock(needs), &extra))?;
     code.forget();
     server.release();
@@ -258,6 +222,44 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Finds a backend for each connection: `io` are those of the root file system and of mounts, in the order of the plan.
+fn prepare(
+    common: &Common<'_>,
+    io: Vec<OwnedFd>,
+    dev_io: Option<OwnedFd>,
+    made: Made,
+    container: &Container,
+    plan: &Plan,
+    directfs: &Directfs,
+) -> Result<Vec<Ready>, ServeError> {
+    let root = plan.root.is_served().then_some(made.root).flatten().map(|served| Mounted {
+        served,
+        mount: None,
+        read_only: container.root_read_only || plan.root.is_overlaid(),
+        directfs: directfs.root,
+        devices: false,
+    });
+    let mounts = container.mounts.iter().zip(&plan.mounts).zip(made.mounts);
+    let mounts = mounts.filter_map(|((mount, conf), served)| {
+        Some(Mounted {
+            served: served?,
+            mount: Some(mount),
+            read_only: has_option(mount, "ro") || conf.is_some_and(MountConf::is_overlaid),
+            directfs: directfs.of(mount),
+            devices: false,
+        })
+    });
+    let dev = made.dev.map(|served| Mounted {
+        served,
+        mount: None,
+        read_only: false,
+        directfs: directfs.global,
+        devices: true,
+    });
+    let served = root.into_iter().chain(mounts).zip(io).chain(dev.into_iter().zip(dev_io));
+    served.map(|(mounted, socket)| common.prepare(mounted, socket)).collect()
+}
+
 /// Ends the process when somebody asks for it. The first process of a namespace gets no signal that it has not asked for.
 fn stop_on_signals(globals: &Globals) -> Result<(), Failure> {
     if globals.keep_root {
@@ -265,8 +267,7 @@ fn stop_on_signals(globals: &Globals) -> Result<(), Failure> {
     } else {
         raw::exit_on(libc::SIGTERM, TERMINATED).map_err(Failure::Signal)?;
     }
-    // A write beyond RLIMIT_FSIZE is to fail, not to end the process: any handler prevents that.
-    signal_hook::flag::register(libc::SIGXFSZ, Arc::default()).map(drop).map_err(Failure::Signal)
+    limits::survive_large_writes().map_err(Failure::Signal)
 }
 
 /// Which clients get a descriptor of their mount.

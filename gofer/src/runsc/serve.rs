@@ -12,9 +12,8 @@ use crate::extension::{Claim, MountRequest, OpenError, Registry};
 use crate::hostfs::{HostFs, HostOptions, ProcFds};
 use crate::server::{ConnectError, Connection, Server};
 
-/// A connection that is to be.
+/// What a connection is to serve.
 pub(super) struct Mounted<'a> {
-    pub(super) socket: OwnedFd,
     pub(super) served: Served,
     /// The spec's entry; none for the root file system and for devices.
     pub(super) mount: Option<&'a Mount>,
@@ -64,9 +63,9 @@ pub(super) struct Common<'a> {
 }
 
 impl Common<'_> {
-    /// Finds the backend of a connection: the first extension's that claims its mount, or the stock one.
-    pub(super) fn prepare(&self, mounted: Mounted<'_>) -> Result<Ready, ServeError> {
-        let Mounted { socket, served, mount, read_only, directfs, devices } = mounted;
+    /// Finds the backend of the connection at `socket`: the first extension's that claims its mount, or the stock one.
+    pub(super) fn prepare(&self, mounted: Mounted<'_>, socket: OwnedFd) -> Result<Ready, ServeError> {
+        let Mounted { served, mount, read_only, directfs, devices } = mounted;
         let path = served.path.display().to_string();
         let options = HostOptions {
             read_only,
@@ -112,11 +111,18 @@ fn donates(claim: &Claim) -> bool {
     claim.backend.attach().is_ok_and(|attachment| attachment.donated.is_some())
 }
 
-/// Makes all connections on `server`.
-pub(super) fn connect(server: &Arc<Server>, ready: Vec<Ready>) -> Result<Vec<Connection>, ServeError> {
+/// Makes all connections on `server`; without channels, and the threads for them, if every client has a descriptor to work on.
+pub(super) fn connect(
+    server: &Arc<Server>,
+    ready: Vec<Ready>,
+    with_channels: bool,
+) -> Result<Vec<Connection>, ServeError> {
     let start = |ready: Ready| {
         let path = mount_path(&ready.path);
-        let Claim { backend, options } = ready.claim;
+        let Claim { backend, mut options } = ready.claim;
+        if !with_channels {
+            options.max_channels = 0;
+        }
         server
             .connect_with(ready.socket, path, backend, options)
             .map_err(|source| ServeError::Connect { path: ready.path.display().to_string(), source })

@@ -43,7 +43,7 @@ impl Session {
             backend,
             max_message,
             fds: FdTable::new(options.max_fds),
-            channels: Channels::new(server.channels, max_message),
+            channels: Channels::new(server.channels.min(options.max_channels), max_message),
             mount: options.tree_locks.then_some(path),
             closing: AtomicBool::new(false),
             complained: AtomicBool::new(false),

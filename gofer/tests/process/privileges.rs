@@ -5,7 +5,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 
+use gofer::wire::message::MountReq;
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::caller::{Call, NOBODY, Running};
 use crate::common::client::Pathway;
@@ -120,5 +122,61 @@ fn an_ordinary_user_can_start_it() {
     client.create(root, b"new", 0o600).unwrap();
     let new = fs::metadata(running.dir.path().join("volume/new")).unwrap();
     assert_eq!((new.uid(), new.gid()), (NOBODY, NOBODY));
+    assert_eq!(running.end().code, Some(0));
+}
+
+#[test]
+fn clients_with_descriptors_have_no_threads_for_channels() {
+    // Directfs is on if nothing is said.
+    for (globals, channels) in [(vec![], 0), (vec!["--directfs=false".to_owned()], 4)] {
+        let mut call = Call::new();
+        call.globals = globals;
+        let mut running = call.go();
+        running.mounts();
+        for client in &mut running.clients {
+            let donated = client.call(&MountReq {}).unwrap().fds.len();
+            assert_eq!(donated, usize::from(channels == 0));
+            assert_eq!(client.channel().is_ok(), channels > 0);
+        }
+        let threads = fs::read_dir(format!("/proc/{}/task", running.pid())).unwrap().count();
+        assert_eq!(threads, 1 + 2 * (1 + channels));
+        assert_eq!(running.end().code, Some(0));
+    }
+}
+
+#[test]
+fn one_mount_without_directfs_does_not_change_the_others() {
+    let mut call = Call::new();
+    call.globals.clear();
+    let hint = |field: &str| format!("dev.gvisor.spec.mount.v.{field}");
+    call.spec["annotations"] = json!({
+        hint("source"): call.dir.path().join("volume"), hint("type"): "bind", hint("share"): "shared", hint("directfs"): "off",
+    });
+    let mut running = call.go();
+    running.mounts();
+    let donated: Vec<usize> =
+        running.clients.iter_mut().map(|client| client.call(&MountReq {}).unwrap().fds.len()).collect();
+    assert_eq!(donated, [1, 0]);
+    running.clients[1].channel().unwrap();
+    assert_eq!(running.end().code, Some(0));
+}
+
+#[test]
+fn an_extension_without_a_descriptor_needs_a_mount_without_directfs() {
+    let mut call = Call::new();
+    call.globals.clear();
+    call.spec["annotations"] = json!({"dev.gofer.backend./data": "mem:"});
+    let end = call.go().end();
+    assert_eq!(end.code, Some(128));
+    assert!(end.log.contains("the backend of /data has no descriptor to give to the sandbox"), "{end:?}");
+    let mut call = Call::new();
+    call.spec["annotations"] = json!({"dev.gofer.backend./data": "mem:"});
+    let mut running = serving(call, &[]);
+    let client = &mut running.clients[1];
+    let root = client.mount();
+    assert!(client.walk(root, &[b"in-volume"]).unwrap().1.is_empty());
+    client.channel().unwrap();
+    client.create(root, b"new", 0o600).unwrap();
+    assert!(!running.dir.path().join("volume/new").exists());
     assert_eq!(running.end().code, Some(0));
 }

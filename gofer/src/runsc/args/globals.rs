@@ -40,6 +40,8 @@ pub(crate) struct Globals {
     pub(crate) char_devices: CharDevices,
     /// The limit of descriptors to set.
     pub(crate) fd_limit: Option<u64>,
+    /// An annotation may say that the root file system has an archive for its upper layer.
+    pub(crate) allow_rootfs_tar: bool,
     /// The process keeps its root directory and user.
     pub(crate) keep_root: bool,
     pub(crate) nvproxy: bool,
@@ -57,7 +59,8 @@ pub(crate) struct Globals {
     pub(crate) overlay: LegacyOverlay,
 }
 
-const BOOLS: [&str; 10] = [
+const BOOLS: [&str; 11] = [
+    "allow-rootfs-tar-annotation",
     "directfs",
     "fsgofer-host-uds",
     "TESTONLY-unsafe-nonroot",
@@ -137,6 +140,7 @@ impl Globals {
                 ];
                 self.char_devices = flag.one_of(&choices, "emulated-only, prefer-emulated or passthrough")?;
             }
+            "allow-rootfs-tar-annotation" => self.allow_rootfs_tar = flag.bool()?,
             "fdlimit" => self.fd_limit = u64::try_from(flag.int()?).ok(),
             "TESTONLY-unsafe-nonroot" => self.keep_root = flag.bool()?,
             "nvproxy" => self.nvproxy = flag.bool()?,

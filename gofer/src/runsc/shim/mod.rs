@@ -2,7 +2,7 @@
 //!
 //! runsc starts parts of itself by executing `/proc/self/exe`. So we do not execute runsc: we map it into our own process and jump
 //! to it, and `/proc/self/exe` stays ours. Then a gofer is started here, and for every other part we execute the real runsc after
-//! all ([`helper`]), which is itself from there on.
+//! all, which is itself from there on.
 //!
 //! # Which runsc
 //!

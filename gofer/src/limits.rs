@@ -9,17 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 /// Descriptors that are not for clients: sockets, packet windows, the log.
 const RESERVED: u64 = 64;
 
-/// Prepares the process, and answers how many descriptors it has for the files of its clients.
-pub(super) fn prepare() -> io::Result<usize> {
-    // Clients send modes ready made.
-    umask(Mode::empty());
-    // A write beyond RLIMIT_FSIZE is to fail, not to end the process: any handler prevents that.
-    signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
-    Ok(usize::try_from(raise_nofile().saturating_sub(RESERVED)).unwrap_or(usize::MAX))
-}
-
-/// Raises the number of descriptors as far as it goes.
-fn raise_nofile() -> u64 {
+/// Lets the process open as many files as it may in all, and answers how many.
+pub(crate) fn raise_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     match setrlimit(Resource::Nofile, raised) {
@@ -29,4 +20,19 @@ fn raise_nofile() -> u64 {
             limit.current.unwrap_or(u64::MAX)
         }
     }
+}
+
+/// How many of `descriptors` are for the files of clients.
+pub(crate) fn for_clients(descriptors: u64) -> usize {
+    usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(usize::MAX)
+}
+
+/// Makes a write beyond `RLIMIT_FSIZE` fail instead of ending the process: any handler prevents that.
+pub(crate) fn survive_large_writes() -> io::Result<()> {
+    signal_hook::flag::register(libc::SIGXFSZ, Arc::default()).map(drop)
+}
+
+/// Clients send modes ready made.
+pub(crate) fn clear_umask() {
+    umask(Mode::empty());
 }
