@@ -18,7 +18,7 @@ pub struct Handle {
     fd: FdId,
     donated: Option<OwnedFd>,
     access: u32,
-    listing: Mutex<Listing>,
+    listing: Mutex<Option<Arc<Mutex<Listing>>>>,
 }
 
 impl Handle {
@@ -43,8 +43,8 @@ impl Handle {
         self.access != 0
     }
 
-    /// What was read of the directory.
-    pub(super) fn listing(&self) -> &Mutex<Listing> {
+    /// What was read of the directory, if anything was.
+    pub(super) fn listing(&self) -> &Mutex<Option<Arc<Mutex<Listing>>>> {
         &self.listing
     }
 
