@@ -45,13 +45,9 @@ fn two_containers_in_one_sandbox() -> Result<()> {
 #[test]
 fn a_mount_that_is_not_of_the_host() -> Result<()> {
     sandbox::with_ours(|sandbox| {
-        // A file system in memory has no descriptor for the sentry.
-        if sandbox.runsc().directfs() == DirectFs::On {
-            return Ok(());
-        }
         let (stock, replaced) = (sandbox.directory("stock")?, sandbox.directory("replaced")?);
         fs::write(replaced.join("below"), "")?;
-        let bundle = Bundle::busybox(sandbox, "c")?
+        let mut bundle = Bundle::busybox(sandbox, "c")?
             .bind(&stock, "/stock", &[])
             .bind(&replaced, "/memory", &[])
             .annotation("dev.gofer.backend./memory", "mem:size=1m")
@@ -59,6 +55,13 @@ fn a_mount_that_is_not_of_the_host() -> Result<()> {
                 "ls -A /memory; echo x > /memory/x; mkdir /memory/d; mv /memory/x /memory/d/y; cat /memory/d/y
                  echo y > /stock/y; dd if=/dev/zero of=/memory/big bs=1M count=2 2>&1 | grep space; ls /memory /memory/d",
             );
+        if sandbox.runsc().directfs() == DirectFs::On {
+            // A file system in memory has no descriptor for the sentry, which has to ask for its files.
+            let source = replaced.to_string_lossy().into_owned();
+            for (field, value) in [("source", &*source), ("type", "bind"), ("share", "shared"), ("directfs", "off")] {
+                bundle = bundle.annotation(&format!("dev.gvisor.spec.mount.memory.{field}"), value);
+            }
+        }
         let output = sandbox.output(&bundle)?;
         check::holds("empty at first", output.starts_with("x\n"))?;
         check::holds("its own size", output.contains("No space left on device"))?;
