@@ -4,9 +4,10 @@
 //! the open directory, and an offset is a position in it.
 //!
 //! If the kernel may keep listings, it shows to one open directory what another one has read, and may forget that in the middle: then
-//! the one goes on with the offsets of the other. So the last listings outlive the open directories that they were read for.
+//! the one goes on with the offsets of the other. So listings outlive the open directories that they were read for, and one that
+//! does not is not to be kept by the kernel either.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use gofer::wire::Dirent;
@@ -38,36 +39,56 @@ pub(super) struct Listing {
     started: bool,
 }
 
-/// The last listings that the kernel may have kept, the latest last.
+/// A listing that several open directories may go on with.
+pub(super) type Shared = Arc<Mutex<Listing>>;
+
+/// The listings that were read to their end last.
 #[derive(Default)]
-pub(super) struct Recent(Mutex<VecDeque<(NodeId, Arc<Mutex<Listing>>)>>);
+pub(super) struct Recent(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// By directory, with the number of entries.
+    listings: HashMap<NodeId, (Shared, usize)>,
+    /// Directories, that whose listing is to go first in front. One that was read again is there more than once.
+    order: VecDeque<NodeId>,
+    /// The entries of all.
+    entries: usize,
+}
 
 impl Recent {
-    /// How many are kept: enough for directories that are being listed while the kernel forgets.
-    const MOST: usize = 16;
-    /// How many entries a listing may have to be kept.
-    const MOST_ENTRIES: usize = 1 << 15;
+    /// How many entries all of them have at most.
+    const MOST_ENTRIES: usize = 1 << 18;
+    /// How many there are at most.
+    const MOST: usize = 1 << 12;
 
-    /// Keeps `listing`, as the only one of `id`.
-    fn put(&self, id: NodeId, listing: &Arc<Mutex<Listing>>) {
+    /// Keeps `listing`, as the only one of `id`, if it is not too long.
+    fn put(&self, id: NodeId, listing: &Shared, entries: usize) {
         let mut kept = self.0.lock();
-        kept.retain(|(other, _)| *other != id);
-        if kept.len() == Self::MOST {
-            kept.pop_front();
+        kept.remove(id);
+        if entries > Self::MOST_ENTRIES / 2 {
+            return;
         }
-        kept.push_back((id, listing.clone()));
+        kept.entries += entries;
+        kept.listings.insert(id, (listing.clone(), entries));
+        kept.order.push_back(id);
+        while kept.entries > Self::MOST_ENTRIES || kept.order.len() > Self::MOST {
+            let Some(first) = kept.order.pop_front() else { return };
+            kept.remove(first);
+        }
     }
 
-    /// The listing of `id`, if it was read to its end.
-    fn get(&self, id: NodeId) -> Option<Arc<Mutex<Listing>>> {
-        let found = self.0.lock().iter().find(|(other, _)| *other == id).map(|(_, listing)| listing.clone());
-        // One that is not complete cannot be what the kernel has kept, and goes on from its own open directory only.
-        found.filter(|listing| listing.lock().complete)
+    /// The listing of `id`.
+    fn get(&self, id: NodeId) -> Option<Shared> {
+        self.0.lock().listings.get(&id).map(|(listing, _)| listing.clone())
     }
+}
 
-    /// Gives up the listing of `id`.
-    fn remove(&self, id: NodeId) {
-        self.0.lock().retain(|(other, _)| *other != id);
+impl Kept {
+    fn remove(&mut self, id: NodeId) {
+        if let Some((_, entries)) = self.listings.remove(&id) {
+            self.entries -= entries;
+        }
     }
 }
 
@@ -95,28 +116,34 @@ impl Bridge {
         loop {
             while position >= listing.entries.len() && !listing.complete {
                 self.read_more(handle, &mut listing)?;
+                if listing.complete && self.policy.keeps_cache() {
+                    self.recent.put(id, &own, listing.entries.len());
+                }
             }
             let Some(entry) = listing.entries.get(position) else { return Ok(()) };
             position += 1;
             if !each(entry, position as u64)? {
-                if position > Recent::MOST_ENTRIES {
-                    self.recent.remove(id);
-                }
                 return Ok(());
             }
         }
     }
 
-    /// What was read of the directory: nothing yet at offset 0, and elsewhere by whom the kernel has the offset from.
-    fn listing(&self, id: NodeId, handle: &Handle, offset: u64) -> Arc<Mutex<Listing>> {
+    /// Has `handle`, just opened, go on with what another one has read of the directory. Answers whether there is such a listing; if
+    /// not, the kernel must not keep one.
+    pub fn adopt_listing(&self, id: NodeId, handle: &Handle) -> bool {
+        let known = self.recent.get(id);
+        let is_known = known.is_some();
+        *handle.listing().lock() = known;
+        is_known
+    }
+
+    /// What was read of the directory, by whom the kernel has the offset from. At offset 0 it is read anew.
+    fn listing(&self, id: NodeId, handle: &Handle, offset: u64) -> Shared {
         let mut own = handle.listing().lock();
         if offset == 0 {
-            let new = Arc::new(Mutex::new(Listing::default()));
-            if self.policy.keeps_cache() {
-                self.recent.put(id, &new);
-            }
-            return own.insert(new).clone();
+            return own.insert(Shared::default()).clone();
         }
+        // If it has none, somebody else has read the directory since it was opened.
         own.get_or_insert_with(|| self.recent.get(id).unwrap_or_default()).clone()
     }
 
