@@ -124,3 +124,17 @@ fn run_works_too() -> Result<()> {
     check::equal(&outcome.describe(), &(outcome.status.code(), outcome.stdout.as_str()), &(Some(3), "nobody\n"))?;
     check::equal("below", &fs::read_to_string(stage.served.path().join("here"))?.as_str(), &"made\n")
 }
+
+#[test]
+fn suites_that_need_no_root_are_run() -> Result<()> {
+    if !host::is_root() {
+        skip!("becoming another user needs root");
+    }
+    let stage = Stage::new()?;
+    let mut command = stage.fusebridge("conform --suite bridge");
+    let outcome = command::run(&mut user::as_user(command.arg(backend(stage.served.path()))), LIMIT)?;
+    check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
+    check::equal("left behind", &fs::read_dir(stage.served.path())?.count(), &0)?;
+    let outcome = command::run(&mut user::as_user(&stage.fusebridge("conform --suite pjdfstest mem:")), LIMIT)?;
+    check::equal(&outcome.describe(), &outcome.status.code(), &Some(2))
+}

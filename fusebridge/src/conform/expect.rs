@@ -3,9 +3,10 @@
 //! A line is `SUITE/TEST REASON`, or `SUITE/TEST@IO/ACCESS REASON` if it is about one way to mount; `*` stands for any I/O or access
 //! mode there. Empty lines and lines that begin with `#` say nothing.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::report::Key;
+use super::report::{Key, Report};
 
 /// A list of tests that are expected to fail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +77,18 @@ impl Expectations {
         Ok(Expectations(list))
     }
 
+    /// Lines about tests of suites that have run, which do not have these tests: mistakes, or tests that are gone.
+    pub fn strangers(&self, report: &Report) -> Vec<String> {
+        let suites: HashSet<&str> =
+            report.modes.iter().flat_map(|run| &run.suites).map(|suite| suite.suite.as_str()).collect();
+        let cases: HashSet<(String, String)> = report.cases().map(|(key, _)| (key.suite, key.case)).collect();
+        let is_strange = |expected: &&Expectation| {
+            suites.contains(expected.suite.as_str())
+                && !cases.contains(&(expected.suite.clone(), expected.case.clone()))
+        };
+        self.0.iter().filter(is_strange).map(|expected| format!("{}/{}", expected.suite, expected.case)).collect()
+    }
+
     /// Why this test is expected to fail, if it is.
     pub fn reason(&self, key: &Key) -> Option<&str> {
         let fits = |word: &str, pattern: &str| pattern == "*" || pattern == word;
@@ -95,6 +108,7 @@ impl Expectations {
 mod tests {
     use super::*;
     use crate::conform::report::Mode;
+    use crate::conform::testing;
 
     fn key(case: &str, io: &str, access: &str) -> Key {
         let mode = Mode { io: io.to_owned(), access: access.to_owned() };
@@ -112,6 +126,12 @@ mod tests {
         assert_eq!(list.reason(&key("open::b", "rpc", "shared")), Some("the server is slow"));
         assert_eq!(list.reason(&key("open::b", "auto", "shared")), None);
         assert_eq!(list.reason(&key("chown::ab", "auto", "shared")), None);
+    }
+
+    #[test]
+    fn lines_about_no_test_are_told() {
+        let list = Expectations::parse("bridge/links::one r\nbridge/links::onne r\npjdfstest/a r\n").unwrap();
+        assert_eq!(list.strangers(&testing::report()), ["bridge/links::onne"]);
     }
 
     #[test]

@@ -37,19 +37,17 @@ impl Observer for Progress {
         if !self.is_terminal {
             return;
         }
-        let bar = state.bar.get_or_insert_with(ProgressBar::no_length);
-        if let Some(tests) = tests {
-            bar.set_length(tests as u64);
-        }
-        let template = match tests {
-            Some(_) => "{prefix:<28} [{bar:30}] {pos}/{len} {wide_msg}",
-            None => "{prefix:<28} {spinner} {pos} {wide_msg}",
+        let (bar, template) = match tests {
+            Some(tests) => (ProgressBar::new(tests as u64), "{prefix:<28} [{bar:30}] {pos}/{len} {wide_msg}"),
+            None => (ProgressBar::no_length(), "{prefix:<28} {spinner} {pos} {wide_msg}"),
         };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_prefix(format!("{suite} {}", self.mode));
+        // Nothing is drawn before the style is set.
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = bar.with_style(style.progress_chars("=> ")).with_prefix(format!("{suite} {}", self.mode));
         bar.enable_steady_tick(Duration::from_millis(200));
+        if let Some(before) = state.bar.replace(bar) {
+            before.finish_and_clear();
+        }
     }
 
     fn ended(&self, suite: &str, case: &CaseResult) {

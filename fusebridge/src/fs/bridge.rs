@@ -8,6 +8,7 @@ use gofer::wire::{FdId, Inode, MessageId, NO_ID, S_IFMT, StatFs, Statx, message:
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
+use super::dir::Recent;
 use super::evict::Evictor;
 use super::handles::Handles;
 use super::identity::{Identity, NodeId};
@@ -43,6 +44,7 @@ pub struct Bridge {
     pub(super) handles: Handles,
     pub(super) policy: Policy,
     pub(super) evictor: Evictor,
+    pub(super) recent: Recent,
 }
 
 impl Bridge {
@@ -50,7 +52,7 @@ impl Bridge {
     pub fn new(client: Arc<Client>, root: &Inode, policy: Policy) -> Self {
         let nodes = Arc::new(Mutex::new(Nodes::new(root)));
         let evictor = Evictor::new(nodes.clone(), client.clone(), policy.max_nodes);
-        Bridge { client, nodes, handles: Handles::default(), policy, evictor }
+        Bridge { client, nodes, handles: Handles::default(), policy, evictor, recent: Recent::default() }
     }
 
     /// How the mount behaves.

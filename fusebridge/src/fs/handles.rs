@@ -8,7 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use slab::Slab;
 
 use super::create::ACCESS_MODE;
-use super::dir::Listing;
+use super::dir::Shared;
 use super::policy::IoMode;
 use crate::client::Client;
 
@@ -18,7 +18,7 @@ pub struct Handle {
     fd: FdId,
     donated: Option<OwnedFd>,
     access: u32,
-    listing: Mutex<Listing>,
+    listing: Mutex<Option<Shared>>,
 }
 
 impl Handle {
@@ -43,8 +43,8 @@ impl Handle {
         self.access != 0
     }
 
-    /// What was read of the directory.
-    pub(super) fn listing(&self) -> &Mutex<Listing> {
+    /// What was read of the directory, if anything was.
+    pub(super) fn listing(&self) -> &Mutex<Option<Shared>> {
         &self.listing
     }
 

@@ -57,6 +57,12 @@ impl Conform {
         let Some(report) = self.test(&subject, &self.backend.to_string_lossy(), extensions)? else {
             return Ok(INTERRUPTED);
         };
+        // With a filter most tests are missing.
+        if self.filter.is_empty() {
+            for stranger in expectations.strangers(&report) {
+                eprintln!("fusebridge: expected to fail, but there is no such test: {stranger}");
+            }
+        }
         let judgement = Judgement::new(&report, &expectations, baseline.as_ref());
         self.write(&report, &judgement, &expectations)?;
         let (Some(other), Some(name)) = (other, &self.against) else {

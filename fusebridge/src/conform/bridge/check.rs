@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn failures_say_what_was_done_expected_and_came() {
         let error = || Err::<(), _>(io::Error::from_raw_os_error(libc::EIO));
-        assert_eq!(text(error().of("rmdir(d)")), "rmdir(d): expected success, came EIO (Input/output error)");
+        assert_eq!(text(error().of("rmdir(d)")), "rmdir(d): expected success, came EIO (I/O error)");
         assert_eq!(text(fails("mkdir(d)", Ok::<_, io::Error>(()), &[Errno::EEXIST])), {
             "mkdir(d): expected EEXIST, came success"
         });

@@ -340,7 +340,10 @@ impl Filesystem for Adapter {
         match self.bridge.open(node(ino), 0) {
             Ok(handle) => {
                 let flags = match self.bridge.policy().keeps_cache() {
-                    true => FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_CACHE_DIR,
+                    true if self.bridge.adopt_listing(node(ino), &handle) => {
+                        FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_CACHE_DIR
+                    }
+                    true => FopenFlags::FOPEN_CACHE_DIR,
                     false => FopenFlags::empty(),
                 };
                 reply.opened(FileHandle(self.bridge.add_handle(node(ino), handle)), flags);

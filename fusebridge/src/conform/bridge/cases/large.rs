@@ -27,7 +27,8 @@ fn directory(scene: &Scene) -> Verdict {
             scene.unlink(&entry.name)?;
         }
     }
-    equal("readdir(.) after each entry was removed as it came", scene.names("")?, Vec::<String>::new())
+    // Not their names: there may be many.
+    equal("entries after each was removed as it came", scene.names("")?.len(), 0)
 }
 
 fn width_of_subdirectories(scene: &Scene) -> Verdict {

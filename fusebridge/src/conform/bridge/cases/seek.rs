@@ -16,6 +16,7 @@ cases! { "seek":
     while_changing = "positions stay good while other entries come and go";
     of_the_end = "the position of the last entry is the end";
     differ = "no two entries have the same position";
+    without_the_cache = "a listing goes on rightly when the kernel has lost what it knew of the directory, and entries went";
     another_handle = "positions are those of the open directory, and 0 is the start for all";
 }
 
@@ -146,6 +147,29 @@ fn differ(scene: &Scene) -> Verdict {
     positions.sort_unstable();
     positions.dedup();
     equal("different positions of 62 entries", positions.len(), 62)
+}
+
+fn without_the_cache(scene: &Scene) -> Verdict {
+    let (_, entries) = listed(scene)?;
+    let mut listing = Listing::open(&scene.directory)?;
+    let mut came = Vec::new();
+    loop {
+        let part = listing.part(512)?;
+        if part.is_empty() {
+            break;
+        }
+        for entry in &part {
+            if !entry.is_dot() {
+                scene.unlink(&entry.name)?;
+            }
+            came.push(entry.name.clone());
+        }
+        // As the kernel does by itself when memory is short.
+        rustix::fs::fadvise(&listing.directory, 0, None, rustix::fs::Advice::DontNeed)
+            .of("posix_fadvise(., DONTNEED)")?;
+    }
+    let expected: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
+    equal("readdir(.) while each entry is removed as it comes", came, expected)
 }
 
 fn another_handle(scene: &Scene) -> Verdict {
