@@ -12,6 +12,9 @@ use serde_json::Value;
 /// binary builds both.
 pub const DIRECTORY: &str = "FUSEBRIDGE_BIN_DIR";
 
+/// Where the programs are, or why they are not there.
+static BUILT: OnceLock<Result<PathBuf>> = OnceLock::new();
+
 /// The `fusebridge` program.
 pub fn fusebridge() -> Result<PathBuf> {
     Ok(directory()?.join("fusebridge"))
@@ -24,7 +27,6 @@ pub fn gofer() -> Result<PathBuf> {
 
 /// The directory of both programs, built by the first call if need be.
 pub fn directory() -> Result<&'static Path> {
-    static BUILT: OnceLock<Result<PathBuf>> = OnceLock::new();
     let found = BUILT.get_or_init(|| match env::var_os(DIRECTORY) {
         Some(dir) if !dir.is_empty() => Ok(PathBuf::from(dir)),
         _ => build(),
@@ -32,19 +34,29 @@ pub fn directory() -> Result<&'static Path> {
     found.as_deref().map_err(|error| anyhow!("{error:#}"))
 }
 
+/// Builds both programs as they are installed, for figures. Nothing may have asked for one before.
+pub fn build_to_install() -> Result<()> {
+    BUILT.set(build_in("dist")).map_err(|_| anyhow!("the binaries are there already"))?;
+    directory().map(drop)
+}
+
 /// Builds both programs in the release profile and gives the directory they are in.
 pub fn build() -> Result<PathBuf> {
+    build_in("release")
+}
+
+fn build_in(profile: &str) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = Command::new(cargo)
         .current_dir(workspace())
-        .args(["build", "--release", "--package", "gofer", "--package", "fusebridge", "--bins"])
+        .args(["build", "--profile", profile, "--package", "gofer", "--package", "fusebridge", "--bins"])
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
     if !out.status.success() {
-        bail!("the release binaries do not build");
+        bail!("the binaries do not build");
     }
     // Where cargo puts its output can be configured in many places. It says in its messages where it was in the end.
     String::from_utf8_lossy(&out.stdout)

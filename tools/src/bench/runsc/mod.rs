@@ -29,7 +29,7 @@ pub(crate) fn run(options: &RunscOptions) -> Result<()> {
     if !host::is_root() {
         bail!("containers need root");
     }
-    bins::directory()?;
+    bins::build_to_install()?;
     let sizes = if options.quick { Sizes::QUICK } else { Sizes::FULL };
     // With directfs on, the gofer has nothing to do once the container runs.
     let current = Runsc::current().into_iter().find(|runsc| runsc.directfs() == DirectFs::Off);
