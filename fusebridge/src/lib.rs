@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod child;
 pub mod cli;
 pub mod client;
 pub mod conform;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::context::Stop;
+use crate::child::wait_for;
 
 /// How often a waiting suite looks whether it is to end.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -84,21 +85,6 @@ pub(super) fn kill_group(process: u32) {
     if let Ok(pid) = i32::try_from(process) {
         // It may have ended meanwhile, which is just as well.
         let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
-    }
-}
-
-/// Waits for the end of a process, for a while.
-pub(super) fn wait_for(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
-    let deadline = Instant::now() + limit;
-    let mut pause = Duration::from_millis(1);
-    loop {
-        match child.try_wait() {
-            Ok(None) if Instant::now() < deadline => {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(20));
-            }
-            result => return result.ok().flatten(),
-        }
     }
 }
 

@@ -7,14 +7,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::BackendSpec;
+use crate::child::wait_for;
 
 /// The descriptor on which a started server finds its connection.
 const CONNECTION: i32 = 3;
@@ -174,13 +175,13 @@ impl Server {
     /// Whether the process was started here and has ended with an error, now or within a moment.
     pub fn has_failed(&mut self) -> bool {
         let Some(child) = &mut self.child else { return false };
-        wait(child, LAST_WORDS).is_some_and(|status| !status.success())
+        wait_for(child, LAST_WORDS).is_some_and(|status| !status.success())
     }
 
     /// Waits for the process to end, now that its connection has, and ends it if it does not.
     pub fn finish(&mut self) {
         let Some(mut child) = self.child.take() else { return };
-        if wait(&mut child, FAREWELL).is_some() {
+        if wait_for(&mut child, FAREWELL).is_some() {
             return;
         }
         tracing::warn!("the server does not end by itself and is killed");
@@ -189,21 +190,6 @@ impl Server {
             let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
         }
         let _ = child.wait();
-    }
-}
-
-/// Waits for a process to end, for a while.
-fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
-    let deadline = Instant::now() + limit;
-    let mut pause = Duration::from_millis(1);
-    loop {
-        match child.try_wait() {
-            Ok(None) if Instant::now() < deadline => {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(50));
-            }
-            result => return result.ok().flatten(),
-        }
     }
 }
 

@@ -260,3 +260,24 @@ fn what_it_may_not_open_runsc_opens() {
     assert_eq!(content(&mut running, 1, &[b"in-volume"]).unwrap(), b"volume");
     assert_eq!(running.end().code, Some(0));
 }
+
+#[test]
+fn nothing_is_made_in_what_the_host_shows_read_only() {
+    let mut call = Call::new();
+    let volume = call.dir.path().join("volume");
+    let mount =
+        |arguments: &[&str]| assert!(Command::new("mount").args(arguments).arg(&volume).status().unwrap().success());
+    mount(&["--bind", volume.to_str().unwrap()]);
+    mount(&["-o", "remount,bind,ro"]);
+    let other = call.dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    call.spec["mounts"][1]["options"] = json!(["rbind", "ro"]);
+    call.add_mount(json!({"destination": "/data/made/here", "type": "bind", "source": other, "options": ["bind"]}));
+    let end = call.go().end();
+    assert!(Command::new("umount").arg(&volume).status().unwrap().success());
+    assert_eq!(end.code, Some(128), "{end:?}");
+    assert!(
+        end.log.contains("mount at /data/made/here: cannot make its mount point: Read-only file system"),
+        "{end:?}"
+    );
+}

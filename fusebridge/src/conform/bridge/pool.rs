@@ -14,9 +14,10 @@ use parking_lot::Mutex;
 
 use super::Case;
 use super::worker::{COMMAND, Order};
+use crate::child::wait_for;
 use crate::conform::case::{CaseResult, Failure, Outcome};
 use crate::conform::context::{Cause, Context};
-use crate::conform::process::{kill_group, wait_for};
+use crate::conform::process::kill_group;
 
 /// How often a waiting pool looks whether it is to end.
 const GLANCE: Duration = Duration::from_millis(100);

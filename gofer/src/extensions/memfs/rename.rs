@@ -17,6 +17,10 @@ pub(super) fn rename(from: (&Arc<Inode>, Name<'_>), to: (&Arc<Inode>, Name<'_>),
     let (old_dir, new_dir) = (from.0, to.0);
     let fs = old_dir.fs();
     let (from, to) = (fs.key(from.1)?, fs.key(to.1)?);
+    // A file that is none would be locked before a directory, against the order.
+    if ![old_dir, new_dir].into_iter().all(|dir| dir.is(FileType::Directory)) {
+        return Err(Errno::NOTDIR);
+    }
     let one_at_a_time = fs.renames.lock();
     let mut dirs = Dirs::lock(old_dir, new_dir);
 

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+use super::sealed::Sealed;
 use super::tree::Tree;
 use super::walk::{self, Kind};
 use super::{RootError, Served, volume};
@@ -14,10 +15,15 @@ const TPU_ANNOTATION: &str = "dev.gvisor.internal.tpuproxy";
 const VISIBLE_GPUS: &str = "NVIDIA_VISIBLE_DEVICES=";
 
 /// Makes `/dev` below `root`, with the devices in it that the flags and the spec allow.
-pub(super) fn make(root: BorrowedFd<'_>, container: &Container, globals: &Globals) -> Result<Served, RootError> {
+pub(super) fn make(
+    root: BorrowedFd<'_>,
+    sealed: &Sealed,
+    container: &Container,
+    globals: &Globals,
+) -> Result<Served, RootError> {
     let failed = |path: &Path, source| RootError::Device { path: path.to_path_buf(), source };
     let dev = Path::new("/dev");
-    let place = walk::find_or_make(root, dev, Kind::Directory).map_err(|error| failed(dev, error))?;
+    let place = walk::find_or_make(root, sealed, dev, Kind::Directory).map_err(|error| failed(dev, error))?;
     let allowed = Allowed::new(container, globals);
     for device in container.devices.iter().filter(|device| allowed.allows(&device.path)) {
         let path = device.path.as_path();
@@ -25,7 +31,7 @@ pub(super) fn make(root: BorrowedFd<'_>, container: &Container, globals: &Global
         let source = volume::open(path).map_err(failed)?;
         let tree = Tree::copy(&source, false).map_err(failed)?;
         let kind = volume::kind(tree.as_fd()).map_err(failed)?;
-        let place = walk::find_or_make(root, path, kind).map_err(failed)?;
+        let place = walk::find_or_make(root, sealed, path, kind).map_err(failed)?;
         tree.attach(place.fd).map_err(failed)?;
     }
     Ok(Served { fd: place.fd, path: dev.to_path_buf() })

@@ -6,6 +6,7 @@
 
 mod devices;
 mod options;
+mod sealed;
 mod tree;
 mod volume;
 mod walk;
@@ -19,6 +20,7 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::mount::{MountPropagationFlags, OpenTreeFlags, UnmountFlags, mount_change, open_tree, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
 
+use self::sealed::Sealed;
 use self::tree::Tree;
 use self::volume::Volumes;
 use self::walk::Kind;
@@ -106,11 +108,13 @@ impl RootFs {
         // What is mounted here must not show up on the host.
         let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
         mount_change(c"/", slave).map_err(RootError::Slave)?;
-        let mut root = Self::root(request)?;
-        let volumes = Volumes {
+        let mut sealed = Sealed::default();
+        let mut root = Self::root(request, &mut sealed)?;
+        let mut volumes = Volumes {
             root: root.tree.as_fd(),
             rpc: request.rpc,
             devices: globals.char_devices != CharDevices::EmulatedOnly,
+            sealed: &mut sealed,
         };
         let make = |(mount, conf): (&Mount, &Option<super::args::MountConf>)| match conf {
             Some(conf) if conf.is_served() => volumes.make(mount, conf.is_overlaid()).map(Some),
@@ -118,18 +122,18 @@ impl RootFs {
         };
         let mounts = container.mounts.iter().zip(&plan.mounts).map(make).collect::<Result<_, _>>()?;
         if request.makes_cwd && container.cwd.is_absolute() {
-            walk::find_or_make(root.tree.as_fd(), &container.cwd, Kind::Directory)
+            walk::find_or_make(root.tree.as_fd(), &sealed, &container.cwd, Kind::Directory)
                 .map_err(|source| RootError::WorkingDirectory { path: container.cwd.clone(), source })?;
         }
         if request.serves_dev {
-            root.dev = Some(devices::make(root.tree.as_fd(), container, globals)?);
+            root.dev = Some(devices::make(root.tree.as_fd(), &sealed, container, globals)?);
         }
         root.mounts = mounts;
         Ok(root)
     }
 
     /// The root file system without the container's mounts, where its path says.
-    fn root(request: &Request<'_>) -> Result<Self, RootError> {
+    fn root(request: &Request<'_>, sealed: &mut Sealed) -> Result<Self, RootError> {
         let Request { container, plan, .. } = request;
         let is_read_only = container.root_read_only || plan.root.is_overlaid();
         let empty = |tree| RootFs { tree, is_read_only, is_strict_already: false, mounts: Vec::new(), dev: None };
@@ -150,6 +154,9 @@ impl RootFs {
         root.tree.change(recursive, propagation).map_err(RootError::Options)?;
         if !request.has_hooks {
             // Now, while there is nothing of the container's mounts below it.
+            if is_read_only {
+                sealed.note(&root.tree).map_err(RootError::Options)?;
+            }
             root.restrict(request.globals, true)?;
         }
         root.tree.attach(place).map_err(failed)?;

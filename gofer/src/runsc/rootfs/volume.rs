@@ -8,6 +8,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
 use super::options::Options;
+use super::sealed::Sealed;
 use super::tree::Tree;
 use super::walk::{self, Kind, Place};
 use super::{RootError, Served};
@@ -22,13 +23,15 @@ pub(super) struct Volumes<'a> {
     pub(super) rpc: Option<&'a Rpc>,
     /// Whether devices in them may be used.
     pub(super) devices: bool,
+    /// What is read-only so far.
+    pub(super) sealed: &'a mut Sealed,
 }
 
 impl Volumes<'_> {
     /// Makes `mount`, at least as strict as it asks for, and read-only if `is_overlaid`.
     ///
     /// It is complete before it is shown, with all mounts below it.
-    pub(super) fn make(&self, mount: &Mount, is_overlaid: bool) -> Result<Served, RootError> {
+    pub(super) fn make(&mut self, mount: &Mount, is_overlaid: bool) -> Result<Served, RootError> {
         let mut options = Options::parse(mount.options().iter().flatten().map(String::as_str));
         if is_overlaid {
             options = options.read_only();
@@ -41,13 +44,16 @@ impl Volumes<'_> {
         let nodev = if self.devices { 0 } else { libc::MOUNT_ATTR_NODEV };
         let mut attributes = options.attributes();
         attributes.set |= libc::MOUNT_ATTR_NOSUID | nodev;
+        if attributes.set & libc::MOUNT_ATTR_RDONLY != 0 {
+            self.sealed.note(&tree).map_err(failed("cannot look at it"))?;
+        }
         restrict(&tree, attributes).map_err(failed("cannot set its options"))?;
         if let Some((recursive, propagation)) = options.propagates() {
             tree.change(recursive, propagation).map_err(failed("cannot set its propagation"))?;
         }
         let kind = kind(tree.as_fd()).map_err(failed("cannot look at its source"))?;
-        let Place { fd, path } =
-            walk::find_or_make(self.root, mount.destination(), kind).map_err(failed("cannot make its mount point"))?;
+        let Place { fd, path } = walk::find_or_make(self.root, self.sealed, mount.destination(), kind)
+            .map_err(failed("cannot make its mount point"))?;
         if path == Path::new("/") {
             return Err(RootError::OnRoot(mount.destination().clone()));
         }

@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, openat, readlinkat};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
+use super::sealed::Sealed;
 use super::tree::Tree;
 use crate::runsc::raw::MountAttributes;
 
@@ -33,11 +34,11 @@ pub(super) enum Kind {
 }
 
 /// Finds `path` in the file system whose root is `root`. Makes it a file or directory, with the directories that lead to it, if it
-/// is not there; also on a read-only mount, as long as the file system behind it can be changed.
-pub(super) fn find_or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind) -> Result<Place, Errno> {
+/// is not there; also on mounts that are read-only because they are `sealed`.
+pub(super) fn find_or_make(root: BorrowedFd<'_>, sealed: &Sealed, path: &Path, kind: Kind) -> Result<Place, Errno> {
     let mut walk = Walk { root, found: Vec::new() };
     walk.go(path)?;
-    walk.make(kind)?;
+    walk.make(sealed, kind)?;
     walk.place()
 }
 
@@ -113,14 +114,14 @@ impl Walk<'_> {
     }
 
     /// Makes what is missing.
-    fn make(&mut self, kind: Kind) -> Result<(), Errno> {
+    fn make(&mut self, sealed: &Sealed, kind: Kind) -> Result<(), Errno> {
         let Some(last) = self.found.len().checked_sub(1) else { return Ok(()) };
         let mut parent: Option<OwnedFd> = None;
         for (index, found) in self.found.iter_mut().enumerate() {
             let kind = if index == last { kind } else { Kind::Directory };
             if found.fd.is_none() {
                 let parent = parent.as_ref().map_or(self.root, AsFd::as_fd);
-                found.fd = Some(make(parent, &found.name, kind)?);
+                found.fd = Some(make(parent, sealed, &found.name, kind)?);
             }
             parent = found.fd.as_ref().map(|fd| fcntl_dupfd_cloexec(fd, 0)).transpose()?;
         }
@@ -156,10 +157,10 @@ fn file_type(fd: BorrowedFd<'_>) -> Result<FileType, Errno> {
 }
 
 /// Makes `name` in `dir`. If somebody else was faster that must be the same kind of file.
-fn make(dir: BorrowedFd<'_>, name: &OsStr, kind: Kind) -> Result<OwnedFd, Errno> {
+fn make(dir: BorrowedFd<'_>, sealed: &Sealed, name: &OsStr, kind: Kind) -> Result<OwnedFd, Errno> {
     match make_in(dir, name, kind) {
-        Err(Errno::ROFS) => {
-            // The mount may be what is read-only, and not the file system: this very directory seen through another one.
+        Err(Errno::ROFS) if sealed.has(dir) => {
+            // The mount is what is read-only, and not the file system: this very directory seen through another one.
             let writable = Tree::copy(dir, true)?;
             writable.change(false, MountAttributes { clear: libc::MOUNT_ATTR_RDONLY, ..MountAttributes::default() })?;
             make_in(writable.as_fd(), name, kind)?;
@@ -198,7 +199,7 @@ mod tests {
 
     fn find(root: &Path, path: &str, kind: Kind) -> Result<PathBuf, Errno> {
         let fd = File::open(root).unwrap();
-        let place = find_or_make(fd.as_fd(), Path::new(path), kind)?;
+        let place = find_or_make(fd.as_fd(), &Sealed::default(), Path::new(path), kind)?;
         // What was found is what is there.
         let by_path = fs::symlink_metadata(root.join(place.path.strip_prefix("/").unwrap())).unwrap();
         let by_fd = fstat(&place.fd).unwrap();
