@@ -132,3 +132,14 @@ fn nothing_moves_into_a_removed_directory() {
     fixture.rmdir("a").unwrap();
     assert_eq!(root.rename(name("b"), &*dir, name("x"), Replace), Err(Errno::NOENT));
 }
+
+#[test]
+fn only_directories_have_names_to_give() {
+    let fixture = tree();
+    // A file is not even locked for it.
+    for (from, to) in [("a/f/x", "b/x"), ("b/g", "a/f/x"), ("a/f/x", "a/f/y"), ("a/f/x", "b/g/x")] {
+        for flags in [Replace, NoReplace, Exchange] {
+            assert_eq!(fixture.rename(from, to, flags).unwrap_err(), Errno::NOTDIR, "{from} {to}");
+        }
+    }
+}
