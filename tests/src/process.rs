@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::wait;
 
 /// The number of open descriptors.
 pub fn descriptors(pid: u32) -> Result<usize> {
@@ -88,6 +91,20 @@ pub fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = number(pid) {
         _ = kill_process(pid, signal);
     }
+}
+
+/// Stops a process until it gets SIGCONT, and waits until all its threads stand still: one that is running on another
+/// processor goes on for a moment.
+pub fn stop(pid: u32) -> Result<()> {
+    signal(pid, Signal::STOP);
+    wait::until("all threads stand still", Duration::from_secs(10), || {
+        let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+        threads.flatten().all(|thread| {
+            // The state is behind the name, which is in parentheses and may have any in it.
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
+    })
 }
 
 /// Sends SIGKILL to a process group.

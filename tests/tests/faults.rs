@@ -244,7 +244,7 @@ fn a_stopped_server_is_not_waited_for() -> Result<()> {
     command.args(["--time-limit", "2"]).arg(mount::backend(served.path())).arg(point.path());
     let mount = Mount::start(&mut command)?;
     let server = server(&mount)?;
-    process::signal(server, Signal::STOP);
+    process::stop(server)?;
     let story = || -> Result<()> {
         let mut reader = Command::new("cat");
         let outcome = command::run(reader.arg(point.path().join("unknown")), SOON)?;
