@@ -57,14 +57,8 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
+    use super::super::compare::tests::{LOOSE, STRICT, file};
     use super::*;
-
-    const LOOSE: Comparison = Comparison { strict: false };
-    const STRICT: Comparison = Comparison { strict: true };
-
-    fn file() -> Statx {
-        Statx { mask: Statx::BASIC_STATS, mode: 0o100_644, nlink: 1, size: 5, ino: 7, blocks: 8, ..Statx::default() }
-    }
 
     fn stats(comparison: Comparison, recorded: Statx, now: Statx) -> Vec<String> {
         let mut found = Found::default();

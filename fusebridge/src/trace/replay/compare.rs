@@ -187,13 +187,13 @@ fn walk_status(status: u8) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const LOOSE: Comparison = Comparison { strict: false };
-    const STRICT: Comparison = Comparison { strict: true };
+    pub(in super::super) const LOOSE: Comparison = Comparison { strict: false };
+    pub(in super::super) const STRICT: Comparison = Comparison { strict: true };
 
-    fn file() -> Statx {
+    pub(in super::super) fn file() -> Statx {
         Statx { mask: Statx::BASIC_STATS, mode: 0o100_644, nlink: 1, size: 5, ino: 7, blocks: 8, ..Statx::default() }
     }
 

@@ -12,7 +12,7 @@ fn valid() -> Value {
         "root": {"path": "rootfs", "readonly": true},
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc"},
-            {"destination": "/data", "type": "bind", "source": "../shared", "options": ["rbind", "ro"]},
+            {"destination": "/data", "type": "bind", "source": "../volume", "options": ["rbind", "ro"]},
             {"destination": "/other", "source": "/a/./b", "options": ["bind"]},
             {"destination": "/tmp", "type": "tmpfs"},
         ],
@@ -30,7 +30,7 @@ fn paths_become_absolute() {
     assert_eq!(container.root, Path::new("/bundle/rootfs"));
     assert!(container.root_read_only);
     let sources: Vec<_> = container.mounts.iter().map(|mount| mount.source().clone()).collect();
-    let expected = [Some("/bundle/proc"), Some("/shared"), Some("/a/./b"), None];
+    let expected = [Some("/bundle/proc"), Some("/volume"), Some("/a/./b"), None];
     assert_eq!(sources, expected.map(|source| source.map(PathBuf::from)));
     assert_eq!(container.mounts.iter().map(is_bind).collect::<Vec<_>>(), [false, true, true, false]);
     assert_eq!(container.cwd, Path::new("/work"));
@@ -94,7 +94,7 @@ fn huge_specs_are_refused() {
 fn extensions_see_the_spec() {
     let mut document = valid();
     let spec = parse(&document).unwrap().oci().unwrap();
-    assert_eq!(spec.mounts().as_ref().unwrap()[1].source().as_deref(), Some(Path::new("/shared")));
+    assert_eq!(spec.mounts().as_ref().unwrap()[1].source().as_deref(), Some(Path::new("/volume")));
     assert!(spec.process().is_some());
     // What nobody has heard of costs them the rest, but not what is about files.
     document["process"]["capabilities"] = json!({"bounding": ["CAP_OF_THE_FUTURE"]});
