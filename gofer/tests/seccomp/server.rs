@@ -19,11 +19,13 @@ use super::common::mem::Mem;
 use super::common::{socket_pair, until};
 use super::{part, play, stdin};
 
-/// Serves the client at the standard input until it goes, with the filter installed once everything is there.
+/// Serves the client at the standard input until it goes, from the moment when the filter is installed.
 fn serve(backend: Arc<dyn Backend>, needs: Needs) -> ! {
-    let connection = Server::new().connect(stdin(), b"/", backend).unwrap();
+    let server = Server::held();
+    let connection = server.connect(stdin(), b"/", backend).unwrap();
     // What ships needs no more than the stock backend.
     install(&merge(&stock(needs), &[MemExtension.system_calls()])).unwrap();
+    server.release();
     connection.wait();
     std::process::exit(0);
 }
