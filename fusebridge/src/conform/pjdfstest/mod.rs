@@ -5,11 +5,13 @@ mod parse;
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
 use parse::{Parsed, Parser};
+use tempfile::TempDir;
 
 use super::case::{CaseResult, Failure, Outcome};
 use super::clock::Moment;
@@ -42,14 +44,22 @@ const EXACT: &str = "pjdfstest::tests::";
 /// What the program says in the end if tests have failed; anything else is its own failure.
 const SOME_FAILED: &str = "Error: Some tests have failed";
 
-/// Another file system, for tests across two of them.
+/// Where another file system is, for tests across two of them.
 const SECOND: &str = "/dev/shm";
+
+/// A directory on [`SECOND`] with nothing in it: the suite's names there are always the same.
+fn second(purpose: &str) -> io::Result<TempDir> {
+    let directory = tempfile::Builder::new().prefix(&format!("fusebridge-{purpose}-")).tempdir_in(SECOND)?;
+    // Some tests act as other users.
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+    Ok(directory)
+}
 
 /// Runs the suite. It says a test's name when the test is over: of one that takes too long, or ends the program, the name is found
 /// by a look at the order elsewhere, and what comes after it is run in a new process.
 pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, SuiteError> {
     context.observer.begins(suite, None);
-    let mut run = Run { context, suite, results: Vec::new(), start: context.clock.now() };
+    let mut run = Run { context, suite, second: second("second")?, results: Vec::new(), start: context.clock.now() };
     let config = context.aside.join("pjdfstest.toml");
     fs::write(&config, CONFIG)?;
     let mut wanted = Wanted::Filter;
@@ -97,6 +107,7 @@ enum Wanted {
 struct Run<'a> {
     context: Context<'a>,
     suite: &'a str,
+    second: TempDir,
     results: Vec<CaseResult>,
     /// The end of the last test.
     start: Moment,
@@ -106,7 +117,7 @@ impl Run<'_> {
     /// One process.
     fn once(&mut self, config: &Path, wanted: &Wanted) -> Result<(Ended, String), SuiteError> {
         let context = self.context;
-        let mut command = command(config, context.directory, wanted, context)?;
+        let mut command = command(config, context.directory, self.second.path(), wanted, context)?;
         let mut parser = Parser::default();
         self.start = context.clock.now();
         let ended = lines(&mut command, context.settings.timeout, context.stop, |line| {
@@ -132,9 +143,15 @@ impl Run<'_> {
     }
 }
 
-fn command(config: &Path, directory: &Path, wanted: &Wanted, context: Context<'_>) -> Result<Command, SuiteError> {
+fn command(
+    config: &Path,
+    directory: &Path,
+    second: &Path,
+    wanted: &Wanted,
+    context: Context<'_>,
+) -> Result<Command, SuiteError> {
     let mut suite = Command::new(PJDFSTEST.installed()?);
-    suite.arg("--verbose").arg("-c").arg(config).args(["-s", SECOND]).arg("-p").arg(directory);
+    suite.arg("--verbose").arg("-c").arg(config).arg("-s").arg(second).arg("-p").arg(directory);
     suite.env("NO_COLOR", "1").env_remove("CLICOLOR_FORCE");
     suite.env("RUST_BACKTRACE", "0").env("RUST_LIB_BACKTRACE", "0");
     match wanted {
@@ -146,12 +163,10 @@ fn command(config: &Path, directory: &Path, wanted: &Wanted, context: Context<'_
 
 /// The tests in the order in which the program runs them, from a run on another file system.
 fn order(context: Context<'_>, config: &Path, wanted: &Wanted) -> Result<Vec<String>, SuiteError> {
-    let directory = tempfile::Builder::new().prefix("fusebridge-order-").tempdir_in(SECOND)?;
-    // Some tests act as other users.
-    fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let (directory, second) = (second("order")?, second("second")?);
     let mut names = Vec::new();
     let mut parser = Parser::default();
-    let mut command = command(config, directory.path(), wanted, context)?;
+    let mut command = command(config, directory.path(), second.path(), wanted, context)?;
     lines(&mut command, context.settings.timeout, &super::context::Stop::default(), |line| {
         names.extend(parser.line(line).map(|parsed| parsed.name));
     })?;
