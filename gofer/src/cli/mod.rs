@@ -65,13 +65,11 @@ fn run(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = 
     let matches =
         Cli::command().mut_subcommand("serve", |serve| with_flags(serve, &registry)).get_matches_from(arguments);
     let cli = Cli::from_arg_matches(&matches)?;
-    if let Some((_, flags)) = matches.subcommand() {
-        prepare(&registry, flags)?;
-    }
-    match cli.command {
-        Command::Serve(serve) => serve.run(&registry)?,
-        Command::Runtime(runtime) => return Ok(runtime.run()?),
-        Command::Doctor(doctor) => return Ok(doctor.run()?),
+    match (cli.command, matches.subcommand()) {
+        (Command::Serve(serve), Some((_, flags))) => serve.run(&registry, flags)?,
+        (Command::Runtime(runtime), _) => return Ok(runtime.run()?),
+        (Command::Doctor(doctor), _) => return Ok(doctor.run()?),
+        (Command::Serve(_), None) => unreachable!("a command was found"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgMatches, Args, ValueEnum};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
@@ -72,6 +72,8 @@ enum Special {
 pub(super) enum Failure {
     #[error("{0}")]
     Open(#[from] OpenError),
+    #[error("{0}")]
+    Extension(crate::extension::Error),
     #[error("--fd {fd}: {problem}")]
     Descriptor { fd: RawFd, problem: &'static str },
     #[error("cannot listen on {}: {source}", path.display())]
@@ -88,11 +90,11 @@ pub(super) enum Failure {
 
 impl Serve {
     /// Serves until the client has gone or somebody asks to stop.
-    pub(super) fn run(self, registry: &Registry) -> Result<(), Failure> {
+    pub(super) fn run(self, registry: &Registry, flags: &ArgMatches) -> Result<(), Failure> {
         // First of all, while the number cannot be anything else's.
         let client = self.to.fd.map(client).transpose()?;
         super::init_log(&self.log)?;
-        limits::clear_umask();
+        super::prepare(registry, flags).map_err(Failure::Extension)?;
         limits::survive_large_writes().map_err(Failure::Prepare)?;
         let fds = limits::for_clients(limits::raise_descriptors());
         // One client may have nearly everything; with several, none may have it all.
@@ -108,9 +110,14 @@ impl Serve {
         claim.options.max_fds = claim.options.max_fds.min(max_fds);
         let stop = stop_signals().map_err(Failure::Prepare)?;
         match (client, self.to.socket) {
-            (Some(client), _) => serve_one(client, &claim, stop),
+            (Some(client), _) => {
+                limits::clear_umask();
+                serve_one(client, &claim, stop)
+            }
             (None, Some(path)) => {
                 let listener = Listener::bind(&path).map_err(|source| Failure::Listen { path, source })?;
+                // The socket is as the caller's umask says, so that not everybody can connect; files are as clients say.
+                limits::clear_umask();
                 serve_all(&listener, &claim, &stop)
             }
             (None, None) => unreachable!("clap wants one of the two"),

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Claim, Error, Extension, MountRequest};
+use super::{Claim, Error, Extension, MountRequest, backend_annotation};
 use crate::hostfs::{HostFs, HostOptions};
 use crate::seccomp::SyscallRules;
 
@@ -37,6 +37,16 @@ pub enum OpenError {
         /// The name.
         name: String,
         /// The names that are known, as a list to append.
+        known: String,
+    },
+    /// An annotation wants something that there is not.
+    #[error("no extension serves {backend:?} on {}, as an annotation says; use NAME:ARGUMENT with one of {known}", path.display())]
+    Unclaimed {
+        /// What it says.
+        backend: String,
+        /// The mount.
+        path: PathBuf,
+        /// The names that are known.
         known: String,
     },
     /// The directory cannot be served.
@@ -89,7 +99,7 @@ impl Registry {
         if request.path == Path::new("/dev") {
             return Ok(None);
         }
-        let backends = self.backends(host);
+        let backends = Backends { in_sandbox: true, ..self.backends(host) };
         for extension in self.iter() {
             let claim = extension
                 .claim(request, &backends)
@@ -98,7 +108,16 @@ impl Registry {
                 return Ok(Some(claim.read_only(request.read_only)));
             }
         }
-        Ok(None)
+        // Files that somebody wants to be elsewhere must not end up on the host because of a slip of the pen.
+        match backend_annotation(request) {
+            Some(backend) if !self.is_empty() => Err(self.unclaimed(backend, request.path)),
+            _ => Ok(None),
+        }
+    }
+
+    fn unclaimed(&self, backend: &str, path: &Path) -> OpenError {
+        let names: Vec<&str> = self.iter().map(Extension::name).collect();
+        OpenError::Unclaimed { backend: backend.to_owned(), path: path.to_path_buf(), known: names.join(", ") }
     }
 
     /// What the extensions' backends need beyond the stock system calls, each extension's apart.
@@ -108,7 +127,7 @@ impl Registry {
 
     /// A way to open backends by what stands for them on a command line; host directories as `host` says.
     pub fn backends<'a>(&'a self, host: &'a HostOptions) -> Backends<'a> {
-        Backends { registry: self, host }
+        Backends { registry: self, host, in_sandbox: false }
     }
 }
 
@@ -116,9 +135,15 @@ impl Registry {
 pub struct Backends<'a> {
     registry: &'a Registry,
     host: &'a HostOptions,
+    in_sandbox: bool,
 }
 
 impl Backends<'_> {
+    /// Whether they are for a sandbox, whose kernel has FIFOs and sockets of its own.
+    pub fn are_for_sandbox(&self) -> bool {
+        self.in_sandbox
+    }
+
     /// The backend that `DIR`, `host:DIR` or `NAME:ARGUMENT` stands for. What has no name before a colon is a directory, and so
     /// is `./a:b`.
     pub fn open(&self, backend: &OsStr) -> Result<Claim, OpenError> {

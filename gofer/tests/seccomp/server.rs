@@ -23,7 +23,7 @@ use super::{part, play, stdin};
 fn serve(backend: Arc<dyn Backend>, needs: Needs) -> ! {
     let server = Server::held();
     let connection = server.connect(stdin(), b"/", backend).unwrap();
-    // What ships needs no more than the stock backend.
+    // Memory needs no more than the stock backend.
     install(&merge(&stock(needs), &[MemExtension.system_calls()])).unwrap();
     server.release();
     connection.wait();
@@ -230,4 +230,33 @@ fn a_panic_is_an_error_under_the_filter_too() {
     assert_eq!(channel.walk(root, &[b"panic"]).unwrap_err(), Errno::REMOTEIO);
     assert!(channel.stat(root).is_ok());
     ends_well(client, server);
+}
+
+fn shipped_under_the_filter(test: &str, backend: &str) {
+    use gofer::extension::Registry;
+    if part().is_some() {
+        let registry = Registry::new(gofer::extensions::shipped()).unwrap();
+        let claim = registry.backends(&HostOptions::default()).open(backend.as_ref()).unwrap();
+        let server = Server::held();
+        let connection = server.connect_with(stdin(), b"/", claim.backend, claim.options).unwrap();
+        let needs = Needs { lisafs: true, host_uds: UdsPolicy::None };
+        install(&merge(&stock(needs), &registry.system_calls())).unwrap();
+        server.release();
+        connection.wait();
+        std::process::exit(0);
+    }
+    let (mut client, server) = client_of(test, "serve");
+    let root = client.mount();
+    client.mkdir(root, b"d").unwrap();
+    ends_well(client, server);
+}
+
+#[test]
+fn delays_work_under_the_filter() {
+    shipped_under_the_filter("server::delays_work_under_the_filter", "fault:mem:?latency=1ms");
+}
+
+#[test]
+fn statistics_work_under_the_filter() {
+    shipped_under_the_filter("server::statistics_work_under_the_filter", "stats:mem:");
 }

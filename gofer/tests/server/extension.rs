@@ -206,8 +206,8 @@ fn flags_reach_their_extension_before_anything_is_served() {
     let serve = |key: &str| {
         let times = Arc::new(AtomicUsize::new(0));
         let extension = Box::new(Prepared { times: times.clone() });
-        // Descriptor 999 is not open, so that serving fails if it comes to that.
-        let arguments = ["gofer", "serve", "--fd", "999", "--prepared-key", key, "prepared:"];
+        // The directory of the socket does not exist, so that serving fails if it comes to that.
+        let arguments = ["gofer", "serve", "--socket", "/does/not/exist", "--prepared-key", key, "prepared:"];
         let status = gofer::cli::main(vec![extension], arguments.map(Into::into));
         (status, times.load(Ordering::Relaxed))
     };
@@ -289,4 +289,29 @@ fn backends_of_one_server_keep_their_own_options() {
     };
     assert_eq!(read(&mut one), (4096, false));
     assert_eq!(read(&mut two), (gofer::wire::STOCK_MAX_MESSAGE_SIZE, true));
+}
+
+#[test]
+fn only_commands_that_serve_prepare_extensions() {
+    for command in ["doctor", "runtime"] {
+        let times = Arc::new(AtomicUsize::new(0));
+        let extension = Box::new(Prepared { times: times.clone() });
+        let arguments = ["gofer", command].map(Into::into);
+        let status =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gofer::cli::main(vec![extension], arguments)));
+        assert!(status.is_ok(), "{command} has panicked");
+        assert_eq!(times.load(Ordering::Relaxed), 0, "{command}");
+    }
+}
+
+#[test]
+fn an_annotation_that_nobody_understands_is_an_error() {
+    let registry = Registry::new(gofer::extensions::shipped()).unwrap();
+    let host = HostOptions::default();
+    for backend in ["mme:size=1m", "mem", "host:/srv", ""] {
+        let spec = spec(&[("dev.gofer.backend./cache", backend)]);
+        let mount = mount("/cache", Path::new("/srv"));
+        let claim = registry.claim(&request(&spec, Some(&mount), "/cache"), &host);
+        assert!(matches!(claim, Err(OpenError::Unclaimed { .. })), "{backend}");
+    }
 }

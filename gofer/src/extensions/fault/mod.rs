@@ -79,6 +79,7 @@ use std::sync::Arc;
 
 use super::wrap::{self, Wrapped};
 use crate::extension::{Backends, Claim, Error, Extension};
+use crate::seccomp::SyscallRules;
 
 /// Brings file systems with something wrong.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,6 +88,11 @@ pub struct FaultExtension;
 impl Extension for FaultExtension {
     fn name(&self) -> &'static str {
         "fault"
+    }
+
+    fn system_calls(&self) -> SyscallRules {
+        // For latencies.
+        SyscallRules::new().allow(libc::SYS_clock_nanosleep)
     }
 
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim, Error> {

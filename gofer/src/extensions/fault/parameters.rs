@@ -120,6 +120,9 @@ fn probability(text: &str) -> Parsed<(&str, Probability)> {
     }
 }
 
+/// More than any client waits for. Whoever ends the server waits for it, too.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 fn parse_duration(text: &str) -> Option<Duration> {
     let unit = text.find(|char: char| !char.is_ascii_digit() && char != '.')?;
     let (number, unit) = text.split_at(unit);
@@ -130,7 +133,8 @@ fn parse_duration(text: &str) -> Option<Duration> {
         "s" => 1.0,
         _ => return None,
     };
-    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()
+    let duration = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+    (duration <= LONGEST).then_some(duration)
 }
 
 #[cfg(test)]

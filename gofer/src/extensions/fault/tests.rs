@@ -244,3 +244,8 @@ fn listings_are_wrong() {
     let rest = list_part(&*root, first.next, 99);
     assert_eq!(sorted([first.names, rest.names].concat()), all);
 }
+
+#[test]
+fn nobody_waits_for_ever() {
+    assert!(open_error("fault:mem:?latency=18000000000000000000s").contains("not a duration"));
+}

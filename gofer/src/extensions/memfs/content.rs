@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Shared;
-use super::slot::Slot;
+use super::slot::{PAGE, Slot};
 use super::small::{SMALL, Small};
 use super::store::{SLOT, fill_with_zeros};
 use crate::backend::{Errno, IoSource, IoTarget, Result};
@@ -117,20 +117,29 @@ impl Content {
     pub(super) fn outgrow(&mut self, fs: &Shared) -> Result<()> {
         let bytes = std::mem::take(&mut self.small);
         let len = bytes.bytes().len();
-        let moved = if len == 0 {
-            Ok(())
-        } else {
-            self.with_slot(0, fs, |slot| slot.write(0, bytes.bytes().into(), fs))
-                .and_then(|written| if written == len { Ok(()) } else { Err(Errno::NOSPC) })
-        };
+        if bytes.held() == 0 {
+            return Ok(());
+        }
+        // A page takes the place of what is held, which may be reserved only, and is not paid for twice.
+        let more = PAGE as u64 - bytes.held();
+        let moved = fs.space.take(more).and_then(|()| {
+            self.with_slot(0, fs, |slot| {
+                slot.reserve(&(0..PAGE));
+                slot.write(0, bytes.bytes().into(), fs)
+            })
+            .inspect_err(|_| fs.space.give(more))
+        });
         match moved {
-            Ok(()) => fs.space.give(bytes.held()),
-            Err(_) => {
-                self.release_slots(0, fs);
+            Ok(written) if written == len => Ok(()),
+            failed => {
+                if failed.is_ok() {
+                    self.release_slots(0, fs);
+                    fs.space.take_regardless(bytes.held());
+                }
                 self.small = bytes;
+                Err(Errno::NOSPC)
             }
         }
-        moved
     }
 
     /// Reads from byte `offset` on; answers how many bytes there were.

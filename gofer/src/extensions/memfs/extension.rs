@@ -14,7 +14,9 @@ impl Extension for MemExtension {
         "mem"
     }
 
-    fn open(&self, argument: &str, _: &Backends<'_>) -> Result<Claim> {
-        Ok(Claim::new(Arc::new(MemFs::new(MemOptions::parse(argument)?)?)))
+    fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim> {
+        // A sandbox cannot open FIFOs that are made here.
+        let defaults = MemOptions { special: !backends.are_for_sandbox(), ..MemOptions::default() };
+        Ok(Claim::new(Arc::new(MemFs::new(defaults.and(argument)?)?)))
     }
 }

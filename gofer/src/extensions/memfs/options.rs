@@ -67,11 +67,15 @@ impl MemOptions {
     /// A size is a number of bytes, with k, m, g or t behind it for powers of 1024, or a percentage of the machine's memory;
     /// a number of inodes may have these letters too. 0 is for no limit, as it is with `tmpfs`. Of what is given twice, the last counts.
     pub fn parse(text: &str) -> Result<Self, MemOptionsError> {
-        let mut options = MemOptions::default();
+        Self::default().and(text)
+    }
+
+    /// These options with others, which count where they say something else.
+    pub(super) fn and(mut self, text: &str) -> Result<Self, MemOptionsError> {
         for option in text.split(',').filter(|option| !option.is_empty()) {
-            options.set(option)?;
+            self.set(option)?;
         }
-        Ok(options)
+        Ok(self)
     }
 
     fn set(&mut self, option: &str) -> Result<(), MemOptionsError> {

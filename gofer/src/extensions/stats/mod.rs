@@ -17,6 +17,7 @@ use self::report::Reported;
 use super::wrap::{self, Call, Layer, Wrapped};
 use crate::backend::Result;
 use crate::extension::{Backends, Claim, Error, Extension};
+use crate::seccomp::{Condition, SyscallRules};
 
 /// Brings file systems whose calls are counted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +26,14 @@ pub struct StatsExtension;
 impl Extension for StatsExtension {
     fn name(&self) -> &'static str {
         "stats"
+    }
+
+    fn system_calls(&self) -> SyscallRules {
+        // The thread that prints is woken through a pair of connected sockets.
+        let connected = Condition::long(4, 0);
+        SyscallRules::new()
+            .allow_if(libc::SYS_sendto, [Condition::int(3, libc::MSG_DONTWAIT), connected])
+            .allow_if(libc::SYS_recvfrom, [Condition::only(3, libc::MSG_DONTWAIT), connected])
     }
 
     fn open(&self, argument: &str, backends: &Backends<'_>) -> std::result::Result<Claim, Error> {

@@ -66,3 +66,24 @@ fn everything_that_is_held_counts() {
     fixture.unlink("l").unwrap();
     assert_eq!(fixture.used(), (0, 1));
 }
+
+#[test]
+fn what_is_reserved_stays_when_a_file_outgrows_its_smallness() {
+    const KEEP_SIZE: u32 = 1;
+    let fixture = Fixture::with("size=16k");
+    let file = fixture.create("f");
+    file.allocate(KEEP_SIZE, 0, 2000).unwrap();
+    assert_eq!(write(&*file, 8192, b"x"), Ok(1));
+    // Somebody else takes all the rest.
+    let other = fixture.create("g");
+    while write(&*other, other.stat().unwrap().size, &[1; 4096]).is_ok() {}
+    assert_eq!(write(&*file, 0, &[1; 2000]), Ok(2000));
+}
+
+#[test]
+fn a_small_file_can_become_as_large_as_the_limit() {
+    let fixture = Fixture::with("size=4k");
+    let file = fixture.create("f");
+    assert_eq!(write(&*file, 0, &[1; 2048]), Ok(2048));
+    assert_eq!(write(&*file, 2048, &[1; 2048]), Ok(2048));
+}
