@@ -25,7 +25,13 @@ impl Bridge {
 
     /// Gives an opened handle on `id` its number.
     pub fn add_handle(&self, id: NodeId, handle: Handle) -> u64 {
-        self.nodes.lock().opened(id);
+        let mut nodes = self.nodes.lock();
+        nodes.opened(id);
+        if handle.is_writable() && !self.policy.keeps_cache() {
+            // Others may have given it some.
+            nodes.set_no_capabilities(id, false);
+        }
+        drop(nodes);
         self.handles.add(handle)
     }
 

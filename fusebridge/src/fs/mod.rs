@@ -12,7 +12,7 @@
 //! | UNLINK, RMDIR | UnlinkAt |
 //! | RENAME, RENAME2 | RenameAt, RenameAt2 |
 //! | OPEN, OPENDIR | OpenAt |
-//! | READ, WRITE | nothing with a donated file (the kernel or this process uses it), else PRead, PWrite |
+//! | READ, WRITE | nothing with a donated file (the kernel or this process uses it), else PRead, PWrite; before a write past the kernel's cache FGetXattr, once an open, and SetStat if there are bits to clear |
 //! | FLUSH | Flush, if offered |
 //! | FSYNC, FSYNCDIR | FSync |
 //! | RELEASE, RELEASEDIR | Close, in batches |
@@ -39,6 +39,7 @@ pub mod identity;
 mod io;
 pub mod nodes;
 pub mod policy;
+mod privileges;
 mod xattr;
 
 pub use bridge::Bridge;

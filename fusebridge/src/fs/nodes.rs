@@ -259,6 +259,11 @@ impl Nodes {
         })
     }
 
+    /// The mode of `id` as seen last, and whether it is known to have no file capabilities.
+    pub fn privileges(&self, id: NodeId) -> (u16, bool) {
+        self.nodes.get(&id).map_or((0, false), |node| (node.mode, node.no_capabilities))
+    }
+
     /// Whether `id` is known to have no file capabilities.
     pub fn has_no_capabilities(&self, id: NodeId) -> bool {
         self.nodes.get(&id).is_some_and(|node| node.no_capabilities)

@@ -34,6 +34,12 @@ pub(super) struct Adapter {
     backings: Backings,
     /// Whether the kernel can work on donated files by itself.
     passthrough: AtomicBool,
+    /// Whether reads and writes go past the kernel's cache.
+    ///
+    /// Where others change files the kernel drops cached pages all the time, also those that hold what is just being
+    /// written: whoever reads them again before the server has the data sees the old bytes, for longer than the write
+    /// takes if bad luck will have it. Databases have lost transactions that way.
+    uncached: AtomicBool,
     stack_depth: u32,
 }
 
@@ -44,7 +50,8 @@ impl Adapter {
     /// An adapter for `bridge`. The kernel is offered to work on files that themselves lie `stack_depth` file systems deep; with 0
     /// it never does.
     pub(super) fn new(bridge: Arc<Bridge>, stack_depth: u32) -> Self {
-        Adapter { bridge, backings: Backings::default(), passthrough: AtomicBool::new(false), stack_depth }
+        let (passthrough, uncached) = (AtomicBool::new(false), AtomicBool::new(false));
+        Adapter { bridge, backings: Backings::default(), passthrough, uncached, stack_depth }
     }
 
     /// The handle's backing file, if the kernel is to work on it; an error if that was demanded and is impossible.
@@ -72,11 +79,18 @@ impl Adapter {
         Err(Errno::EOPNOTSUPP)
     }
 
+    fn is_uncached(&self) -> bool {
+        self.uncached.load(Ordering::Relaxed)
+    }
+
     fn open_flags(&self, handle: &Handle, is_backed: bool) -> FopenFlags {
         let mut flags = FopenFlags::empty();
         // What the kernel does by itself it does not cache here, and it refuses to be told otherwise.
         if self.bridge.policy().keeps_cache() && !is_backed {
             flags |= FopenFlags::FOPEN_KEEP_CACHE;
+        }
+        if self.is_uncached() && !is_backed {
+            flags |= FopenFlags::FOPEN_DIRECT_IO;
         }
         if !handle.is_writable() || !self.bridge.wants_flush() {
             flags |= FopenFlags::FOPEN_NOFLUSH;
@@ -119,6 +133,9 @@ impl Filesystem for Adapter {
                 tracing::debug!(?flag, "not offered by this kernel");
             }
         }
+        // Without this a file that is open past the cache cannot be mapped to be shared.
+        let can_be_uncached = config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
+        self.uncached.store(!policy.keeps_cache() && can_be_uncached, Ordering::Relaxed);
         let wants_passthrough = matches!(policy.io, IoMode::Auto | IoMode::Passthrough) && self.stack_depth > 0;
         if wants_passthrough && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok() {
             let depth = config.set_max_stack_depth(self.stack_depth);
@@ -297,17 +314,24 @@ impl Filesystem for Adapter {
     fn write(
         &self,
         _: &Request,
-        _: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         offset: u64,
         data: &[u8],
-        _: WriteFlags,
+        flags: WriteFlags,
         _: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let written = self.bridge.handle(handle.0).and_then(|handle| self.bridge.write(&handle, offset, data));
-        reply_written(written, reply);
+        // What comes from the cache was written to a mapping: the kernel has done it then.
+        let ends_privileges = self.is_uncached() && !flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        let written = || {
+            if ends_privileges {
+                self.bridge.end_privileges(node(ino), flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID))?;
+            }
+            self.bridge.write(&*self.bridge.handle(handle.0)?, offset, data)
+        };
+        reply_written(written(), reply);
     }
 
     fn flush(&self, _: &Request, _: INodeNo, handle: FileHandle, _: LockOwner, reply: ReplyEmpty) {
