@@ -193,6 +193,9 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     mounts::send(donated.mounts, &resolved).map_err(Failure::Mounts)?;
 
     let spec = if registry.is_empty() { None } else { Some(container.oci()?) };
+    for place in spec.iter().flat_map(extension::without_a_mount) {
+        tracing::warn!("annotation {}{place}: there is no mount", extension::BACKEND_ANNOTATION);
+    }
     let common = Common {
         globals,
         registry,
