@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use super::args::{self, Call, Globals, MountConf};
 use super::descriptors::{self, DescriptorError, Donated, LogFiles};
+use super::flags::Flags;
 use super::hints::{HintError, MountHints, RootfsHint, lisafs_needed, mount_directfs, root_directfs};
 use super::hooks::{self, HookError};
 use super::log::Log;
@@ -110,33 +111,6 @@ pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<It
     }
 }
 
-/// The command-line flags of extensions.
-struct Flags(Vec<clap::Arg>);
-
-impl Flags {
-    fn new(registry: &Registry) -> Self {
-        Flags(registry.iter().flat_map(Extension::flags).collect())
-    }
-
-    fn knows(&self, name: &str) -> bool {
-        self.0.iter().any(|argument| argument.get_long() == Some(name))
-    }
-
-    /// Lets all extensions prepare themselves.
-    fn prepare(&self, registry: &Registry, given: &[String]) -> Result<(), extension::Error> {
-        let matches = if self.0.is_empty() {
-            // Most have none, and the parser is larger than all the rest.
-            clap::ArgMatches::default()
-        } else {
-            clap::Command::new("gofer").no_binary_name(true).args(&self.0).try_get_matches_from(given)?
-        };
-        for extension in registry.iter() {
-            extension.prepare(&matches).map_err(|error| format!("{}: {error}", extension.name()))?;
-        }
-        Ok(())
-    }
-}
-
 fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     let Call { globals, command } = call;
     descriptors::close_others(globals, command)?;
@@ -160,8 +134,9 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     // Through a procfs that is out of reach later, and with it everything else in it.
     let own_descriptors = rootfs::own_descriptors().map_err(Failure::OwnDescriptors)?;
     let code = Code::find();
-    let made = make_root(call, &container, &plan, donated.rpc.map(Rpc::new), donated.dev_io.is_some(), &bundle)?;
+    // Paths still mean what they mean to the host: in the container's root they would be its own.
     flags.prepare(registry, &command.extra).map_err(Failure::Prepare)?;
+    let made = make_root(call, &container, &plan, donated.rpc.map(Rpc::new), donated.dev_io.is_some(), &bundle)?;
 
     limits::clear_umask();
     hooks::abandon_orphans();
