@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
+use crate::backend::Options;
+
 /// Descriptors that are not for clients: sockets, packet windows, the log.
 const RESERVED: u64 = 64;
 
@@ -22,9 +24,10 @@ pub(crate) fn raise_descriptors() -> u64 {
     }
 }
 
-/// How many of `descriptors` are for the files of clients.
+/// How many of `descriptors` are for the files of clients. Where the process may have any number, they may not: each takes
+/// memory of the kernel.
 pub(crate) fn for_clients(descriptors: u64) -> usize {
-    usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(usize::MAX)
+    usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(usize::MAX).min(Options::default().max_fds)
 }
 
 /// Makes a write beyond `RLIMIT_FSIZE` fail instead of ending the process: any handler prevents that.
@@ -35,4 +38,16 @@ pub(crate) fn survive_large_writes() -> io::Result<()> {
 /// Clients send modes ready made.
 pub(crate) fn clear_umask() {
     umask(Mode::empty());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_have_a_limit_where_the_process_has_none() {
+        assert_eq!(for_clients(1000), 936);
+        assert_eq!(for_clients(10), 0);
+        assert_eq!(for_clients(u64::MAX), 1 << 20);
+    }
 }

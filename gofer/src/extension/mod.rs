@@ -8,6 +8,7 @@ mod annotation;
 mod claim;
 mod registry;
 
+pub(crate) use annotation::without_a_mount;
 pub use annotation::{BACKEND_ANNOTATION, DESTINATION_ANNOTATION, backend_annotation};
 pub use claim::{Claim, MountRequest};
 pub use registry::{Backends, OpenError, Registry, RegistryError, split};

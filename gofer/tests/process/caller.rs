@@ -236,6 +236,12 @@ impl Running {
         pid.unwrap()
     }
 
+    /// Returns when it has looked at everything and waits for runsc.
+    pub(crate) fn until_it_waits(&self) {
+        let of = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", self.pid())).unwrap_or_default();
+        until("the process waits", || of("cmdline").contains("runsc-gofer") && of("wchan").contains("unix_stream"));
+    }
+
     /// Closes all connections and waits for the end.
     pub(crate) fn end(mut self) -> End {
         self.clients.clear();
