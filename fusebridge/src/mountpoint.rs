@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
@@ -147,6 +148,9 @@ pub enum Unmounted {
     Detached,
 }
 
+/// How long a look at a file system takes, such as `statfs`.
+const GLANCE: Duration = Duration::from_millis(20);
+
 /// Unmounts what is mounted on `path`, even if it is in use or its process is dead.
 pub fn unmount(path: &Path) -> Result<Unmounted, UnmountError> {
     // The mountpoint itself may not answer any more, its directory does.
@@ -158,7 +162,17 @@ pub fn unmount(path: &Path) -> Result<Unmounted, UnmountError> {
     if !is_mounted(path).map_err(|error| refused(error.to_string()))? {
         return Err(UnmountError::NotMounted(path.clone()));
     }
-    match umount2(path, MntFlags::UMOUNT_NOFOLLOW) {
+    let plainly = || umount2(path, MntFlags::UMOUNT_NOFOLLOW);
+    // Somebody who only looks at it, as `df` does, is gone soon.
+    let unmounted = plainly().or_else(|error| {
+        if error == Errno::EBUSY {
+            std::thread::sleep(GLANCE);
+            plainly()
+        } else {
+            Err(error)
+        }
+    });
+    match unmounted {
         Ok(()) => return Ok(Unmounted::Gone),
         Err(Errno::EBUSY) => {
             umount2(path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)
@@ -173,8 +187,11 @@ pub fn unmount(path: &Path) -> Result<Unmounted, UnmountError> {
     let helper =
         |options: &[&str]| std::process::Command::new("fusermount3").args(options).arg("--").arg(path).output();
     let missing = |error: io::Error| refused(format!("fusermount3: {error}; install the package fuse3"));
-    if helper(&["-u"]).map_err(missing)?.status.success() {
-        return Ok(Unmounted::Gone);
+    for pause in [Duration::ZERO, GLANCE] {
+        std::thread::sleep(pause);
+        if helper(&["-u"]).map_err(missing)?.status.success() {
+            return Ok(Unmounted::Gone);
+        }
     }
     let output = helper(&["-u", "-z"]).map_err(missing)?;
     if output.status.success() {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -241,7 +242,7 @@ fn a_gofer_behind_a_socket() -> Result<()> {
     let socket = served.path().join("socket");
     let mut gofer = Command::new(bins::gofer()?).args(["serve", "--socket"]).arg(&socket).arg(served.path()).spawn()?;
     let story = || -> Result<()> {
-        wait::until("the socket", LIMIT, || socket.exists())?;
+        wait::until("the socket", LIMIT, || UnixStream::connect(&socket).is_ok())?;
         // One connection after the other.
         for content in ["one", "two"] {
             let mount = Mount::start(&mut mnt(format!("unix:{}", socket.display()), point.path())?)?;

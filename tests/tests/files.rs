@@ -53,7 +53,7 @@ fn trees_deeper_than_a_path() -> Result<()> {
         let found = e2e::command::shell(
             scene.path(),
             "find . -type d | wc -l; find . -name leaf -size 10c -printf yes; rm -r directory*; ls -A",
-            std::time::Duration::from_secs(60),
+            std::time::Duration::from_secs(180),
         )?;
         check::equal("found", &found.as_str(), &"301\nyes")
     })
@@ -74,7 +74,7 @@ fn special_files_are_made() -> Result<()> {
             mknod null c 1 3; test "$(stat -c %F:%t:%T null)" = 'character special file:1:3'
             mknod disk b 7 0; test "$(stat -c %F null disk | tail -1)" = 'block special file'
             "#,
-            std::time::Duration::from_secs(20),
+            std::time::Duration::from_secs(60),
         )?;
         let socket = scene.path().join("socket");
         let listener = std::os::unix::net::UnixListener::bind(&socket)?;

@@ -9,7 +9,7 @@ use e2e::scene::Scene;
 use e2e::{check, wait};
 
 /// Attributes may be a second old.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 #[test]
 fn changes_from_outside_are_seen() -> Result<()> {

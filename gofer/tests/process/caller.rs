@@ -137,8 +137,9 @@ impl Call {
         let program = self.dir.path().join("runsc-gofer");
         let mut command = Command::new("unshare");
         if self.is_rootless {
-            // Others need not have a way to where it was built.
-            fs::copy(env!("CARGO_BIN_EXE_gofer"), &program).unwrap();
+            // Others need not have a way to where it was built. Not copied by us: a child that another test starts now would have
+            // a file that we write to open for a moment, and what somebody may still write to cannot be run.
+            assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_gofer")).arg(&program).status().unwrap().success());
             let chown = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(self.dir.path()).status();
             assert!(chown.unwrap().success());
             command = Command::new("setpriv");

@@ -171,7 +171,7 @@ fn nothing_but(cause: Cause) -> (Tested, Option<Cause>) {
 
 /// Whether the server's end is heard of, now or within a moment.
 fn server_has_gone(receiver: &Receiver<Event>) -> bool {
-    let moment = Duration::from_millis(300);
+    let moment = Duration::from_secs(3);
     std::iter::from_fn(|| receiver.recv_timeout(moment).ok()).any(|event| event == Event::ServerGone)
 }
 
