@@ -14,7 +14,7 @@
 //! | OPEN, OPENDIR | OpenAt |
 //! | READ, WRITE | nothing with a donated file (the kernel or this process uses it), else PRead, PWrite |
 //! | FLUSH | Flush, if offered |
-//! | FSYNC, FSYNCDIR | FSync |
+//! | FSYNC, FSYNCDIR | nothing with a donated file, else FSync |
 //! | RELEASE, RELEASEDIR | Close, in batches |
 //! | READDIR | Getdents64 |
 //! | READDIRPLUS | Getdents64, then as LOOKUP for each entry |
@@ -42,5 +42,5 @@ pub mod policy;
 mod xattr;
 
 pub use bridge::Bridge;
-pub use fuse::{MountOptions, Mounted};
+pub use fuse::{FuseConnection, MountOptions, Mounted};
 pub use policy::{Access, IoMode, Policy};

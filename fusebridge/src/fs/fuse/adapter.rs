@@ -102,13 +102,12 @@ impl Adapter {
 impl Filesystem for Adapter {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
         let policy = self.bridge.policy();
-        let mut wanted = vec![
-            InitFlags::FUSE_PARALLEL_DIROPS,
-            InitFlags::FUSE_ASYNC_DIO,
-            InitFlags::FUSE_DO_READDIRPLUS,
-            InitFlags::FUSE_READDIRPLUS_AUTO,
-            InitFlags::FUSE_NO_EXPORT_SUPPORT,
-        ];
+        let mut wanted =
+            vec![InitFlags::FUSE_PARALLEL_DIROPS, InitFlags::FUSE_ASYNC_DIO, InitFlags::FUSE_NO_EXPORT_SUPPORT];
+        // What may not be remembered need not be told beforehand.
+        if !policy.ttl().is_zero() {
+            wanted.extend([InitFlags::FUSE_DO_READDIRPLUS, InitFlags::FUSE_READDIRPLUS_AUTO]);
+        }
         if policy.keeps_cache() {
             wanted.extend([InitFlags::FUSE_CACHE_SYMLINKS, InitFlags::FUSE_EXPLICIT_INVAL_DATA]);
         } else {
@@ -271,7 +270,7 @@ impl Filesystem for Adapter {
     fn read(
         &self,
         _: &Request,
-        _: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         offset: u64,
         size: u32,
@@ -284,7 +283,7 @@ impl Filesystem for Adapter {
             Err(error) => return reply.error(errno(error)),
         };
         let mut reply = Some(reply);
-        let result = self.bridge.read(&handle, offset, size as usize, |data| {
+        let result = self.bridge.read(node(ino), &handle, offset, size as usize, |data| {
             if let Some(reply) = reply.take() {
                 send_data(reply, data);
             }
@@ -302,11 +301,12 @@ impl Filesystem for Adapter {
         offset: u64,
         data: &[u8],
         _: WriteFlags,
-        _: OpenFlags,
+        flags: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let written = self.bridge.handle(handle.0).and_then(|handle| self.bridge.write(&handle, offset, data));
+        let appends = flags.0 & libc::O_APPEND != 0;
+        let written = self.bridge.handle(handle.0).and_then(|handle| self.bridge.write(&handle, offset, data, appends));
         reply_written(written, reply);
     }
 
@@ -372,7 +372,7 @@ impl Filesystem for Adapter {
                 let name = OsStr::from_bytes(&listed.name);
                 // The kernel does not count these two, nor entries that have gone meanwhile.
                 let is_dots = matches!(&*listed.name, b"." | b"..");
-                let found = if is_dots { None } else { self.bridge.lookup(parent, &listed.name).ok() };
+                let found = if is_dots { None } else { self.bridge.lookup_listed(parent, &listed.name).ok() };
                 let (id, attr) = match &found {
                     Some(entry) => (INodeNo(entry.id.0), attributes(entry.id, &entry.stat)),
                     None => {
