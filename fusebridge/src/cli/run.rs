@@ -43,7 +43,7 @@ impl Run {
         super::init_log(&self.mount.log)?;
         let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
         let (sender, receiver) = events()?;
-        let up = Up::bring(&self.mount, &spec, extensions, Mountpoint::temporary()?, false, &sender)?;
+        let up = Up::bring(&self.mount, &spec, extensions, Mountpoint::temporary()?, false, (&sender, &receiver))?;
         let started = Command::new(&self.command[0])
             .args(&self.command[1..])
             .current_dir(up.path())
@@ -51,7 +51,7 @@ impl Run {
             .spawn();
         let outcome = started.and_then(|child| wait(child, &up, sender, &receiver));
         let path = up.path().to_path_buf();
-        if up.take_down(&receiver)? == Unmounted::Detached {
+        if up.take_down()? == Unmounted::Detached {
             eprintln!("fusebridge: the command left processes behind in {}", path.display());
         }
         match outcome {
@@ -76,7 +76,7 @@ fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Even
     while let Ok(event) = events.recv() {
         match event {
             Event::CommandEnded => break,
-            Event::Signal(SIGINT) | Event::Unmounted => {}
+            Event::Signal(SIGINT) | Event::Unmounted | Event::Connected => {}
             Event::Signal(signal) => {
                 // The command may have ended meanwhile, which is just as well.
                 let _ = Signal::try_from(signal).and_then(|signal| kill(pid, signal));

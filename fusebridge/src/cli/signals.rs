@@ -13,6 +13,8 @@ pub(super) enum Event {
     Signal(i32),
     /// A signal that asks for statistics.
     Report,
+    /// There is a connection to the server, or none can be had.
+    Connected,
     /// The file system was unmounted.
     Unmounted,
     /// The server has gone.
