@@ -184,7 +184,7 @@ fn a_mountpoint_is_made_and_taken_away() -> Result<()> {
 #[test]
 fn signals_unmount() -> Result<()> {
     let (served, point) = stage()?;
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::QUIT, Signal::TERM] {
         let mount = Mount::start(&mut mnt(backend(served.path()), point.path())?)?;
         process::signal(mount.pid(), signal);
         mount.ended_well()?;

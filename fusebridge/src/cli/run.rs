@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGQUIT};
 
 use super::Failure;
 use super::extensions::Extensions;
@@ -64,7 +64,7 @@ impl Run {
     }
 }
 
-/// Waits for the command's end. Signals to end us are for the command; a Ctrl-C has reached it already.
+/// Waits for the command's end. Signals to end us are for the command; those of the terminal have reached it already.
 fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Event>) -> std::io::Result<ExitStatus> {
     let pid = i32::try_from(child.id()).map(Pid::from_raw).map_err(std::io::Error::other)?;
     let waiter = std::thread::spawn(move || {
@@ -76,7 +76,7 @@ fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Even
     while let Ok(event) = events.recv() {
         match event {
             Event::CommandEnded => break,
-            Event::Signal(SIGINT) | Event::Unmounted | Event::Connected => {}
+            Event::Signal(SIGINT | SIGQUIT) | Event::Unmounted | Event::Connected => {}
             Event::Signal(signal) => {
                 // The command may have ended meanwhile, which is just as well.
                 let _ = Signal::try_from(signal).and_then(|signal| kill(pid, signal));

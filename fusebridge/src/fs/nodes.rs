@@ -106,7 +106,7 @@ impl Nodes {
     pub fn control(&mut self, id: NodeId) -> Result<FdId, Errno> {
         let node = self.nodes.get_mut(&id).ok_or(Errno::STALE)?;
         node.used = true;
-        let name = node.names.iter().find(|name| name.alive).or(node.names.first());
+        let name = node.names.iter().find(|name| name.alive).or(node.names.last());
         name.map(|name| name.fd).ok_or(Errno::STALE)
     }
 
