@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::Mode;
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
 use crate::backend::Options;
@@ -15,12 +17,26 @@ const RESERVED: u64 = 64;
 pub(crate) fn raise_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    match setrlimit(Resource::Nofile, raised) {
+    let descriptors = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum.unwrap_or(u64::MAX),
         Err(error) => {
             tracing::info!(%error, "cannot raise the number of open files");
             limit.current.unwrap_or(u64::MAX)
         }
+    };
+    widen_table(descriptors);
+    descriptors
+}
+
+/// Has the kernel make room for descriptors beforehand. Later, with threads, each time that their number doubles it would
+/// wait for all processors, which takes as long as hundreds of requests.
+fn widen_table(descriptors: u64) {
+    /// A little of the kernel's memory: 128 KiB.
+    const ROOM: u64 = 1 << 14;
+    let Ok(last) = i32::try_from(descriptors.clamp(1, ROOM) - 1) else { return };
+    let widened = eventfd(0, EventfdFlags::CLOEXEC).and_then(|any| fcntl_dupfd_cloexec(any, last).map(drop));
+    if let Err(error) = widened {
+        tracing::debug!(%error, "no room for descriptors beforehand");
     }
 }
 

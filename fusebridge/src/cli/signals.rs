@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 /// Something to react to.
@@ -13,6 +13,8 @@ pub(super) enum Event {
     Signal(i32),
     /// A signal that asks for statistics.
     Report,
+    /// There is a connection to the server, or none can be had.
+    Connected,
     /// The file system was unmounted.
     Unmounted,
     /// The server has gone.
@@ -24,7 +26,7 @@ pub(super) enum Event {
 /// Turns signals into events from now on.
 pub(super) fn events() -> io::Result<(Sender<Event>, Receiver<Event>)> {
     let (sender, receiver) = channel();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
+    let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1])?;
     let for_signals = sender.clone();
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {

@@ -34,10 +34,9 @@ impl Conform {
         match self.work(extensions) {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
-                if !matches!(error.downcast_ref(), Some(UpError::Said)) {
-                    eprintln!("fusebridge: {error}");
-                }
-                ExitCode::from(IMPOSSIBLE)
+                super::complain(&error);
+                let is_interrupted = matches!(error.downcast_ref(), Some(UpError::Interrupted));
+                ExitCode::from(if is_interrupted { INTERRUPTED } else { IMPOSSIBLE })
             }
         }
     }

@@ -90,14 +90,14 @@ impl Subject {
             Subject::Backend(spec) => spec,
         };
         let mount = mount_args(args, io, access, trace);
-        let up = Up::bring(&mount, spec, extensions, Mountpoint::temporary()?, false, &sender)?;
+        let up = Up::bring(&mount, spec, extensions, Mountpoint::temporary()?, false, (&sender, &receiver))?;
         let clock = Clock::new(up.trace().map(Arc::clone));
         let tested = match possible(up.path(), io) {
             Ok(()) => run(args, up.path(), &progress, &clock, (&sender, &receiver)),
             Err(error) => Ok((Tested::Impossible(error), None)),
         };
         let start = clock.now();
-        let unmounted = up.take_down(&receiver);
+        let unmounted = up.take_down();
         let (tested, cause) = tested?;
         let Tested::Suites(mut suites) = tested else { return Ok(tested) };
         let ended = match unmounted {
@@ -147,7 +147,7 @@ fn run(
                 Event::CommandEnded => break,
                 Event::Signal(_) | Event::Unmounted => stop.stop(Cause::Interrupted),
                 Event::ServerGone => stop.stop(Cause::ServerGone),
-                Event::Report => {}
+                Event::Report | Event::Connected => {}
             }
         }
         suites.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
