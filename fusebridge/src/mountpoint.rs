@@ -145,6 +145,8 @@ pub enum Unmounted {
     Gone,
     /// Nobody can get in any more; it goes when those who are in it leave.
     Detached,
+    /// Nobody can get in any more, but requests from before have not ended.
+    Unfinished,
 }
 
 /// Unmounts what is mounted on `path`, even if it is in use or its process is dead.

@@ -19,6 +19,7 @@ use crate::client::{Client, ClientOptions, ConnectError};
 use crate::fs::{Bridge, IoMode, MountOptions, Mounted};
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
 use crate::mountpoint::{Mountpoint, UnmountError, Unmounted, is_mounted, raise_read_ahead, unmount};
+use crate::stderr::say;
 use crate::trace::{Facts, Recorder, RecorderOptions};
 
 /// How long the end of a mount may take after it was unmounted.
@@ -116,9 +117,7 @@ impl Up {
         if is_root {
             raise_read_ahead(mountpoint.path());
         } else {
-            eprintln!(
-                "fusebridge: without root: no passthrough (slower I/O), no changes of owner, nobody else gets in"
-            );
+            say("fusebridge: without root: no passthrough (slower I/O), no changes of owner, nobody else gets in");
         }
         let ended = events.clone();
         let waiter = std::thread::spawn(move || {
@@ -180,7 +179,7 @@ impl Up {
                 Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     tracing::warn!("requests are still under way and are dropped");
                     std::mem::forget(self.server);
-                    return Ok(unmounted);
+                    return Ok(Unmounted::Unfinished);
                 }
             }
         }
