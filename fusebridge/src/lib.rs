@@ -12,6 +12,7 @@ pub mod conform;
 pub mod fs;
 pub mod launch;
 pub mod mountpoint;
+mod stderr;
 pub mod trace;
 
 pub use cli::main_with;

@@ -173,6 +173,8 @@ pub enum Unmounted {
     Gone,
     /// Nobody can get in any more; it goes when those who are in it leave.
     Detached,
+    /// Nobody can get in any more, but requests from before have not ended.
+    Unfinished,
 }
 
 /// How long a look at a file system takes, such as `statfs`.

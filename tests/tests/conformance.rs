@@ -13,10 +13,16 @@ use fusebridge::conform::report::Counts;
 /// What a good FUSE file system reaches. Of the skipped tests 13 want to remount, one wants a limit on links.
 const PJDFSTEST: Counts = Counts { passed: 384, failed: 0, skipped: 14 };
 
-/// What a backend may lack: access control lists, two modes of `fallocate` (tmpfs has neither), and times that not all file
-/// systems can have.
-const MAY_BE_SKIPPED: [&str; 5] =
-    ["acl::of_files", "acl::of_directories", "allocate::collapse_range", "allocate::zero_range", "times::far_away"];
+/// What a backend may lack: access control lists, two modes of `fallocate` (tmpfs has neither), times that not all file
+/// systems can have, and attributes other than those of users.
+const MAY_BE_SKIPPED: [&str; 6] = [
+    "acl::of_files",
+    "acl::of_directories",
+    "allocate::collapse_range",
+    "allocate::zero_range",
+    "times::far_away",
+    "xattr::capabilities",
+];
 
 fn conforms(backend: Backend, io: Io, access: Access) -> Result<()> {
     if !host::is_root() {

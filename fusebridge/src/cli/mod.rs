@@ -12,6 +12,7 @@ mod trace;
 mod up;
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ use extensions::Extensions;
 
 use crate::conform::worker;
 use crate::mountpoint::{Unmounted, unmount};
+use crate::stderr::say;
 
 /// Mounts any LisaFS backend on the host.
 #[derive(Debug, Parser)]
@@ -96,7 +98,7 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
 /// Says what went wrong, unless the server has done so.
 fn complain(error: &Failure) {
     if !matches!(error.downcast_ref(), Some(up::UpError::Said)) {
-        eprintln!("fusebridge: {error}");
+        say(format_args!("fusebridge: {error}"));
     }
 }
 
@@ -134,5 +136,12 @@ fn umount(mountpoint: &std::path::Path) -> Result<ExitCode, Failure> {
 /// Reports what happens on stderr, as much as `level` says.
 fn init_log(level: &str) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| format!("--log {level}: {error}"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init()
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !no_color)
+        // It would panic where nobody reads stderr any more.
+        .log_internal_errors(false)
+        .try_init()
 }

@@ -51,7 +51,7 @@ pub(super) struct MountArgs {
     pub(super) max_nodes: Option<usize>,
 
     /// How long an answer of the server may take before operations fail
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+    #[arg(long, value_name = "SECONDS", value_parser = time_limit, default_value = "30")]
     pub(super) time_limit: Duration,
 
     /// Count and time all calls to the backend; the table is printed on stderr at SIGUSR1 and at the end
@@ -81,6 +81,16 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     const MOST: Duration = Duration::from_secs(1 << 32);
     let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(number).map(|time| time.min(MOST)).map_err(|error| error.to_string())
+}
+
+/// A time limit, which leaves some time, and is short enough to be added to a point in time.
+pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    match seconds(text)? {
+        Duration::ZERO => Err("no time at all".to_owned()),
+        limit if limit > LONGEST => Err("more than a year".to_owned()),
+        limit => Ok(limit),
+    }
 }
 
 impl MountArgs {

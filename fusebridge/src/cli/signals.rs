@@ -1,6 +1,8 @@
 //! What can happen while a file system is mounted.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
@@ -21,6 +23,26 @@ pub(super) enum Event {
     ServerGone,
     /// The command that the mount was made for has ended.
     CommandEnded,
+}
+
+/// Whether a signal has asked us to end, at any time since this was made: also while nobody waits for events.
+#[derive(Clone, Debug)]
+pub(super) struct Interruption(Arc<AtomicBool>);
+
+impl Interruption {
+    /// Looks out for it from now on.
+    pub(super) fn watch() -> io::Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, flag.clone())?;
+        }
+        Ok(Interruption(flag))
+    }
+
+    /// Whether there was one.
+    pub(super) fn has_come(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Turns signals into events from now on.

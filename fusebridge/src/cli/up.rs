@@ -19,6 +19,7 @@ use crate::client::{Client, ClientOptions, ConnectError};
 use crate::fs::{Bridge, FuseConnection, IoMode, MountOptions, Mounted};
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
 use crate::mountpoint::{Mountpoint, UnmountError, Unmounted, mounted_on, raise_read_ahead, unmount};
+use crate::stderr::say;
 use crate::trace::{Facts, Recorder, RecorderOptions};
 
 /// How long the end of a mount may take after it was unmounted.
@@ -128,9 +129,7 @@ impl Up {
         if is_root {
             raise_read_ahead(mountpoint.path());
         } else {
-            eprintln!(
-                "fusebridge: without root: no passthrough (slower I/O), no changes of owner, nobody else gets in"
-            );
+            say("fusebridge: without root: no passthrough (slower I/O), no changes of owner, nobody else gets in");
         }
         let ended = events.0.clone();
         let waiter = std::thread::spawn(move || {
@@ -156,7 +155,7 @@ impl Up {
     /// Has the server print its statistics.
     pub(super) fn report(&self) {
         if let Some(Err(error)) = self.server.as_ref().map(Server::report) {
-            eprintln!("fusebridge: {error}");
+            say(format_args!("fusebridge: {error}"));
         }
     }
 
@@ -165,7 +164,7 @@ impl Up {
         let taken_down = self.unmount();
         // Nothing that is said later is of interest, and this process may be about to end.
         if let Some(Err(error)) = self.trace.take().map(|trace| trace.finish()) {
-            eprintln!("fusebridge: the trace is not complete, it could not be written: {error}");
+            say(format_args!("fusebridge: the trace is not complete, it could not be written: {error}"));
         }
         taken_down
     }
@@ -185,11 +184,11 @@ impl Up {
         }
         if self.has_ended() {
             server.finish();
-        } else {
-            tracing::warn!("requests are still under way and are dropped");
-            std::mem::forget(server);
+            return unmounted;
         }
-        unmounted
+        tracing::warn!("requests are still under way and are dropped");
+        std::mem::forget(server);
+        unmounted.map(|_| Unmounted::Unfinished)
     }
 
     /// Whether the mount ends now or within a while.
@@ -210,7 +209,7 @@ impl Up {
 impl Drop for Up {
     fn drop(&mut self) {
         if let Err(error) = self.unmount() {
-            eprintln!("fusebridge: {error}");
+            say(format_args!("fusebridge: {error}"));
         }
     }
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use tap::{Line, parse};
 
 use super::case::{CaseResult, Failure, Outcome};
-use super::context::{Cause, Context};
+use super::context::Context;
 use super::process::{Ended, lines};
 use super::suite::SuiteError;
 
@@ -44,7 +44,7 @@ fn one(
 ) -> Result<(), SuiteError> {
     let about = about(script)?;
     let directory = context.directory.join(name.replace("::", "-"));
-    fs::create_dir(&directory)?;
+    let made = fs::create_dir(&directory);
     let mut command = Command::new("sh");
     command.arg(script).current_dir(&directory).env("LC_ALL", "C");
     let (mut planned, mut seen) = (None, 0_u32);
@@ -55,6 +55,10 @@ fn one(
         context.observer.ended(suite, &case);
         results.push(case);
     };
+    if let Err(error) = made {
+        add(1, Outcome::Failed(Failure::new("mkdir() for the script", "success", error.to_string())));
+        return Ok(());
+    }
     let (ended, said) = lines(&mut command, context.settings.timeout, context.stop, |line| match parse(line) {
         Some(Line::Plan { tests, skipped }) => {
             planned = Some(tests);
@@ -75,10 +79,10 @@ fn one(
             Some(Failure::new(script.display().to_string(), expected, format!("{seen} tests, {status}: {said}")))
         }
         Ended::Silent => Some(Failure::timed_out(script.display().to_string(), context.settings.timeout)),
-        Ended::Stopped if context.stop.cause() == Some(Cause::ServerGone) => {
-            Some(Failure::new(script.display().to_string(), "a server that answers", "the server has gone"))
+        Ended::Stopped => {
+            let gone = context.stop.failure();
+            gone.map(|gone| Failure::new(script.display().to_string(), "a file system that answers", gone))
         }
-        Ended::Stopped => None,
     };
     if let Some(failure) = failure {
         add(seen + 1, Outcome::Failed(failure));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::case::CaseResult;
 use super::clock::Clock;
@@ -54,12 +54,29 @@ pub enum Cause {
     Interrupted,
     /// The server has gone: nothing could pass any more.
     ServerGone,
+    /// Somebody has unmounted it: what is tested is no longer there.
+    Unmounted,
+}
+
+impl Cause {
+    /// What a test that was under way has failed of, unless it is nobody's fault.
+    pub(super) fn failure(self) -> Option<&'static str> {
+        match self {
+            Cause::Interrupted => None,
+            Cause::ServerGone => Some("the server has gone"),
+            Cause::Unmounted => Some("the file system was unmounted"),
+        }
+    }
 }
 
 impl Stop {
     /// Has all suites end; the first cause counts.
     pub fn stop(&self, cause: Cause) {
-        let value = if cause == Cause::Interrupted { 1 } else { 2 };
+        let value = match cause {
+            Cause::Interrupted => 1,
+            Cause::ServerGone => 2,
+            Cause::Unmounted => 3,
+        };
         // It stays at the first one if there is one.
         let _ = self.0.compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed);
     }
@@ -69,8 +86,25 @@ impl Stop {
         match self.0.load(Ordering::Relaxed) {
             0 => None,
             1 => Some(Cause::Interrupted),
-            _ => Some(Cause::ServerGone),
+            2 => Some(Cause::ServerGone),
+            _ => Some(Cause::Unmounted),
         }
+    }
+
+    /// Of what the test that is under way has failed, if what is tested has gone.
+    pub(super) fn failure(&self) -> Option<&'static str> {
+        self.cause().and_then(Cause::failure)
+    }
+
+    /// The same for a test that has failed in its own way: the last requests are refused a moment before the end of what should
+    /// answer them is heard of.
+    pub(super) fn failure_soon(&self) -> Option<&'static str> {
+        const MOMENT: Duration = Duration::from_millis(100);
+        let deadline = Instant::now() + MOMENT;
+        while self.cause().is_none() && Instant::now() < deadline {
+            std::thread::sleep(MOMENT / 20);
+        }
+        self.failure()
     }
 }
 

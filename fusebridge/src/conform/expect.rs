@@ -6,7 +6,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::report::{Key, Report};
+use clap::ValueEnum;
+
+use super::report::{Key, MOUNT, NATIVE, Report};
+use super::suite::Suite;
+use crate::fs::{Access, IoMode};
 
 /// A list of tests that are expected to fail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,11 +70,17 @@ impl Expectations {
             let (test, mode) = match test.split_once('@') {
                 Some((test, mode)) => {
                     let (io, access) = mode.split_once('/').ok_or(wrong("behind the @ is no IO/ACCESS"))?;
+                    if !is_mode::<IoMode>(io) || !is_mode::<Access>(access) {
+                        return Err(wrong("behind the @ is no value of --io and --access"));
+                    }
                     (test, Some((io.to_owned(), access.to_owned())))
                 }
                 None => (test, None),
             };
             let (suite, case) = test.split_once('/').ok_or(wrong("before the test is no suite"))?;
+            if suite != MOUNT && !Suite::NAMES.contains(&suite) {
+                return Err(wrong("there is no such suite"));
+            }
             let reason = reason.trim().to_owned();
             list.push(Expectation { suite: suite.to_owned(), case: case.to_owned(), mode, reason });
         }
@@ -102,6 +112,12 @@ impl Expectations {
         };
         self.0.iter().find(is_meant).map(|expected| expected.reason.as_str())
     }
+}
+
+/// Whether reports can have this for a way to mount, or lines for several.
+fn is_mode<T: ValueEnum>(word: &str) -> bool {
+    let named = |value: &T| value.to_possible_value().is_some_and(|value| value.matches(word, false));
+    ["*", NATIVE].contains(&word) || T::value_variants().iter().any(named)
 }
 
 #[cfg(test)]
@@ -136,8 +152,20 @@ mod tests {
 
     #[test]
     fn each_line_needs_a_reason() {
-        assert_eq!(Expectations::parse("a/b reason\na/c"), Err((2, "there is no reason")));
+        assert_eq!(Expectations::parse("fsx/b reason\nfsx/c"), Err((2, "there is no reason")));
         assert_eq!(Expectations::parse("b reason"), Err((1, "before the test is no suite")));
-        assert_eq!(Expectations::parse("a/b@rpc reason"), Err((1, "behind the @ is no IO/ACCESS")));
+        assert_eq!(Expectations::parse("fsx/b@rpc reason"), Err((1, "behind the @ is no IO/ACCESS")));
+    }
+
+    #[test]
+    fn words_that_no_test_has_are_mistakes() {
+        assert_eq!(Expectations::parse("brdge/b reason"), Err((1, "there is no such suite")));
+        for mode in ["rcp/*", "rpc/shred", "shared/rpc", "/"] {
+            let line = format!("fsx/b@{mode} reason");
+            assert_eq!(Expectations::parse(&line), Err((1, "behind the @ is no value of --io and --access")), "{mode}");
+        }
+        for line in ["mount/b@direct/exclusive r", "classic/b@native/native r", "bridge/a@*/* r"] {
+            assert!(Expectations::parse(line).is_ok(), "{line}");
+        }
     }
 }

@@ -2,18 +2,21 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 use super::case::{CaseResult, Failure, Outcome};
-use super::context::{Cause, Context};
+use super::context::Context;
 use super::process::{Ended, lines};
 use super::suite::SuiteError;
 use super::tool::FSX;
 
-/// The operations with their weights. Operations that not all file systems have (swapping or collapsing ranges, posting `POSIX_FADV` hints
+/// The operations with their weights. Operations that few file systems have (swapping or collapsing ranges, posting `POSIX_FADV` hints
 /// to readahead) are left out, synchronisation is rare because it is slow.
 const CONFIG: &str = "\
 nomsyncafterwrite = false
@@ -39,6 +42,9 @@ posix_fadvise = 1
 copy_file_range = 1
 ";
 
+/// The line about holes, which not all file systems have.
+const HOLES: &str = "punch_hole = 1\n";
+
 /// How much of a failing run's log goes into the report.
 const LINES: usize = 40;
 
@@ -47,6 +53,7 @@ pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, 
     let wanted: Vec<u32> =
         (1..=context.settings.fsx_runs).rev().filter(|number| context.settings.wants(&name(*number))).collect();
     context.observer.begins(suite, Some(wanted.len()));
+    let has_holes = wanted.is_empty() || can_punch(&context.directory.join("fsx-probe"));
     let (queue, results) = (Mutex::new(wanted), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         let work = || -> Result<(), SuiteError> {
@@ -54,7 +61,7 @@ pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, 
                 let Some(number) = queue.lock().pop().filter(|_| context.stop.cause().is_none()) else {
                     return Ok(());
                 };
-                if let Some(result) = one(context, number)? {
+                if let Some(result) = one(context, number, has_holes)? {
                     context.observer.ended(suite, &result);
                     results.lock().push(result);
                 }
@@ -68,17 +75,28 @@ pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, 
     Ok(results.into_inner())
 }
 
+/// Whether holes can be punched there. If it is not even known, fsx is to find out why.
+fn can_punch(probe: &Path) -> bool {
+    let punched = fs::write(probe, "x").and_then(|()| fs::OpenOptions::new().write(true).open(probe)).map(|file| {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        !matches!(fallocate(file, flags, 0, 1), Err(Errno::OPNOTSUPP | Errno::NOSYS))
+    });
+    // It is there even if it could not be written.
+    let _ = fs::remove_file(probe);
+    punched.unwrap_or(true)
+}
+
 fn name(number: u32) -> String {
     format!("random::{number}")
 }
 
-fn one(context: Context<'_>, number: u32) -> Result<Option<CaseResult>, SuiteError> {
+fn one(context: Context<'_>, number: u32, has_holes: bool) -> Result<Option<CaseResult>, SuiteError> {
     let settings = context.settings;
     let seed = settings.seed.wrapping_mul(1000).wrapping_add(number.into());
     let artifacts = context.aside.join(format!("fsx-{number}"));
     fs::create_dir_all(&artifacts)?;
     let config = artifacts.join("fsx.toml");
-    fs::write(&config, CONFIG)?;
+    fs::write(&config, if has_holes { CONFIG.to_owned() } else { CONFIG.replace(HOLES, "punch_hole = 0\n") })?;
     let file = context.directory.join(format!("fsx-{number}"));
     let operation = format!("fsx -S {seed} -N {}", settings.fsx_operations);
     let mut fsx = Command::new(FSX.installed()?);
@@ -104,12 +122,15 @@ fn one(context: Context<'_>, number: u32) -> Result<Option<CaseResult>, SuiteErr
             failure(format!("{status}\n{}", log.into_iter().skip(skip).collect::<Vec<_>>().join("\n")))
         }
         Ended::Silent => Outcome::Failed(Failure::timed_out(&operation, limit)),
-        Ended::Stopped if context.stop.cause() == Some(Cause::ServerGone) => failure("the server has gone".to_owned()),
-        Ended::Stopped => return Ok(None),
+        Ended::Stopped => match context.stop.failure() {
+            Some(gone) => failure(gone.to_owned()),
+            None => return Ok(None),
+        },
     };
     // It may be gone, or stay because of the defect that was found.
     let _ = fs::remove_file(&file);
-    Ok(Some(CaseResult::new(name(number), outcome, span).about(operation)))
+    let about = if has_holes { operation } else { operation + ", without holes, which are not supported" };
+    Ok(Some(CaseResult::new(name(number), outcome, span).about(about)))
 }
 
 /// Fails if the suite could not run here for a reason that has nothing to do with the file system.

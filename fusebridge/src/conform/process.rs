@@ -55,6 +55,10 @@ pub(super) fn lines(
             Ok(text) => {
                 deadline = Instant::now() + limit;
                 line(&text);
+                // One that prints all the time would never be seen to wait.
+                if stop.cause().is_some() {
+                    break Ended::Stopped;
+                }
             }
             Err(RecvTimeoutError::Disconnected) => match wait_for(&mut child, left) {
                 Some(status) => break Ended::By(status),
@@ -117,6 +121,8 @@ mod tests {
         assert!(matches!(ended, Ended::Silent) && started.elapsed() < Duration::from_secs(20));
         let stop = Stop::default();
         stop.stop(Cause::Interrupted);
-        assert!(matches!(shell("sleep 60", Duration::from_secs(60), &stop).1, Ended::Stopped));
+        for script in ["sleep 60", "while echo a; do :; done"] {
+            assert!(matches!(shell(script, Duration::from_secs(60), &stop).1, Ended::Stopped), "{script}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! How a run goes on, while it does: a bar on a terminal, otherwise a line for each suite and each failure.
 
+use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use parking_lot::Mutex;
 
 use super::case::{CaseResult, Outcome};
 use super::context::Observer;
+use super::output::printable;
 use super::report::Mode;
+use crate::stderr::say;
 
 /// Shows progress on stderr.
 pub struct Progress {
@@ -20,8 +23,9 @@ pub struct Progress {
 #[derive(Default)]
 struct State {
     bar: Option<ProgressBar>,
-    ended: usize,
-    failed: usize,
+    /// Names, each once however often it is run.
+    ended: HashSet<String>,
+    failed: HashSet<String>,
 }
 
 impl Progress {
@@ -52,22 +56,22 @@ impl Observer for Progress {
 
     fn ended(&self, suite: &str, case: &CaseResult) {
         let mut state = self.state.lock();
-        state.ended += 1;
+        state.ended.insert(case.name.clone());
         let mut line = None;
         if let Outcome::Failed(failure) = &case.outcome {
-            state.failed += 1;
+            state.failed.insert(case.name.clone());
             let came = failure.came.lines().next().unwrap_or_default();
-            line = Some(format!("FAILED {suite}/{} ({}): {came}", case.name, self.mode));
+            line = Some(printable(&format!("FAILED {suite}/{} ({}): {came}", case.name, self.mode)));
         }
         match (&state.bar, line) {
             (Some(bar), line) => {
                 if let Some(line) = line {
-                    bar.suspend(|| eprintln!("{line}"));
+                    bar.suspend(|| say(line));
                 }
                 bar.inc(1);
-                bar.set_message(case.name.clone());
+                bar.set_message(printable(&case.name));
             }
-            (None, Some(line)) => eprintln!("{line}"),
+            (None, Some(line)) => say(line),
             (None, None) => {}
         }
     }
@@ -77,7 +81,8 @@ impl Observer for Progress {
         if let Some(bar) = state.bar.take() {
             bar.finish_and_clear();
         } else {
-            eprintln!("{suite} {}: {} tests, {} failed", self.mode, state.ended, state.failed);
+            let (ended, failed) = (state.ended.len(), state.failed.len());
+            say(format_args!("{suite} {}: {ended} tests, {failed} failed", self.mode));
         }
         *state = State::default();
     }

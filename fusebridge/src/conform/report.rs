@@ -9,6 +9,12 @@ use super::case::{CaseResult, Outcome};
 /// The format of the JSON. A change that old readers misunderstand gets a new number.
 pub const FORMAT: u32 = 1;
 
+/// The suite of the mount itself, which is there whatever else is run on it.
+pub const MOUNT: &str = "mount";
+
+/// What stands for `--io` and `--access` where nothing is mounted.
+pub const NATIVE: &str = "native";
+
 /// Everything that came of one command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {

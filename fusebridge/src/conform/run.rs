@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::case::{CaseResult, Outcome};
+use super::case::{CaseResult, Failure, Outcome};
 use super::clock::Clock;
 use super::context::{Context, Observer, Settings, Stop};
 use super::report::SuiteRun;
@@ -52,21 +52,27 @@ pub fn run_suites(
     };
     let aside = tempfile::Builder::new().prefix("fusebridge-conform-").tempdir().map_err(RunError::Temporary)?;
     let mode = fs::metadata(root).map_or(0, |root| root.permissions().mode() & 0o7777);
+    // Before anything is run for nothing.
+    if let Some(suite) = suites.iter().find(|suite| suite.has_other_users() && mode & 0o001 == 0) {
+        return Err(RunError::Closed { mode, suite: suite.name() });
+    }
     let mut runs = Vec::new();
     for suite in suites {
         if stop.cause().is_some() {
             break;
         }
-        if suite.has_other_users() && mode & 0o001 == 0 {
-            return Err(RunError::Closed { mode, suite: suite.name() });
-        }
         let directory = match &place {
-            Some(place) => place.part(suite.name())?,
+            Some(place) => place.path.join(suite.name()),
             None => root.to_path_buf(),
         };
         let read_only = place.is_none();
         let context =
             Context { directory: &directory, read_only, aside: aside.path(), settings, observer, stop, clock };
+        // What the suites before have found is worth more than an end.
+        if !read_only && let Err(error) = make(&directory) {
+            runs.push(refused(suite, context, &error));
+            continue;
+        }
         runs.push(if read_only && *suite != Suite::Bridge { left_out(suite, context) } else { suite.run(context)? });
     }
     Ok(runs)
@@ -80,6 +86,17 @@ fn left_out(suite: &Suite, context: Context<'_>) -> SuiteRun {
     SuiteRun { suite: suite.name().to_owned(), cases: vec![case], seconds: 0.0 }
 }
 
+/// A suite for which there is no directory, on a file system that had one for all of them.
+fn refused(suite: &Suite, context: Context<'_>, error: &io::Error) -> SuiteRun {
+    let span = context.clock.since(context.clock.now());
+    let failure = Failure::new(format!("mkdir({})", suite.name()), "success", error.to_string());
+    let case = CaseResult::new("all", Outcome::Failed(failure), span).about("the suite has a directory of its own");
+    context.observer.begins(suite.name(), Some(1));
+    context.observer.ended(suite.name(), &case);
+    context.observer.over(suite.name());
+    SuiteRun { suite: suite.name().to_owned(), cases: vec![case], seconds: 0.0 }
+}
+
 /// A directory that is removed when it is no longer needed.
 struct Place {
     path: PathBuf,
@@ -87,23 +104,28 @@ struct Place {
 
 impl Place {
     fn new(root: &Path) -> Result<Self, RunError> {
-        let path = root.join(format!("conform-{}", std::process::id()));
-        make(&path)?;
-        Ok(Place { path })
-    }
-
-    /// A directory in it.
-    fn part(&self, name: &str) -> Result<PathBuf, RunError> {
-        let path = self.path.join(name);
-        make(&path)?;
-        Ok(path)
+        let name = format!("conform-{}", std::process::id());
+        // In a container, a run that was killed may have had the same number.
+        let names = std::iter::once(name.clone()).chain((1..100).map(|number| format!("{name}-{number}")));
+        let mut outcome = Err(io::ErrorKind::AlreadyExists.into());
+        for path in names.map(|name| root.join(name)) {
+            outcome = make(&path).map(|()| Place { path });
+            if !matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
+                break;
+            }
+        }
+        outcome.map_err(RunError::Refused)
     }
 }
 
 /// Makes a directory that all may enter, whatever the umask.
-fn make(path: &Path) -> Result<(), RunError> {
-    fs::create_dir(path).map_err(RunError::Refused)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(RunError::Refused)
+fn make(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)?;
+    if let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(0o755)) {
+        // A file system without modes can be tested as well.
+        tracing::debug!(%error, path = %path.display(), "cannot set its mode");
+    }
+    Ok(())
 }
 
 impl Drop for Place {

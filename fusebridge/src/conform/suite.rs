@@ -53,6 +53,9 @@ pub enum SuiteError {
 }
 
 impl Suite {
+    /// All names.
+    pub const NAMES: [&str; 4] = ["bridge", "pjdfstest", "classic", "fsx"];
+
     /// Its name, in reports and on the command line.
     pub fn name(&self) -> &'static str {
         match self {

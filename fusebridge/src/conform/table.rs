@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::output::printable;
 use super::report::{Counts, Report};
 
 /// The table of suites, and below it each failure.
@@ -10,11 +11,12 @@ pub fn table(report: &Report) -> String {
     let mut text = summary(&[report]);
     for (key, case) in report.failures() {
         if let Some(failure) = case.failure() {
-            let _ = writeln!(text, "\nFAILED {key}");
+            let _ = writeln!(text, "\nFAILED {}", printable(&key.to_string()));
             for (word, said) in
                 [("operation", &failure.operation), ("expected", &failure.expected), ("came", &failure.came)]
             {
-                let _ = writeln!(text, "  {word:<9}  {}", said.replace('\n', "\n             "));
+                let lines: Vec<String> = said.lines().map(printable).collect();
+                let _ = writeln!(text, "  {word:<9}  {}", lines.join("\n             "));
             }
         }
     }
@@ -65,7 +67,16 @@ pub(super) fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conform::case::{Failure, Outcome};
     use crate::conform::testing;
+
+    #[test]
+    fn terminals_get_nothing_to_obey() {
+        let failure = Failure::new("read(\u{1b}[2J)", "a\nb", "\u{7f}");
+        let text = table(&testing::with(vec![testing::case("a\u{1b}", Outcome::Failed(failure))]));
+        assert!(!text.contains(['\u{1b}', '\u{7f}']), "{text}");
+        assert!(text.contains("\n  operation  read(\\u{1b}[2J)\n  expected   a\n             b\n"), "{text}");
+    }
 
     #[test]
     fn columns_line_up_and_failures_follow() {

@@ -52,7 +52,7 @@ impl Stats {
     fn add(&mut self, record: &Record<'_>) {
         let times = self.messages.entry(record.message).or_default();
         times.nanos.push(u64::try_from(record.duration.as_nanos()).unwrap_or(u64::MAX));
-        times.bytes += record.bytes_moved();
+        times.bytes = times.bytes.saturating_add(record.bytes_moved());
         let error = filter::error(record);
         if error.is_some() || matches!(record.outcome, Answer::Unanswered(_)) {
             times.errors += 1;
@@ -150,7 +150,9 @@ impl fmt::Display for Stats {
             ]
         };
         let at = |octave: u32| duration(Duration::from_nanos(1 << octave.min(63)));
-        let scale = format!("{} .. {}", at(from), at(longest + 1));
+        // The first column has all shorter ones as well.
+        let less = if from > shortest { "<" } else { "" };
+        let scale = format!("{less}{} .. {}", at(from), at(longest + 1));
         let [a, b, c, d, e, g, h, i, j] = HEAD.map(str::to_owned);
         let head = [a, b, c, d, e, g, h, i, j, "max".to_owned(), scale];
         let rows: Vec<[String; 11]> = std::iter::once(head).chain(messages.iter().map(row)).collect();

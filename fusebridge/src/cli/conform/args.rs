@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::options::seconds;
+use crate::cli::options::time_limit;
 use crate::conform::{Settings, Suite};
 use crate::fs::{Access, IoMode};
 
@@ -18,17 +18,18 @@ const EXAMPLES: &str = "Examples:
                                                               what has changed since then
   fusebridge conform mem: --against native:/srv/data          beside a directory that is not mounted
 
-Exit status: 0 if all is as expected, 1 if something fails (with --baseline: that did not fail then), 2 if nothing can be run.";
+Exit status: 0 if all is as expected, 1 if something fails (with --baseline: that did not fail then), 2 if nothing can be run
+or no report be written, 130 after a Ctrl-C, with no results.";
 
 /// Mounts a backend on a temporary directory and tests there how well it does what programs rely on. Its files are left as they are.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Conform {
     /// Suites to run
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Word::value_variants().to_vec())]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Word::DEFAULT)]
     pub(super) suite: Vec<Word>,
 
-    /// Run also the classic pjdfstest of shell scripts, built in DIR
+    /// Run also the classic pjdfstest of shell scripts, built in DIR; --suite classic for nothing else
     #[arg(long, value_name = "DIR")]
     pub(super) classic: Option<PathBuf>,
 
@@ -48,7 +49,7 @@ pub(in crate::cli) struct Conform {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "shared", conflicts_with = "all_modes")]
     pub(super) access: Vec<Access>,
 
-    /// All values of --io and --access that the backend can be mounted with
+    /// All values of --io and --access that you can mount the backend with
     #[arg(long)]
     pub(super) all_modes: bool,
 
@@ -64,8 +65,8 @@ pub(in crate::cli) struct Conform {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
 
-    /// How long a test may take
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+    /// How long a test may take; a run of fsx, a millisecond more for each operation
+    #[arg(long, value_name = "SECONDS", value_parser = time_limit, default_value = "30")]
     pub(super) timeout: Duration,
 
     /// How many runs of fsx
@@ -104,7 +105,8 @@ pub(in crate::cli) struct Conform {
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
 
-    /// Record every message to and from the server in FILE, for fusebridge trace; with several modes, one file for each
+    /// Record every message to and from the server in FILE, for fusebridge trace; with several modes, one file for each; those of
+    /// --against in FILE.against
     #[arg(long, value_name = "FILE")]
     pub(super) trace: Option<PathBuf>,
 
@@ -130,6 +132,13 @@ pub(super) enum Word {
     Pjdfstest,
     /// Random reads and writes
     Fsx,
+    /// The older pjdfstest, in the directory that --classic names
+    Classic,
+}
+
+impl Word {
+    /// What needs no directory.
+    const DEFAULT: [Word; 3] = [Word::Bridge, Word::Pjdfstest, Word::Fsx];
 }
 
 impl Conform {
@@ -138,13 +147,16 @@ impl Conform {
         let mut suites: Vec<Suite> = Word::value_variants()
             .iter()
             .filter(|word| self.suite.contains(word))
-            .map(|word| match word {
-                Word::Bridge => Suite::Bridge,
-                Word::Pjdfstest => Suite::Pjdfstest,
-                Word::Fsx => Suite::Fsx,
+            .filter_map(|word| match word {
+                Word::Bridge => Some(Suite::Bridge),
+                Word::Pjdfstest => Some(Suite::Pjdfstest),
+                Word::Fsx => Some(Suite::Fsx),
+                Word::Classic => None,
             })
             .collect();
-        suites.extend(self.classic.clone().map(Suite::Classic));
+        // Its scripts are run elsewhere.
+        let classic = self.classic.as_ref().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
+        suites.extend(classic.map(Suite::Classic));
         suites
     }
 
@@ -167,9 +179,15 @@ impl Conform {
     /// The ways to mount.
     pub(super) fn modes(&self) -> Vec<(IoMode, Access)> {
         let (ios, accesses) = match self.all_modes {
-            true => (IoMode::value_variants().to_vec(), vec![Access::Exclusive, Access::Shared]),
+            true => (io_modes(), vec![Access::Exclusive, Access::Shared]),
             false => (self.io.clone(), self.access.clone()),
         };
         ios.iter().flat_map(|io| accesses.iter().map(|access| (*io, *access))).collect()
     }
+}
+
+/// The ways of file data that this user can have.
+fn io_modes() -> Vec<IoMode> {
+    let is_root = nix::unistd::geteuid().is_root();
+    IoMode::value_variants().iter().copied().filter(|io| is_root || *io != IoMode::Passthrough).collect()
 }

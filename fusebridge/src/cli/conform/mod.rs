@@ -3,19 +3,24 @@
 mod args;
 mod subject;
 
+use std::ffi::{OsStr, OsString};
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(super) use args::Conform;
-use subject::{Subject, Tested, with_mode};
+use subject::{Subject, Tested};
 
 use super::Failure;
 use super::extensions::Extensions;
+use super::signals::Interruption;
 use super::up::UpError;
+use crate::conform::report::{FORMAT, MOUNT};
 use crate::conform::tool;
-use crate::conform::{CaseResult, Expectations, Judgement, Mode, ModeRun, Report, Suite, SuiteRun};
-use crate::conform::{against, catalogue, output, report::FORMAT, table};
+use crate::conform::{CaseResult, Expectations, Judgement, ModeRun, Report, Suite, SuiteRun};
+use crate::conform::{against, catalogue, output, table};
+use crate::stderr::say;
 use crate::trace::excerpts;
 
 /// Something fails.
@@ -53,26 +58,34 @@ impl Conform {
         let subject = Subject::parse(&self.backend, extensions)?;
         let other = self.against.as_deref().map(|other| Subject::parse(other, extensions)).transpose()?;
         self.prepare()?;
-        let Some(report) = self.test(&subject, &self.backend.to_string_lossy(), extensions)? else {
+        let interruption = Interruption::watch()?;
+        let Some(report) = self.test(&subject, &self.backend, self.trace.clone(), extensions, &interruption)? else {
             return Ok(INTERRUPTED);
         };
+        if !self.filter.is_empty() && has_no_tests(&report) {
+            return Err("no test has any of the words of --filter in its name; see --list".into());
+        }
         // With a filter most tests are missing.
         if self.filter.is_empty() {
             for stranger in expectations.strangers(&report) {
-                eprintln!("fusebridge: expected to fail, but there is no such test: {stranger}");
+                say(format_args!("fusebridge: expected to fail, but there is no such test: {stranger}"));
             }
         }
         let judgement = Judgement::new(&report, &expectations, baseline.as_ref());
+        // Neither what is told nor a file shall be missing because of the other.
+        let told = tell(&(table::table(&report) + &judgement.text()));
         self.write(&report, &judgement, &expectations)?;
+        told?;
         let (Some(other), Some(name)) = (other, &self.against) else {
-            tell(&(table::table(&report) + &judgement.text()))?;
             return Ok(if judgement.is_well() { 0 } else { FAILURES });
         };
-        let Some(second) = self.test(&other, &name.to_string_lossy(), extensions)? else {
+        let trace = self.trace.as_deref().map(|path| with_word(path, "against"));
+        let Some(second) = self.test(&other, name, trace, extensions, &interruption)? else {
             return Ok(INTERRUPTED);
         };
         let differences = against::differences(&report, &second);
-        tell(&format!("{}\n{}", table::summary(&[&report, &second]), against::text(&report, &second, &differences)))?;
+        let summary = table::summary(&[&report, &second]);
+        tell(&format!("\n{summary}\n{}", against::text(&report, &second, &differences)))?;
         Ok(if against::is_worse(&differences) { FAILURES } else { 0 })
     }
 
@@ -89,28 +102,52 @@ impl Conform {
             }
             suite.check()?;
         }
-        Ok(())
+        if self.suites().is_empty() {
+            return Err("--suite classic needs the directory where it was built: --classic DIR".into());
+        }
+        [&self.json, &self.junit, &self.tap, &self.html].into_iter().flatten().try_for_each(|path| try_to_write(path))
     }
 
-    /// All suites in all modes, or nothing if somebody wants an end.
-    fn test(&self, subject: &Subject, name: &str, extensions: &Extensions) -> Result<Option<Report>, Failure> {
+    /// All suites in all modes on the `subject` that the command line calls `name`, or nothing if somebody wants an end. Messages are
+    /// recorded in `trace`.
+    fn test(
+        &self,
+        subject: &Subject,
+        name: &OsStr,
+        trace: Option<PathBuf>,
+        extensions: &Extensions,
+        interruption: &Interruption,
+    ) -> Result<Option<Report>, Failure> {
+        let name = name.to_string_lossy();
+        if matches!(subject, Subject::Native(_)) && trace.is_some() {
+            say(format_args!("fusebridge: {name} is not mounted: there are no messages to record"));
+        }
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
         let mut report =
-            Report { format: FORMAT, backend: name.to_owned(), kernel, seed: self.seed, modes: Vec::new() };
+            Report { format: FORMAT, backend: name.clone().into_owned(), kernel, seed: self.seed, modes: Vec::new() };
         let recordings = tempfile::Builder::new().prefix("fusebridge-trace-").tempdir()?;
         let modes = subject.modes(self);
         for (io, access) in &modes {
             let mode = subject.mode(*io, *access);
-            let trace = self.recording(&mode, modes.len() > 1, recordings.path());
-            let tested = subject.test(self, (*io, *access), extensions, trace.as_deref())?;
-            let mut suites = match tested {
+            let word = format!("{}-{}", mode.io, mode.access);
+            let trace = match &trace {
+                Some(path) if modes.len() > 1 => Some(with_word(path, &word)),
+                // For the messages of each failure.
+                None if self.html.is_some() => Some(recordings.path().join(&word)),
+                trace => trace.clone(),
+            };
+            let tested = subject.test(self, (*io, *access), extensions, trace.as_deref(), interruption);
+            // Also if it came while the mount went up or down.
+            if interruption.has_come() {
+                say("fusebridge: interrupted");
+                return Ok(None);
+            }
+            let mut suites = match tested? {
                 Tested::Suites(suites) => suites,
-                Tested::Interrupted => {
-                    eprintln!("fusebridge: interrupted");
-                    return Ok(None);
-                }
+                Tested::Interrupted => return Ok(None),
                 Tested::Impossible(error) if self.all_modes => {
-                    eprintln!("fusebridge: {name} is left out with --io {}, no file can be opened: {error}", mode.io);
+                    let io = mode.io;
+                    say(format_args!("fusebridge: {name} is left out with --io {io}, no file can be opened: {error}"));
                     continue;
                 }
                 Tested::Impossible(error) => {
@@ -123,15 +160,6 @@ impl Conform {
             report.modes.push(ModeRun { mode, suites });
         }
         Ok(Some(report))
-    }
-
-    /// Where messages are recorded, if they are.
-    fn recording(&self, mode: &Mode, is_one_of_many: bool, temporary: &Path) -> Option<PathBuf> {
-        match &self.trace {
-            Some(path) => Some(with_mode(path, mode, is_one_of_many)),
-            None if self.html.is_some() => Some(temporary.join(format!("{}-{}", mode.io, mode.access))),
-            None => None,
-        }
     }
 
     /// Writes the files that are wanted.
@@ -173,6 +201,36 @@ fn tell(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write to stdout: {error}").into()),
         _ => Ok(()),
     }
+}
+
+/// Whether only the mount itself was tested, with success: of what fails later there may be nothing.
+fn has_no_tests(report: &Report) -> bool {
+    report.cases().all(|(key, case)| key.suite == MOUNT && case.failure().is_none())
+}
+
+/// A path with a word behind it.
+fn with_word(path: &Path, word: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".");
+    name.push(word);
+    name.into()
+}
+
+/// Fails if no file can be written there, before much time is spent on what goes into it. One that is there keeps what it has: it may
+/// be the baseline too.
+fn try_to_write(path: &Path) -> Result<(), Failure> {
+    let cannot = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
+    match std::fs::metadata(path) {
+        // Opening a pipe would be more than a try.
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {}
+        Ok(_) => drop(OpenOptions::new().append(true).open(path).map_err(cannot)?),
+        Err(_) => {
+            OpenOptions::new().append(true).create(true).open(path).map_err(cannot)?;
+            // Behind symbolic links.
+            path.canonicalize().and_then(std::fs::remove_file).map_err(cannot)?;
+        }
+    }
+    Ok(())
 }
 
 fn save(path: &Path, text: &str) -> Result<(), Failure> {

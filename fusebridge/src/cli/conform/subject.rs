@@ -1,6 +1,7 @@
 //! What is tested: a backend that is mounted for it, or a directory as it is.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,13 +14,13 @@ use super::args::Conform;
 use crate::cli::Failure;
 use crate::cli::extensions::Extensions;
 use crate::cli::options::{MountArgs, default_threads};
-use crate::cli::signals::{Event, events};
+use crate::cli::signals::{Event, Interruption, events};
 use crate::cli::up::Up;
 use crate::conform::{CaseResult, Cause, Clock, Mode, Outcome, Stop, SuiteRun, run_suites};
-use crate::conform::{Failure as CaseFailure, progress::Progress};
+use crate::conform::{Failure as CaseFailure, progress::Progress, report};
 use crate::fs::{Access, IoMode};
 use crate::launch::BackendSpec;
-use crate::mountpoint::{Mountpoint, Unmounted};
+use crate::mountpoint::{Mountpoint, UnmountError, Unmounted};
 
 /// What stands before a directory that is to be tested without a mount.
 const NATIVE: &str = "native:";
@@ -46,11 +47,9 @@ impl Subject {
     /// Takes a command line argument apart.
     pub(super) fn parse(argument: &OsStr, extensions: &Extensions) -> Result<Self, Failure> {
         if let Some(directory) = argument.to_str().and_then(|text| text.strip_prefix(NATIVE)) {
-            let directory = PathBuf::from(directory);
-            if !directory.is_dir() {
-                return Err(format!("{NATIVE}{}: not a directory", directory.display()).into());
-            }
-            return Ok(Subject::Native(directory));
+            // The processes for tests have another working directory.
+            let path = Path::new(directory).canonicalize().ok().filter(|path| path.is_dir());
+            return path.map(Subject::Native).ok_or_else(|| format!("{NATIVE}{directory}: not a directory").into());
         }
         Ok(Subject::Backend(BackendSpec::parse(argument, &extensions.names)?))
     }
@@ -67,24 +66,26 @@ impl Subject {
     pub(super) fn mode(&self, io: IoMode, access: Access) -> Mode {
         match self {
             Subject::Backend(_) => Mode { io: word(&io), access: word(&access) },
-            Subject::Native(_) => Mode { io: "native".to_owned(), access: "native".to_owned() },
+            Subject::Native(_) => Mode { io: report::NATIVE.to_owned(), access: report::NATIVE.to_owned() },
         }
     }
 
-    /// Runs the suites on it in one mode. The mount is taken down whatever comes of that. A recording goes to `trace`.
+    /// Runs the suites on it in one mode, until there is an `interruption`. The mount is taken down whatever comes of that. A recording
+    /// goes to `trace`.
     pub(super) fn test(
         &self,
         args: &Conform,
         (io, access): (IoMode, Access),
         extensions: &Extensions,
         trace: Option<&Path>,
+        interruption: &Interruption,
     ) -> Result<Tested, Failure> {
         // New ones for each mode: what an earlier mount still has to say is of no interest.
         let (sender, receiver) = events()?;
         let progress = Progress::new(&self.mode(io, access));
         let spec = match self {
             Subject::Native(directory) => {
-                return run(args, directory, &progress, &Clock::default(), (&sender, &receiver))
+                return run(args, directory, &progress, &Clock::default(), (&sender, &receiver), interruption)
                     .map(|(suites, _)| suites);
             }
             Subject::Backend(spec) => spec,
@@ -93,32 +94,43 @@ impl Subject {
         let up = Up::bring(&mount, spec, extensions, Mountpoint::temporary()?, false, (&sender, &receiver))?;
         let clock = Clock::new(up.trace().map(Arc::clone));
         let tested = match possible(up.path(), io) {
-            Ok(()) => run(args, up.path(), &progress, &clock, (&sender, &receiver)),
+            Ok(()) => run(args, up.path(), &progress, &clock, (&sender, &receiver), interruption),
             Err(error) => Ok((Tested::Impossible(error), None)),
         };
         let start = clock.now();
         let unmounted = up.take_down();
         let (tested, cause) = tested?;
         let Tested::Suites(mut suites) = tested else { return Ok(tested) };
-        let ended = match unmounted {
-            Ok(Unmounted::Gone) => Outcome::Passed,
-            Ok(Unmounted::Detached) => mount_failure("an end of all requests", "some are still under way"),
-            Err(error) => mount_failure("success", &error.to_string()),
-        };
-        let lives = match cause {
-            Some(Cause::ServerGone) => {
-                mount_failure("a server that lives on", "the server has gone; what came after that was not run")
-            }
-            Some(Cause::Interrupted) | None => Outcome::Passed,
-        };
+        let (lives, ended) = fate(cause, &unmounted);
         let span = clock.since(start);
         let cases = vec![
             CaseResult::new("mount::server_lives", lives, span).about("the server lives on until it is unmounted"),
             CaseResult::new("mount::unmounts", ended, span).about("the mount is idle in the end and can be taken down"),
         ];
-        suites.push(SuiteRun { suite: "mount".to_owned(), cases, seconds: span.duration().as_secs_f64() });
+        suites.push(SuiteRun { suite: report::MOUNT.to_owned(), cases, seconds: span.duration().as_secs_f64() });
         Ok(Tested::Suites(suites))
     }
+}
+
+/// How the server and the mount have ended.
+fn fate(cause: Option<Cause>, unmounted: &Result<Unmounted, UnmountError>) -> (Outcome, Outcome) {
+    let lives = match cause {
+        Some(Cause::ServerGone) => {
+            mount_failure("a server that lives on", "the server has gone; what came after that was not run")
+        }
+        Some(Cause::Interrupted | Cause::Unmounted) | None => Outcome::Passed,
+    };
+    let ended = match unmounted {
+        _ if cause == Some(Cause::Unmounted) => {
+            mount_failure("nobody who does it before the end", "it was unmounted; what came after that was not run")
+        }
+        Ok(Unmounted::Gone) => Outcome::Passed,
+        Ok(Unmounted::Detached | Unmounted::Unfinished) => {
+            mount_failure("an end of all requests", "some are still under way")
+        }
+        Err(error) => mount_failure("success", &error.to_string()),
+    };
+    (lives, ended)
 }
 
 fn mount_failure(expected: &str, came: &str) -> Outcome {
@@ -132,35 +144,54 @@ fn run(
     progress: &Progress,
     clock: &Clock,
     (sender, receiver): (&Sender<Event>, &Receiver<Event>),
+    interruption: &Interruption,
 ) -> Result<(Tested, Option<Cause>), Failure> {
     let stop = Stop::default();
+    // A signal may have come before there was anybody for its event.
+    if interruption.has_come() {
+        stop.stop(Cause::Interrupted);
+    }
     let outcome = std::thread::scope(|scope| {
-        let (sender, stop) = (sender.clone(), &stop);
+        let (end, stop) = (End(sender), &stop);
         let suites = scope.spawn(move || {
-            let outcome = run_suites(root, &args.suites(), &args.settings(), progress, stop, clock);
-            // The receiver lives until this thread has ended.
-            let _ = sender.send(Event::CommandEnded);
-            outcome
+            let _end = end;
+            run_suites(root, &args.suites(), &args.settings(), progress, stop, clock).map_err(Failure::from)
         });
         while let Ok(event) = receiver.recv() {
             match event {
                 Event::CommandEnded => break,
-                Event::Signal(_) | Event::Unmounted => stop.stop(Cause::Interrupted),
+                Event::Signal(_) => stop.stop(Cause::Interrupted),
+                Event::Unmounted => stop.stop(Cause::Unmounted),
                 Event::ServerGone => stop.stop(Cause::ServerGone),
                 Event::Report | Event::Connected => {}
             }
         }
-        suites.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        // The mount is still to be taken down.
+        suites.join().unwrap_or_else(|_| Err("the thread that runs the suites has panicked".into()))
     });
     let suites = match outcome {
         // That a server ends at once is a finding too.
         Err(_) if stop.cause().is_none() && server_has_gone(receiver) => return Ok(nothing_but(Cause::ServerGone)),
-        Err(_) if stop.cause() == Some(Cause::ServerGone) => return Ok(nothing_but(Cause::ServerGone)),
-        outcome => outcome?,
+        Err(error) => match stop.cause() {
+            Some(cause @ (Cause::ServerGone | Cause::Unmounted)) => return Ok(nothing_but(cause)),
+            Some(Cause::Interrupted) => return Ok((Tested::Interrupted, None)),
+            None => return Err(error),
+        },
+        Ok(suites) => suites,
     };
     match stop.cause() {
         Some(Cause::Interrupted) => Ok((Tested::Interrupted, None)),
         cause => Ok((Tested::Suites(suites), cause)),
+    }
+}
+
+/// Says that the suites have ended, in whichever way.
+struct End<'a>(&'a Sender<Event>);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        // The receiver lives until their thread has ended.
+        let _ = self.0.send(Event::CommandEnded);
     }
 }
 
@@ -184,7 +215,25 @@ fn possible(root: &Path, io: IoMode) -> io::Result<()> {
     let opened = std::fs::write(&probe, "x");
     // It is there even if it could not be opened.
     let _ = std::fs::remove_file(&probe);
-    opened
+    match opened {
+        Err(error) if error.raw_os_error() == Some(libc::EROFS) => one_opens(root),
+        opened => opened,
+    }
+}
+
+/// Fails if none of the files in `root` can be opened, unless there are none.
+fn one_opens(root: &Path) -> io::Result<()> {
+    let mut outcome = Ok(());
+    for entry in std::fs::read_dir(root)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            outcome = File::open(entry.path()).map(drop);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+    }
+    outcome
 }
 
 fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) -> MountArgs {
@@ -213,12 +262,20 @@ fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// A path with the mode behind it, if there are several.
-pub(super) fn with_mode(path: &Path, mode: &Mode, is_one_of_many: bool) -> PathBuf {
-    if !is_one_of_many {
-        return path.to_path_buf();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_mount_that_ends_in_order_is_well() {
+        let passes = |cause, unmounted| {
+            let (lives, ended) = fate(cause, &Ok(unmounted));
+            (lives == Outcome::Passed, ended == Outcome::Passed)
+        };
+        assert_eq!(passes(None, Unmounted::Gone), (true, true));
+        assert_eq!(passes(None, Unmounted::Detached), (true, false));
+        assert_eq!(passes(None, Unmounted::Unfinished), (true, false));
+        assert_eq!(passes(Some(Cause::ServerGone), Unmounted::Gone), (false, true));
+        assert_eq!(passes(Some(Cause::Unmounted), Unmounted::Gone), (true, false));
     }
-    let mut name = OsString::from(path);
-    name.push(format!(".{}-{}", mode.io, mode.access));
-    name.into()
 }

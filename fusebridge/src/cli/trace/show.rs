@@ -3,7 +3,7 @@
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
@@ -43,7 +43,7 @@ impl Show {
         let mut out = BufWriter::new(std::io::stdout().lock());
         let shown = (|| {
             let started = reader.started().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            writeln!(out, "# started: {:.6} s after 1970", started.as_secs_f64())?;
+            writeln!(out, "# started: {}", date(started))?;
             for (name, value) in reader.facts().iter() {
                 writeln!(out, "# {name}: {}", value.escape_debug())?;
             }
@@ -59,6 +59,47 @@ impl Show {
             // The reader of a pipe has seen enough.
             Err(ShowError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A point in time after 1970 as people write it.
+fn date(since_1970: Duration) -> String {
+    let seconds = since_1970.as_secs();
+    let (mut day, of_day) = (seconds / 86400, seconds % 86400);
+    let mut year = 1970;
+    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    while day >= 365 + u64::from(is_leap(year)) {
+        day -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if day < length {
+            break;
+        }
+        day -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    let micros = since_1970.subsec_micros();
+    format!("{year}-{month:02}-{:02} {hour:02}:{minute:02}:{second:02}.{micros:06} UTC", day + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, expected) in [
+            (0, "1970-01-01 00:00:00.000000 UTC"),
+            (951_782_400, "2000-02-29 00:00:00.000000 UTC"),
+            (1_795_309_994, "2026-11-22 01:13:14.000000 UTC"),
+            (4_107_542_399, "2100-02-28 23:59:59.000000 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00.000000 UTC"),
+        ] {
+            assert_eq!(date(Duration::from_secs(seconds)), expected);
         }
     }
 }

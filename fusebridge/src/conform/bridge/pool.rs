@@ -16,7 +16,7 @@ use super::Case;
 use super::worker::{COMMAND, Order};
 use crate::child::wait_for;
 use crate::conform::case::{CaseResult, Failure, Outcome};
-use crate::conform::context::{Cause, Context};
+use crate::conform::context::Context;
 use crate::conform::process::kill_group;
 
 /// How often a waiting pool looks whether it is to end.
@@ -98,6 +98,10 @@ impl Worker {
         let span = context.clock.since(start);
         let result = |outcome| Some(CaseResult::new(case.name, outcome, span).about(case.about));
         match answer {
+            Answer::Outcome(outcome @ Outcome::Failed(_)) => match context.stop.failure_soon() {
+                Some(gone) => (result(is_gone(case, gone)), false),
+                None => (result(outcome), true),
+            },
             Answer::Outcome(outcome) => (result(outcome), true),
             Answer::Died(status) => {
                 let came = self.last_words(status);
@@ -105,11 +109,7 @@ impl Worker {
             }
             Answer::TooLate => (result(Outcome::Failed(Failure::timed_out(case.about, settings.timeout))), false),
             // If it is the server's end that has stopped everything, this is the test that saw it.
-            Answer::Stopped if context.stop.cause() == Some(Cause::ServerGone) => (
-                result(Outcome::Failed(Failure::new(case.about, "a server that answers", "the server has gone"))),
-                false,
-            ),
-            Answer::Stopped => (None, false),
+            Answer::Stopped => (context.stop.failure().and_then(|gone| result(is_gone(case, gone))), false),
         }
     }
 
@@ -171,6 +171,11 @@ impl Worker {
         };
         if said.trim().is_empty() { end } else { format!("{end}: {}", said.trim()) }
     }
+}
+
+/// A test that has seen what it tests go.
+fn is_gone(case: &Case, gone: &str) -> Outcome {
+    Outcome::Failed(Failure::new(case.about, "a file system that answers", gone))
 }
 
 impl Drop for Worker {

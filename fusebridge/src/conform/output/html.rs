@@ -2,6 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::printable;
 use crate::conform::case::{CaseResult, Outcome};
 use crate::conform::expect::Expectations;
 use crate::conform::judge::Judgement;
@@ -91,14 +92,14 @@ fn failures(report: &Report, expectations: &Expectations) -> Markup {
 fn failure(key: &Key, case: &CaseResult, expected: Option<&str>) -> Markup {
     html! {
         article.known[expected.is_some()] {
-            h3 { (key.suite) "/" (key.case) " " span.dim { (key.mode) ", " (seconds(case.seconds)) } }
+            h3 { (key.suite) "/" (printable(&key.case)) " " span.dim { (key.mode) ", " (seconds(case.seconds)) } }
             @if !case.about.is_empty() { div.dim { (case.about) } }
             @if let Some(reason) = expected { div.skip { "Expected: " (reason) } }
             @if let Some(failure) = case.failure() {
                 dl {
-                    dt { "operation" } dd { (failure.operation) }
-                    dt { "expected" } dd { (failure.expected) }
-                    dt { "came" } dd { (failure.came) }
+                    @for (word, said) in [("operation", &failure.operation), ("expected", &failure.expected), ("came", &failure.came)] {
+                        dt { (word) } dd { (said.lines().map(printable).collect::<Vec<_>>().join("\n")) }
+                    }
                 }
             }
             @if !case.messages.is_empty() {
@@ -130,7 +131,7 @@ fn tests(suite: &SuiteRun) -> Markup {
     cases.sort_by(|one, two| one.name.cmp(&two.name));
     html! {
         table { @for case in cases { tr {
-            td.name { (case.name) }
+            td.name { (printable(&case.name)) }
             td { @match &case.outcome {
                 Outcome::Passed => { span.good { "passed" } },
                 Outcome::Failed(_) => { span.bad { "failed" } },

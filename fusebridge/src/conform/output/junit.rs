@@ -17,11 +17,11 @@ pub fn junit(report: &Report, expectations: &Expectations) -> Result<String, Ser
             xml.set_time(duration(suite.seconds));
             for case in &suite.cases {
                 let key = Key { mode: run.mode.clone(), suite: suite.suite.clone(), case: case.name.clone() };
-                let mut test = TestCase::new(case.name.as_str(), status(&case.outcome, expectations.reason(&key)));
+                let mut test = TestCase::new(xml_text(&case.name), status(&case.outcome, expectations.reason(&key)));
                 test.set_classname(format!("{}.{}", suite.suite, run.mode));
                 test.set_time(duration(case.seconds));
                 if !case.messages.is_empty() {
-                    test.set_system_out(case.messages.join("\n"));
+                    test.set_system_out(xml_text(&case.messages.join("\n")));
                 }
                 xml.add_test_case(test);
             }
@@ -34,20 +34,25 @@ pub fn junit(report: &Report, expectations: &Expectations) -> Result<String, Ser
 fn status(outcome: &Outcome, expected: Option<&str>) -> TestCaseStatus {
     match (outcome, expected) {
         (Outcome::Passed, _) => TestCaseStatus::success(),
-        (Outcome::Skipped { reason }, _) => skipped(reason.clone()),
-        (Outcome::Failed(failure), Some(reason)) => skipped(format!("fails as expected, {reason}: {failure}")),
+        (Outcome::Skipped { reason }, _) => skipped(reason),
+        (Outcome::Failed(failure), Some(reason)) => skipped(&format!("fails as expected, {reason}: {failure}")),
         (Outcome::Failed(failure), None) => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_message(failure.to_string());
+            status.set_message(xml_text(&failure.to_string()));
             status
         }
     }
 }
 
-fn skipped(reason: String) -> TestCaseStatus {
+fn skipped(reason: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::skipped();
-    status.set_message(reason);
+    status.set_message(xml_text(reason));
     status
+}
+
+/// Without the two characters that are no text for XML and that the library leaves in.
+fn xml_text(text: &str) -> String {
+    text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 fn duration(seconds: f64) -> Duration {
@@ -57,6 +62,7 @@ fn duration(seconds: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conform::case::Failure;
     use crate::conform::testing;
 
     #[test]
@@ -67,5 +73,14 @@ mod tests {
         assert!(xml.contains("<skipped message=\"no such thing\""), "{xml}");
         // What reads it back finds the same.
         assert_eq!(quick_junit::Report::deserialize_from_str(&xml).unwrap().tests, 3);
+    }
+
+    #[test]
+    fn what_is_no_text_is_left_out() {
+        let failure = Outcome::Failed(Failure::new("read(\u{ffff})", "a\u{8}", "\u{fffe}"));
+        let report = testing::with(vec![testing::case("a\u{fffe}", failure)]);
+        let xml = junit(&report, &Expectations::default()).unwrap();
+        assert!(!xml.contains(['\u{fffe}', '\u{ffff}', '\u{8}']), "{xml}");
+        assert!(xml.contains("read(\u{fffd}): expected a, came \u{fffd}"), "{xml}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::printable;
 use crate::conform::case::Outcome;
 use crate::conform::expect::Expectations;
 use crate::conform::report::Report;
@@ -10,15 +11,15 @@ use crate::conform::report::Report;
 pub fn tap(report: &Report, expectations: &Expectations) -> String {
     let mut text = format!("TAP version 14\n1..{}\n", report.cases().count());
     for (number, (key, case)) in (1..).zip(report.cases()) {
-        // A # would begin a directive.
-        let name = key.to_string().replace('\\', "\\\\").replace('#', "\\#");
+        // A # would begin a directive, a line another test.
+        let name = printable(&key.to_string()).replace('\\', "\\\\").replace('#', "\\#");
         let todo = expectations.reason(&key).map(|reason| format!(" # TODO {reason}")).unwrap_or_default();
         match &case.outcome {
             Outcome::Passed => {
                 let _ = writeln!(text, "ok {number} - {name}{todo}");
             }
             Outcome::Skipped { reason } => {
-                let _ = writeln!(text, "ok {number} - {name} # SKIP {}", reason.replace('\n', " "));
+                let _ = writeln!(text, "ok {number} - {name} # SKIP {}", printable(&reason.replace('\n', " ")));
             }
             Outcome::Failed(failure) => {
                 let _ = writeln!(text, "not ok {number} - {name}{todo}\n  ---");
@@ -48,5 +49,14 @@ mod tests {
                         ---\n  operation: \"stat(a).st_nlink\"\n  expected: \"2\"\n  came: \"1\"\n  ...\n\
                         ok 3 - bridge/acl::one (auto/shared) # SKIP no such thing\n";
         assert_eq!(tap(&testing::report(), &Expectations::default()), expected);
+    }
+
+    #[test]
+    fn a_name_stays_in_its_line() {
+        let report = testing::with(vec![testing::case("a\nok 99 - b", Outcome::Passed)]);
+        assert_eq!(
+            tap(&report, &Expectations::default()),
+            "TAP version 14\n1..1\nok 1 - bridge/a\\\\nok 99 - b (auto/shared)\n"
+        );
     }
 }

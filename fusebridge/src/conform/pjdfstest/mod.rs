@@ -5,9 +5,9 @@ mod parse;
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use parse::{Parsed, Parser};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::case::{CaseResult, Failure, Outcome};
 use super::clock::Moment;
-use super::context::{Cause, Context};
+use super::context::{Context, Stop};
 use super::process::{Ended, lines};
 use super::suite::SuiteError;
 use super::tool::PJDFSTEST;
@@ -47,43 +47,85 @@ const SOME_FAILED: &str = "Error: Some tests have failed";
 /// Where another file system is, for tests across two of them.
 const SECOND: &str = "/dev/shm";
 
-/// A directory on [`SECOND`] with nothing in it: the suite's names there are always the same.
-fn second(purpose: &str) -> io::Result<TempDir> {
-    let directory = tempfile::Builder::new().prefix(&format!("fusebridge-{purpose}-")).tempdir_in(SECOND)?;
-    // Some tests act as other users.
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
-    Ok(directory)
+/// Where the suite works.
+struct Place {
+    /// On [`SECOND`].
+    directory: TempDir,
+}
+
+impl Place {
+    /// A place to test `directory`, or, to see what the suite does, one without any file system under test.
+    fn new(tested: Option<&Path>) -> io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("fusebridge-").tempdir_in(SECOND)?;
+        // Some tests act as other users.
+        let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755));
+        open(directory.path())?;
+        let place = Place { directory };
+        match tested {
+            Some(tested) => symlink(tested, place.tested())?,
+            None => fs::create_dir(place.tested()).and_then(|()| open(&place.tested()))?,
+        }
+        fs::create_dir(place.second())?;
+        open(&place.second())?;
+        Ok(place)
+    }
+
+    /// What is tested. The way there is short: the path of a socket has 107 bytes at most, and that of a mount may be long.
+    fn tested(&self) -> PathBuf {
+        self.directory.path().join("t")
+    }
+
+    /// An empty directory: the suite's names on the second file system are always the same.
+    fn second(&self) -> PathBuf {
+        self.directory.path().join("s")
+    }
 }
 
 /// Runs the suite. It says a test's name when the test is over: of one that takes too long, or ends the program, the name is found
 /// by a look at the order elsewhere, and what comes after it is run in a new process.
 pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, SuiteError> {
     context.observer.begins(suite, None);
-    let mut run = Run { context, suite, second: second("second")?, results: Vec::new(), start: context.clock.now() };
+    let place = Place::new(Some(context.directory))?;
+    let mut run = Run { context, suite, place, results: Vec::new(), start: context.clock.now(), has_seen_end: false };
     let config = context.aside.join("pjdfstest.toml");
     fs::write(&config, CONFIG)?;
     let mut wanted = Wanted::Filter;
     loop {
         let (ended, said) = run.once(&config, &wanted)?;
+        if run.has_seen_end {
+            break;
+        }
         let failure = |came: String| Failure::new("the test's own process", "an end of the test", came);
         let culprit = match ended {
             Ended::By(status) if status.success() => break,
-            Ended::By(status) if status.code() == Some(1) && said.starts_with(SOME_FAILED) => break,
-            Ended::By(status) => failure(match status.signal() {
-                Some(signal) => format!("killed by signal {signal}"),
-                None => format!("{status}: {said}"),
-            }),
-            Ended::Silent => Failure::timed_out("the test", context.settings.timeout),
-            Ended::Stopped if context.stop.cause() == Some(Cause::ServerGone) => {
-                failure("the server has gone".to_owned())
-            }
-            Ended::Stopped => break,
+            Ended::By(status) if status.code() == Some(1) && said.lines().any(|line| line == SOME_FAILED) => break,
+            ended => match (context.stop.failure(), ended) {
+                // However the program takes it.
+                (Some(gone), _) => failure(gone.to_owned()),
+                (None, Ended::By(status)) => failure(match status.signal() {
+                    Some(signal) => format!("killed by signal {signal}"),
+                    None if said.is_empty() => status.to_string(),
+                    None => format!("{status}: {said}"),
+                }),
+                (None, Ended::Silent) => Failure::timed_out("the test", context.settings.timeout),
+                (None, Ended::Stopped) => break,
+            },
         };
-        let order = order(context, &config, &wanted)?;
+        let order = match order(context, &config, &wanted, context.stop)? {
+            Some(order) => order,
+            // The test that has seen the end of what it tests is to be named all the same.
+            None if context.stop.failure().is_some() => {
+                order(context, &config, &wanted, &Stop::default())?.unwrap_or_default()
+            }
+            None => break,
+        };
         let seen: HashSet<&str> = run.results.iter().map(|case| case.name.as_str()).collect();
         let mut left = order.into_iter().filter(|name| !seen.contains(name.as_str()));
         // If all have ended, it is the program itself that fails.
         let Some(name) = left.next() else {
+            if context.stop.cause().is_some() {
+                break;
+            }
             return Err(SuiteError::Program { program: "pjdfstest", said: culprit.came });
         };
         let left: Vec<String> = left.collect();
@@ -107,17 +149,19 @@ enum Wanted {
 struct Run<'a> {
     context: Context<'a>,
     suite: &'a str,
-    second: TempDir,
+    place: Place,
     results: Vec<CaseResult>,
     /// The end of the last test.
     start: Moment,
+    /// Whether the last test has failed because what it tests has gone.
+    has_seen_end: bool,
 }
 
 impl Run<'_> {
     /// One process.
     fn once(&mut self, config: &Path, wanted: &Wanted) -> Result<(Ended, String), SuiteError> {
         let context = self.context;
-        let mut command = command(config, context.directory, self.second.path(), wanted, context)?;
+        let mut command = command(config, &self.place, wanted, context)?;
         let mut parser = Parser::default();
         self.start = context.clock.now();
         let ended = lines(&mut command, context.settings.timeout, context.stop, |line| {
@@ -134,24 +178,29 @@ impl Run<'_> {
     fn ended(&mut self, parsed: Parsed) {
         let span = self.context.clock.since(self.start);
         self.start = self.context.clock.now();
-        if !self.context.settings.wants(&parsed.name) {
+        if !self.context.settings.wants(&parsed.name) || self.has_seen_end {
             return;
         }
-        let case = CaseResult::new(parsed.name, parsed.outcome, span).about(parsed.about);
+        let mut outcome = parsed.outcome;
+        if let Outcome::Failed(failure) = &mut outcome
+            && let Some(gone) = self.context.stop.failure_soon()
+        {
+            gone.clone_into(&mut failure.came);
+            self.has_seen_end = true;
+        }
+        let case = CaseResult::new(parsed.name, outcome, span).about(parsed.about);
         self.context.observer.ended(self.suite, &case);
         self.results.push(case);
     }
 }
 
-fn command(
-    config: &Path,
-    directory: &Path,
-    second: &Path,
-    wanted: &Wanted,
-    context: Context<'_>,
-) -> Result<Command, SuiteError> {
+fn command(config: &Path, place: &Place, wanted: &Wanted, context: Context<'_>) -> Result<Command, SuiteError> {
     let mut suite = Command::new(PJDFSTEST.installed()?);
-    suite.arg("--verbose").arg("-c").arg(config).arg("-s").arg(second).arg("-p").arg(directory);
+    suite.arg("--verbose").arg("-c").arg(config).arg("-p").arg(place.tested());
+    // Tests across two file systems are skipped where there is only one.
+    if has_two(place) {
+        suite.arg("-s").arg(place.second());
+    }
     suite.env("NO_COLOR", "1").env_remove("CLICOLOR_FORCE");
     suite.env("RUST_BACKTRACE", "0").env("RUST_LIB_BACKTRACE", "0");
     match wanted {
@@ -161,18 +210,25 @@ fn command(
     Ok(suite)
 }
 
+/// Whether what is tested is on another file system than the second one. One that does not answer is for the tests to find out.
+fn has_two(place: &Place) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    device(&place.tested()) != device(&place.second())
+}
+
 /// The tests in the order in which the program runs them, from a run on another file system.
-fn order(context: Context<'_>, config: &Path, wanted: &Wanted) -> Result<Vec<String>, SuiteError> {
-    let (directory, second) = (second("order")?, second("second")?);
+/// Nothing if there is a `stop`.
+fn order(context: Context<'_>, config: &Path, wanted: &Wanted, stop: &Stop) -> Result<Option<Vec<String>>, SuiteError> {
+    let place = Place::new(None)?;
     let mut names = Vec::new();
     let mut parser = Parser::default();
-    let mut command = command(config, directory.path(), second.path(), wanted, context)?;
-    lines(&mut command, context.settings.timeout, &super::context::Stop::default(), |line| {
+    let mut command = command(config, &place, wanted, context)?;
+    let (ended, _) = lines(&mut command, context.settings.timeout, stop, |line| {
         names.extend(parser.line(line).map(|parsed| parsed.name));
     })?;
     names.extend(parser.finish().map(|parsed| parsed.name));
     names.retain(|name| context.settings.wants(name));
-    Ok(names)
+    Ok(if matches!(ended, Ended::Stopped) { None } else { Some(names) })
 }
 
 /// Fails if the suite could not run here for a reason that has nothing to do with the file system.

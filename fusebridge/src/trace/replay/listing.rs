@@ -1,6 +1,6 @@
 //! Comparing listings of directories. How a listing is divided into answers is the server's affair, and so is its order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use gofer::wire::message::{Getdents64Req, Getdents64Resp};
 use gofer::wire::{FdId, Malformed, MessageId, Pad, Wire};
@@ -21,6 +21,8 @@ pub(super) struct Listings(HashMap<FdId, Listing>);
 struct Listing {
     recorded: Vec<Vec<u8>>,
     now: Vec<Vec<u8>>,
+    /// Names that were made or removed meanwhile, in whichever directory: whether a listing has them is left open.
+    changed: HashSet<Vec<u8>>,
 }
 
 impl Listings {
@@ -50,14 +52,14 @@ impl Listings {
         if !now.dirents.is_empty() {
             listing.read_to_the_end(client, fd, request.count)?;
         }
-        if comparison.strict && listing.recorded != listing.now {
-            let mut found = name_differences(listing.recorded, listing.now);
-            if found.is_empty() {
-                found.push("the order of the names is another one".to_owned());
-            }
-            return Ok(found);
+        Ok(listing.differences(comparison))
+    }
+
+    /// Takes notice that `name` is made or removed while they go on.
+    pub(super) fn changed(&mut self, name: &[u8]) {
+        for listing in self.0.values_mut() {
+            listing.changed.insert(name.to_vec());
         }
-        Ok(name_differences(listing.recorded, listing.now))
     }
 
     /// Nothing more will come of `fd`.
@@ -67,6 +69,22 @@ impl Listings {
 }
 
 impl Listing {
+    /// What is different now that both have ended.
+    fn differences(mut self, comparison: Comparison) -> Vec<String> {
+        if comparison.strict {
+            let is_same = self.recorded == self.now;
+            let mut found = name_differences(self.recorded, self.now);
+            if found.is_empty() && !is_same {
+                found.push("the order of the names is another one".to_owned());
+            }
+            return found;
+        }
+        for names in [&mut self.recorded, &mut self.now] {
+            names.retain(|entry| !self.changed.contains(entry.as_slice()) && !self.changed.contains(name(entry)));
+        }
+        name_differences(self.recorded, self.now)
+    }
+
     /// Reads what is left of this connection's listing, now that the recorded one has ended.
     fn read_to_the_end(&mut self, client: &Client, dir: FdId, count: i32) -> Result<(), Malformed> {
         let count = i32::try_from(count.unsigned_abs()).unwrap_or(i32::MAX);
@@ -94,4 +112,48 @@ fn entries(answer: &Getdents64Resp<'_>) -> impl Iterator<Item = Vec<u8>> {
         "directory" => [dirent.name, b"/"].concat(),
         other => [dirent.name, b" (", other.as_bytes(), b")"].concat(),
     })
+}
+
+/// The name of what [`entries`] gives.
+fn name(entry: &[u8]) -> &[u8] {
+    if let Some(name) = entry.strip_suffix(b"/") {
+        return name;
+    }
+    let type_at = entry.ends_with(b")").then(|| entry.windows(2).rposition(|two| two == b" (")).flatten();
+    type_at.map_or(entry, |at| &entry[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compare::tests::{LOOSE, STRICT};
+    use super::*;
+
+    fn listing(recorded: &[&str], now: &[&str]) -> Listing {
+        let names = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Listing { recorded: names(recorded), now: names(now), changed: HashSet::new() }
+    }
+
+    #[test]
+    fn names_that_change_meanwhile_may_be_listed_or_not() {
+        let mut listings = Listings::default();
+        listings.0.insert(FdId(1), listing(&["a", "b", "c/"], &["b", "d (fifo)", "e"]));
+        for name in ["a", "c", "d"] {
+            listings.changed(name.as_bytes());
+        }
+        let found = listings.0.remove(&FdId(1)).unwrap().differences(LOOSE);
+        assert_eq!(found, ["in addition: e"]);
+        // Those that came later are not excused.
+        listings.0.insert(FdId(1), listing(&["a"], &[]));
+        assert_eq!(listings.0.remove(&FdId(1)).unwrap().differences(LOOSE), ["missing: a"]);
+    }
+
+    #[test]
+    fn the_strict_want_all_names_in_order() {
+        let mut changed = listing(&["a"], &[]);
+        changed.changed.insert(b"a".to_vec());
+        assert_eq!(changed.differences(STRICT), ["missing: a"]);
+        let other = || listing(&["a", "b"], &["b", "a"]);
+        assert_eq!(other().differences(STRICT), ["the order of the names is another one"]);
+        assert_eq!(other().differences(LOOSE), [""; 0]);
+    }
 }

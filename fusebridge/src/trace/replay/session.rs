@@ -60,6 +60,12 @@ impl Session<'_> {
         report.unanswered += u64::from(matches!(record.outcome, Answer::Unanswered(_)));
 
         self.forget_closed(record)?;
+        for target in targets(record.message, record.request)? {
+            // Only requests that change names have such a one.
+            if let Target::Entry(_, name) = target {
+                self.listings.changed(name);
+            }
+        }
         self.take_granted(record, answer.as_ref().ok())?;
         self.compare(record, &answer)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::conform::bridge::check::{Expect, Verdict, equal, holds, skip};
+use crate::conform::bridge::check::{Expect, Verdict, equal, failed, holds, skip};
 use crate::conform::bridge::scene::Scene;
 
 cases! { "times":
@@ -47,7 +47,8 @@ pub(super) fn nap() {
 
 /// Fails unless `came` is after `before`.
 pub(super) fn later(what: &str, came: Time, before: Time) -> Verdict {
-    holds(what, &format!("later than {}.{:09}", before.0, before.1), came > before, came)
+    let time = |time: Time| format!("{}.{:09}", time.0, time.1);
+    if came > before { Ok(()) } else { failed(what, format_args!("later than {}", time(before)), time(came)) }
 }
 
 fn mtime(scene: &Scene, name: &str) -> Verdict<Time> {

@@ -5,8 +5,9 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
-use crate::conform::bridge::check::{Expect, Verdict, equal, failed, same_bytes};
+use crate::conform::bridge::check::{Expect, Verdict, equal, failed, holds, same_bytes};
 use crate::conform::bridge::scene::Scene;
 
 cases! { "writers":
@@ -18,6 +19,7 @@ cases! { "writers":
     one_renamer = "of several that rename one file exactly one succeeds";
     fill_a_directory = "all files that several make in one directory are there";
     always_one_of_two = "a file that is replaced by rename is never missing and never half";
+    never_back = "who has seen data that is written over others never sees the others again";
 }
 
 const WRITERS: usize = 4;
@@ -130,6 +132,42 @@ fn always_one_of_two(scene: &Scene) -> Verdict {
                 let came = fs::read(scene.at("a")).of("read(a) while others are renamed to a")?;
                 let first = came.first().copied().unwrap_or(0);
                 same_bytes("read(a) while others are renamed to a", &came, &[first; 5000])?;
+            }
+        }
+        Ok(())
+    });
+    outcomes.into_iter().collect()
+}
+
+fn never_back(scene: &Scene) -> Verdict {
+    const BLOCK: usize = 4096;
+    scene.write("a", &[0; BLOCK])?;
+    let end = Instant::now() + Duration::from_millis(300);
+    let goes_on = || Instant::now() < end;
+    let outcomes = together(|number| -> Verdict {
+        match number {
+            0 => {
+                let (file, mut block) = (scene.open_rw("a")?, [0; BLOCK]);
+                for count in (1_u64..).take_while(|_| goes_on()) {
+                    block[..8].copy_from_slice(&count.to_le_bytes());
+                    file.write_all_at(&block, 0).of("pwrite(a, 4096, 0)")?;
+                }
+            }
+            // An open is when a kernel may drop what it has.
+            1 => {
+                while goes_on() {
+                    scene.open("a")?;
+                }
+            }
+            _ => {
+                let (file, mut bytes, mut before) = (scene.open("a")?, [0; 8], 0);
+                while goes_on() {
+                    file.read_exact_at(&mut bytes, 0).of("pread(a, 8, 0)")?;
+                    let count = u64::from_le_bytes(bytes);
+                    let what = "pread(a, 8, 0), the number of the last pwrite(a, 4096, 0)";
+                    holds(what, &format!("{before} or more"), count >= before, count)?;
+                    before = count;
+                }
             }
         }
         Ok(())

@@ -1,16 +1,17 @@
 //! Extended attributes and their limits.
 
 use std::fs::File;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::unistd::Uid;
 use rustix::fs::{
     XattrFlags, getxattr, getxattr_query, lgetxattr, listxattr, listxattr_query, lsetxattr, removexattr, setxattr,
 };
 use rustix::io;
 
-use crate::conform::bridge::check::{Expect, Verdict, equal, fails, same_bytes};
+use crate::conform::bridge::check::{Expect, Verdict, equal, fails, same_bytes, skip};
 use crate::conform::bridge::scene::Scene;
 
 cases! { "xattr":
@@ -26,6 +27,7 @@ cases! { "xattr":
     follow_the_file = "attributes stay with a file when it is linked, renamed and unlinked";
     through_descriptors = "attributes set by descriptor are found by path";
     change_time = "setting an attribute changes the file's attribute time";
+    capabilities = "a write takes the file's capabilities away, also one by root";
 }
 
 /// A value, or the errno.
@@ -185,4 +187,27 @@ fn change_time(scene: &Scene) -> Verdict {
     super::times::nap();
     setxattr(&path, "user.one", b"later", XattrFlags::empty()).of("setxattr(a, user.one)")?;
     super::times::later("stat(a).st_ctim after setxattr(a)", changed()?, before)
+}
+
+fn capabilities(scene: &Scene) -> Verdict {
+    const NAME: &str = "security.capability";
+    // Revision 2 with an effective CAP_NET_RAW: the revision and flags, then permitted and inheritable sets, twice 32 bits of each.
+    const VALUE: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    if !Uid::effective().is_root() {
+        return skip("giving capabilities to a file needs root");
+    }
+    let give = |name: &str| setxattr(scene.at(name), NAME, &VALUE, XattrFlags::empty());
+    let gone = |name: &str, when: &str| {
+        fails(format_args!("getxattr({name}, {NAME}) after {when}"), get(&scene.at(name), NAME), &[Errno::ENODATA])
+    };
+    scene.write("a", b"x")?;
+    give("a").offered("setxattr(a, security.capability)")?;
+    same_bytes("getxattr(a, security.capability)", &get(&scene.at("a"), NAME).of("getxattr(a)")?, &VALUE)?;
+    scene.open_rw("a")?.write_all_at(b"y", 0).of("pwrite(a)")?;
+    gone("a", "pwrite(a)")?;
+    // Who has the file open has perhaps been told that there is nothing to take away.
+    let file = scene.file("b", b"x")?;
+    give("b").of("setxattr(b, security.capability)")?;
+    file.write_all_at(b"y", 0).of("pwrite(b), open before setxattr(b)")?;
+    gone("b", "pwrite(b), which was open before")
 }
