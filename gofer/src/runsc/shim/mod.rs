@@ -19,7 +19,7 @@ mod stack;
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -61,6 +61,10 @@ fn report(failure: &Failure) -> ExitCode {
 }
 
 fn become_runsc(call: Runtime) -> Result<Infallible, Failure> {
+    if command(&call.arguments) == Some(OsStr::new("install")) {
+        let program = std::env::current_exe().unwrap_or_default();
+        return Err(Failure::Install(program));
+    }
     match call.runsc {
         Choice::Path(path) if path.is_absolute() => load(&path, call.arguments),
         Choice::Path(path) => {
@@ -70,6 +74,13 @@ fn become_runsc(call: Runtime) -> Result<Infallible, Failure> {
         Choice::Configured => again(&find::configured()?.0, call.arguments),
         Choice::Parents => again(&find::of_parent()?, call.arguments),
     }
+}
+
+/// Which of runsc's commands is asked for: the first word that is neither a flag nor, as no command is, a path, which is the
+/// value of one.
+fn command(arguments: &[OsString]) -> Option<&OsStr> {
+    let is_command = |word: &&OsStr| !word.as_bytes().starts_with(b"-") && !word.as_bytes().contains(&b'/');
+    arguments.iter().map(OsString::as_os_str).find(is_command)
 }
 
 /// Executes ourselves with a command line that says which runsc.
@@ -84,8 +95,8 @@ fn load(path: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> {
     let program = elf_file::open(path)?;
     let mut line = vec![path.as_os_str().to_owned()];
     line.extend(arguments);
-    let mut environment = environment();
-    environment.extend(programs(path));
+    // Of equal ones the first counts, should there be an empty one.
+    let environment = programs(path).into_iter().chain(environment()).collect();
     let start = stack::Start { path: c_string(path.as_os_str().to_owned()), arguments: c_strings(line), environment };
     image::run(program, start).map_err(|source| Failure::Map { path: path.to_owned(), source })
 }
