@@ -175,8 +175,9 @@ fn devices_are_served_without_leaving_the_root() {
 }
 
 #[test]
-fn devices_that_runsc_mounts_can_be_opened() {
+fn devices_below_dev_can_be_opened() {
     let mut call = Call::new();
+    call.add_mount(json!({"destination": "/dev/host", "type": "bind", "source": "/dev", "options": ["bind"]}));
     let device = call.rootfs().join("dev/nvidia0");
     fs::create_dir(call.rootfs().join("dev")).unwrap();
     fs::write(&device, "").unwrap();
@@ -189,10 +190,17 @@ fn devices_that_runsc_mounts_can_be_opened() {
     assert!(mount.status().unwrap().success());
     running.sync.take();
     running.mounts();
+    let client = &mut running.clients[3];
+    let root = client.mount();
+    for path in [&[&b"nvidia0"[..]][..], &[b"host", b"zero"]] {
+        let device = client.reach(root, path);
+        client.open(device, libc::O_RDONLY).unwrap();
+    }
+    // Whoever has the volume gets what the policy for devices says.
     let client = &mut running.clients[2];
     let root = client.mount();
-    let device = client.reach(root, &[b"nvidia0"]);
-    client.open(device, libc::O_RDONLY).unwrap();
+    let device = client.reach(root, &[b"zero"]);
+    assert_eq!(client.open(device, libc::O_RDONLY).map(drop), Err(Errno::PERM));
     let end = running.end();
     assert_eq!(end.code, Some(0), "{end:?}");
 }

@@ -95,8 +95,13 @@ fn load(path: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> {
     let program = elf_file::open(path)?;
     let mut line = vec![path.as_os_str().to_owned()];
     line.extend(arguments);
-    // Of equal ones the first counts, should there be an empty one.
-    let environment = programs(path).into_iter().chain(environment()).collect();
+    let mut environment = environment();
+    if let Some(line) = programs(path) {
+        // If it is there it is empty, and readers do not agree on which of two counts.
+        let (_, variable) = PROGRAMS;
+        environment.retain(|other| other.to_bytes().split(|&byte| byte == b'=').next() != Some(variable.as_bytes()));
+        environment.push(line);
+    }
     let start = stack::Start { path: c_string(path.as_os_str().to_owned()), arguments: c_strings(line), environment };
     image::run(program, start).map_err(|source| Failure::Map { path: path.to_owned(), source })
 }
