@@ -285,11 +285,13 @@ fn copies_of_a_mount_in_other_namespaces_do_not_keep_it() -> Result<()> {
     if !host::is_root() {
         skip!("mount namespaces need root");
     }
-    if !Path::new("/sys/fs/fuse/connections").read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        command::succeed(Command::new("mount").args(["-t", "fusectl", "none", "/sys/fs/fuse/connections"]), LIMIT)?;
-    }
     let (served, point) = stage()?;
     let mount = Mount::start(&mut mnt(backend(served.path()), point.path())?)?;
+    let control = Path::new("/sys/fs/fuse/connections");
+    let is_ours = host::mounted(control)?.is_none();
+    if is_ours {
+        command::succeed(Command::new("mount").args(["-t", "fusectl", "none"]).arg(control), LIMIT)?;
+    }
     let mut elsewhere = Command::new("unshare");
     elsewhere.args(["--mount", "--propagation", "private", "sh", "-c", "echo; exec sleep 60"]);
     let mut elsewhere = elsewhere.stdout(Stdio::piped()).spawn()?;
@@ -299,6 +301,9 @@ fn copies_of_a_mount_in_other_namespaces_do_not_keep_it() -> Result<()> {
     let ended = mount.ended_well();
     process::kill(elsewhere.id());
     _ = elsewhere.wait();
+    if is_ours {
+        command::succeed(Command::new("umount").arg(control), LIMIT)?;
+    }
     told?;
     ended?;
     check::equal("complaints", &command::text(&complaints?)?.as_str(), &"")

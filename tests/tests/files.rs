@@ -124,3 +124,29 @@ fn a_file_system_without_attributes_below_another_speaks_for_itself_only() -> Re
     check::equal("value", &value?.as_str(), &"value")?;
     scene.end()
 }
+
+#[test]
+fn files_that_cannot_be_looked_at_are_listed_without_attributes() -> Result<()> {
+    let scene = Scene::new(Io::Rpc, Access::Shared)?;
+    for number in 0..100 {
+        fs::write(scene.directory()?.join(number.to_string()), "content")?;
+    }
+    let mut backend = OsString::from("fault:");
+    backend.push(mount::backend(scene.directory()?));
+    backend.push("?error=EIO@walk:0.5&seed=1");
+    // Attributes come with the names, and are kept.
+    let mount = Mount::start(mount::command(Io::Rpc, Access::Exclusive)?.arg(backend))?;
+    let mut sizes = Vec::new();
+    for entry in fs::read_dir(mount.path())? {
+        sizes.push(entry?.metadata().map(|metadata| metadata.len()));
+    }
+    check::equal("listed", &sizes.len(), &100)?;
+    for size in sizes {
+        match size {
+            Ok(size) => check::equal("size", &size, &7)?,
+            Err(error) => check::equal("error", &error.raw_os_error(), &Some(rustix::io::Errno::IO.raw_os_error()))?,
+        }
+    }
+    mount.unmount()?;
+    scene.end()
+}

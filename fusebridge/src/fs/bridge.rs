@@ -137,12 +137,6 @@ impl Bridge {
 
     /// The file `name` in `parent`.
     pub fn lookup(&self, parent: NodeId, name: &[u8]) -> Result<Entry> {
-        self.evictor.with_room(|| self.lookup_listed(parent, name))
-    }
-
-    /// [`lookup`](Self::lookup) for a listing, which can do without the file if there is no room for it. To wait for room would be
-    /// in vain: nothing in a directory can be given up while the kernel lists it.
-    pub fn lookup_listed(&self, parent: NodeId, name: &[u8]) -> Result<Entry> {
         if let Some(covered) = self.covered.get().filter(|covered| covered.parent == parent && covered.name == name) {
             let stat = self.getattr(covered.id)?;
             self.nodes.lock().looked_up_again(covered.id, &stat);
@@ -152,7 +146,7 @@ impl Bridge {
         if let Some(entry) = self.look_again(parent, dir, name)? {
             return Ok(entry);
         }
-        let inode = self.client.lookup(dir, name)?;
+        let inode = self.evictor.with_room(parent, || self.client.lookup(dir, name))?;
         self.enter(parent, name, &inode)
     }
 

@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use rustix::io::Errno;
 
+use super::identity::NodeId;
 use super::nodes::{Candidate, Nodes};
 use crate::client::Client;
 
 /// Names that are given up in one go.
 const BATCH: usize = 256;
 
-/// How long an operation waits for room before it fails.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an operation waits for room before it fails, from the last time that something was given up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks the kernel to forget a name.
 pub type Forget = Box<dyn Fn(&Candidate) + Send>;
@@ -29,6 +30,8 @@ struct State {
     held: usize,
     /// Somebody could not get a descriptor.
     wanted: bool,
+    /// Directories in which somebody waits for one: the kernel cannot forget names in them until the wait is over.
+    waited_in: Vec<NodeId>,
     stopped: bool,
 }
 
@@ -86,23 +89,43 @@ impl Evictor {
         }
     }
 
-    /// Runs `call`; if it fails for want of descriptors, has some given up and tries again for a while.
-    pub fn with_room<T>(&self, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-        let mut deadline = None;
+    /// Runs `call`, which is about a name in `parent` or a file; if it fails for want of descriptors, has some given up and tries
+    /// again for a while.
+    pub fn with_room<T>(&self, parent: NodeId, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+        match call() {
+            Err(Errno::MFILE | Errno::NFILE) => {}
+            result => return result,
+        }
+        self.shared.state.lock().waited_in.push(parent);
+        let result = self.wait_for_room(call);
+        let mut state = self.shared.state.lock();
+        if let Some(index) = state.waited_in.iter().position(|waited_in| *waited_in == parent) {
+            state.waited_in.swap_remove(index);
+        }
+        result
+    }
+
+    fn wait_for_room<T>(&self, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+        let mut deadline = Instant::now() + PATIENCE;
+        let mut least = usize::MAX;
         loop {
-            let result = call();
-            let Err(Errno::MFILE | Errno::NFILE) = result else { return result };
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
             let held = self.nodes.lock().fds();
-            let mut state = self.shared.state.lock();
-            if Instant::now() >= deadline || state.stopped {
+            if held < least {
+                (least, deadline) = (held, Instant::now() + PATIENCE);
+            }
+            {
+                let mut state = self.shared.state.lock();
+                state.wanted = true;
+                state.held = held;
+                self.shared.is_tight.store(true, Ordering::Relaxed);
+                self.shared.changed.notify_all();
+                self.shared.changed.wait_for(&mut state, Duration::from_millis(20));
+            }
+            let result = call();
+            let is_over = Instant::now() >= deadline || self.shared.state.lock().stopped;
+            if is_over || !matches!(result, Err(Errno::MFILE | Errno::NFILE)) {
                 return result;
             }
-            state.wanted = true;
-            state.held = held;
-            self.shared.is_tight.store(true, Ordering::Relaxed);
-            self.shared.changed.notify_all();
-            self.shared.changed.wait_for(&mut state, Duration::from_millis(20));
         }
     }
 
@@ -138,7 +161,10 @@ fn run(shared: &Shared, nodes: &Mutex<Nodes>, client: &Client, forget: &Forget) 
             (nodes.idle(BATCH.max(held.saturating_sub(enough))), held)
         };
         for candidate in &candidates {
-            forget(candidate);
+            // It would wait for those who wait for us.
+            if !shared.state.lock().waited_in.contains(&candidate.parent) {
+                forget(candidate);
+            }
         }
         client.flush_closes();
         let mut state = shared.state.lock();

@@ -23,7 +23,7 @@ impl Bridge {
     pub fn open(&self, id: NodeId, flags: u32) -> Result<Handle> {
         let flags = flags & (ACCESS_MODE | TRUNCATE);
         let fd = self.control(id)?;
-        let (open_fd, donated) = self.evictor.with_room(|| self.client.open_at(fd, flags))?;
+        let (open_fd, donated) = self.evictor.with_room(id, || self.client.open_at(fd, flags))?;
         Ok(Handle::new(self.client.clone(), open_fd, donated, flags, self.policy.io))
     }
 

@@ -5,8 +5,8 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use fuser::{
     BackingId, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
@@ -41,6 +41,8 @@ pub(super) struct Adapter {
     /// takes if bad luck will have it. Databases have lost transactions that way.
     uncached: AtomicBool,
     stack_depth: u32,
+    /// How many files were listed that could not be looked at.
+    strangers: AtomicU64,
 }
 
 /// Files never share a number with an earlier one while the kernel remembers it.
@@ -50,8 +52,14 @@ impl Adapter {
     /// An adapter for `bridge`. The kernel is offered to work on files that themselves lie `stack_depth` file systems deep; with 0
     /// it never does.
     pub(super) fn new(bridge: Arc<Bridge>, stack_depth: u32) -> Self {
-        let (passthrough, uncached) = (AtomicBool::new(false), AtomicBool::new(false));
-        Adapter { bridge, backings: Backings::default(), passthrough, uncached, stack_depth }
+        Adapter {
+            bridge,
+            backings: Backings::default(),
+            passthrough: AtomicBool::new(false),
+            uncached: AtomicBool::new(false),
+            stack_depth,
+            strangers: AtomicU64::new(0),
+        }
     }
 
     /// The handle's backing file, if the kernel is to work on it; an error if that was demanded and is impossible.
@@ -81,6 +89,12 @@ impl Adapter {
 
     fn is_uncached(&self) -> bool {
         self.uncached.load(Ordering::Relaxed)
+    }
+
+    /// A number for a file that could not be looked at, which no other file has. The kernel must have one of each file that it is
+    /// told of, since fuser 0.18 takes the inode number for it. As it may not trust this one, it looks the name up when it is used.
+    fn next_stranger(&self) -> NodeId {
+        NodeId(u64::MAX - self.strangers.fetch_add(1, Ordering::Relaxed))
     }
 
     fn open_flags(&self, handle: &Handle, is_backed: bool) -> FopenFlags {
@@ -394,17 +408,18 @@ impl Filesystem for Adapter {
         let listed = self.bridge.handle(handle.0).and_then(|handle| {
             self.bridge.list(parent, &handle, offset, |listed, next| {
                 let name = OsStr::from_bytes(&listed.name);
-                // The kernel does not count these two, nor entries that have gone meanwhile.
                 let is_dots = matches!(&*listed.name, b"." | b"..");
-                let found = if is_dots { None } else { self.bridge.lookup_listed(parent, &listed.name).ok() };
-                let (id, attr) = match &found {
-                    Some(entry) => (INodeNo(entry.id.0), attributes(entry.id, &entry.stat)),
-                    None => {
-                        let mode = u16::from(listed.kind) << 12;
-                        (INodeNo(0), attributes(listed.id, &Statx { mode, ..Statx::default() }))
-                    }
+                let found = if is_dots { None } else { Some(self.bridge.lookup(parent, &listed.name)) };
+                let unknown = Statx { mode: u16::from(listed.kind) << 12, ..Statx::default() };
+                let (attr, ttl, found) = match found {
+                    Some(Ok(entry)) => (attributes(entry.id, &entry.stat), ttl, Some(entry)),
+                    // It has gone meanwhile.
+                    Some(Err(rustix::io::Errno::NOENT)) => return Ok(true),
+                    Some(Err(_)) => (attributes(self.next_stranger(), &unknown), Duration::ZERO, None),
+                    // The kernel does not count these two.
+                    None => (attributes(listed.id, &unknown), ttl, None),
                 };
-                let is_full = reply.add(id, next, name, &ttl, &attr, GENERATION);
+                let is_full = reply.add(attr.ino, next, name, &ttl, &attr, GENERATION);
                 if let (true, Some(entry)) = (is_full, found) {
                     self.bridge.forget(entry.id, 1);
                 }
