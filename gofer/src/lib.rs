@@ -22,6 +22,8 @@ pub mod transport;
 pub mod wire;
 
 pub use cli::main_with;
+// What an extension is given is of these versions.
+pub use {clap, oci_spec};
 
 /// The chapter on writing file systems: its examples are tests.
 #[cfg(doctest)]

@@ -3,8 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::Mode;
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+
+use crate::backend::Options;
 
 /// Descriptors that are not for clients: sockets, packet windows, the log.
 const RESERVED: u64 = 64;
@@ -13,18 +17,33 @@ const RESERVED: u64 = 64;
 pub(crate) fn raise_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    match setrlimit(Resource::Nofile, raised) {
+    let descriptors = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum.unwrap_or(u64::MAX),
         Err(error) => {
             tracing::info!(%error, "cannot raise the number of open files");
             limit.current.unwrap_or(u64::MAX)
         }
+    };
+    widen_table(descriptors);
+    descriptors
+}
+
+/// Has the kernel make room for descriptors beforehand. Later, with threads, each time that their number doubles it would
+/// wait for all processors, which takes as long as hundreds of requests.
+fn widen_table(descriptors: u64) {
+    /// A little of the kernel's memory: 128 KiB.
+    const ROOM: u64 = 1 << 14;
+    let Ok(last) = i32::try_from(descriptors.clamp(1, ROOM) - 1) else { return };
+    let widened = eventfd(0, EventfdFlags::CLOEXEC).and_then(|any| fcntl_dupfd_cloexec(any, last).map(drop));
+    if let Err(error) = widened {
+        tracing::debug!(%error, "no room for descriptors beforehand");
     }
 }
 
-/// How many of `descriptors` are for the files of clients.
+/// How many of `descriptors` are for the files of clients. Where the process may have any number, they may not: each takes
+/// memory of the kernel.
 pub(crate) fn for_clients(descriptors: u64) -> usize {
-    usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(usize::MAX)
+    usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(usize::MAX).min(Options::default().max_fds)
 }
 
 /// Makes a write beyond `RLIMIT_FSIZE` fail instead of ending the process: any handler prevents that.
@@ -35,4 +54,16 @@ pub(crate) fn survive_large_writes() -> io::Result<()> {
 /// Clients send modes ready made.
 pub(crate) fn clear_umask() {
     umask(Mode::empty());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_have_a_limit_where_the_process_has_none() {
+        assert_eq!(for_clients(1000), 936);
+        assert_eq!(for_clients(10), 0);
+        assert_eq!(for_clients(u64::MAX), 1 << 20);
+    }
 }

@@ -13,7 +13,7 @@ use crate::command::Outcome;
 use crate::{bins, check, command, host, scratch};
 
 /// Longer than all suites take in one mode on a slow and busy machine.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// What came of a run.
 #[derive(Debug)]

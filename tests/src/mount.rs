@@ -122,9 +122,14 @@ impl Mount {
         command::text(&self.stderr).unwrap_or_default()
     }
 
+    /// What [`complaints`](Self::complaints) reads, for after the end of the mount.
+    pub fn stderr(&self) -> Result<File> {
+        Ok(self.stderr.try_clone()?)
+    }
+
     /// [`unmount`](Self::unmount), and what the bridge wrote to its standard error output until then.
     pub fn unmount_and_hear(self) -> Result<String> {
-        let stderr = self.stderr.try_clone()?;
+        let stderr = self.stderr()?;
         self.unmount()?;
         command::text(&stderr)
     }

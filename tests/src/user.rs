@@ -1,19 +1,22 @@
 //! Doing things as an ordinary user.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::fs::{Gid, Uid};
 use tempfile::TempDir;
 
-use crate::{bins, scratch};
+use crate::{bins, command, scratch};
 
 /// The user whom every Debian system has and who owns nothing.
 pub const NAME: &str = "nobody";
 /// That user's number.
 pub const UID: u32 = 65534;
+
+/// Longer than it takes to copy a program.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// `command` as the ordinary user, without capabilities and supplementary groups. Needs root.
 #[must_use]
@@ -32,9 +35,11 @@ pub fn as_user(command: &Command) -> Command {
 pub fn programs() -> Result<TempDir> {
     let directory = scratch::open_to_all()?;
     for program in [bins::fusebridge()?, bins::gofer()?] {
-        let name = program.file_name().context("a program has a name")?;
-        fs::copy(&program, directory.path().join(name))
-            .with_context(|| format!("cannot copy {}", program.display()))?;
+        // By a process of its own: a child that another test starts now would have a file that we write to open for a moment, and
+        // what somebody may still write to cannot be run.
+        let mut copy = Command::new("install");
+        copy.args(["-m", "755", "-t"]).arg(directory.path()).arg(&program);
+        command::succeed(&mut copy, LIMIT)?;
     }
     Ok(directory)
 }

@@ -2,15 +2,18 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use e2e::command::{self, Outcome};
 use e2e::mount::{Mount, Point, backend};
 use e2e::{bins, check, host, process, scratch, skip, user, wait};
+use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -181,7 +184,7 @@ fn a_mountpoint_is_made_and_taken_away() -> Result<()> {
 #[test]
 fn signals_unmount() -> Result<()> {
     let (served, point) = stage()?;
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::QUIT, Signal::TERM] {
         let mount = Mount::start(&mut mnt(backend(served.path()), point.path())?)?;
         process::signal(mount.pid(), signal);
         mount.ended_well()?;
@@ -208,6 +211,100 @@ fn a_busy_mount_can_be_unmounted() -> Result<()> {
 }
 
 #[test]
+fn what_others_mount_there_later_stays() -> Result<()> {
+    if !host::is_root() {
+        skip!("mounting a tmpfs needs root");
+    }
+    let (served, point) = stage()?;
+    let mut mount = Mount::start(&mut mnt(backend(served.path()), point.path())?)?;
+    // It learns of the end only when something else is there already.
+    process::stop(mount.pid())?;
+    // The command would look at what is mounted first, and wait.
+    let replaced = rustix::mount::unmount(point.path(), UnmountFlags::empty())
+        .context("unmounting")
+        .and_then(|()| command::succeed(Command::new("mount").args(["-t", "tmpfs", "later"]).arg(point.path()), LIMIT));
+    process::signal(mount.pid(), Signal::CONT);
+    replaced?;
+    let status = mount.ended()?;
+    check::equal("mounted", &host::mounted(point.path())?.as_deref(), &Some("tmpfs"))?;
+    check::holds(&mount.complaints(), status.success())?;
+
+    // Nor does it go with our own command.
+    one_clear_line(&mut fusebridge([OsStr::new("umount"), point.path().as_os_str()])?, "tmpfs")?;
+    check::equal("mounted", &host::mounted(point.path())?.as_deref(), &Some("tmpfs"))
+}
+
+#[test]
+fn nothing_stays_mounted_if_nobody_can_be_told() -> Result<()> {
+    let (served, point) = stage()?;
+    let full = fs::OpenOptions::new().write(true).open("/dev/full")?;
+    let mut child = mnt(backend(served.path()), point.path())?.stdout(full).spawn()?;
+    let status = command::exit_status(&mut child, LIMIT)?;
+    check::equal("mounted", &host::mounted(point.path())?, &None)?;
+    check::equal("the status", &status.code(), &Some(1))
+}
+
+#[test]
+fn a_signal_ends_the_waiting_for_a_server() -> Result<()> {
+    let (served, point) = stage()?;
+    let socket = served.path().join("socket");
+    let listener = UnixListener::bind(&socket)?;
+    let mut command = mnt(format!("unix:{}", socket.display()), point.path())?;
+    let mut child = command.args(["--time-limit", "1000"]).stderr(Stdio::null()).spawn()?;
+    // Accepts, and never answers.
+    let story = listener.accept().map_err(Into::into).and_then(|(silent, _)| {
+        process::signal(child.id(), Signal::INT);
+        let status = command::exit_status(&mut child, LIMIT)?;
+        drop(silent);
+        check::equal("the status", &status.code(), &Some(1))
+    });
+    process::kill(child.id());
+    _ = child.wait();
+    story?;
+    check::equal("mounted", &host::mounted(point.path())?, &None)
+}
+
+#[test]
+fn a_mount_within_what_is_mounted() -> Result<()> {
+    let (served, _point) = stage()?;
+    let point = served.path().join("inner/point");
+    fs::create_dir_all(&point)?;
+    let mut command = mnt(backend(served.path()), &point)?;
+    let mount = Mount::start(command.args(["--threads", "1", "--access", "shared"]))?;
+    let found = command::succeed(Command::new("find").arg(mount.path()).args(["-printf", "%P\n"]), LIMIT);
+    // One that waits for itself is not to keep the test from its end.
+    mount.unmount()?;
+    let found = found?;
+    let mut lines: Vec<&str> = found.lines().collect();
+    lines.sort_unstable();
+    check::equal("what is there", &lines, &vec!["", "file", "inner", "inner/point"])
+}
+
+#[test]
+fn copies_of_a_mount_in_other_namespaces_do_not_keep_it() -> Result<()> {
+    if !host::is_root() {
+        skip!("mount namespaces need root");
+    }
+    if !Path::new("/sys/fs/fuse/connections").read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        command::succeed(Command::new("mount").args(["-t", "fusectl", "none", "/sys/fs/fuse/connections"]), LIMIT)?;
+    }
+    let (served, point) = stage()?;
+    let mount = Mount::start(&mut mnt(backend(served.path()), point.path())?)?;
+    let mut elsewhere = Command::new("unshare");
+    elsewhere.args(["--mount", "--propagation", "private", "sh", "-c", "echo; exec sleep 60"]);
+    let mut elsewhere = elsewhere.stdout(Stdio::piped()).spawn()?;
+    let told = elsewhere.stdout.take().context("no pipe")?.read(&mut [0]);
+    process::signal(mount.pid(), Signal::TERM);
+    let complaints = mount.stderr();
+    let ended = mount.ended_well();
+    process::kill(elsewhere.id());
+    _ = elsewhere.wait();
+    told?;
+    ended?;
+    check::equal("complaints", &command::text(&complaints?)?.as_str(), &"")
+}
+
+#[test]
 fn a_daemon_returns_when_the_mount_answers() -> Result<()> {
     let (served, point) = stage()?;
     let mut command = fusebridge(["mnt", "--daemon"])?;
@@ -218,7 +315,9 @@ fn a_daemon_returns_when_the_mount_answers() -> Result<()> {
     check::equal("mounted", &host::mounted(point.path())?, &None)?;
 
     let mut command = fusebridge(["mnt", "--daemon"])?;
-    one_clear_line(command.arg("host:/does/not/exist").arg(point.path()), "/does/not/exist")
+    one_clear_line(command.arg("host:/does/not/exist").arg(point.path()), "/does/not/exist")?;
+    // What the server's process says.
+    one_clear_line(fusebridge(["mnt", "--daemon", "mem:size=bogus"])?.arg(point.path()), "not a size")
 }
 
 #[test]
@@ -241,7 +340,7 @@ fn a_gofer_behind_a_socket() -> Result<()> {
     let socket = served.path().join("socket");
     let mut gofer = Command::new(bins::gofer()?).args(["serve", "--socket"]).arg(&socket).arg(served.path()).spawn()?;
     let story = || -> Result<()> {
-        wait::until("the socket", LIMIT, || socket.exists())?;
+        wait::until("the socket", LIMIT, || UnixStream::connect(&socket).is_ok())?;
         // One connection after the other.
         for content in ["one", "two"] {
             let mount = Mount::start(&mut mnt(format!("unix:{}", socket.display()), point.path())?)?;

@@ -104,12 +104,12 @@ fn two_backends_are_compared() -> Result<()> {
 
 #[test]
 fn a_test_that_hangs_has_failed() -> Result<()> {
-    let start = Instant::now();
-    let backend = "fault:mem:?latency=8s@symlink";
-    let filter = ["--suite", "bridge", "--filter", "symlinks::targets,links::moved", "--timeout", "1", "--jobs", "1"];
+    let backend = "fault:mem:?latency=100s@symlink";
+    let filter = ["--suite", "bridge", "--filter", "symlinks::targets,links::moved", "--timeout", "8", "--jobs", "1"];
     let mounts = scratch::disk()?;
     let mut command = conform::command(filter.into_iter().chain([backend]))?;
     command.env("TMPDIR", mounts.path());
+    let start = Instant::now();
     let run = conform::finish(command)?;
     run.ended_with(1)?;
     let (cases, _) = run.suite("bridge")?;
@@ -129,10 +129,10 @@ fn what_takes_too_long_in_pjdfstest_is_named_and_the_rest_goes_on() -> Result<()
         skip!("pjdfstest needs root");
     }
     let filter = "rmdir::enoent,mkdir::enoent,symlink::eexist";
-    let arguments = ["--suite", "pjdfstest", "--filter", filter, "--timeout", "3"];
+    let arguments = ["--suite", "pjdfstest", "--filter", filter, "--timeout", "8"];
     let all = conform::run(arguments.into_iter().chain(["mem:mode=755"]))?;
     all.ended_with(0)?;
-    let slow = conform::run(arguments.into_iter().chain(["fault:mem:?latency=5s@symlink"]))?;
+    let slow = conform::run(arguments.into_iter().chain(["fault:mem:?latency=12s@symlink"]))?;
     slow.ended_with(1)?;
     let (slow, expected) = (slow.suite("pjdfstest")?.0, all.suite("pjdfstest")?.0);
     check::equal("tests", &slow.len(), &expected.len())?;
@@ -151,12 +151,17 @@ fn a_test_that_dies_has_failed() -> Result<()> {
     check::holds("others are run after it", counts.passed + counts.failed == cases.len() && cases.len() > 5)
 }
 
-/// Starts a run in which tests take long, with its mount in `mounts`, and waits until that is there.
+/// Starts a run in which tests take long, with its mount in `mounts`, and waits until one of them is at work.
 fn under_way(mounts: &Path) -> Result<Child> {
     let backend = "fault:mem:?latency=300ms@symlink";
     let mut command = conform::command(["--suite", "bridge", "--filter", "symlinks", "--jobs", "1", backend])?;
     let child = command.env("TMPDIR", mounts).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    wait::until("the mount", LIMIT, || nothing_mounted(mounts).is_err())?;
+    let at_work = || {
+        let mount = host::mounts().ok()?.into_iter().map(|(point, _)| point).find(|point| point.starts_with(mounts))?;
+        let place = fs::read_dir(mount).ok()?.flatten().next()?;
+        fs::read_dir(place.path().join("bridge")).ok()?.next().map(drop)
+    };
+    wait::until_some("a test at work", LIMIT, at_work)?;
     Ok(child)
 }
 

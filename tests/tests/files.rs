@@ -6,11 +6,17 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
-use e2e::check;
-use e2e::scene::everywhere;
+use e2e::modes::{Access, Io};
+use e2e::mount::{self, Mount};
+use e2e::scene::{Scene, everywhere};
+use e2e::{check, command, host, skip};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+
+const LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
 fn what_is_done_on_the_mount_is_done_below() -> Result<()> {
@@ -53,7 +59,7 @@ fn trees_deeper_than_a_path() -> Result<()> {
         let found = e2e::command::shell(
             scene.path(),
             "find . -type d | wc -l; find . -name leaf -size 10c -printf yes; rm -r directory*; ls -A",
-            std::time::Duration::from_secs(60),
+            std::time::Duration::from_secs(180),
         )?;
         check::equal("found", &found.as_str(), &"301\nyes")
     })
@@ -74,7 +80,7 @@ fn special_files_are_made() -> Result<()> {
             mknod null c 1 3; test "$(stat -c %F:%t:%T null)" = 'character special file:1:3'
             mknod disk b 7 0; test "$(stat -c %F null disk | tail -1)" = 'block special file'
             "#,
-            std::time::Duration::from_secs(20),
+            std::time::Duration::from_secs(60),
         )?;
         let socket = scene.path().join("socket");
         let listener = std::os::unix::net::UnixListener::bind(&socket)?;
@@ -87,4 +93,34 @@ fn special_files_are_made() -> Result<()> {
         let kind = rustix::fs::statat(CWD, &socket, AtFlags::SYMLINK_NOFOLLOW)?;
         check::holds("a socket", rustix::fs::FileType::from_raw_mode(kind.st_mode).is_socket())
     })
+}
+
+#[test]
+fn servers_may_read_less_than_they_are_asked_for() -> Result<()> {
+    let mount = Mount::start(mount::command(Io::Rpc, Access::Shared)?.arg("fault:mem:?short=read&short=write"))?;
+    let content: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    fs::write(mount.path().join("file"), &content)?;
+    check::holds("what was written is read", fs::read(mount.path().join("file"))? == content)?;
+    mount.unmount()
+}
+
+#[test]
+fn a_file_system_without_attributes_below_another_speaks_for_itself_only() -> Result<()> {
+    if !host::is_root() {
+        skip!("mounting a ramfs needs root");
+    }
+    let scene = Scene::new(Io::Direct, Access::Shared)?;
+    let below = scene.directory()?.join("below");
+    fs::create_dir(&below)?;
+    let file = scene.path().join("file");
+    fs::write(&file, "")?;
+    command::succeed(Command::new("setfattr").args(["-n", "user.a", "-v", "value"]).arg(&file), LIMIT)?;
+    command::succeed(Command::new("mount").args(["-t", "ramfs", "none"]).arg(&below), LIMIT)?;
+    // The kernel asks for an attribute before it writes.
+    let wrote = fs::write(scene.path().join("below/file"), "content");
+    let value = command::succeed(Command::new("getfattr").args(["-n", "user.a", "--only-values"]).arg(&file), LIMIT);
+    command::succeed(Command::new("umount").arg("--lazy").arg(&below), LIMIT)?;
+    wrote?;
+    check::equal("value", &value?.as_str(), &"value")?;
+    scene.end()
 }

@@ -1,6 +1,7 @@
 //! What others change below the mount is seen with `--access shared`.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,7 +10,7 @@ use e2e::scene::Scene;
 use e2e::{check, wait};
 
 /// Attributes may be a second old.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 #[test]
 fn changes_from_outside_are_seen() -> Result<()> {
@@ -37,6 +38,26 @@ fn changes_from_outside_are_seen() -> Result<()> {
         wait::until("a directory in its place", SOON, || above.join("moved").is_dir())?;
         fs::remove_dir(below.join("moved"))?;
         wait::until("nothing", SOON, || !above.join("moved").exists())?;
+        scene.end()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_others_append_is_not_overwritten() -> Result<()> {
+    for io in [Io::Auto, Io::Direct, Io::Rpc] {
+        let scene = Scene::new(io, Access::Shared)?;
+        let (above, below) = (scene.path().join("log"), scene.directory()?.join("log"));
+        let append = |path| OpenOptions::new().create(true).append(true).open(path);
+        let mut ours = append(&above)?;
+        ours.write_all(b"ours ")?;
+        append(&below)?.write_all(b"theirs ")?;
+        ours.write_all(b"ours again")?;
+        check::equal("below", &fs::read_to_string(&below)?.as_str(), &"ours theirs ours again")?;
+        wait::until("all of it above", SOON, || {
+            fs::read_to_string(&above).is_ok_and(|text| text == "ours theirs ours again")
+        })?;
+        drop(ours);
         scene.end()?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use anyhow::Result;
 use e2e::scene::everywhere;
 use e2e::{bins, check, command};
 
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 fn sh(directory: &Path, script: &str) -> Result<String> {
     command::shell(directory, script, LIMIT)
@@ -114,13 +114,13 @@ fn sqlite_writes_ahead() -> Result<()> {
             test "$(sqlite3 base.db 'PRAGMA journal_mode=WAL; CREATE TABLE t(who TEXT, n INTEGER);')" = wal
             writer() {
                 for i in $(seq 40); do
-                    sqlite3 -cmd '.timeout 20000' base.db "INSERT INTO t VALUES('$1', $i);"
+                    sqlite3 -cmd '.timeout 60000' base.db "INSERT INTO t VALUES('$1', $i);"
                 done
             }
             writer a & first=$!
             writer b & second=$!
             wait $first; wait $second
-            sqlite3 base.db '.timeout 20000' 'BEGIN; WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n<20000)
+            sqlite3 base.db '.timeout 60000' 'BEGIN; WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n<20000)
                 INSERT INTO t SELECT hex(randomblob(50)), n FROM c; COMMIT;'
             test "$(sqlite3 base.db 'PRAGMA integrity_check;')" = ok
             sqlite3 base.db 'PRAGMA wal_checkpoint(TRUNCATE);' >&2

@@ -11,7 +11,7 @@ use e2e::mount::{self, Mount};
 use e2e::{check, command, scratch, skip};
 
 const RUNSC: &str = "/usr/bin/runsc";
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A script that becomes runsc's gofer, serving `directory` on descriptor 3. The other two descriptors that it needs are the
 /// container's configuration and a place for its list of mounts.

@@ -11,7 +11,7 @@ use e2e::mount::{Mount, Point, backend};
 use e2e::{check, command, host, scratch, skip, user};
 use tempfile::TempDir;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Programs within reach, a directory to serve and a mountpoint, both the user's own.
 struct Stage {

@@ -24,7 +24,7 @@ impl Side {
         let mut server = launcher().launch(&BackendSpec::Host(directory.into())).expect("a server");
         let socket = server.socket.take().expect("a connection");
         let options = ClientOptions { channels, trace, ..ClientOptions::default() };
-        let (client, root) = Client::connect(socket, &options).expect("a mount");
+        let (client, root) = Client::connect(socket.into(), &options).expect("a mount");
         let root = root.inode.control_fd;
         let file = client.lookup(root, b"file").expect("the file is there");
         let (open, _) = client.open_at(file.control_fd, libc::O_RDWR.unsigned_abs()).expect("it can be opened");

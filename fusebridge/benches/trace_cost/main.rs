@@ -17,7 +17,7 @@ fn launcher() -> Launcher {
         read_only: false,
         log: "warn".to_owned(),
         flags: Vec::new(),
-        silent: false,
+        relay: false,
         stats: false,
     }
 }

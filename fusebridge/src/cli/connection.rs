@@ -1,8 +1,13 @@
 //! A server, and a client that is connected to it.
 
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender};
+
+use super::signals::Event;
 use super::up::UpError;
-use crate::client::{Client, ClientOptions, Root};
-use crate::launch::{BackendSpec, Launcher, Server};
+use crate::client::{Client, ClientOptions, ConnectError, Root};
+use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
 
 /// Gets a server for `spec` and connects to it.
 pub(super) fn connect(
@@ -10,11 +15,61 @@ pub(super) fn connect(
     spec: &BackendSpec,
     options: &ClientOptions,
 ) -> Result<(Client, Root, Server), UpError> {
+    let (server, socket) = launch(launcher, spec)?;
+    finish(server, spec, Client::connect(socket.into(), options))
+}
+
+/// [`connect`], which a server can make take long; a signal in `events` ends it.
+pub(super) fn connect_unless_interrupted(
+    launcher: &Launcher,
+    spec: &BackendSpec,
+    options: &ClientOptions,
+    (sender, receiver): (&Sender<Event>, &Receiver<Event>),
+) -> Result<(Client, Root, Server), UpError> {
+    let (server, socket) = launch(launcher, spec)?;
+    let hang_up = socket.try_clone().map_err(LaunchError::Start)?;
+    let (connected, is_interrupted) = std::thread::scope(|scope| {
+        let connecting = scope.spawn(|| {
+            let connected = Client::connect(socket.into(), options);
+            // The receiver lives until this thread has ended.
+            let _ = sender.send(Event::Connected);
+            connected
+        });
+        let mut is_interrupted = false;
+        while let Ok(event) = receiver.recv() {
+            match event {
+                Event::Connected => break,
+                Event::Signal(_) => {
+                    is_interrupted = true;
+                    // It may have been hung up at the other end already.
+                    let _ = hang_up.shutdown(Shutdown::Both);
+                }
+                _ => {}
+            }
+        }
+        (connecting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), is_interrupted)
+    });
+    drop(hang_up);
+    if is_interrupted {
+        drop(connected);
+        return Err(UpError::Interrupted);
+    }
+    finish(server, spec, connected)
+}
+
+fn launch(launcher: &Launcher, spec: &BackendSpec) -> Result<(Server, UnixStream), LaunchError> {
     let mut server = launcher.launch(spec)?;
     let Some(socket) = server.socket.take() else { unreachable!("a new server has a connection") };
-    // A gofer says in one line what is wrong, where it can be read. Of other programs one cannot know.
-    let speaks = !launcher.silent && matches!(spec, BackendSpec::Host(_) | BackendSpec::Extension(_));
-    let connected = Client::connect(socket, options);
+    Ok((server, socket))
+}
+
+fn finish(
+    mut server: Server,
+    spec: &BackendSpec,
+    connected: Result<(Client, Root), ConnectError>,
+) -> Result<(Client, Root, Server), UpError> {
+    // A gofer says in one line what is wrong. Of other programs one cannot know.
+    let speaks = matches!(spec, BackendSpec::Host(_) | BackendSpec::Extension(_));
     let (client, root) = connected.map_err(|source| match speaks && server.has_failed() {
         true => UpError::Said,
         false => UpError::Connect { spec: spec.to_string(), source },

@@ -58,10 +58,11 @@ impl Mnt {
         if self.background {
             daemon::detach()?;
         }
-        let up = Up::bring(&self.mount, &spec, extensions, mountpoint, self.background, &sender)?;
-        println!("{}", up.path().display());
+        let up = Up::bring(&self.mount, &spec, extensions, mountpoint, self.background, (&sender, &receiver))?;
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "{}", up.path().display())?;
         // A reader that wants to know where the mount is must not wait for a buffer to fill.
-        std::io::stdout().flush()?;
+        stdout.flush()?;
         if self.background {
             daemon::silence()?;
         }
@@ -69,6 +70,7 @@ impl Mnt {
             match receiver.recv()? {
                 Event::Signal(_) | Event::Unmounted | Event::CommandEnded => break,
                 Event::Report => up.report(),
+                Event::Connected => {}
                 Event::ServerGone => eprintln!(
                     "fusebridge: the server has gone, everything on {0} fails; unmount it: fusebridge umount {0}",
                     up.path().display()
@@ -76,7 +78,7 @@ impl Mnt {
             }
         }
         let path = up.path().to_path_buf();
-        if up.take_down(&receiver)? == Unmounted::Detached {
+        if up.take_down()? == Unmounted::Detached {
             eprintln!("fusebridge: {} was in use; whoever is in it gets errors from now on", path.display());
         }
         Ok(ExitCode::SUCCESS)

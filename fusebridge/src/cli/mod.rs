@@ -47,6 +47,9 @@ BACKEND is a directory (DIR or host:DIR), files in memory (mem:size=1g; what mnt
 extension's file system (NAME:ARGUMENT), a server's socket (unix:SOCKET), or a command that serves the connection on its
 descriptor 3 (exec:COMMAND).";
 
+const UMOUNT_EXAMPLES: &str = "Examples:
+  fusebridge umount /mnt    ordinary users too, if the mount is theirs";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Mount a backend
@@ -56,6 +59,7 @@ enum Command {
     /// Mount a backend on a temporary directory and test how well it does what programs rely on
     Conform(Box<conform::Conform>),
     /// Unmount, even if the mount is busy or its process has died
+    #[command(after_help = UMOUNT_EXAMPLES)]
     Umount {
         /// Where it is mounted
         mountpoint: PathBuf,

@@ -47,7 +47,7 @@ pub(super) struct MountArgs {
     pub(super) ttl: Option<Duration>,
 
     /// How many files may be known at once, each costing the server a descriptor [default: by RLIMIT_NOFILE]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub(super) max_nodes: Option<usize>,
 
     /// How long an answer of the server may take before operations fail
@@ -77,8 +77,10 @@ pub(super) fn default_threads() -> u16 {
 }
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    /// More than a hundred years; clocks can still add it.
+    const MOST: Duration = Duration::from_secs(1 << 32);
     let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+    Duration::try_from_secs_f64(number).map(|time| time.min(MOST)).map_err(|error| error.to_string())
 }
 
 /// A time limit, which leaves some time, and is short enough to be added to a point in time.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGQUIT};
 
 use super::Failure;
 use super::extensions::Extensions;
@@ -43,7 +43,7 @@ impl Run {
         super::init_log(&self.mount.log)?;
         let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
         let (sender, receiver) = events()?;
-        let up = Up::bring(&self.mount, &spec, extensions, Mountpoint::temporary()?, false, &sender)?;
+        let up = Up::bring(&self.mount, &spec, extensions, Mountpoint::temporary()?, false, (&sender, &receiver))?;
         let started = Command::new(&self.command[0])
             .args(&self.command[1..])
             .current_dir(up.path())
@@ -51,7 +51,7 @@ impl Run {
             .spawn();
         let outcome = started.and_then(|child| wait(child, &up, sender, &receiver));
         let path = up.path().to_path_buf();
-        if up.take_down(&receiver)? == Unmounted::Detached {
+        if up.take_down()? == Unmounted::Detached {
             eprintln!("fusebridge: the command left processes behind in {}", path.display());
         }
         match outcome {
@@ -64,7 +64,7 @@ impl Run {
     }
 }
 
-/// Waits for the command's end. Signals to end us are for the command; a Ctrl-C has reached it already.
+/// Waits for the command's end. Signals to end us are for the command; those of the terminal have reached it already.
 fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Event>) -> std::io::Result<ExitStatus> {
     let pid = i32::try_from(child.id()).map(Pid::from_raw).map_err(std::io::Error::other)?;
     let waiter = std::thread::spawn(move || {
@@ -76,7 +76,7 @@ fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Even
     while let Ok(event) = events.recv() {
         match event {
             Event::CommandEnded => break,
-            Event::Signal(SIGINT) | Event::Unmounted => {}
+            Event::Signal(SIGINT | SIGQUIT) | Event::Unmounted | Event::Connected => {}
             Event::Signal(signal) => {
                 // The command may have ended meanwhile, which is just as well.
                 let _ = Signal::try_from(signal).and_then(|signal| kill(pid, signal));

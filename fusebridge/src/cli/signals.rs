@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 /// Something to react to.
@@ -15,6 +15,8 @@ pub(super) enum Event {
     Signal(i32),
     /// A signal that asks for statistics.
     Report,
+    /// There is a connection to the server, or none can be had.
+    Connected,
     /// The file system was unmounted.
     Unmounted,
     /// The server has gone.
@@ -31,7 +33,7 @@ impl Interruption {
     /// Looks out for it from now on.
     pub(super) fn watch() -> io::Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGQUIT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, flag.clone())?;
         }
         Ok(Interruption(flag))
@@ -46,7 +48,7 @@ impl Interruption {
 /// Turns signals into events from now on.
 pub(super) fn events() -> io::Result<(Sender<Event>, Receiver<Event>)> {
     let (sender, receiver) = channel();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
+    let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1])?;
     let for_signals = sender.clone();
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {

@@ -2,30 +2,30 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::geteuid;
 
-use super::connection::connect;
+use super::connection::connect_unless_interrupted;
 use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::Event;
 use crate::client::{Client, ClientOptions, ConnectError};
-use crate::fs::{Bridge, IoMode, MountOptions, Mounted};
+use crate::fs::{Bridge, FuseConnection, IoMode, MountOptions, Mounted};
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
-use crate::mountpoint::{Mountpoint, UnmountError, Unmounted, is_mounted, raise_read_ahead, unmount};
+use crate::mountpoint::{Mountpoint, UnmountError, Unmounted, mounted_on, raise_read_ahead, unmount};
 use crate::stderr::say;
 use crate::trace::{Facts, Recorder, RecorderOptions};
 
 /// How long the end of a mount may take after it was unmounted.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// How often to look whether it is there.
+/// How often to look whether it is there, at most.
 const GLANCE: Duration = Duration::from_millis(5);
 
 /// Why a mount does not come up.
@@ -52,25 +52,30 @@ pub(super) enum UpError {
     Trace { path: String, source: io::Error },
     #[error("cannot mount on {path}: {source}")]
     Mount { path: String, source: io::Error },
+    #[error("interrupted before anything was mounted")]
+    Interrupted,
 }
 
-/// A mount that answers.
+/// A mount that answers. Dropping it unmounts.
 pub(super) struct Up {
     mountpoint: Mountpoint,
+    connection: FuseConnection,
     waiter: JoinHandle<()>,
-    server: Server,
+    /// There until the mount is taken down.
+    server: Option<Server>,
     trace: Option<Arc<Recorder>>,
 }
 
 impl Up {
-    /// Gets a server for `spec`, connects to it and mounts it on `mountpoint`. What happens later goes to `events`.
+    /// Gets a server for `spec`, connects to it and mounts it on `mountpoint`, unless one of `events` asks for an end first.
+    /// What happens later goes there, too.
     pub(super) fn bring(
         args: &MountArgs,
         spec: &BackendSpec,
         extensions: &Extensions,
         mountpoint: Mountpoint,
         in_background: bool,
-        events: &Sender<Event>,
+        events: (&Sender<Event>, &Receiver<Event>),
     ) -> Result<Up, UpError> {
         let is_root = geteuid().is_root();
         check_fuse(is_root)?;
@@ -87,21 +92,28 @@ impl Up {
             read_only: args.read_only,
             log: args.log.clone(),
             flags: extensions.flags.clone(),
-            silent: in_background,
+            relay: in_background,
             stats: args.stats,
         };
         let options = ClientOptions { time_limit: args.time_limit, trace: trace.clone(), ..ClientOptions::default() };
-        let (client, root, server) = connect(&launcher, spec, &options)?;
+        let (client, root, server) = connect_unless_interrupted(&launcher, spec, &options, events)?;
         if root.inode.stat.file_type() != libc::S_IFDIR {
+            // The server waits for that.
+            drop(client);
             return Err(UpError::NotADirectory(spec.to_string()));
         }
-        let gone = events.clone();
+        let gone = events.0.clone();
         client.on_death(move || {
             // Nobody listens any more if the mount is on its way down.
             let _ = gone.send(Event::ServerGone);
         });
         let client = Arc::new(client);
         let bridge = Arc::new(Bridge::new(client.clone(), &root.inode, args.policy(limit)));
+        if let Some(path) = within(spec, mountpoint.path())
+            && let Err(error) = bridge.will_cover(&path)
+        {
+            tracing::warn!(%error, "cannot look at the mountpoint, which lies within what is mounted");
+        }
         let stack_depth = if is_root { stack_depth(&client, &root.inode) } else { 0 };
         let options = MountOptions {
             source: spec.to_string(),
@@ -112,14 +124,14 @@ impl Up {
             threads: args.threads.into(),
             stack_depth,
         };
-        let mounted = Mounted::mount(&bridge, mountpoint.path(), &options)
+        let (mounted, connection) = Mounted::mount(&bridge, mountpoint.path(), &options)
             .map_err(|source| UpError::Mount { path: mountpoint.path().display().to_string(), source })?;
         if is_root {
             raise_read_ahead(mountpoint.path());
         } else {
             say("fusebridge: without root: no passthrough (slower I/O), no changes of owner, nobody else gets in");
         }
-        let ended = events.clone();
+        let ended = events.0.clone();
         let waiter = std::thread::spawn(move || {
             if let Err(error) = mounted.wait() {
                 tracing::error!(%error, "the mount has ended with an error");
@@ -127,7 +139,7 @@ impl Up {
             // As above.
             let _ = ended.send(Event::Unmounted);
         });
-        Ok(Up { mountpoint, waiter, server, trace })
+        Ok(Up { mountpoint, connection, waiter, server: Some(server), trace })
     }
 
     /// Where it is mounted.
@@ -142,50 +154,84 @@ impl Up {
 
     /// Has the server print its statistics.
     pub(super) fn report(&self) {
-        if let Err(error) = self.server.report() {
-            eprintln!("fusebridge: {error}");
+        if let Some(Err(error)) = self.server.as_ref().map(Server::report) {
+            say(format_args!("fusebridge: {error}"));
         }
     }
 
-    /// Unmounts if it still is mounted, and waits until everything is gone, or only for those who are still in it to see that
-    /// they are alone.
-    pub(super) fn take_down(mut self, events: &Receiver<Event>) -> Result<Unmounted, UnmountError> {
-        let trace = self.trace.take();
-        let taken_down = self.unmount(events);
+    /// Unmounts if it still is mounted, and waits until everything is gone. Those who are still in it get errors.
+    pub(super) fn take_down(mut self) -> Result<Unmounted, UnmountError> {
+        let taken_down = self.unmount();
         // Nothing that is said later is of interest, and this process may be about to end.
-        if let Some(Err(error)) = trace.map(|trace| trace.finish()) {
-            eprintln!("fusebridge: the trace is not complete, it could not be written: {error}");
+        if let Some(Err(error)) = self.trace.take().map(|trace| trace.finish()) {
+            say(format_args!("fusebridge: the trace is not complete, it could not be written: {error}"));
         }
         taken_down
     }
 
-    fn unmount(mut self, events: &Receiver<Event>) -> Result<Unmounted, UnmountError> {
-        let path = self.mountpoint.path();
-        let unmounted = match is_mounted(path) {
-            Ok(false) => Unmounted::Gone,
-            Ok(true) | Err(_) => unmount(path)?,
-        };
-        if unmounted == Unmounted::Detached {
-            // The session lives as long as somebody is in the mount. This process does not.
-            std::mem::forget(self.server);
-            return Ok(unmounted);
-        }
-        let deadline = Instant::now() + FAREWELL;
-        while !self.waiter.is_finished() {
-            // Its last event may have been taken before: then nothing but its end is left to wait for.
-            match events.recv_timeout(GLANCE) {
-                Ok(Event::Unmounted) => break,
-                Ok(_) | Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
-                Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    tracing::warn!("requests are still under way and are dropped");
-                    std::mem::forget(self.server);
-                    return Ok(Unmounted::Unfinished);
-                }
+    fn unmount(&mut self) -> Result<Unmounted, UnmountError> {
+        let Some(mut server) = self.server.take() else { return Ok(Unmounted::Gone) };
+        let unmounted = unmount_own(self.mountpoint.path(), &self.connection);
+        if self.connection.is_alive()
+            && let Err(error) = self.connection.abort()
+        {
+            tracing::debug!(%error, "cannot end the connection of those who are still in the mount");
+            if !matches!(unmounted, Ok(Unmounted::Gone)) {
+                // The session lives as long as somebody is in the mount. This process does not.
+                std::mem::forget(server);
+                return unmounted;
             }
         }
-        self.server.finish();
-        Ok(unmounted)
+        if self.has_ended() {
+            server.finish();
+            return unmounted;
+        }
+        tracing::warn!("requests are still under way and are dropped");
+        std::mem::forget(server);
+        unmounted.map(|_| Unmounted::Unfinished)
     }
+
+    /// Whether the mount ends now or within a while.
+    fn has_ended(&self) -> bool {
+        let deadline = Instant::now() + FAREWELL;
+        let mut pause = GLANCE / 32;
+        while !self.waiter.is_finished() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(GLANCE);
+        }
+        true
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        if let Err(error) = self.unmount() {
+            say(format_args!("fusebridge: {error}"));
+        }
+    }
+}
+
+/// Unmounts the mount of `connection` from `path`, if it is there. What others have mounted there since stays.
+fn unmount_own(path: &Path, connection: &FuseConnection) -> Result<Unmounted, UnmountError> {
+    let (Some(own), Ok(mounts)) = (connection.mount(), mounted_on(path)) else { return unmount(path) };
+    if mounts.last() == Some(own) {
+        return unmount(path);
+    }
+    if mounts.contains(own) {
+        let reason = "something else was mounted on top of it".to_owned();
+        return Err(UnmountError::Refused { reason, path: path.to_path_buf() });
+    }
+    Ok(Unmounted::Gone)
+}
+
+/// The way to `mountpoint` from the directory that is served, if it leads there.
+fn within(spec: &BackendSpec, mountpoint: &Path) -> Option<PathBuf> {
+    let BackendSpec::Host(directory) = spec else { return None };
+    let below = mountpoint.strip_prefix(directory.canonicalize().ok()?).ok()?;
+    (!below.as_os_str().is_empty()).then(|| below.to_path_buf())
 }
 
 /// Begins the trace that `args` ask for.

@@ -1,6 +1,8 @@
 //! The file system: what each operation on the mount asks of the server, and what is remembered of the answers.
 
-use std::sync::Arc;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gofer::backend::SetStat;
@@ -13,7 +15,7 @@ use super::evict::Evictor;
 use super::handles::Handles;
 use super::identity::{Identity, NodeId};
 use super::nodes::Nodes;
-use super::policy::{Access, Policy};
+use super::policy::Policy;
 use crate::client::Client;
 
 /// The result of an operation.
@@ -45,6 +47,15 @@ pub struct Bridge {
     pub(super) policy: Policy,
     pub(super) evictor: Evictor,
     pub(super) recent: Recent,
+    covered: OnceLock<Covered>,
+}
+
+/// The directory that the file system is mounted on, where the server shows it. The server has its control FD from before the
+/// mount. To look it up again would lead into the mount itself, and the server would wait for an answer of ours.
+struct Covered {
+    parent: NodeId,
+    name: Vec<u8>,
+    id: NodeId,
 }
 
 impl Bridge {
@@ -52,7 +63,15 @@ impl Bridge {
     pub fn new(client: Arc<Client>, root: &Inode, policy: Policy) -> Self {
         let nodes = Arc::new(Mutex::new(Nodes::new(root)));
         let evictor = Evictor::new(nodes.clone(), client.clone(), policy.max_nodes);
-        Bridge { client, nodes, handles: Handles::default(), policy, evictor, recent: Recent::default() }
+        Bridge {
+            client,
+            nodes,
+            handles: Handles::default(),
+            policy,
+            evictor,
+            recent: Recent::default(),
+            covered: OnceLock::new(),
+        }
     }
 
     /// How the mount behaves.
@@ -105,13 +124,35 @@ impl Bridge {
         }
     }
 
+    /// Says that the file system will be mounted on `path` within itself. Until it is, `path` leads to what is below.
+    pub fn will_cover(&self, path: &Path) -> Result<()> {
+        let (mut parent, mut id, mut last) = (NodeId::ROOT, NodeId::ROOT, &b""[..]);
+        for name in path.iter().map(OsStrExt::as_bytes) {
+            // Never forgotten, and so never looked up anew.
+            (parent, id, last) = (id, self.lookup(id, name)?.id, name);
+        }
+        let _ = self.covered.set(Covered { parent, name: last.to_vec(), id });
+        Ok(())
+    }
+
     /// The file `name` in `parent`.
     pub fn lookup(&self, parent: NodeId, name: &[u8]) -> Result<Entry> {
+        self.evictor.with_room(|| self.lookup_listed(parent, name))
+    }
+
+    /// [`lookup`](Self::lookup) for a listing, which can do without the file if there is no room for it. To wait for room would be
+    /// in vain: nothing in a directory can be given up while the kernel lists it.
+    pub fn lookup_listed(&self, parent: NodeId, name: &[u8]) -> Result<Entry> {
+        if let Some(covered) = self.covered.get().filter(|covered| covered.parent == parent && covered.name == name) {
+            let stat = self.getattr(covered.id)?;
+            self.nodes.lock().looked_up_again(covered.id, &stat);
+            return Ok(Entry { id: covered.id, stat });
+        }
         let dir = self.control(parent)?;
         if let Some(entry) = self.look_again(parent, dir, name)? {
             return Ok(entry);
         }
-        let inode = self.evictor.with_room(|| self.client.lookup(dir, name))?;
+        let inode = self.client.lookup(dir, name)?;
         self.enter(parent, name, &inode)
     }
 
@@ -206,13 +247,11 @@ impl Bridge {
     }
 
     /// What a new file in `parent` belongs to.
-    pub(super) fn owner_in(&self, parent: NodeId, caller: Caller) -> Result<(Caller, bool)> {
-        // Somebody else may have changed the directory's group since it was last looked at.
-        if self.policy.access == Access::Shared {
-            self.getattr(parent)?;
-        }
+    pub(super) fn owner_in(&self, parent: NodeId, caller: Caller) -> (Caller, bool) {
+        // Where somebody else may have changed the directory's group, the kernel has just asked for it: it must know whether
+        // the caller may write there.
         let inheritance = self.nodes.lock().inheritance(parent);
-        Ok((Caller { gid: inheritance.gid.unwrap_or(caller.gid), ..caller }, inheritance.gid.is_some()))
+        (Caller { gid: inheritance.gid.unwrap_or(caller.gid), ..caller }, inheritance.gid.is_some())
     }
 }
 

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use super::bridge::{Bridge, Caller, Entry, Result, set_stat_request};
 use super::handles::Handle;
 use super::identity::NodeId;
+use super::io::TRUNCATE;
 
 const SET_GID: u32 = 0o2000;
 const SET_IDS: u32 = 0o6000;
@@ -14,7 +15,7 @@ const SET_IDS: u32 = 0o6000;
 impl Bridge {
     /// Makes a directory.
     pub fn mkdir(&self, parent: NodeId, name: &[u8], mode: u32, caller: Caller) -> Result<Entry> {
-        let (owner, inherits) = self.owner_in(parent, caller)?;
+        let (owner, inherits) = self.owner_in(parent, caller);
         let mode = if inherits { mode | SET_GID } else { mode };
         let dir = self.control(parent)?;
         let common = CreateCommon::new(dir, owner.uid, owner.gid, permissions(mode));
@@ -24,7 +25,7 @@ impl Bridge {
 
     /// Makes a file of any other type than directory and symbolic link.
     pub fn mknod(&self, parent: NodeId, name: &[u8], mode: u32, device: (u32, u32), caller: Caller) -> Result<Entry> {
-        let (owner, _) = self.owner_in(parent, caller)?;
+        let (owner, _) = self.owner_in(parent, caller);
         let dir = self.control(parent)?;
         let with_type = u16::try_from(mode).map_err(|_| Errno::INVAL)?;
         let common = CreateCommon::new(dir, owner.uid, owner.gid, with_type);
@@ -34,7 +35,7 @@ impl Bridge {
 
     /// Makes a symbolic link.
     pub fn symlink(&self, parent: NodeId, name: &[u8], target: &[u8], caller: Caller) -> Result<Entry> {
-        let (owner, _) = self.owner_in(parent, caller)?;
+        let (owner, _) = self.owner_in(parent, caller);
         let dir = self.control(parent)?;
         let inode = self.evictor.with_room(|| self.client.symlink_at(dir, owner.uid, owner.gid, name, target))?;
         self.enter(parent, name, &inode)
@@ -56,7 +57,7 @@ impl Bridge {
         flags: u32,
         caller: Caller,
     ) -> Result<(Entry, Handle)> {
-        let (owner, _) = self.owner_in(parent, caller)?;
+        let (owner, _) = self.owner_in(parent, caller);
         let dir = self.control(parent)?;
         let common = CreateCommon::new(dir, owner.uid, owner.gid, permissions(mode));
         let access = flags & ACCESS_MODE;
@@ -66,9 +67,17 @@ impl Bridge {
                 Ok((self.made(parent, name, inode, mode)?, handle))
             }
             Err(Errno::EXIST) if flags & EXCLUSIVE == 0 => {
-                let entry = self.lookup(parent, name)?;
-                match self.open(entry.id, flags) {
-                    Ok(handle) => Ok((entry, handle)),
+                let mut entry = self.lookup(parent, name)?;
+                // With this answer the kernel looks again, and does what is right for a directory, or goes where a link leads.
+                let is_file = entry.stat.file_type() == S_IFREG;
+                let opened = if is_file { self.open(entry.id, flags) } else { Err(Errno::STALE) };
+                match opened {
+                    Ok(handle) => {
+                        if flags & TRUNCATE != 0 {
+                            entry.stat = self.getattr(entry.id).unwrap_or(entry.stat);
+                        }
+                        Ok((entry, handle))
+                    }
                     Err(error) => {
                         self.forget(entry.id, 1);
                         Err(error)
@@ -84,8 +93,8 @@ impl Bridge {
         let lost = mode & SET_IDS & !u32::from(inode.stat.mode);
         if lost != 0 && inode.stat.file_type() != S_IFLNK {
             let change = SetStat { mode: Some(mode & !S_IFMT), ..SetStat::default() };
-            let answer = self.client.set_stat(&set_stat_request(inode.control_fd, &change))?;
-            if answer.failure_mask == 0
+            // The file is there, with or without.
+            if self.client.set_stat(&set_stat_request(inode.control_fd, &change)).is_ok()
                 && let Ok(stat) = self.client.fstat(inode.control_fd)
             {
                 inode.stat = stat;
@@ -99,6 +108,7 @@ impl Bridge {
 pub(super) const ACCESS_MODE: u32 = 3;
 const EXCLUSIVE: u32 = 0o200;
 const S_IFLNK: u32 = 0o120_000;
+const S_IFREG: u32 = 0o100_000;
 
 /// The permission bits of a mode, which are the lower twelve.
 fn permissions(mode: u32) -> u16 {

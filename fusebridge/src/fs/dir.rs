@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use gofer::wire::Dirent;
 use parking_lot::Mutex;
+use rustix::io::Errno;
 
 use super::bridge::{Bridge, Result};
 use super::handles::Handle;
@@ -19,6 +20,9 @@ use super::identity::{Identity, NodeId};
 
 /// Bytes of kernel directory entries that one request asks for: as many as a sandbox does.
 const CHUNK: i32 = 65536;
+
+/// What is longer than this was made up by the server.
+const MOST_ENTRIES: usize = 1 << 25;
 
 /// One entry of a directory.
 #[derive(Clone, Debug)]
@@ -97,7 +101,7 @@ const DIRECTORY: u8 = 4;
 
 impl Bridge {
     /// Calls `each` with the entries from `offset` on, each with the offset behind it, until it answers `false` or the directory
-    /// ends. Offset 0 reads the directory anew.
+    /// ends. Offset 0 reads the directory anew. An error behind the first of these entries shows when the listing goes on.
     pub fn list(
         &self,
         id: NodeId,
@@ -112,10 +116,14 @@ impl Bridge {
             listing.entries.push(DirEntry { name: Box::from(&b"."[..]), id, kind: DIRECTORY });
             listing.entries.push(DirEntry { name: Box::from(&b".."[..]), id: parent, kind: DIRECTORY });
         }
-        let mut position = usize::try_from(offset).unwrap_or(usize::MAX);
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut position = start;
         loop {
             while position >= listing.entries.len() && !listing.complete {
-                self.read_more(handle, &mut listing)?;
+                match self.read_more(handle, &mut listing) {
+                    Err(_) if position > start => return Ok(()),
+                    result => result?,
+                }
                 if listing.complete && self.policy.keeps_cache() {
                     self.recent.put(id, &own, listing.entries.len());
                 }
@@ -148,6 +156,9 @@ impl Bridge {
     }
 
     fn read_more(&self, handle: &Handle, listing: &mut Listing) -> Result<()> {
+        if listing.entries.len() > MOST_ENTRIES {
+            return Err(Errno::FBIG);
+        }
         let count = if listing.started { CHUNK } else { -CHUNK };
         let mut add = |dirent: Dirent<'_>| {
             let identity = Identity { dev: (dirent.dev_major, dirent.dev_minor), ino: dirent.ino };

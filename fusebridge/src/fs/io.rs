@@ -1,18 +1,22 @@
 //! Reading and writing.
 
+use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use gofer::iobuf::{IoSource, IoTarget};
 use gofer::wire::MessageId;
 use rustix::fs::SeekFrom;
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, pwritev2, retry_on_intr};
 
 use super::bridge::{Bridge, Result};
 use super::create::ACCESS_MODE;
 use super::handles::Handle;
 use super::identity::NodeId;
+use super::policy::Access;
 
-const TRUNCATE: u32 = 0o1000;
+/// `O_TRUNC`.
+pub(super) const TRUNCATE: u32 = 0o1000;
 
 impl Bridge {
     /// Opens `id`.
@@ -46,47 +50,66 @@ impl Bridge {
         self.handles.remove(number);
     }
 
-    /// Reads up to `size` bytes at `offset` and hands them to `with`.
+    /// Reads up to `size` bytes of `id` at `offset` and hands them to `with`. Fewer than that are the end of the file.
     pub fn read<R>(
         &self,
+        id: NodeId,
         handle: &Handle,
         offset: u64,
         size: usize,
         with: impl FnOnce(IoSource<'_>) -> R,
     ) -> Result<R> {
+        // Files and servers may give fewer bytes than there are, which is the end for the kernel only.
+        let is_all =
+            |n: usize| n == 0 || n == size || self.nodes.lock().size(id) == Some(offset.saturating_add(n as u64));
         if let Some(file) = handle.donated() {
             return with_buffer(size, |buffer| {
-                let n = IoTarget::from(&mut *buffer).fill_from(file, offset)?;
-                Ok(with(IoSource::from(&buffer[..n])))
+                let mut done = 0;
+                loop {
+                    let n = IoTarget::from(&mut buffer[done..]).fill_from(file, offset + done as u64)?;
+                    done += n;
+                    if n == 0 || is_all(done) {
+                        return Ok(with(IoSource::from(&buffer[..done])));
+                    }
+                }
             });
         }
-        if size <= self.client.max_read() {
-            return self.client.pread(handle.fd(), offset, size, with);
-        }
-        with_buffer(size, |buffer| {
-            let mut done = 0;
-            while done < size {
-                let part = (size - done).min(self.client.max_read());
-                let n = self.client.pread(handle.fd(), offset + done as u64, part, |data| {
-                    data.get(0, &mut buffer[done..done + data.len()]);
-                    data.len()
-                })?;
-                done += n;
-                if n < part {
-                    break;
-                }
+        let most = self.client.max_read();
+        let first = self.client.pread(handle.fd(), offset, size.min(most), |data| match is_all(data.len()) {
+            true => Ok(with(data)),
+            false => Err((with, data.to_vec())),
+        })?;
+        let (with, mut data) = match first {
+            Ok(done) => return Ok(done),
+            Err(incomplete) => incomplete,
+        };
+        loop {
+            let (at, most) = (data.len(), most.min(size - data.len()));
+            let n = self.client.pread(handle.fd(), offset + at as u64, most, |more| {
+                data.resize(at + more.len(), 0);
+                more.get(0, &mut data[at..]);
+                more.len()
+            })?;
+            if n == 0 || is_all(data.len()) {
+                return Ok(with(IoSource::from(&data[..])));
             }
-            Ok(with(IoSource::from(&buffer[..done])))
-        })
+        }
     }
 
-    /// Writes `data` at `offset`. Fewer bytes than there are is the answer if an error came up behind them.
-    pub fn write(&self, handle: &Handle, offset: u64, data: &[u8]) -> Result<usize> {
+    /// Writes `data` at `offset`, or if it `appends`, behind what others have appended meanwhile. Fewer bytes than there are is the
+    /// answer if an error came up behind them.
+    pub fn write(&self, handle: &Handle, offset: u64, data: &[u8], appends: bool) -> Result<usize> {
+        let may_have_grown = appends && self.policy.access == Access::Shared;
+        let offset = match handle.donated() {
+            None if may_have_grown => self.client.fstat(handle.fd())?.size.max(offset),
+            _ => offset,
+        };
         let mut done = 0;
         while done < data.len() {
             let rest = &data[done..];
             let at = offset.checked_add(done as u64).ok_or(Errno::FBIG)?;
             let result = match handle.donated() {
+                Some(file) if may_have_grown => append(file, at, rest),
                 Some(file) => IoSource::from(rest).drain_to(file, at),
                 None => self.client.pwrite(handle.fd(), at, &rest[..rest.len().min(self.client.max_write())]),
             };
@@ -105,9 +128,12 @@ impl Bridge {
         if handle.is_writable() { self.client.flush(handle.fd()) } else { Ok(()) }
     }
 
-    /// Makes a file's or directory's data durable.
+    /// Makes a file's or directory's data durable. That can take longer than any answer of a server may.
     pub fn fsync(&self, handle: &Handle) -> Result<()> {
-        self.client.fsync(&[handle.fd()])
+        match handle.donated() {
+            Some(file) => rustix::fs::fsync(file),
+            None => self.client.fsync(&[handle.fd()]),
+        }
     }
 
     /// Reserves or frees space.
@@ -140,6 +166,11 @@ impl Bridge {
     pub fn wants_flush(&self) -> bool {
         self.supports(MessageId::FLUSH)
     }
+}
+
+/// Writes `data` at the end of `file`, which should be at `offset`.
+fn append(file: BorrowedFd<'_>, offset: u64, data: &[u8]) -> Result<usize> {
+    retry_on_intr(|| pwritev2(file, &[IoSlice::new(data)], offset, ReadWriteFlags::APPEND))
 }
 
 /// Runs `with` with `size` bytes of this thread's own buffer.

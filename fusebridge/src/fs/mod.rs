@@ -14,7 +14,7 @@
 //! | OPEN, OPENDIR | OpenAt |
 //! | READ, WRITE | nothing with a donated file (the kernel or this process uses it), else PRead, PWrite; before a write past the kernel's cache FGetXattr, once an open, and SetStat if there are bits to clear |
 //! | FLUSH | Flush, if offered |
-//! | FSYNC, FSYNCDIR | FSync |
+//! | FSYNC, FSYNCDIR | nothing with a donated file, else FSync |
 //! | RELEASE, RELEASEDIR | Close, in batches |
 //! | READDIR | Getdents64 |
 //! | READDIRPLUS | Getdents64, then as LOOKUP for each entry |
@@ -43,5 +43,5 @@ mod privileges;
 mod xattr;
 
 pub use bridge::Bridge;
-pub use fuse::{MountOptions, Mounted};
+pub use fuse::{FuseConnection, MountOptions, Mounted};
 pub use policy::{Access, IoMode, Policy};

@@ -38,6 +38,8 @@ struct Node {
     /// Permission bits and group as last seen.
     mode: u16,
     gid: u32,
+    /// Size as last seen.
+    size: u64,
 }
 
 /// What a directory passes on to new files in it.
@@ -104,7 +106,7 @@ impl Nodes {
     pub fn control(&mut self, id: NodeId) -> Result<FdId, Errno> {
         let node = self.nodes.get_mut(&id).ok_or(Errno::STALE)?;
         node.used = true;
-        let name = node.names.iter().find(|name| name.alive).or(node.names.first());
+        let name = node.names.iter().find(|name| name.alive).or(node.names.last());
         name.map(|name| name.fd).ok_or(Errno::STALE)
     }
 
@@ -120,9 +122,11 @@ impl Nodes {
         name.map_or(NodeId::ROOT, |name| name.parent)
     }
 
-    /// Counts one more lookup of a known file whose attributes are `stat`. `false`: it is not known any more.
+    /// Counts one more lookup of a known file whose attributes are `stat`. `false`: it is not known any more, or another file
+    /// has its number by now.
     pub fn looked_up_again(&mut self, id: NodeId, stat: &Statx) -> bool {
-        let Some(node) = self.nodes.get_mut(&id) else { return false };
+        let node = self.nodes.get_mut(&id).filter(|node| node.file_type == stat.file_type());
+        let Some(node) = node else { return false };
         node.lookups += 1;
         node.used = true;
         node.see(stat);
@@ -135,7 +139,8 @@ impl Nodes {
         let identity = Identity::of(&inode.stat);
         let id = self.numbering.number(identity);
         let mut surplus = Vec::new();
-        if id == NodeId::ROOT || self.nodes.get(&id).is_some_and(|node| node.file_type != inode.stat.file_type()) {
+        let is_other = |node: &Node| node.identity != identity || node.file_type != inode.stat.file_type();
+        if id == NodeId::ROOT || self.nodes.get(&id).is_some_and(is_other) {
             // The server shows the root inside itself, or two files with one identity. Following either would corrupt both.
             return Err(vec![inode.control_fd]);
         }
@@ -152,15 +157,19 @@ impl Nodes {
         node.lookups += 1;
         node.used = true;
         node.see(&inode.stat);
-        if node.names.iter().any(|known| known.alive && known.parent == parent && *known.name == *name) {
+        let is_this = |known: &&Name| known.alive && known.parent == parent && *known.name == *name;
+        let name = if let Some(known) = node.names.iter().find(is_this) {
             // The older control FD may be in use by a request that is under way; the new one cannot be.
             surplus.push(inode.control_fd);
+            known.name.clone()
         } else {
             let name: Arc<[u8]> = Arc::from(name);
             node.names.push(Name { parent, name: name.clone(), fd: inode.control_fd, alive: true });
             self.fds += 1;
-            self.enter(parent, name, id);
-        }
+            name
+        };
+        // Also a name that is known: its directory may have been forgotten meanwhile, and come back.
+        self.enter(parent, name, id);
         Ok(Known { id, surplus })
     }
 
@@ -200,14 +209,15 @@ impl Nodes {
             // Two links of one file: the kernel's rename does nothing.
             return Vec::new();
         }
-        let mut closed = Vec::new();
+        let closed = if exchange { Vec::new() } else { self.lose_name(to.0, to.1) };
+        // Who is not known here takes no name over, but the other one must lose it.
+        for (directory, name) in [from, to] {
+            if let Some(directory) = self.nodes.get_mut(&directory) {
+                directory.children.remove(name);
+            }
+        }
         if exchange {
             self.rename_one(target, to, from);
-        } else {
-            closed = self.lose_name(to.0, to.1);
-            if let Some(directory) = self.nodes.get_mut(&from.0) {
-                directory.children.remove(from.1);
-            }
         }
         self.rename_one(source, from, to);
         closed
@@ -249,6 +259,17 @@ impl Nodes {
     pub fn inheritance(&self, id: NodeId) -> Inheritance {
         let node = self.nodes.get(&id);
         Inheritance { gid: node.filter(|node| node.mode & SET_GID != 0).map(|node| node.gid) }
+    }
+
+    /// How large `id` was when it was last looked at.
+    pub fn size(&self, id: NodeId) -> Option<u64> {
+        self.nodes.get(&id).map(|node| node.size)
+    }
+
+    /// Whether `id` is on the same device as the root.
+    pub fn is_on_root_device(&self, id: NodeId) -> bool {
+        let device = |id| self.nodes.get(&id).map(|node| node.identity.dev);
+        device(id) == device(NodeId::ROOT)
     }
 
     /// Remembers what `stat` says of `id`. `false` if it is another type of file than before, which cannot be.
@@ -326,12 +347,14 @@ impl Node {
             no_capabilities: false,
             mode: stat.mode,
             gid: stat.gid,
+            size: stat.size,
         }
     }
 
     fn see(&mut self, stat: &Statx) {
         self.mode = stat.mode;
         self.gid = stat.gid;
+        self.size = stat.size;
     }
 
     /// Drops the oldest dead names beyond a few, unless they are all there is. Answers their control FDs.
@@ -462,6 +485,46 @@ mod tests {
         nodes.control(NodeId(7)).unwrap();
         let idle: Vec<_> = nodes.idle(10).into_iter().map(|candidate| candidate.name.to_vec()).collect();
         assert_eq!(idle, [b"b"], "one was used, one is open, one has children");
+    }
+
+    #[test]
+    fn a_name_of_a_directory_that_came_back_is_known_again() {
+        let mut nodes = table();
+        let dir = nodes.insert(NodeId::ROOT, b"d", &inode(2, 5, DIR)).unwrap().id;
+        let file = nodes.insert(dir, b"a", &inode(3, 7, FILE)).unwrap().id;
+        nodes.insert(NodeId::ROOT, b"b", &inode(4, 7, FILE)).unwrap();
+        // The file stays because of its other name.
+        nodes.forget(dir, 1);
+        nodes.insert(NodeId::ROOT, b"d", &inode(5, 5, DIR)).unwrap();
+        assert_eq!(nodes.insert(dir, b"a", &inode(6, 7, FILE)).unwrap().surplus, [FdId(6)]);
+        assert_eq!(nodes.child(dir, b"a").unwrap().0, file);
+        nodes.lose_name(dir, b"a");
+        assert_eq!(nodes.control(file), Ok(FdId(4)));
+    }
+
+    #[test]
+    fn a_file_of_another_type_under_a_known_number_is_another_file() {
+        let mut nodes = table();
+        let id = nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap().id;
+        assert!(nodes.looked_up_again(id, &inode(2, 7, FILE).stat));
+        assert!(!nodes.looked_up_again(id, &inode(2, 7, DIR).stat));
+        // This number is what a file of the second device with inode number 7 gets.
+        let foreign = Inode { stat: Statx { dev_minor: 2, ..inode(3, 7, FILE).stat }, ..inode(3, 7, FILE) };
+        let taken = nodes.insert(NodeId::ROOT, b"b", &foreign).unwrap().id;
+        let twin = nodes.insert(NodeId::ROOT, b"c", &inode(4, taken.0, FILE));
+        assert_ne!(twin.map(|known| known.id).ok(), Some(taken));
+    }
+
+    #[test]
+    fn an_exchange_with_an_unknown_file_leaves_no_name_behind() {
+        let mut nodes = table();
+        let known = nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap().id;
+        nodes.renamed((NodeId::ROOT, b"a"), (NodeId::ROOT, b"b"), true);
+        assert_eq!(nodes.child(NodeId::ROOT, b"b").unwrap().0, known);
+        assert!(nodes.child(NodeId::ROOT, b"a").is_none());
+        nodes.renamed((NodeId::ROOT, b"c"), (NodeId::ROOT, b"b"), true);
+        assert_eq!(nodes.child(NodeId::ROOT, b"c").unwrap().0, known);
+        assert!(nodes.child(NodeId::ROOT, b"b").is_none());
     }
 
     #[test]

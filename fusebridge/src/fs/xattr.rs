@@ -35,9 +35,10 @@ impl Bridge {
         value
     }
 
-    /// Whether the server supports no attributes on `id` at all, not even those that users make.
+    /// Whether the server supports no attributes on the mount at all, not even those that users make, as seen on `id`. Files of
+    /// another device than the root's are no example.
     pub fn knows_no_attributes(&self, id: NodeId) -> bool {
-        self.getxattr(id, b"user.fusebridge") == Err(Errno::OPNOTSUPP)
+        self.nodes.lock().is_on_root_device(id) && self.getxattr(id, b"user.fusebridge") == Err(Errno::OPNOTSUPP)
     }
 
     /// Sets an attribute; `flags` as in `setxattr(2)`.

@@ -2,12 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
@@ -80,8 +80,8 @@ pub struct Launcher {
     pub log: String,
     /// The extensions' own flags.
     pub flags: Vec<OsString>,
-    /// Keeps servers from reporting anything on stderr.
-    pub silent: bool,
+    /// Has this process pass on what servers report on stderr, so that nobody else waits for the end of ours.
+    pub relay: bool,
     /// Has it count and time all calls, see [`Server::report`].
     pub stats: bool,
 }
@@ -89,8 +89,10 @@ pub struct Launcher {
 /// A connection to a server, and its process if it was started for it.
 pub struct Server {
     /// The connection. Taken by the client.
-    pub socket: Option<OwnedFd>,
+    pub socket: Option<UnixStream>,
     child: Option<Child>,
+    /// Passes on what the process reports.
+    relay: Option<JoinHandle<()>>,
     /// It prints statistics when it gets SIGUSR1.
     is_measured: bool,
 }
@@ -115,7 +117,7 @@ impl Launcher {
             BackendSpec::Unix(path) => {
                 let stream =
                     UnixStream::connect(path).map_err(|source| LaunchError::Connect { source, path: path.clone() })?;
-                Ok(Server { socket: Some(stream.into()), child: None, is_measured: false })
+                Ok(Server { socket: Some(stream), child: None, relay: None, is_measured: false })
             }
             BackendSpec::Exec(command) => {
                 let mut shell = Command::new("/bin/sh");
@@ -150,11 +152,17 @@ impl Launcher {
         command.fd_mappings(vec![mapping]).map_err(|error| LaunchError::Start(io::Error::other(error)))?;
         // A Ctrl-C is for us: the server ends when we have unmounted.
         command.process_group(0).stdin(Stdio::null());
-        if self.silent {
-            command.stdout(Stdio::null()).stderr(Stdio::null());
+        if self.relay {
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
         }
-        let child = command.spawn().map_err(LaunchError::Start)?;
-        Ok(Server { socket: Some(ours.into()), child: Some(child), is_measured: false })
+        let mut child = command.spawn().map_err(LaunchError::Start)?;
+        let relay = child.stderr.take().map(|mut stderr| {
+            std::thread::spawn(move || {
+                // There is nobody else to tell.
+                let _ = io::copy(&mut stderr, &mut io::stderr());
+            })
+        });
+        Ok(Server { socket: Some(ours), child: Some(child), relay, is_measured: false })
     }
 }
 
@@ -172,10 +180,16 @@ impl Server {
         Ok(kill(Pid::from_raw(pid), Signal::SIGUSR1)?)
     }
 
-    /// Whether the process was started here and has ended with an error, now or within a moment.
+    /// Whether the process was started here and has ended with an error, now or within a moment. All it has reported can be
+    /// read then.
     pub fn has_failed(&mut self) -> bool {
         let Some(child) = &mut self.child else { return false };
-        wait_for(child, LAST_WORDS).is_some_and(|status| !status.success())
+        let has_failed = wait_for(child, LAST_WORDS).is_some_and(|status| !status.success());
+        if has_failed && let Some(relay) = self.relay.take() {
+            // A panic there has been reported already.
+            let _ = relay.join();
+        }
+        has_failed
     }
 
     /// Waits for the process to end, now that its connection has, and ends it if it does not.

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gofer::transport::{FdSocket, PacketMemory};
 use gofer::wire::message::{ChannelResp, FStatReq};
@@ -11,7 +11,7 @@ use gofer::wire::{FdId, MessageId, Wire};
 use parking_lot::{Condvar, Mutex};
 use rustix::io::Errno;
 
-use crate::support::{PATIENCE, ROOT, Reply, Request, Setup, both, bytes, connect, connected, honest};
+use crate::support::{PATIENCE, ROOT, Reply, Request, SHORT, Setup, both, bytes, connect, connected, honest};
 
 /// A number that can be waited for.
 #[derive(Default)]
@@ -132,9 +132,8 @@ fn the_last_reference_may_go_when_the_server_dies() {
 
 #[test]
 fn a_silent_communicator_is_given_up() {
-    let limit = Duration::from_millis(50);
     let asked = Arc::new(AtomicUsize::new(0));
-    let (client, server) = connected(Setup { time_limit: limit, ..Setup::default() }, {
+    let (client, server) = connected(Setup { time_limit: SHORT, ..Setup::default() }, {
         let asked = asked.clone();
         move |request| {
             (request.id == MessageId::FSTAT).then(|| {
@@ -146,7 +145,7 @@ fn a_silent_communicator_is_given_up() {
     for communicators in (0..2).rev() {
         let start = Instant::now();
         assert_eq!(client.fstat(ROOT), Err(Errno::IO));
-        assert!(start.elapsed() >= limit && start.elapsed() < PATIENCE);
+        assert!(start.elapsed() >= SHORT && start.elapsed() < PATIENCE);
         assert_eq!(client.is_dead(), communicators == 0);
     }
     assert_eq!(client.fstat(ROOT), Err(Errno::IO));
@@ -157,8 +156,7 @@ fn a_silent_communicator_is_given_up() {
 #[test]
 fn a_server_that_trickles_is_given_up() {
     // Each byte comes in time, but not the answer.
-    let limit = Duration::from_millis(50);
-    let (client, _server) = connected(Setup { time_limit: limit, ..Setup::socket_only() }, |request| {
+    let (client, _server) = connected(Setup { time_limit: SHORT, ..Setup::socket_only() }, |request| {
         (request.id == MessageId::FSTAT).then(|| Reply::Raw(vec![144, 0, 0, 0, 3, 0, 0]))
     });
     assert_eq!(client.fstat(ROOT), Err(Errno::IO));
@@ -170,7 +168,7 @@ fn a_server_that_trickles_is_given_up() {
 fn late_answers_go_to_nobody() {
     let late = FdId(5);
     let others = Arc::new(Counter::default());
-    let (client, _server) = connected(Setup { time_limit: Duration::from_millis(200), ..Setup::default() }, {
+    let (client, _server) = connected(Setup { time_limit: SHORT, ..Setup::default() }, {
         let others = others.clone();
         move |request| {
             if request.id == MessageId::FSTAT && FStatReq::from_bytes(&request.payload).unwrap().fd == late {

@@ -9,6 +9,7 @@ mod answers;
 mod concurrency;
 mod descriptors;
 mod endings;
+mod files;
 mod mount;
 mod names;
 mod windows;

@@ -1,17 +1,15 @@
 //! Answers to the first message.
 
-use std::time::Duration;
-
 use fusebridge::client::{Client, ClientOptions, ConnectError};
 use gofer::wire::message::MountResp;
 use gofer::wire::{Array, FdId, Inode, MessageId};
 use rustix::io::Errno;
 
-use crate::support::{ROOT, Reply, Request, Setup, connect, connected, inode};
+use crate::support::{ROOT, Reply, Request, SHORT, Setup, connect, connected, inode};
 
 fn mount_error(reply: impl Fn() -> Reply + Send + Sync + 'static) -> ConnectError {
     let mount = move |request: &Request| (request.id == MessageId::MOUNT).then(&reply);
-    connect(Setup { time_limit: Duration::from_millis(100), ..Setup::default() }, mount).map(drop).unwrap_err()
+    connect(Setup { time_limit: SHORT, ..Setup::default() }, mount).map(drop).unwrap_err()
 }
 
 fn mount_answer(root: Inode, max_message_size: u32) -> Reply {

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use crate::support::{ROOT, Reply, both, bytes, connected};
 
 /// A listing with entries of these names.
-fn listing(names: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn listing(names: &[&[u8]]) -> Vec<u8> {
     let mut entries = u16::try_from(names.len()).unwrap().to_ne_bytes().to_vec();
     for name in names {
         entries.extend(bytes(&Dirent { ino: 1, dev_minor: 0, dev_major: 0, off: 1, kind: 8, name }));

@@ -8,7 +8,7 @@ use gofer::wire::MessageId;
 use gofer::wire::message::ChannelResp;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
-use crate::support::{PATIENCE, ROOT, Reply, Request, Setup, connect};
+use crate::support::{PATIENCE, ROOT, Reply, Request, SHORT, Setup, connect};
 
 const MAX: u32 = 64 * 1024;
 
@@ -106,7 +106,7 @@ fn channels_without_their_descriptors_are_refused() {
 
 #[test]
 fn a_handshake_that_never_comes_or_is_none_is_refused() {
-    comes_to_nothing("silence", Duration::from_millis(500), || {
+    comes_to_nothing("silence", SHORT, || {
         let (memory, len) = memory();
         (ChannelResp { data_offset: 0, data_length: len }, vec![dup(&memory), FdSocket::pair().unwrap().0.into()])
     });

@@ -24,6 +24,9 @@ use rustix::net::{
 /// Long enough for any machine, short enough for a test that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Long enough for an honest answer on a busy machine, short enough to be waited for.
+pub(crate) const SHORT: Duration = Duration::from_secs(3);
+
 /// A request as it arrived.
 pub(crate) struct Request {
     pub(crate) id: MessageId,
@@ -352,7 +355,11 @@ pub(crate) fn honest(request: &Request) -> Reply {
         MessageId::PREAD => {
             let PReadReq { offset, fd, count, pad: Pad } = Wire::from_bytes(payload).unwrap();
             let mut answer = bytes(&PReadHead { count: count.into() });
-            answer.extend((0..u64::from(count)).map(|at| (offset + at + fd.0).to_le_bytes()[0]));
+            let first = (offset + fd.0).to_le_bytes()[0];
+            let period: Vec<u8> = (0..=u8::MAX).map(|at| first.wrapping_add(at)).collect();
+            let mut data = period.repeat((count as usize).div_ceil(period.len()));
+            data.truncate(count as usize);
+            answer.extend(data);
             Reply::Message(request.id, answer, Vec::new())
         }
         MessageId::PWRITE => {

@@ -50,7 +50,7 @@ pub use options::{DeletedFiles, Options};
 pub use rustix::io::Errno;
 
 pub use crate::iobuf::{IoSource, IoTarget};
-pub use crate::wire::{NO_ID, StatFs, Statx, StatxTimestamp};
+pub use crate::wire::{MessageId, MessageSet, NO_ID, StatFs, Statx, StatxTimestamp, Timespec};
 
 use std::os::fd::OwnedFd;
 

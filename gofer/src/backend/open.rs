@@ -78,8 +78,8 @@ pub trait OpenFile: Any + Send + Sync {
     /// Attributes, as they are now. Guarantee: *read*.
     fn stat(&self) -> Result<Statx>;
 
-    /// Reads from byte `offset` on into `into`, and says how many bytes it put there; zero at the end of the file.
-    /// Guarantee: *read*.
+    /// Reads from byte `offset` on until `into` is full or the file ends, and says how many bytes it put there. Clients take
+    /// fewer than they asked for as the end of the file. Guarantee: *read*.
     fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
         let _ = (into, offset);
         Err(Errno::OPNOTSUPP)

@@ -92,6 +92,11 @@ fn init_log(level: &str) -> Result<(), serve::Failure> {
     let filter = tracing_subscriber::EnvFilter::try_new(level)
         .map_err(|source| serve::Failure::Log { level: level.to_owned(), source })?;
     // Fails only if somebody else has set one up, which then reports.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would panic where nobody reads stderr any more, and end connections.
+        .log_internal_errors(false)
+        .try_init();
     Ok(())
 }

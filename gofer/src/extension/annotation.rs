@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use oci_spec::runtime::Spec;
+
 use super::MountRequest;
 
 /// Annotations `dev.gofer.backend.DESTINATION` say which backend serves the mount at `DESTINATION`, which is written as in the
@@ -24,12 +26,28 @@ pub fn backend_annotation<'a>(request: &MountRequest<'a>) -> Option<&'a str> {
     find(request.spec.annotations().as_ref()?, destination)
 }
 
+/// Destinations of mounts that `dev.gofer.backend.` annotations name although there is no such mount.
+pub(crate) fn without_a_mount(spec: &Spec) -> impl Iterator<Item = &str> {
+    let mounts = spec.mounts().iter().flatten();
+    let known: Vec<&str> = mounts.filter_map(|mount| mount.destination().to_str()).map(without_slash).collect();
+    let names = spec.annotations().iter().flat_map(HashMap::keys);
+    let places = names.filter_map(|key| key.strip_prefix(BACKEND_ANNOTATION)).filter(|place| place.starts_with('/'));
+    places.filter(move |place| *place != "/" && !known.contains(&without_slash(place)))
+}
+
+/// A destination may be written with a slash behind it.
+fn without_slash(destination: &str) -> &str {
+    destination.trim_end_matches('/')
+}
+
 fn find<'a>(annotations: &'a HashMap<String, String>, destination: &str) -> Option<&'a str> {
+    let destination = without_slash(destination);
     let backend = |suffix: &str| annotations.get(&format!("{BACKEND_ANNOTATION}{suffix}")).map(String::as_str);
-    let keys = annotations.iter().filter(|(_, value)| *value == destination).map(|(key, _)| key);
+    let keys = annotations.iter().filter(|(_, value)| without_slash(value) == destination).map(|(key, _)| key);
     let names = keys.filter_map(|key| key.strip_prefix(DESTINATION_ANNOTATION));
     let named = || names.filter_map(|name| Some((name, backend(name)?))).min().map(|(_, backend)| backend);
-    backend(destination).or_else(named)
+    let itself = if destination.is_empty() { None } else { backend(destination) };
+    itself.or_else(|| backend(&format!("{destination}/"))).or_else(named)
 }
 
 #[cfg(test)]
@@ -61,5 +79,40 @@ mod tests {
             ("dev.gofer.backend.x", "readonly:mem:"),
         ]);
         assert_eq!(find(&both, "/cache"), Some("mem:"));
+    }
+
+    #[test]
+    fn a_slash_at_the_end_does_not_matter() {
+        let some = annotations(&[
+            ("dev.gofer.backend./cache", "mem:"),
+            ("dev.gofer.backend./slash/", "mem:size=1m"),
+            ("dev.gofer.destination.x", "/named/"),
+            ("dev.gofer.backend.x", "readonly:mem:"),
+            ("dev.gofer.backend./", "mem:size=2m"),
+        ]);
+        for (destination, backend) in [
+            ("/cache/", Some("mem:")),
+            ("/slash", Some("mem:size=1m")),
+            ("/slash/", Some("mem:size=1m")),
+            ("/named", Some("readonly:mem:")),
+            ("/", Some("mem:size=2m")),
+            ("/other", None),
+        ] {
+            assert_eq!(find(&some, destination), backend, "{destination}");
+        }
+    }
+
+    #[test]
+    fn places_without_a_mount_are_told() {
+        let spec = serde_json::json!({
+            "ociVersion": "1.0.0",
+            "mounts": [{ "destination": "/cache/" }],
+            "annotations": {
+                "dev.gofer.backend./": "mem:", "dev.gofer.backend./cache": "mem:", "dev.gofer.backend./cahce": "mem:",
+                "dev.gofer.backend.name": "mem:",
+            },
+        });
+        let spec: Spec = serde_json::from_value(spec).unwrap();
+        assert_eq!(without_a_mount(&spec).collect::<Vec<_>>(), ["/cahce"]);
     }
 }

@@ -8,6 +8,7 @@ mod annotation;
 mod claim;
 mod registry;
 
+pub(crate) use annotation::without_a_mount;
 pub use annotation::{BACKEND_ANNOTATION, DESTINATION_ANNOTATION, backend_annotation};
 pub use claim::{Claim, MountRequest};
 pub use registry::{Backends, OpenError, Registry, RegistryError, split};
@@ -32,7 +33,8 @@ pub trait Extension: Send + Sync {
     /// extension that wraps other backends gets them from `backends`.
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim>;
 
-    /// Looks at a mount of a sandbox. `Ok(None)` leaves it to others; an error is fatal for the mount.
+    /// Looks at a mount of a sandbox. `Ok(None)` leaves it to others; an error is fatal for the mount. In runsc's gofer, privileges are
+    /// gone by now, and paths are those of the container.
     ///
     /// By default a mount is claimed if the container's spec says so by an annotation, see [`BACKEND_ANNOTATION`].
     fn claim(&self, request: &MountRequest<'_>, backends: &Backends<'_>) -> Result<Option<Claim>> {
@@ -48,13 +50,15 @@ pub trait Extension: Send + Sync {
         SyscallRules::default()
     }
 
-    /// Command-line flags of its own. Their names should begin with the extension's.
+    /// Command-line flags of its own. Their names should begin with the extension's. runsc passes none of them to its gofers: there,
+    /// they are what `/etc/gofer/runtime.json` has as `"flags": ["--NAME=VALUE"]`.
     fn flags(&self) -> Vec<clap::Arg> {
         Vec::new()
     }
 
-    /// Called once with the flags' values, before privileges are dropped and system calls are filtered: the time to open files or
-    /// sockets that backends use later.
+    /// Called once with the flags' values, before privileges are dropped and system calls are filtered, and while paths are still the
+    /// host's: the time to open files or sockets that backends use later. No threads, please: they would keep the privileges.
+    /// [`open`](Self::open) may make some.
     fn prepare(&self, flags: &clap::ArgMatches) -> Result<()> {
         let _ = flags;
         Ok(())

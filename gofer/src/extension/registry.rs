@@ -1,5 +1,6 @@
 //! The extensions of a program, in order.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,9 @@ pub enum RegistryError {
     /// Two have one name, or one has a name that is taken.
     #[error("the name {0:?} of an extension is taken")]
     Taken(&'static str),
+    /// Two have one command-line flag.
+    #[error("two extensions have the flag --{0}")]
+    Flag(String),
     /// A name could not be told from a path.
     #[error("{0:?} is no name for an extension; use lower-case letters, digits and '-'")]
     Malformed(&'static str),
@@ -32,7 +36,7 @@ pub enum RegistryError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// It looks like `NAME:ARGUMENT` with a name that is not known.
-    #[error("unknown backend {name:?}; use a directory, host:DIR{known}")]
+    #[error("unknown backend {name:?}; use a directory (./{name}:.. if its name has a colon), host:DIR{known}")]
     Unknown {
         /// The name.
         name: String,
@@ -50,7 +54,7 @@ pub enum OpenError {
         known: String,
     },
     /// The directory cannot be served.
-    #[error("cannot serve {}: {source}", path.display())]
+    #[error("cannot serve {path:?}: {source}")]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -80,7 +84,12 @@ impl Registry {
                 return Err(RegistryError::Taken(name));
             }
         }
-        Ok(Registry { extensions })
+        let mut flags = HashSet::new();
+        let given = extensions.iter().flat_map(|extension| extension.flags());
+        match given.filter_map(|flag| flag.get_long().map(str::to_owned)).find(|name| !flags.insert(name.clone())) {
+            Some(twice) => Err(RegistryError::Flag(twice)),
+            None => Ok(Registry { extensions }),
+        }
     }
 
     /// The extensions in order.

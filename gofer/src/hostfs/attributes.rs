@@ -3,8 +3,8 @@
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, StatxFlags, Timestamps, Uid, chmodat, chownat, fstatfs, ftruncate, statx,
-    utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, StatxAttributes, StatxFlags, Timestamps, Uid, chmodat, chownat, fstatfs,
+    ftruncate, statx, utimensat,
 };
 
 use super::control::HostControl;
@@ -23,7 +23,15 @@ pub(super) const PERMISSIONS: u32 = 0o7777;
 
 /// Attributes of the file of `fd`.
 pub(super) fn stat(fd: BorrowedFd<'_>) -> Result<Statx> {
-    Ok(convert(&statx(fd, c"", AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT, WANTED)?))
+    Ok(stat_held(fd)?.0)
+}
+
+/// Attributes of the file of `fd`, and whether it is where the kernel may still have to mount something: a directory that is
+/// known for that, or a root, which may be one of those that wait for a daemon to mount over them.
+pub(super) fn stat_held(fd: BorrowedFd<'_>) -> Result<(Statx, bool)> {
+    const SUSPECT: StatxAttributes = StatxAttributes::AUTOMOUNT.union(StatxAttributes::MOUNT_ROOT);
+    let from = statx(fd, c"", AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT, WANTED)?;
+    Ok((convert(&from), from.stx_attributes.intersects(SUSPECT)))
 }
 
 /// Attributes of the entry `name` of `dir`.

@@ -53,14 +53,26 @@ impl HostControl {
 
     /// Holds the entry `name` of this directory.
     pub(super) fn hold(&self, name: Name<'_>) -> Result<OwnedFd> {
-        hold(self.fd(), name)
+        hold(self.fd(), name, OFlags::empty())
     }
 }
 
 /// Holds the entry `name` of `dir` without opening it.
-fn hold(dir: BorrowedFd<'_>, name: Name<'_>) -> Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+fn hold(dir: BorrowedFd<'_>, name: Name<'_>, how: OFlags) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC | how;
     retry_on_intr(|| openat(dir, name.as_bytes(), flags, Mode::empty()))
+}
+
+/// Holds the entry `name` of `dir`, and has mounted what the kernel mounts there for those who go in.
+fn enter(dir: BorrowedFd<'_>, name: Name<'_>) -> Result<(OwnedFd, Statx)> {
+    let fd = hold(dir, name, OFlags::empty())?;
+    let (stat, is_suspect) = attributes::stat_held(fd.as_fd())?;
+    // Asking for a directory is what makes the kernel mount it. If that fails, what is under it is all there is.
+    if is_suspect && let Ok(fd) = hold(dir, name, OFlags::DIRECTORY) {
+        let stat = attributes::stat(fd.as_fd())?;
+        return Ok((fd, stat));
+    }
+    Ok((fd, stat))
 }
 
 impl ControlFile for HostControl {
@@ -69,8 +81,7 @@ impl ControlFile for HostControl {
     }
 
     fn walk(&self, name: Name<'_>) -> Result<Found> {
-        let fd = self.hold(name)?;
-        let stat = attributes::stat(fd.as_fd())?;
+        let (fd, stat) = enter(self.fd(), name)?;
         Self::admit(&self.shared, fd, stat)
     }
 
@@ -82,7 +93,7 @@ impl ControlFile for HostControl {
             let dir = held.as_ref().map_or(self.fd(), AsFd::as_fd);
             // The last one is only looked at.
             let step = if next.is_some() {
-                hold(dir, name).and_then(|fd| Ok((attributes::stat(fd.as_fd())?, Some(fd))))
+                enter(dir, name).map(|(fd, stat)| (stat, Some(fd)))
             } else {
                 attributes::stat_entry(dir, name.as_bytes()).map(|stat| (stat, None))
             };

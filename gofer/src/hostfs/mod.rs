@@ -5,6 +5,10 @@
 //! through the magic links of `/proc/self/fd`, see [`ProcFds`]. So each call is atomic by the kernel's own means, no lock
 //! of the server's tree is needed, and a file whose name is gone still works.
 //!
+//! A client knows a file by its inode number, and the descriptor is what keeps the host from giving that number to another
+//! file. So every control FD has one as long as it lives, and a client can know as many files as its share of descriptors.
+//! A file handle in its place would hold nothing: ext4 uses the number of a removed file for the next one.
+//!
 //! # What it expects from the process
 //!
 //! * **The umask is 0.** Clients send modes ready made.

@@ -1,6 +1,6 @@
 //! Opening files, and what was opened.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FallocateFlags, FileType, OFlags, fallocate, fsync};
 use rustix::io::{fcntl_dupfd_cloexec, retry_on_intr};
@@ -47,7 +47,7 @@ impl HostControl {
         } else {
             None
         };
-        Ok(Opened::new(HostFile::new(fd)).donating(donated))
+        Ok(Opened::new(HostFile { fd, is_regular: self.kind == FileType::RegularFile }).donating(donated))
     }
 
     fn open_dir(&self, how: OpenHow) -> Result<Opened> {
@@ -68,11 +68,19 @@ impl HostControl {
 /// An open file that is not a directory.
 pub(super) struct HostFile {
     fd: OwnedFd,
+    is_regular: bool,
 }
 
 impl HostFile {
+    /// A regular file.
     pub(super) fn new(fd: OwnedFd) -> Self {
-        HostFile { fd }
+        HostFile { fd, is_regular: true }
+    }
+
+    /// What data goes through. That of special files goes through the client's descriptor: it may have made that one blocking,
+    /// and with it this one.
+    fn data(&self) -> Result<BorrowedFd<'_>> {
+        if self.is_regular { Ok(self.fd.as_fd()) } else { Err(Errno::SPIPE) }
     }
 }
 
@@ -82,14 +90,15 @@ impl OpenFile for HostFile {
     }
 
     fn read_at(&self, mut into: IoTarget<'_>, offset: u64) -> Result<usize> {
-        into.fill_from(self.fd.as_fd(), offset)
+        into.fill_from(self.data()?, offset)
     }
 
     fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
+        let fd = self.data()?;
         let mut done = 0;
         while done < from.len() {
             let Some(offset) = offset.checked_add(done as u64) else { break };
-            match from.part(done, from.len() - done).drain_to(self.fd.as_fd(), offset) {
+            match from.part(done, from.len() - done).drain_to(fd, offset) {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 // What was written counts. Whoever writes the rest gets the error, since its cause lasts.

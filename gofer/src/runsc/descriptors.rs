@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use rustix::fs::{FileType, fstat};
-use rustix::io::Errno;
+use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::args::{Command, Globals};
@@ -19,6 +19,8 @@ pub(super) enum DescriptorError {
     Bad { flag: &'static str, fd: RawFd, problem: &'static str },
     #[error("cannot close descriptors that nobody asked for: {0}")]
     Close(#[source] Errno),
+    #[error("cannot wait on descriptors: {0}")]
+    Block(#[source] Errno),
 }
 
 /// Where the log goes. Taken before anything else, so that all that goes wrong can be said there.
@@ -33,14 +35,25 @@ pub(super) struct LogFiles {
 }
 
 impl LogFiles {
-    /// The files that the flags name. Comes first of all.
-    pub(super) fn take(globals: &Globals) -> Result<Self, DescriptorError> {
-        let file = |flag, fd: Option<RawFd>| fd.map(|fd| take(flag, fd).map(File::from)).transpose();
-        Ok(LogFiles {
-            fatal: file("log-fd", globals.log_fd)?,
-            debug: file("debug-log-fd", globals.debug_log_fd)?,
-            panic: file("panic-log-fd", globals.panic_log_fd)?,
-        })
+    /// The files that the flags name as far as they are good, and what is wrong with the first that is not. Comes first
+    /// of all.
+    pub(super) fn take(globals: &Globals) -> (Self, Result<(), DescriptorError>) {
+        let mut wrong = Ok(());
+        let mut file = |flag, fd: Option<RawFd>| match fd.map(|fd| take(flag, fd)).transpose() {
+            Ok(taken) => taken.map(File::from),
+            Err(error) => {
+                if wrong.is_ok() {
+                    wrong = Err(error);
+                }
+                None
+            }
+        };
+        let files = LogFiles {
+            fatal: file("log-fd", globals.log_fd),
+            debug: file("debug-log-fd", globals.debug_log_fd),
+            panic: file("panic-log-fd", globals.panic_log_fd),
+        };
+        (files, wrong)
     }
 }
 
@@ -98,6 +111,10 @@ impl Donated {
             .is_ok_and(|flags| flags.intersects(rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::RDWR));
         if !can_write || !matches!(kind, Ok(FileType::Fifo | FileType::Socket | FileType::RegularFile)) {
             return Err(bad("mounts-fd", command.mounts_fd, "this descriptor is not the writing end of a pipe"));
+        }
+        // Callers have them as they like.
+        for fd in [Some(donated.mounts.as_fd()), donated.rpc.as_ref().map(AsFd::as_fd)].into_iter().flatten() {
+            ioctl_fionbio(fd, false).map_err(DescriptorError::Block)?;
         }
         Ok(donated)
     }

@@ -1,15 +1,18 @@
 //! Programs that the container's author wants to be run when its root file system is there.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::retry_on_intr;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{self, Pid, PidfdFlags, WaitOptions, pidfd_open};
 use serde_json::json;
 
+use super::raw;
 use super::spec::{Container, Hook};
 
 /// Why the container cannot be started.
@@ -68,14 +71,8 @@ fn one(hook: &Hook, state: &str) -> Result<(), HookError> {
         command.env_clear().envs(env.iter().filter_map(|variable| variable.split_once('=')));
     }
     let failed = |source| HookError::Start { path: path.clone(), source };
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        match stdin.write_all(state.as_bytes()) {
-            // It does not care.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            other => other.map_err(failed)?,
-        }
-    }
+    let stdin = file_with(state).map_err(failed)?;
+    let mut child = command.stdin(stdin).stdout(Stdio::null()).spawn().map_err(failed)?;
     let limit = hook.timeout.filter(|seconds| *seconds > 0);
     let status = match limit {
         Some(seconds) => {
@@ -84,6 +81,22 @@ fn one(hook: &Hook, state: &str) -> Result<(), HookError> {
         None => child.wait().map_err(failed)?,
     };
     if status.success() { Ok(()) } else { Err(HookError::Failed { path: path.clone(), status }) }
+}
+
+/// A file, not a pipe: nobody has to wait until all of it is read.
+fn file_with(text: &str) -> io::Result<File> {
+    let mut file = File::from(memfd_create("state", MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Lets orphans of hooks end without anybody who waits for them. They are this process's, if it is the first of its
+/// namespace.
+pub(super) fn abandon_orphans() {
+    raw::ignore(libc::SIGCHLD);
+    // Those that have ended before.
+    while let Ok(Some(_)) = process::wait(WaitOptions::NOHANG) {}
 }
 
 /// Waits for the end of `child`, and after some seconds brings it about, answering nothing.
@@ -144,6 +157,11 @@ mod tests {
     fn hooks_have_limits() {
         let hooks = json!([{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]);
         let error = run(&container(&hooks), "id", Path::new("/")).unwrap_err();
+        assert_eq!(error.to_string(), "hook /bin/sleep: has not ended in 1 s");
+        // The same if it does not even take what it is told, however much that is.
+        let mut talkative = container(&hooks);
+        talkative.annotations.insert("long".to_owned(), "x".repeat(1 << 20));
+        let error = run(&talkative, "id", Path::new("/")).unwrap_err();
         assert_eq!(error.to_string(), "hook /bin/sleep: has not ended in 1 s");
         let error = run(&container(&json!([{"path": "sleep"}])), "id", Path::new("/")).unwrap_err();
         assert_eq!(error.to_string(), "hook sleep: the path is not absolute");

@@ -9,7 +9,9 @@
 
 mod args;
 pub(crate) mod call;
+mod configuration;
 mod descriptors;
+mod flags;
 pub mod hints;
 mod hooks;
 mod log;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::sync::mpsc;
 
 use oci_spec::runtime::Mount;
 use rustix::fs::fstatfs;
@@ -52,12 +53,17 @@ pub(super) fn send(mut pipe: File, mounts: &[Mount]) -> io::Result<()> {
     if fits {
         return pipe.write_all(&text);
     }
+    let (started, has_started) = mpsc::channel::<()>();
     let send = move || {
+        drop(started);
         if let Err(error) = pipe.write_all(&text) {
             tracing::warn!("cannot send the list of mounts: {error}");
         }
     };
-    std::thread::Builder::new().name("mounts".to_owned()).spawn(send).map(drop)
+    std::thread::Builder::new().name("mounts".to_owned()).spawn(send)?;
+    // A thread makes system calls of its own at first, which are not allowed any more soon.
+    let _ = has_started.recv();
+    Ok(())
 }
 
 #[cfg(test)]

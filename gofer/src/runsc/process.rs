@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{self, ArgsError, Call, Globals, MountConf};
+use super::args::{self, Call, Globals, MountConf};
 use super::descriptors::{self, DescriptorError, Donated, LogFiles};
+use super::flags::Flags;
 use super::hints::{HintError, MountHints, RootfsHint, lisafs_needed, mount_directfs, root_directfs};
 use super::hooks::{self, HookError};
 use super::log::Log;
@@ -19,7 +20,7 @@ use super::serve::{self, Common, Mounted, Ready, ServeError};
 use super::spec::{Container, SpecError, has_option};
 use super::sync::{self, SyncError};
 use super::{mounts, raw};
-use crate::extension::{self, Extension, Registry, RegistryError};
+use crate::extension::{self, Extension, Registry};
 use crate::hostfs::ProcFds;
 use crate::limits;
 use crate::seccomp::{self, InstallError, Needs};
@@ -36,11 +37,7 @@ const TERMINATED: i32 = 128 + libc::SIGTERM;
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{0}")]
-    Args(#[from] ArgsError),
-    #[error("{0}")]
     Descriptor(#[from] DescriptorError),
-    #[error("{0}")]
-    Registry(#[from] RegistryError),
     #[error("reading spec: {0}")]
     Spec(#[from] SpecError),
     #[error("parsing mount hints: {0}")]
@@ -73,80 +70,44 @@ enum Failure {
 ///
 /// Must be called before anything else in the process: it takes descriptors by their numbers.
 pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let started = args::texts(arguments);
-    let arguments = match &started {
+    let arguments = match args::texts(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => return refuse(error),
-    };
-    let (globals, rest) = match args::globals(arguments) {
-        Ok(parsed) => parsed,
         Err(error) => {
             eprintln!("{error}");
-            return ExitCode::from(BAD_GLOBALS);
-        }
-    };
-    let registry = match Registry::new(extensions) {
-        Ok(registry) => registry,
-        Err(error) => return refuse(&error),
-    };
-    let flags = Flags::new(&registry);
-    let call = match args::call(globals.clone(), rest, |name| flags.knows(name)) {
-        Ok(call) => call,
-        Err(error) => {
-            // Nothing is taken yet, but whoever looks at the log should see it.
-            if let Ok(mut log) = start_log(&globals) {
-                log.fatal(&error.to_string());
-            }
-            eprintln!("{}", args::USAGE);
             return ExitCode::from(FAILED);
         }
     };
-    let mut log = match start_log(&call.globals) {
-        Ok(log) => log,
-        Err(error) => return refuse(&error),
+    let (globals, rest) = args::globals(&arguments);
+    // Before anything else, so that whatever is wrong is said there.
+    let (files, files_taken) = LogFiles::take(&globals);
+    let mut log = Log::start(&globals, files);
+    let mut fail = |error: &dyn std::fmt::Display, status| {
+        log.fatal(&error.to_string());
+        ExitCode::from(status)
+    };
+    let rest = match rest {
+        Ok(rest) => rest,
+        Err(error) => return fail(&error, BAD_GLOBALS),
+    };
+    if let Err(error) = files_taken {
+        return fail(&error, FAILED);
+    }
+    let registry = match Registry::new(extensions) {
+        Ok(registry) => registry,
+        Err(error) => return fail(&error, FAILED),
+    };
+    let flags = Flags::new(&registry);
+    let call = match args::call(globals, rest, |name| flags.knows(name)) {
+        Ok(call) => call,
+        Err(error) => {
+            let status = fail(&error, FAILED);
+            eprintln!("{}", args::USAGE);
+            return status;
+        }
     };
     match run(&call, &registry, &flags) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log.fatal(&error.to_string());
-            ExitCode::from(FAILED)
-        }
-    }
-}
-
-fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{error}");
-    ExitCode::from(FAILED)
-}
-
-fn start_log(globals: &Globals) -> Result<Log, extension::Error> {
-    Ok(Log::start(globals, LogFiles::take(globals)?)?)
-}
-
-/// The command-line flags of extensions.
-struct Flags(Vec<clap::Arg>);
-
-impl Flags {
-    fn new(registry: &Registry) -> Self {
-        Flags(registry.iter().flat_map(Extension::flags).collect())
-    }
-
-    fn knows(&self, name: &str) -> bool {
-        self.0.iter().any(|argument| argument.get_long() == Some(name))
-    }
-
-    /// Lets all extensions prepare themselves.
-    fn prepare(&self, registry: &Registry, given: &[String]) -> Result<(), extension::Error> {
-        let matches = if self.0.is_empty() {
-            // Most have none, and the parser is larger than all the rest.
-            clap::ArgMatches::default()
-        } else {
-            clap::Command::new("gofer").no_binary_name(true).args(&self.0).try_get_matches_from(given)?
-        };
-        for extension in registry.iter() {
-            extension.prepare(&matches).map_err(|error| format!("{}: {error}", extension.name()))?;
-        }
-        Ok(())
+        Err(error) => fail(&error, FAILED),
     }
 }
 
@@ -173,12 +134,12 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     // Through a procfs that is out of reach later, and with it everything else in it.
     let own_descriptors = rootfs::own_descriptors().map_err(Failure::OwnDescriptors)?;
     let code = Code::find();
-    let made = make_root(call, &container, &plan, donated.rpc.map(Rpc::new), donated.dev_io.is_some(), &bundle)?;
+    // Paths still mean what they mean to the host: in the container's root they would be its own.
     flags.prepare(registry, &command.extra).map_err(Failure::Prepare)?;
+    let made = make_root(call, &container, &plan, donated.rpc.map(Rpc::new), donated.dev_io.is_some(), &bundle)?;
 
     limits::clear_umask();
-    // Orphans of hooks are nobody's but this process's, if it is the first of its namespace.
-    raw::ignore(libc::SIGCHLD);
+    hooks::abandon_orphans();
     if command.apply_caps {
         privileges::drop_capabilities(globals.host_uds())?;
     }
@@ -193,6 +154,9 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     mounts::send(donated.mounts, &resolved).map_err(Failure::Mounts)?;
 
     let spec = if registry.is_empty() { None } else { Some(container.oci()?) };
+    for place in spec.iter().flat_map(extension::without_a_mount) {
+        tracing::warn!("annotation {}{place}: there is no mount", extension::BACKEND_ANNOTATION);
+    }
     let common = Common {
         globals,
         registry,

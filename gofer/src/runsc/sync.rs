@@ -120,12 +120,14 @@ mod tests {
 
     #[test]
     fn nobody_is_waited_for_in_vain() {
-        assert!(wait(None, false) < LAST_STEP);
+        // Once in a while somebody else has the processor for longer.
+        let soon = |process: Option<&Child>| (0..20).any(|_| wait(process, false) < LAST_STEP);
+        assert!(soon(None));
         assert!(wait(None, true) >= LAST_STEP);
         let mut sleeper = Command::new("sleep").arg("100").spawn().unwrap();
         assert!(wait(Some(&sleeper), false) >= LAST_STEP);
         sleeper.kill().unwrap();
-        assert!(wait(Some(&sleeper), false) < LAST_STEP);
+        assert!(soon(Some(&sleeper)));
         sleeper.wait().unwrap();
     }
 }

@@ -29,10 +29,7 @@ impl<'s> Context<'s> {
 
     /// Answers one request, and says which message the answer is.
     pub(super) fn answer(&mut self, message: MessageId, request: Request<'_>, reply: &mut Reply<'_>) -> MessageId {
-        let result = self.handle(message, request, reply);
-        // After an error or a panic, this forgets what was made.
-        self.walked.clear();
-        match result {
+        match self.handle(message, request, reply) {
             Ok(()) => {
                 make_non_blocking(reply.fds());
                 message
@@ -56,7 +53,10 @@ impl<'s> Context<'s> {
             return Err(Errno::ROFS);
         }
         // What a handler leaves behind when it panics is dropped by its owners; nothing is half done in the session.
-        catch_unwind(AssertUnwindSafe(|| handle(self, request, reply))).unwrap_or_else(|_| {
+        let handled = catch_unwind(AssertUnwindSafe(|| handle(self, request, reply)));
+        // After an error or a panic, this forgets what was made. It is the backend's, and may panic as well.
+        let forgotten = catch_unwind(AssertUnwindSafe(|| self.walked.clear()));
+        handled.and_then(|result| forgotten.map(|()| result)).unwrap_or_else(|_| {
             tracing::error!(?message, "a handler has panicked");
             Err(Errno::REMOTEIO)
         })

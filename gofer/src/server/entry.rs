@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -75,20 +76,48 @@ pub(super) enum Content {
 }
 
 /// Memory for one FD; empty while it waits to be used again.
-struct Entry(Option<(Content, Arc<Pool>)>);
+struct Entry(Option<(Content, Share)>);
 
-/// Empty entries of a connection.
-#[derive(Default)]
-pub(super) struct Pool(Mutex<Vec<Arc<Entry>>>);
+/// How much of everything a connection has, and its empty entries.
+pub(super) struct Pool {
+    free: Mutex<Vec<Arc<Entry>>>,
+    held: AtomicUsize,
+    most: usize,
+}
 
 impl Pool {
     /// Enough for what a client closes at once.
-    const MOST: usize = 512;
+    const MOST_FREE: usize = 512;
 
+    /// For up to `most` entries that are not empty.
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Pool { free: Mutex::default(), held: AtomicUsize::new(0), most })
+    }
+
+    /// Takes the right to one more entry; `EMFILE` if the connection has its share.
+    pub(super) fn reserve(self: &Arc<Self>) -> Result<Share> {
+        let share = Share(self.clone());
+        // It exists in any case, and its drop undoes the count.
+        if self.held.fetch_add(1, Ordering::Relaxed) < self.most { Ok(share) } else { Err(Errno::MFILE) }
+    }
+
+    fn give_back(&self, entry: Arc<Entry>) {
+        let mut free = self.free.lock();
+        if free.len() < Self::MOST_FREE {
+            free.push(entry);
+        }
+    }
+}
+
+/// The right to one entry. What is in it is counted as long as it lives, which may be longer than its number works: a bound
+/// socket keeps its file.
+pub(super) struct Share(Arc<Pool>);
+
+impl Share {
     /// Puts `content` into an entry.
-    pub(super) fn entry(self: &Arc<Self>, content: Content) -> EntryRef {
-        let filled = Some((content, self.clone()));
-        let free = self.0.lock().pop();
+    pub(super) fn fill(self, content: Content) -> EntryRef {
+        let free = self.0.free.lock().pop();
+        let filled = Some((content, self));
         let entry = match free {
             Some(mut entry) => match Arc::get_mut(&mut entry) {
                 Some(empty) => {
@@ -101,12 +130,11 @@ impl Pool {
         };
         EntryRef(Some(entry))
     }
+}
 
-    fn give_back(&self, entry: Arc<Entry>) {
-        let mut free = self.0.lock();
-        if free.len() < Self::MOST {
-            free.push(entry);
-        }
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -137,9 +165,9 @@ impl Drop for EntryRef {
         let Some(mut entry) = self.0.take() else { return };
         // If two threads drop the last two references at once, neither may be alone here: then the memory is freed.
         if let Some(Entry(content)) = Arc::get_mut(&mut entry)
-            && let Some((content, pool)) = content.take()
+            && let Some((content, share)) = content.take()
         {
-            pool.give_back(entry);
+            share.0.give_back(entry);
             drop(content);
         }
     }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use super::entry::{Content, EntryRef, Held, Kind, Pool};
+use super::entry::{Content, EntryRef, Held, Kind, Pool, Share};
 use crate::backend::{Errno, Result};
 use crate::wire::FdId;
 
@@ -20,8 +20,6 @@ const INITIAL: usize = 64;
 pub(super) struct FdTable {
     shards: [RwLock<Shard>; SHARDS],
     next: AtomicU64,
-    held: AtomicUsize,
-    most: usize,
     pool: Arc<Pool>,
 }
 
@@ -31,20 +29,12 @@ impl FdTable {
     /// A table for up to `most` FDs.
     pub(super) fn new(most: usize) -> Self {
         let shard = || RwLock::new(HashMap::with_capacity_and_hasher(INITIAL, BuildHasherDefault::default()));
-        FdTable {
-            shards: std::array::from_fn(|_| shard()),
-            next: AtomicU64::new(1),
-            held: AtomicUsize::new(0),
-            most,
-            pool: Arc::default(),
-        }
+        FdTable { shards: std::array::from_fn(|_| shard()), next: AtomicU64::new(1), pool: Pool::new(most) }
     }
 
     /// Takes the right to one more FD; `EMFILE` if the connection has its share.
     pub(super) fn reserve(&self) -> Result<Ticket<'_>> {
-        let ticket = Ticket(self);
-        // The ticket exists in any case, and its drop undoes the count.
-        if self.held.fetch_add(1, Ordering::Relaxed) < self.most { Ok(ticket) } else { Err(Errno::MFILE) }
+        Ok(Ticket { table: self, share: self.pool.reserve()? })
     }
 
     /// The FD `id` of kind `K`: `EBADF` if there is none, `EINVAL` if it is of another kind.
@@ -60,20 +50,13 @@ impl FdTable {
     /// Takes `id` out of the table, if it is there.
     pub(super) fn close(&self, id: FdId) {
         let removed = self.shard(id).write().remove(&id.0);
-        if let Some(entry) = removed {
-            self.held.fetch_sub(1, Ordering::Relaxed);
-            // Outside of the lock: closing a file may take a while.
-            drop(entry);
-        }
+        // Outside of the lock: closing a file may take a while.
+        drop(removed);
     }
 
     /// Takes all FDs out of the table.
     pub(super) fn take_all(&self) -> impl Iterator<Item = EntryRef> {
-        self.shards.iter().flat_map(|shard| {
-            let entries = std::mem::take(&mut *shard.write());
-            self.held.fetch_sub(entries.len(), Ordering::Relaxed);
-            entries.into_values()
-        })
+        self.shards.iter().flat_map(|shard| std::mem::take(&mut *shard.write()).into_values())
     }
 
     fn shard(&self, id: FdId) -> &RwLock<Shard> {
@@ -83,19 +66,16 @@ impl FdTable {
 }
 
 /// The right to one more FD.
-pub(super) struct Ticket<'t>(&'t FdTable);
+pub(super) struct Ticket<'t> {
+    table: &'t FdTable,
+    share: Share,
+}
 
 impl<'t> Ticket<'t> {
     /// Makes the FD, which does not work yet.
     pub(super) fn fill(self, content: Content) -> NewFd<'t> {
-        let id = FdId(self.0.next.fetch_add(1, Ordering::Relaxed));
-        NewFd { id, entry: self.0.pool.entry(content), ticket: self }
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        self.0.held.fetch_sub(1, Ordering::Relaxed);
+        let id = FdId(self.table.next.fetch_add(1, Ordering::Relaxed));
+        NewFd { id, entry: self.share.fill(content), table: self.table }
     }
 }
 
@@ -105,16 +85,13 @@ pub(super) struct NewFd<'t> {
     pub(super) id: FdId,
     /// What it stands for.
     pub(super) entry: EntryRef,
-    ticket: Ticket<'t>,
+    table: &'t FdTable,
 }
 
 impl NewFd<'_> {
     /// Makes the number work. The last thing that a handler does.
     pub(super) fn commit(self) {
-        let table = self.ticket.0;
-        table.shard(self.id).write().insert(self.id.0, self.entry);
-        // From now on it is counted until it is closed.
-        std::mem::forget(self.ticket);
+        self.table.shard(self.id).write().insert(self.id.0, self.entry);
     }
 }
 

@@ -189,6 +189,7 @@ mod tests {
         let limit = Some(Duration::from_millis(5));
         assert_eq!(other.receive(&mut [0], None, limit), Err(Ended::TimedOut));
         drop(one);
-        assert_eq!(other.receive(&mut [0], None, limit), Err(Ended::ShutDown));
+        // A child that another test starts has all descriptors for a moment, that end too.
+        assert_eq!(other.receive(&mut [0], None, None), Err(Ended::ShutDown));
     }
 }

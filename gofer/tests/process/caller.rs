@@ -137,8 +137,9 @@ impl Call {
         let program = self.dir.path().join("runsc-gofer");
         let mut command = Command::new("unshare");
         if self.is_rootless {
-            // Others need not have a way to where it was built.
-            fs::copy(env!("CARGO_BIN_EXE_gofer"), &program).unwrap();
+            // Others need not have a way to where it was built. Not copied by us: a child that another test starts now would have
+            // a file that we write to open for a moment, and what somebody may still write to cannot be run.
+            assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_gofer")).arg(&program).status().unwrap().success());
             let chown = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(self.dir.path()).status();
             assert!(chown.unwrap().success());
             command = Command::new("setpriv");
@@ -233,6 +234,12 @@ impl Running {
             pid.is_some()
         });
         pid.unwrap()
+    }
+
+    /// Returns when it has looked at everything and waits for runsc.
+    pub(crate) fn until_it_waits(&self) {
+        let of = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", self.pid())).unwrap_or_default();
+        until("the process waits", || of("cmdline").contains("runsc-gofer") && of("wchan").contains("unix_stream"));
     }
 
     /// Closes all connections and waits for the end.

@@ -72,11 +72,7 @@ fn nothing_is_mounted_before_runsc_says_so() {
     let mut running = Call::new().start();
     let pid = running.pid();
     let mounts = || fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-    crate::common::until("the process waits", || {
-        let state = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
-        let name = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        name.contains("runsc-gofer") && state.contains("unix_stream")
-    });
+    running.until_it_waits();
     let before = mounts();
     let volume = running.dir.path().join("volume").display().to_string();
     assert!(before.lines().count() > 1 && !before.contains(&volume), "{before}");
@@ -179,6 +175,57 @@ fn devices_are_served_without_leaving_the_root() {
 }
 
 #[test]
+fn devices_that_runsc_mounts_can_be_opened() {
+    let mut call = Call::new();
+    let device = call.rootfs().join("dev/nvidia0");
+    fs::create_dir(call.rootfs().join("dev")).unwrap();
+    fs::write(&device, "").unwrap();
+    call.serve("dev-io-fd", 1);
+    let mut running = call.start();
+    running.until_it_waits();
+    // As nvidia-container-cli does it for runsc: in the mount namespace of the process, before it goes on.
+    let mut mount = Command::new("nsenter");
+    mount.args(["--mount", "--target", &running.pid().to_string(), "mount", "--bind", "/dev/zero"]).arg(&device);
+    assert!(mount.status().unwrap().success());
+    running.sync.take();
+    running.mounts();
+    let client = &mut running.clients[2];
+    let root = client.mount();
+    let device = client.reach(root, &[b"nvidia0"]);
+    client.open(device, libc::O_RDONLY).unwrap();
+    let end = running.end();
+    assert_eq!(end.code, Some(0), "{end:?}");
+}
+
+#[test]
+fn access_times_that_nobody_may_change_stay() {
+    for option in ["nodiratime", "noatime", "strictatime"] {
+        let mut call = Call::new();
+        call.is_rootless = true;
+        call.spec["mounts"][1]["options"] = json!(["rbind", option, "ro"]);
+        let mut running = call.go();
+        running.mounts();
+        assert_eq!(content(&mut running, 1, &[b"in-volume"]).unwrap(), b"volume");
+        assert_eq!(create(&mut running, 1, b"new").unwrap_err(), Errno::ROFS);
+        assert_eq!(running.end().code, Some(0));
+    }
+}
+
+#[test]
+fn orphans_of_hooks_are_nobodys_burden() {
+    let mut call = Call::new();
+    call.is_first = true;
+    // The hook ends when its orphan has.
+    call.spec["hooks"] = json!({"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "(sleep 0 &) | cat"]}]});
+    let mut running = call.go();
+    running.clients[0].mount();
+    let pid = running.pid();
+    assert_eq!(fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap(), "");
+    running.signal(rustix::process::Signal::TERM);
+    assert_eq!(running.end().code, Some(128 + libc::SIGTERM));
+}
+
+#[test]
 fn hooks_see_the_root_file_system_with_its_mounts() {
     let mut call = Call::new();
     let out = call.dir.path().join("out");
@@ -238,6 +285,12 @@ fn what_it_may_not_open_runsc_opens() {
     // Nobody has that path, but runsc is asked before that counts.
     let mut call = Call::new();
     call.spec["mounts"][1]["source"] = json!("/only/runsc/knows");
+    // runsc's sockets are like that.
+    for (flag, fd) in &call.fds {
+        if ["rpc-fd", "sync-chroot-fd", "mounts-fd"].contains(&flag.as_str()) {
+            rustix::io::ioctl_fionbio(fd, true).unwrap();
+        }
+    }
     let mut running = call.go();
     let mut request = vec![0; 4096];
     let length = running.rpc.read(&mut request).unwrap();

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gofer::backend::{Errno, Options};
+use gofer::hostfs::{HostFs, HostOptions, UdsPolicy};
 use gofer::server::Server;
 use gofer::wire::FdId;
+use gofer::wire::message::{BindAtReq, BindAtResp};
 
-use crate::common::client::Pathway;
+use crate::common::client::{Pathway, common as owner};
 use crate::common::mem::Mem;
 use crate::common::{connect, serve};
 
@@ -74,6 +76,26 @@ fn a_connection_has_its_share_and_no_more() {
     }
     client.open(root, libc::O_RDONLY).unwrap();
     assert_eq!(other.walk(other_root, &path).unwrap().1.len(), 3);
+}
+
+/// A bound socket holds its file, whether or not the client does.
+#[test]
+fn a_bound_socket_counts_with_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = HostOptions { host_uds: UdsPolicy::All, max_fds: 5, ..HostOptions::default() };
+    let (mut client, _connection) = serve(Arc::new(HostFs::open(dir.path(), options).unwrap()));
+    let root = client.mount();
+    let bind = |client: &mut crate::common::client::Client, name: &[u8]| {
+        let request = BindAtReq { common: owner(root, 0o140_700), sock_type: 1, name };
+        let bound: BindAtResp = client.call(&request)?.decode();
+        client.close(&[bound.child.control_fd]);
+        Ok(bound.bound_socket_fd)
+    };
+    let sockets: Result<Vec<FdId>, Errno> = [b"a", b"b"].iter().map(|name| bind(&mut client, *name)).collect();
+    assert_eq!(client.walk(root, &[b"a"]).unwrap_err(), Errno::MFILE);
+    client.close(&sockets.unwrap()[..1]);
+    client.walk(root, &[b"a"]).unwrap();
+    assert_eq!(bind(&mut client, b"c").unwrap_err(), Errno::MFILE);
 }
 
 /// A second thread closes numbers before they are given out.

@@ -1,7 +1,6 @@
 //! Clients that send anything at all. The server goes on, and so do its other clients.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use gofer::backend::Options;
 use gofer::hostfs::{HostFs, HostOptions};
@@ -129,7 +128,6 @@ fn a_window_that_changes_all_the_time() {
     };
     channel.channel.handshake(Some(LIMIT)).unwrap();
     let done = std::sync::atomic::AtomicBool::new(false);
-    let start = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut random = Random(99);
@@ -150,7 +148,6 @@ fn a_window_that_changes_all_the_time() {
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
-    assert!(start.elapsed() < LIMIT);
     assert!(client.stat(file).is_ok());
     drop(client);
     connection.wait();

@@ -57,13 +57,27 @@ impl ControlFile for Root {
         Ok(stat())
     }
 
-    fn walk(&self, _: Name<'_>) -> Result<Found> {
-        Err(Errno::NOENT)
+    fn walk(&self, name: Name<'_>) -> Result<Found> {
+        if name.as_bytes() == b"bomb" { Ok(Found::new(Bomb, stat())) } else { Err(Errno::NOENT) }
     }
 
     fn open(&self, _: OpenHow) -> Result<Opened> {
         let fd = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
         Ok(Opened::new(Bomb).donating(Some(fd)))
+    }
+}
+
+impl ControlFile for Bomb {
+    fn stat(&self) -> Result<Statx> {
+        Ok(stat())
+    }
+
+    fn walk(&self, _: Name<'_>) -> Result<Found> {
+        Err(Errno::IO)
+    }
+
+    fn open(&self, _: OpenHow) -> Result<Opened> {
+        Err(Errno::IO)
     }
 }
 
@@ -96,6 +110,20 @@ fn a_file_that_panics_when_it_is_closed_does_not_end_anything() {
     assert_eq!(client.raw(5, &[0; 10]).unwrap_err(), Errno::BADF);
     assert_eq!(client.stat(first).unwrap_err(), Errno::BADF);
     assert_eq!(client.stat(second).unwrap_err(), Errno::REMOTEIO);
+    drop(client);
+    connection.wait();
+}
+
+#[test]
+fn a_file_that_panics_when_a_walk_gives_it_up_does_not_end_anything() {
+    let (mut client, connection) = serve(Arc::new(Fragile));
+    let root = client.mount();
+    let mut channel = client.channel().unwrap();
+    for _ in 0..2 {
+        assert_eq!(client.walk(root, &[b"bomb", b"x"]).unwrap_err(), Errno::REMOTEIO);
+        assert_eq!(channel.walk(root, &[b"bomb", b"x"]).unwrap_err(), Errno::REMOTEIO);
+        assert_eq!(channel.walk(root, &[b"nothing"]).unwrap().0, 1);
+    }
     drop(client);
     connection.wait();
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use gofer::backend::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -135,8 +136,9 @@ fn says_in_one_line_what_is_wrong() {
 fn takes_over_a_socket_only_from_the_dead() {
     let dir = served();
     let socket = dir.path().join("socket");
-    // Left over by somebody.
-    drop(UnixListener::bind(&socket).unwrap());
+    // Left over by somebody. Nobody has ever listened there: a child that another test starts would go on with it for a moment.
+    let stale = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&stale, &SocketAddrUnix::new(&socket).unwrap()).unwrap();
     let mut first = listen(dir.path(), &socket);
     let text = complaint(gofer().args(["serve", "--socket"]).arg(&socket).arg(dir.path()));
     assert!(text.contains("listens there"), "{text}");

@@ -175,6 +175,35 @@ fn slow_data_holds_up_neither_renames_nor_other_files() {
     }
 }
 
+/// So does whoever asks for the attributes of the file on the way to something else.
+#[test]
+fn who_waits_for_slow_data_holds_up_nobody() {
+    let (mem, gate) = gated("write");
+    mem.add_file(&mem.root, b"slow", b"data");
+    mem.add_file(&mem.root, b"f", b"");
+    let (mut client, _connection) = serve(mem);
+    let root = client.mount();
+    let file = client.reach(root, &[b"slow"]);
+    let open = client.open(file, libc::O_RDWR).unwrap();
+    let (mut slow, mut waiting) = (client.channel().unwrap(), client.channel().unwrap());
+    let (asking, asks) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || assert_eq!(slow.write(open, 0, b"more").unwrap(), 4));
+        gate.entered.recv_timeout(LIMIT).unwrap();
+        let seen = scope.spawn(move || {
+            asking.send(()).unwrap();
+            waiting.walk_stat(file, &[b""]).unwrap()
+        });
+        asks.recv_timeout(LIMIT).unwrap();
+        for _ in 0..200 {
+            client.rename((root, b"f"), (root, b"g")).unwrap();
+            client.rename((root, b"g"), (root, b"f")).unwrap();
+        }
+        gate.go_on.send(()).unwrap();
+        assert_eq!(seen.join().unwrap().len(), 1);
+    });
+}
+
 #[test]
 fn nothing_else_runs_during_a_rename() {
     let (mem, gate) = gated("rename");

@@ -92,6 +92,18 @@ impl Bundle {
         self
     }
 
+    /// The same, with root for the owner of what belongs to the user and group `id` on the host, and nobody for all others.
+    #[must_use]
+    pub fn bind_mapped(mut self, source: &Path, destination: &str, options: &[&str], id: u32) -> Self {
+        self = self.bind(source, destination, options);
+        if let Some(mount) = self.mounts.last_mut() {
+            for ids in ["uidMappings", "gidMappings"] {
+                mount[ids] = json!([{"containerID": id, "hostID": 0, "size": 1}]);
+            }
+        }
+        self
+    }
+
     /// With a root that nobody can change.
     #[must_use]
     pub fn read_only(mut self) -> Self {

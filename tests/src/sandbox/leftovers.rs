@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::{host, process, wait};
 
 /// How long processes that have nothing to do any more may take to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An empty network namespace, which runsc keeps in its state directory for all gofers to come.
 const KEPT: &str = "null-netns";

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use e2e::sandbox::{self, Bundle, Gofer, LIMIT, Sandbox};
@@ -216,7 +215,7 @@ fn a_gofer_that_dies_ends_its_container() -> Result<()> {
         let gofers = sandbox.processes("gofer")?;
         check::equal("gofers", &gofers.len(), &1)?;
         process::kill(gofers[0]);
-        let status = command::exit_status(&mut run, Duration::from_secs(20))?;
+        let status = command::exit_status(&mut run, LIMIT)?;
         check::holds("that is an error", !status.success())?;
         sandbox.call(["delete", "--force", bundle.id()])?;
         Ok(String::new())

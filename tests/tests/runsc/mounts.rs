@@ -1,7 +1,7 @@
 //! What a container sees of the host.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 
 use anyhow::{Context, Result};
 use e2e::check;
@@ -78,6 +78,44 @@ fn mounts_of_all_kinds() -> Result<()> {
         check::equal("the file", &fs::read_to_string(&single)?, &"single\nmore\n")?;
         let hosts = [&outer, &inner, &fixed, &bundle.root()].map(|directory| listing(directory));
         Ok(outcome.describe() + &hosts.into_iter().collect::<Result<Vec<_>>>()?.join("--\n"))
+    })
+}
+
+#[test]
+fn files_with_other_owners() -> Result<()> {
+    const OWNER: u32 = 1000;
+    sandbox::compare(|sandbox| {
+        if !sandbox.runsc().is_current() {
+            return Ok("this release maps no users of mounts".to_owned());
+        }
+        let data = sandbox.directory("data")?;
+        let single = sandbox.path().join("single");
+        for file in [&data.join("file"), &single] {
+            fs::write(file, "of somebody\n")?;
+        }
+        fs::write(data.join("of root"), "")?;
+        for path in [&data, &data.join("file"), &single] {
+            chown(path, Some(OWNER), Some(OWNER))?;
+        }
+        let bundle = Bundle::busybox(sandbox, "c")?
+            .bind_mapped(&data, "/data", &["rw"], OWNER)
+            .bind_mapped(&single, "/etc/single", &["ro"], OWNER)
+            .script(
+                "stat -c '%n %u:%g' /data /data/* /etc/single; cat /etc/single
+                 echo new > /data/new; mkdir /data/directory; ln -s new /data/link; mv /data/new /data/moved
+                 ! chown 7:7 /data/moved 2> /dev/null; ! echo x 2> /dev/null > /etc/single
+                 stat -c '%n %u:%g' /data/*",
+            );
+        let output = sandbox.output(&bundle)?;
+        check::holds("root's", output.contains("/data/file 0:0\n") && output.contains("/etc/single 0:0\n"))?;
+        check::holds("nobody's", output.contains("/data/of root 65534:65534\n"))?;
+        let host = listing(&data)?;
+        for name in ["directory", "link", "moved"] {
+            let metadata = fs::symlink_metadata(data.join(name))?;
+            check::equal(name, &(metadata.uid(), metadata.gid()), &(OWNER, OWNER))?;
+        }
+        check::equal("the file", &fs::read_to_string(&single)?, &"of somebody\n")?;
+        Ok(output + &host)
     })
 }
 

@@ -1,6 +1,7 @@
 //! Several containers in one sandbox, and file systems that are not the host's.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::Result;
 use e2e::sandbox::{self, Bundle, DirectFs, Gofer, LIMIT, Sandbox};
@@ -19,7 +20,7 @@ fn two_containers_in_one_sandbox() -> Result<()> {
         }
         for attempt in 0..DEATHS {
             match pod(sandbox, attempt) {
-                Err(error) if sandbox.processes("sandbox")?.is_empty() => {
+                Err(error) if has_died(sandbox) => {
                     eprintln!("the sandbox has died, once more: {error:#}");
                     for name in ["worker", "pause"] {
                         sandbox.succeed(["delete", "--force", &format!("{name}-{attempt}")])?;
@@ -30,6 +31,12 @@ fn two_containers_in_one_sandbox() -> Result<()> {
         }
         pod(sandbox, DEATHS)
     })
+}
+
+/// Whether there is no process of the sandbox any more. One that is dying has a moment for it.
+fn has_died(sandbox: &Sandbox) -> bool {
+    let gone = || sandbox.processes("sandbox").is_ok_and(|left| left.is_empty());
+    wait::until("its end", Duration::from_secs(10), gone).is_ok()
 }
 
 /// A sandbox with two containers, of which one is killed and the other one goes on.

@@ -195,7 +195,7 @@ fn the_configuration_file() -> Result<()> {
     for (text, wanted) in [
         ("", "EOF while parsing"),
         (r#"{"runsc": "bin/busybox"}"#, "/etc/gofer/runtime.json: bin/busybox is not an absolute path"),
-        (r#"{"runcs": "/bin/busybox"}"#, "unknown member \"runcs\""),
+        (r#"{"runcs": "/bin/busybox"}"#, "unknown field `runcs`"),
     ] {
         let said = refusal(&mut call(text))?;
         check::holds(wanted, said.contains(wanted)).with_context(|| said.clone())?;

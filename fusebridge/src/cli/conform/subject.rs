@@ -91,14 +91,14 @@ impl Subject {
             Subject::Backend(spec) => spec,
         };
         let mount = mount_args(args, io, access, trace);
-        let up = Up::bring(&mount, spec, extensions, Mountpoint::temporary()?, false, &sender)?;
+        let up = Up::bring(&mount, spec, extensions, Mountpoint::temporary()?, false, (&sender, &receiver))?;
         let clock = Clock::new(up.trace().map(Arc::clone));
         let tested = match possible(up.path(), io) {
             Ok(()) => run(args, up.path(), &progress, &clock, (&sender, &receiver), interruption),
             Err(error) => Ok((Tested::Impossible(error), None)),
         };
         let start = clock.now();
-        let unmounted = up.take_down(&receiver);
+        let unmounted = up.take_down();
         let (tested, cause) = tested?;
         let Tested::Suites(mut suites) = tested else { return Ok(tested) };
         let (lives, ended) = fate(cause, &unmounted);
@@ -163,7 +163,7 @@ fn run(
                 Event::Signal(_) => stop.stop(Cause::Interrupted),
                 Event::Unmounted => stop.stop(Cause::Unmounted),
                 Event::ServerGone => stop.stop(Cause::ServerGone),
-                Event::Report => {}
+                Event::Report | Event::Connected => {}
             }
         }
         // The mount is still to be taken down.
@@ -202,7 +202,7 @@ fn nothing_but(cause: Cause) -> (Tested, Option<Cause>) {
 
 /// Whether the server's end is heard of, now or within a moment.
 fn server_has_gone(receiver: &Receiver<Event>) -> bool {
-    let moment = Duration::from_millis(300);
+    let moment = Duration::from_secs(3);
     std::iter::from_fn(|| receiver.recv_timeout(moment).ok()).any(|event| event == Event::ServerGone)
 }
 

@@ -90,7 +90,7 @@ impl Replay {
             read_only: self.read_only,
             log: self.log.clone(),
             flags: extensions.flags.clone(),
-            silent: false,
+            relay: false,
             stats: false,
         };
         let options = ClientOptions { time_limit: self.time_limit, trace: trace.clone(), ..ClientOptions::default() };

@@ -30,7 +30,7 @@ utime_now = {}
 utimensat = {}
 
 [settings]
-naptime = 0.02
+naptime = 0.05
 allow_remount = false
 expected_failures = []
 

@@ -116,13 +116,12 @@ impl Adapter {
 impl Filesystem for Adapter {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
         let policy = self.bridge.policy();
-        let mut wanted = vec![
-            InitFlags::FUSE_PARALLEL_DIROPS,
-            InitFlags::FUSE_ASYNC_DIO,
-            InitFlags::FUSE_DO_READDIRPLUS,
-            InitFlags::FUSE_READDIRPLUS_AUTO,
-            InitFlags::FUSE_NO_EXPORT_SUPPORT,
-        ];
+        let mut wanted =
+            vec![InitFlags::FUSE_PARALLEL_DIROPS, InitFlags::FUSE_ASYNC_DIO, InitFlags::FUSE_NO_EXPORT_SUPPORT];
+        // What may not be remembered need not be told beforehand.
+        if !policy.ttl().is_zero() {
+            wanted.extend([InitFlags::FUSE_DO_READDIRPLUS, InitFlags::FUSE_READDIRPLUS_AUTO]);
+        }
         if policy.keeps_cache() {
             wanted.extend([InitFlags::FUSE_CACHE_SYMLINKS, InitFlags::FUSE_EXPLICIT_INVAL_DATA]);
         } else {
@@ -288,7 +287,7 @@ impl Filesystem for Adapter {
     fn read(
         &self,
         _: &Request,
-        _: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         offset: u64,
         size: u32,
@@ -301,7 +300,7 @@ impl Filesystem for Adapter {
             Err(error) => return reply.error(errno(error)),
         };
         let mut reply = Some(reply);
-        let result = self.bridge.read(&handle, offset, size as usize, |data| {
+        let result = self.bridge.read(node(ino), &handle, offset, size as usize, |data| {
             if let Some(reply) = reply.take() {
                 send_data(reply, data);
             }
@@ -319,17 +318,18 @@ impl Filesystem for Adapter {
         offset: u64,
         data: &[u8],
         flags: WriteFlags,
-        _: OpenFlags,
+        open_flags: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        // What comes from the cache was written to a mapping: the kernel has done it then.
-        let ends_privileges = self.is_uncached() && !flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        // What comes from the cache was written to a mapping: the kernel has done all it takes then, and knows the place.
+        let is_from_cache = flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        let appends = open_flags.0 & libc::O_APPEND != 0 && !is_from_cache;
         let written = || {
-            if ends_privileges {
+            if self.is_uncached() && !is_from_cache {
                 self.bridge.end_privileges(node(ino), flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID))?;
             }
-            self.bridge.write(&*self.bridge.handle(handle.0)?, offset, data)
+            self.bridge.write(&*self.bridge.handle(handle.0)?, offset, data, appends)
         };
         reply_written(written(), reply);
     }
@@ -396,7 +396,7 @@ impl Filesystem for Adapter {
                 let name = OsStr::from_bytes(&listed.name);
                 // The kernel does not count these two, nor entries that have gone meanwhile.
                 let is_dots = matches!(&*listed.name, b"." | b"..");
-                let found = if is_dots { None } else { self.bridge.lookup(parent, &listed.name).ok() };
+                let found = if is_dots { None } else { self.bridge.lookup_listed(parent, &listed.name).ok() };
                 let (id, attr) = match &found {
                     Some(entry) => (INodeNo(entry.id.0), attributes(entry.id, &entry.stat)),
                     None => {

@@ -73,7 +73,8 @@ pub(super) fn attributes(id: NodeId, stat: &Statx) -> FileAttr {
         crtime: time(stat.btime),
         kind: file_type(stat.mode.into()),
         perm: stat.mode & 0o7777,
-        nlink: stat.nlink,
+        // Without any link there would be no way to make one.
+        nlink: if stat.mask & Statx::NLINK == 0 { 1 } else { stat.nlink },
         uid: stat.uid,
         gid: stat.gid,
         rdev: join_device(stat.rdev_major, stat.rdev_minor),

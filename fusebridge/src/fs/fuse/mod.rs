@@ -2,7 +2,9 @@
 
 mod adapter;
 mod backing;
+mod connection;
 mod convert;
 mod session;
 
+pub use connection::FuseConnection;
 pub use session::{MountOptions, Mounted};

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use fuser::{BackgroundSession, Config, MountOption, Notifier, Session, SessionACL};
 
 use super::adapter::Adapter;
+use super::connection::FuseConnection;
 use crate::fs::bridge::Bridge;
 use crate::fs::nodes::Candidate;
 
@@ -38,7 +40,7 @@ pub struct Mounted {
 
 impl Mounted {
     /// Mounts `bridge` on `path`.
-    pub fn mount(bridge: &Arc<Bridge>, path: &Path, options: &MountOptions) -> io::Result<Mounted> {
+    pub fn mount(bridge: &Arc<Bridge>, path: &Path, options: &MountOptions) -> io::Result<(Mounted, FuseConnection)> {
         let mut config = Config::default();
         config.mount_options = vec![
             // Commas and the like would be taken for further options.
@@ -53,14 +55,20 @@ impl Mounted {
         config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
         config.n_threads = Some(options.threads.max(1));
         let session = Session::new(Adapter::new(bridge.clone(), options.stack_depth), path, &config)?;
+        let connection = FuseConnection::new(session.as_fd().try_clone_to_owned()?, path);
         let notifier = session.notifier();
         bridge.evictor().start(Box::new(move |candidate| forget(&notifier, candidate)))?;
-        Ok(Mounted { session: session.spawn()? })
+        Ok((Mounted { session: session.spawn()? }, connection))
     }
 
-    /// Waits until it is unmounted.
-    pub fn wait(self) -> io::Result<()> {
-        self.session.join()
+    /// Waits until it is unmounted, or cannot go on. It does not unmount.
+    pub fn wait(mut self) -> io::Result<()> {
+        let session = std::mem::replace(&mut self.session.guard, std::thread::spawn(|| Ok(())));
+        let ended = session.join();
+        // fuser 0.18 takes a mount that is gone for one that is there. What it would unmount at its end is what others have
+        // mounted on the directory by now.
+        std::mem::forget(self.session);
+        ended.unwrap_or_else(|_| Err(io::Error::other("a thread of the mount has panicked")))
     }
 }
 

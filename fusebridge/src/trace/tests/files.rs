@@ -31,7 +31,7 @@ fn messages_come_back_as_they_were() {
 
     let mut reader = Reader::open(trace.path()).unwrap();
     assert_eq!(reader.facts().get("backend"), Some("mem:"));
-    assert!(reader.started().elapsed().unwrap() < Duration::from_secs(60));
+    assert!(reader.started().elapsed().unwrap_or_default() < Duration::from_secs(60));
     assert!(!reader.with_data());
     assert_eq!(reader.next_record().unwrap().unwrap().message, MessageId::MOUNT);
     let record = reader.next_record().unwrap().unwrap();
@@ -196,10 +196,15 @@ fn a_full_disk_ends_the_trace_and_nothing_else() {
         };
         recorder.record(&exchange, &FStatReq { fd: ROOT }, &super::Outcome::Unanswered(NoAnswer::ShutDown));
     };
-    record();
-    let error = recorder.flush().unwrap_err();
+    // A child that another test starts has all descriptors for a moment, the reader's too.
+    let mut errors = (0..100_000).filter_map(|_| {
+        record();
+        recorder.flush().err()
+    });
+    let error = errors.next().unwrap();
     assert_eq!(error.raw_os_error(), Some(libc::EPIPE));
+    let records = recorder.records();
     record();
-    assert_eq!(recorder.records(), 1, "what comes later is left out");
+    assert_eq!(recorder.records(), records, "what comes later is left out");
     assert!(recorder.finish().is_err());
 }

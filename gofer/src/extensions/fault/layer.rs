@@ -114,7 +114,7 @@ impl Layer for Fault {
             stat.nlink = 1;
         }
         if file_type == libc::S_IFREG && self.defects.shows(Defect::WrongSize) {
-            stat.size += 1;
+            stat.size = stat.size.wrapping_add(1);
         }
         if file_type == libc::S_IFREG && self.defects.shows(Defect::ZeroIno) {
             stat.ino = 0;
@@ -123,7 +123,7 @@ impl Layer for Fault {
             stat.blocks = 0;
         }
         if matches!(file_type, libc::S_IFCHR | libc::S_IFBLK) && self.defects.shows(Defect::WrongDevice) {
-            stat.rdev_minor += 1;
+            stat.rdev_minor = stat.rdev_minor.wrapping_add(1);
         }
         if file_type == libc::S_IFREG && self.defects.shows(Defect::ChangingIno) {
             stat.ino = self.next_ino.fetch_add(1, Ordering::Relaxed);
@@ -201,7 +201,7 @@ impl Layer for Fault {
 
     fn stat_fs(&self, stat: &mut StatFs) {
         if self.defects.shows(Defect::WrongStatfs) {
-            stat.blocks_free = stat.blocks + 1;
+            stat.blocks_free = stat.blocks.wrapping_add(1);
         }
     }
 

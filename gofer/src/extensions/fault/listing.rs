@@ -58,7 +58,7 @@ impl DirSink for Tampered<'_> {
             entry.ino = 0;
         }
         if self.other_ino {
-            entry.ino += 1;
+            entry.ino = entry.ino.wrapping_add(1);
         }
         if self.no_type {
             entry.file_type = libc::S_IFREG;

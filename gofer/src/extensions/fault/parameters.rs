@@ -49,6 +49,10 @@ impl Parameters {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), FaultError> {
         let (name, outcome) = match name {
+            "defect" if self.defects.iter().any(|(known, _)| defect(value).is_ok_and(|(new, _)| new == *known)) => {
+                ("defect", Err("given twice".to_owned()))
+            }
+            "seed" if self.seed.is_some() => ("seed", Err("given twice".to_owned())),
             "latency" => ("latency", latency(value).map(|latency| self.latencies.push(latency))),
             "error" => ("error", error(value).map(|error| self.errors.push(error))),
             "short" => ("short", short(value).map(|short| self.shorts.push(short))),
@@ -69,7 +73,8 @@ fn latency(text: &str) -> Parsed<(Calls, Duration)> {
         Some((duration, call)) => (duration, calls(call)?),
         None => (text, Calls::all_but_attach()),
     };
-    let duration = parse_duration(duration).ok_or("not a duration; for example 5ms, 100us or latency=1.5s@write")?;
+    let duration = parse_duration(duration)
+        .ok_or("not a duration of an hour at most; for example 5ms, 100us or latency=1.5s@write")?;
     Ok((calls, duration))
 }
 
@@ -164,7 +169,10 @@ mod tests {
     fn mistakes_are_told_in_one_line() {
         let error = |text: &str| Parameters::parse(text).unwrap_err().to_string();
         assert_eq!(error("b"), "unknown parameter \"b\"; known are latency=, error=, short=, defect= and seed=");
-        assert_eq!(error("latency=5"), "latency=5: not a duration; for example 5ms, 100us or latency=1.5s@write");
+        assert_eq!(
+            error("latency=5"),
+            "latency=5: not a duration of an hour at most; for example 5ms, 100us or latency=1.5s@write"
+        );
         assert_eq!(error("error=EIO"), {
             "error=EIO: say which calls fail, for example error=EIO@write or error=EIO@*"
         });
@@ -179,6 +187,8 @@ mod tests {
         assert_eq!(error("short=read:2"), {
             "short=read:2: \"2\" is no probability; use a number from 0 to 1, for example 0.01"
         });
+        assert_eq!(error("seed=1&seed=2"), "seed=2: given twice");
+        assert_eq!(error("defect=wrong-size:0.1&defect=wrong-size"), "defect=wrong-size: given twice");
         assert_eq!(error("seed=a\nb"), "seed=a\\nb: not a number, of 64 bits at most");
         for bad in
             ["latency", "latency=ms", "latency=-1ms", "latency=1m", "latency=1ms@", "error=@read", "seed=-1", "=1"]

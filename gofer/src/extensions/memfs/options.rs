@@ -66,14 +66,24 @@ impl MemOptions {
     ///
     /// A size is a number of bytes, with k, m, g or t behind it for powers of 1024, or a percentage of the machine's memory;
     /// a number of inodes may have these letters too. 0 is for no limit, as it is with `tmpfs`. Of what is given twice, the last counts.
+    ///
+    /// Names and attributes take memory that is not part of the size: with a size and without a number of inodes, there is one for
+    /// each KiB of it, and 1024 at least.
     pub fn parse(text: &str) -> Result<Self, MemOptionsError> {
         Self::default().and(text)
     }
 
     /// These options with others, which count where they say something else.
     pub(super) fn and(mut self, text: &str) -> Result<Self, MemOptionsError> {
-        for option in text.split(',').filter(|option| !option.is_empty()) {
+        let options = || text.split(',').filter(|option| !option.is_empty());
+        for option in options() {
             self.set(option)?;
+        }
+        if let Some(size) = self.size
+            && options().any(|option| option.starts_with("size="))
+            && !options().any(|option| option.starts_with("inodes="))
+        {
+            self.inodes = Some((size / 1024).max(1024));
         }
         Ok(self)
     }
@@ -174,6 +184,9 @@ mod tests {
         assert_eq!((size("0"), size("12"), size("3k"), size("4T")), (None, Some(12), Some(3 << 10), Some(4 << 40)));
         assert_eq!(size("50%"), Some(all_memory() / 100 * 50));
         assert_eq!(MemOptions::parse("ro,,rw,inodes=0").unwrap().inodes, None);
+        let inodes = |text: &str| MemOptions::parse(text).unwrap().inodes;
+        assert_eq!((inodes("size=1m"), inodes("size=1g"), inodes("size=4k")), (Some(1024), Some(1 << 20), Some(1024)));
+        assert_eq!((inodes("inodes=7,size=1g"), inodes("size=0")), (Some(7), MemOptions::default().inodes));
     }
 
     #[test]

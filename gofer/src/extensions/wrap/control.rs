@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::deviation::{Deviation, copy, create_over};
 use super::socket::Socket;
-use super::{Call, Layer, act, around, around_bytes, wrap_found, wrap_opened};
+use super::{Call, Layer, act, around, around_bytes, swallow, wrap_found, wrap_opened};
 use crate::backend::{
     Access, Bound, ControlBox, ControlFile, Created, Credentials, Found, Name, NewFile, OpenHow, Opened, RenameFlags,
     Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, Unlink,
@@ -149,12 +149,13 @@ impl<L: Layer> ControlFile for Control<L> {
     }
 
     fn set_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
-        around_bytes(
+        let outcome = around_bytes(
             &*self.layer,
             Call::SetXattr,
             |()| value.len(),
             || if self.layer.skips(Call::SetXattr) { Ok(()) } else { self.inner.set_xattr(name, value, flags) },
-        )
+        );
+        swallow(&*self.layer, outcome)
     }
 
     fn list_xattr(&self) -> Result<Vec<Vec<u8>>> {

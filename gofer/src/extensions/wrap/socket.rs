@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::{Call, Layer, around};
+use super::{Call, Layer, act, around};
 use crate::backend::{BoundSocket, Result};
 
 /// A bound socket: that of the inner file system.
@@ -20,7 +20,7 @@ impl<L: Layer> Socket<L> {
 
 impl<L: Layer> BoundSocket for Socket<L> {
     fn listen(&self, backlog: i32) -> Result<()> {
-        around(&*self.layer, Call::Listen, || self.inner.listen(backlog))
+        act(&*self.layer, Call::Listen, || self.inner.listen(backlog))
     }
 
     fn accept(&self) -> Result<OwnedFd> {

@@ -12,6 +12,7 @@ mod xattrs;
 
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
 use rustix::process::{Gid, Uid};
@@ -113,6 +114,16 @@ fn exists(path: &Path) -> bool {
 /// The error of something whose success cannot be printed.
 fn error<T>(result: Result<T>) -> Option<Errno> {
     result.err()
+}
+
+/// Waits for what the kernel does when the last one who has a descriptor lets go of it. A child that another test starts has all of
+/// ours for a moment.
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not come");
+        thread::yield_now();
+    }
 }
 
 const USER: u32 = 4242;

@@ -85,6 +85,30 @@ fn a_mount_point_is_listed_as_what_is_mounted_there() {
     });
 }
 
+/// The kernel's debugfs has such a directory; those of network file systems and of mount daemons are entered the same way.
+#[test]
+fn what_is_mounted_on_demand_is_mounted_by_walking_there() {
+    let fixture = Fixture::stock();
+    with_mount(&fixture, || {
+        let place = fixture.path("m");
+        let mounted = mount(Some("none"), &place, Some("debugfs"), MsFlags::empty(), None::<&str>);
+        // Looking at it by its name would mount it.
+        let mut entries = std::fs::read_dir(&place).unwrap();
+        if mounted.is_err() || !entries.any(|entry| entry.unwrap().file_name() == "tracing") {
+            return eprintln!("skipped, because this kernel has no debugfs with tracing");
+        }
+        let root = HostFs::open(&place, HostOptions::default()).unwrap().attach().ok().unwrap().root;
+        let path = ["tracing", "trace_clock"].map(name);
+        let mut seen = Vec::new();
+        root.file.walk_stat(&mut path.into_iter(), &mut |stat| seen.push(stat)).unwrap();
+        assert_eq!(seen.len(), path.len());
+        let tracing = root.file.walk(path[0]).ok().unwrap();
+        assert_eq!((tracing.stat.ino, tracing.stat.dev_minor), (seen[0].ino, seen[0].dev_minor));
+        assert_ne!(tracing.stat.dev_minor, root.stat.dev_minor);
+        assert!(tracing.file.walk(path[1]).is_ok());
+    });
+}
+
 #[test]
 fn a_value_that_no_answer_can_carry_is_an_error() {
     let fixture = Fixture::stock();

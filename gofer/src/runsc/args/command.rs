@@ -1,7 +1,8 @@
 //! The flags of the command.
 
+use super::effect::{self, Effect, Table};
 use super::syntax::{self, Flag, Kind};
-use super::{ArgsError, Globals, MountConf, mount_confs};
+use super::{ArgsError, MountConf, mount_confs};
 
 /// How the command is used.
 pub(crate) const USAGE: &str =
@@ -25,8 +26,6 @@ pub(crate) struct Command {
     pub(crate) sync_userns_fd: Option<i32>,
     pub(crate) pin_ring_fd: Option<i32>,
     pub(crate) sync_sentry_exit_fd: Option<i32>,
-    /// Descriptors that this program has no use for, but that nobody else may get.
-    pub(crate) unused_fds: Vec<i32>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) apply_caps: bool,
@@ -37,67 +36,95 @@ pub(crate) struct Command {
     pub(crate) container_id: String,
 }
 
-const BOOLS: [&str; 2] = ["apply-caps", "setup-root"];
+use Effect::{Bool, Fd, Text, Value};
 
-const VALUES: [&str; 19] = [
-    "bundle",
-    "gofer-mount-confs",
-    "io-fds",
-    "dev-io-fd",
-    "spec-fd",
-    "mounts-fd",
-    "rpc-fd",
-    "sync-chroot-fd",
-    "sync-userns-fd",
-    "sync-nvproxy-fd",
-    "pin-ring-fd",
-    "sync-sentry-exit-fd",
-    "proc-mount-sync-fd",
-    "profile-block-fd",
-    "profile-cpu-fd",
-    "profile-heap-fd",
-    "profile-mutex-fd",
-    "trace-fd",
-    "uid",
+/// The flags that there are.
+const FLAGS: &Table<Draft> = &[
+    ("bundle", Text(|draft, text| text.clone_into(&mut draft.command.bundle))),
+    ("gofer-mount-confs", Value(Draft::add_mount_confs)),
+    ("io-fds", Value(Draft::add_io_fds)),
+    ("dev-io-fd", Fd(|draft, fd| draft.command.dev_io_fd = fd)),
+    ("spec-fd", Fd(|draft, fd| draft.spec_fd = fd)),
+    ("mounts-fd", Fd(|draft, fd| draft.mounts_fd = fd)),
+    ("rpc-fd", Fd(|draft, fd| draft.command.rpc_fd = fd)),
+    ("sync-chroot-fd", Fd(|draft, fd| draft.command.sync_chroot_fd = fd)),
+    ("sync-userns-fd", Fd(|draft, fd| draft.command.sync_userns_fd = fd)),
+    ("pin-ring-fd", Fd(|draft, fd| draft.command.pin_ring_fd = fd)),
+    ("sync-sentry-exit-fd", Fd(|draft, fd| draft.command.sync_sentry_exit_fd = fd)),
+    // Files for what only Go programs have to say, and steps that this one does not take.
+    ("profile-block-fd", Fd(|_, _| {})),
+    ("profile-cpu-fd", Fd(|_, _| {})),
+    ("profile-heap-fd", Fd(|_, _| {})),
+    ("profile-mutex-fd", Fd(|_, _| {})),
+    ("trace-fd", Fd(|_, _| {})),
+    ("sync-nvproxy-fd", Fd(|_, _| {})),
+    ("proc-mount-sync-fd", Fd(|_, _| {})),
+    ("uid", Value(Draft::set_uid)),
+    ("gid", Value(Draft::set_gid)),
+    ("apply-caps", Bool(|draft, on| draft.command.apply_caps = on)),
+    ("setup-root", Bool(|draft, on| draft.command.setup_root = on)),
 ];
-
-fn kind(name: &str) -> Kind {
-    if BOOLS.contains(&name) {
-        Kind::Bool
-    } else if VALUES.contains(&name) || name == "gid" {
-        Kind::Value
-    } else {
-        Kind::Unknown
-    }
-}
 
 impl Command {
     /// The arguments after `gofer`. `is_extra` knows flags of extensions, which take a value.
-    pub(super) fn parse(
-        arguments: &[String],
-        globals: &Globals,
-        is_extra: impl Fn(&str) -> bool,
-    ) -> Result<Self, ArgsError> {
-        let mut command = Command { apply_caps: true, setup_root: true, ..Command::default() };
-        let mut numbers = Numbers::default();
-        let (flags, rest) = syntax::split(arguments, |name| if is_extra(name) { Kind::Value } else { kind(name) })?;
+    pub(super) fn parse(arguments: &[String], is_extra: impl Fn(&str) -> bool) -> Result<Self, ArgsError> {
+        let command = Command { apply_caps: true, setup_root: true, ..Command::default() };
+        let mut draft = Draft { command, spec_fd: None, mounts_fd: None };
+        let kind = |name: &str| if is_extra(name) { Kind::Value } else { effect::kind(FLAGS, name) };
+        let (flags, rest) = syntax::split(arguments, kind)?;
         for flag in &flags {
             if is_extra(flag.name) {
-                command.extra.push(format!("--{}={}", flag.name, flag.value));
+                draft.command.extra.push(format!("--{}={}", flag.name, flag.value));
             } else {
-                command.set(flag, &mut numbers)?;
+                let effect = effect::of(FLAGS, flag.name);
+                effect.ok_or_else(|| ArgsError::Unknown(flag.name.to_owned()))?.apply(&mut draft, flag)?;
             }
         }
+        draft.finish(rest)
+    }
+}
+
+/// What is known of a command so far.
+struct Draft {
+    command: Command,
+    /// Must be there in the end, as this.
+    spec_fd: Option<i32>,
+    mounts_fd: Option<i32>,
+}
+
+impl Draft {
+    fn add_mount_confs(&mut self, flag: &Flag<'_>) -> Result<(), ArgsError> {
+        self.command.mount_confs.get_or_insert_default().extend(mount_confs::parse(flag.value)?);
+        Ok(())
+    }
+
+    fn add_io_fds(&mut self, flag: &Flag<'_>) -> Result<(), ArgsError> {
+        self.command.io_fds.extend(flag.fds()?);
+        Ok(())
+    }
+
+    fn set_uid(&mut self, flag: &Flag<'_>) -> Result<(), ArgsError> {
+        self.command.uid = flag.id()?;
+        Ok(())
+    }
+
+    fn set_gid(&mut self, flag: &Flag<'_>) -> Result<(), ArgsError> {
+        self.command.gid = flag.id()?;
+        Ok(())
+    }
+
+    /// The command, if nothing is missing and `rest` is what has to follow.
+    fn finish(self, rest: &[String]) -> Result<Command, ArgsError> {
+        let mut command = self.command;
         if command.bundle.is_empty() {
             return Err(ArgsError::Missing("bundle"));
         }
-        command.spec_fd = numbers.spec.ok_or(ArgsError::Missing("spec-fd"))?;
-        command.mounts_fd = numbers.mounts.ok_or(ArgsError::Missing("mounts-fd"))?;
+        command.spec_fd = self.spec_fd.ok_or(ArgsError::Missing("spec-fd"))?;
+        command.mounts_fd = self.mounts_fd.ok_or(ArgsError::Missing("mounts-fd"))?;
         // One that serves nothing but devices has no other connection.
         if command.io_fds.is_empty() && command.dev_io_fd.is_none() {
             return Err(ArgsError::Missing("io-fds"));
         }
-        command.unused_fds.extend(globals.coverage_fd);
         match rest {
             [id] => command.container_id.clone_from(id),
             [] if command.mount_confs.is_none() => {}
@@ -105,37 +132,4 @@ impl Command {
         }
         Ok(command)
     }
-
-    fn set(&mut self, flag: &Flag<'_>, numbers: &mut Numbers) -> Result<(), ArgsError> {
-        match flag.name {
-            "bundle" => self.bundle = flag.value.to_owned(),
-            "gofer-mount-confs" => {
-                self.mount_confs.get_or_insert_default().extend(mount_confs::parse(flag.value)?);
-            }
-            "io-fds" => self.io_fds.extend(flag.fds()?),
-            "dev-io-fd" => self.dev_io_fd = flag.fd()?,
-            "spec-fd" => numbers.spec = flag.fd()?,
-            "mounts-fd" => numbers.mounts = flag.fd()?,
-            "rpc-fd" => self.rpc_fd = flag.fd()?,
-            "sync-chroot-fd" => self.sync_chroot_fd = flag.fd()?,
-            "sync-userns-fd" => self.sync_userns_fd = flag.fd()?,
-            "pin-ring-fd" => self.pin_ring_fd = flag.fd()?,
-            "sync-sentry-exit-fd" => self.sync_sentry_exit_fd = flag.fd()?,
-            "sync-nvproxy-fd" | "proc-mount-sync-fd" | "profile-block-fd" | "profile-cpu-fd" | "profile-heap-fd"
-            | "profile-mutex-fd" | "trace-fd" => self.unused_fds.extend(flag.fd()?),
-            "uid" => self.uid = flag.id()?,
-            "gid" => self.gid = flag.id()?,
-            "apply-caps" => self.apply_caps = flag.bool()?,
-            "setup-root" => self.setup_root = flag.bool()?,
-            other => return Err(ArgsError::Unknown(other.to_owned())),
-        }
-        Ok(())
-    }
-}
-
-/// Numbers that must be there in the end.
-#[derive(Default)]
-struct Numbers {
-    spec: Option<i32>,
-    mounts: Option<i32>,
 }

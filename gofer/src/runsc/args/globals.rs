@@ -1,8 +1,9 @@
 //! The flags before the command, as far as they matter here.
 
 use super::ArgsError;
+use super::effect::{self, Effect, Table};
 use super::legacy_overlay::LegacyOverlay;
-use super::syntax::{self, Flag, Kind};
+use super::syntax::{self, Flag};
 use crate::hostfs::UdsPolicy;
 
 /// Which character devices of the host may be opened.
@@ -55,47 +56,37 @@ pub(crate) struct Globals {
     pub(crate) log_fd: Option<i32>,
     pub(crate) debug_log_fd: Option<i32>,
     pub(crate) panic_log_fd: Option<i32>,
-    pub(crate) coverage_fd: Option<i32>,
     pub(crate) overlay: LegacyOverlay,
 }
 
-const BOOLS: [&str; 11] = [
-    "allow-rootfs-tar-annotation",
-    "directfs",
-    "fsgofer-host-uds",
-    "TESTONLY-unsafe-nonroot",
-    "nvproxy",
-    "nvproxy-docker",
-    "tpuproxy",
-    "rdmaproxy",
-    "debug",
-    "alsologtostderr",
-    "overlay",
-];
+use Effect::{Bool, Fd, Text, Value};
 
-const VALUES: [&str; 11] = [
-    "host-uds",
-    "host-fifo",
-    "character-device-policy",
-    "fdlimit",
-    "debug-command",
-    "debug-log-format",
-    "log-fd",
-    "debug-log-fd",
-    "panic-log-fd",
-    "coverage-fd",
-    "overlay2",
+/// The flags that mean something here.
+const FLAGS: &Table<Globals> = &[
+    ("directfs", Bool(|globals, on| globals.directfs = Some(on))),
+    ("host-uds", Value(Globals::set_host_uds)),
+    ("fsgofer-host-uds", Bool(|globals, on| globals.fsgofer_host_uds = on)),
+    ("host-fifo", Value(Globals::set_host_fifo)),
+    ("character-device-policy", Value(Globals::set_char_devices)),
+    ("fdlimit", Value(Globals::set_fd_limit)),
+    ("allow-rootfs-tar-annotation", Bool(|globals, on| globals.allow_rootfs_tar = on)),
+    ("TESTONLY-unsafe-nonroot", Bool(|globals, on| globals.keep_root = on)),
+    ("nvproxy", Bool(|globals, on| globals.nvproxy = on)),
+    ("nvproxy-docker", Bool(|globals, on| globals.nvproxy_docker = on)),
+    ("tpuproxy", Bool(|globals, on| globals.tpuproxy = on)),
+    ("rdmaproxy", Bool(|globals, on| globals.rdmaproxy = on)),
+    ("debug", Bool(|globals, on| globals.debug = on)),
+    ("debug-command", Text(|globals, list| list.clone_into(&mut globals.debug_command))),
+    ("debug-log-format", Value(Globals::set_log_format)),
+    ("alsologtostderr", Bool(|globals, on| globals.also_log_to_stderr = on)),
+    ("log-fd", Fd(|globals, fd| globals.log_fd = fd)),
+    ("debug-log-fd", Fd(|globals, fd| globals.debug_log_fd = fd)),
+    ("panic-log-fd", Fd(|globals, fd| globals.panic_log_fd = fd)),
+    // A file for what only Go programs have to say.
+    ("coverage-fd", Fd(|_, _| {})),
+    ("overlay", Bool(|globals, on| globals.overlay.set_all(on))),
+    ("overlay2", Text(|globals, text| globals.overlay.set(text))),
 ];
-
-fn kind(name: &str) -> Kind {
-    if BOOLS.contains(&name) {
-        Kind::Bool
-    } else if VALUES.contains(&name) {
-        Kind::Value
-    } else {
-        Kind::Unknown
-    }
-}
 
 const SOCKETS: [(&str, UdsPolicy); 5] = [
     ("", UdsPolicy::None),
@@ -106,62 +97,61 @@ const SOCKETS: [(&str, UdsPolicy); 5] = [
 ];
 
 impl Globals {
-    /// The flags at the beginning of `arguments`, and what follows them. Flags that nobody knows mean nothing.
-    pub(super) fn parse(arguments: &[String]) -> Result<(Self, &[String]), ArgsError> {
-        let (flags, rest) = syntax::split(arguments, kind)?;
+    /// The flags at the beginning of `arguments` as far as they are understood, and what follows them, or what is wrong
+    /// with one. Flags that nobody knows mean nothing.
+    pub(super) fn parse(arguments: &[String]) -> (Self, Result<&[String], ArgsError>) {
         let mut globals = Globals::default();
-        for flag in &flags {
-            globals.set(flag)?;
-        }
-        if globals.fsgofer_host_uds {
-            match globals.host_uds {
-                None | Some(UdsPolicy::None) => globals.host_uds = Some(UdsPolicy::Open),
+        let (flags, rest) = match syntax::split(arguments, |name| effect::kind(FLAGS, name)) {
+            Ok(parts) => parts,
+            Err(error) => return (globals, Err(error)),
+        };
+        // The log comes last, and whoever looks there should see what is wrong before.
+        let set = |flag: &Flag<'_>| effect::of(FLAGS, flag.name).map_or(Ok(()), |it| it.apply(&mut globals, flag));
+        let wrong = flags.iter().map(set).fold(Ok(()), Result::and);
+        let policy = globals.join_policies();
+        (globals, wrong.and(policy).map(|()| rest))
+    }
+
+    /// Two flags say what may be done with sockets.
+    fn join_policies(&mut self) -> Result<(), ArgsError> {
+        if self.fsgofer_host_uds {
+            match self.host_uds {
+                None | Some(UdsPolicy::None) => self.host_uds = Some(UdsPolicy::Open),
                 Some(_) => return Err(ArgsError::TwoSocketPolicies),
             }
         }
-        Ok((globals, rest))
+        Ok(())
     }
 
-    fn set(&mut self, flag: &Flag<'_>) -> Result<(), ArgsError> {
-        match flag.name {
-            "directfs" => self.directfs = Some(flag.bool()?),
-            "host-uds" => self.host_uds = Some(flag.one_of(&SOCKETS, "none, open, create or all")?),
-            "fsgofer-host-uds" => self.fsgofer_host_uds = flag.bool()?,
-            "host-fifo" => {
-                let choices = [("", false), ("none", false), ("open", true)];
-                self.host_fifo = flag.one_of(&choices, "none or open")?;
-            }
-            "character-device-policy" => {
-                let choices = [
-                    ("", CharDevices::EmulatedOnly),
-                    ("emulated-only", CharDevices::EmulatedOnly),
-                    ("prefer-emulated", CharDevices::PreferEmulated),
-                    ("passthrough", CharDevices::Passthrough),
-                ];
-                self.char_devices = flag.one_of(&choices, "emulated-only, prefer-emulated or passthrough")?;
-            }
-            "allow-rootfs-tar-annotation" => self.allow_rootfs_tar = flag.bool()?,
-            "fdlimit" => self.fd_limit = u64::try_from(flag.int()?).ok(),
-            "TESTONLY-unsafe-nonroot" => self.keep_root = flag.bool()?,
-            "nvproxy" => self.nvproxy = flag.bool()?,
-            "nvproxy-docker" => self.nvproxy_docker = flag.bool()?,
-            "tpuproxy" => self.tpuproxy = flag.bool()?,
-            "rdmaproxy" => self.rdmaproxy = flag.bool()?,
-            "debug" => self.debug = flag.bool()?,
-            "debug-command" => self.debug_command = flag.value.to_owned(),
-            "debug-log-format" => {
-                let choices = [("text", LogFormat::Text), ("json", LogFormat::Json), ("json-k8s", LogFormat::JsonK8s)];
-                self.log_format = flag.one_of(&choices, "text, json or json-k8s")?;
-            }
-            "alsologtostderr" => self.also_log_to_stderr = flag.bool()?,
-            "log-fd" => self.log_fd = flag.fd()?,
-            "debug-log-fd" => self.debug_log_fd = flag.fd()?,
-            "panic-log-fd" => self.panic_log_fd = flag.fd()?,
-            "coverage-fd" => self.coverage_fd = flag.fd()?,
-            "overlay" => self.overlay.set_all(flag.bool()?),
-            "overlay2" => self.overlay.set(flag.value),
-            _ => {}
-        }
+    fn set_host_uds(&mut self, flag: &Flag<'_>) -> Result<(), ArgsError> {
+        self.host_uds = Some(flag.one_of(&SOCKETS, "none, open, create or all")?);
+        Ok(())
+    }
+
+    fn set_host_fifo(&mut self, flag: &Flag<'_>) -> Result<(), ArgsError> {
+        self.host_fifo = flag.one_of(&[("", false), ("none", false), ("open", true)], "none or open")?;
+        Ok(())
+    }
+
+    fn set_char_devices(&mut self, flag: &Flag<'_>) -> Result<(), ArgsError> {
+        let choices = [
+            ("", CharDevices::EmulatedOnly),
+            ("emulated-only", CharDevices::EmulatedOnly),
+            ("prefer-emulated", CharDevices::PreferEmulated),
+            ("passthrough", CharDevices::Passthrough),
+        ];
+        self.char_devices = flag.one_of(&choices, "emulated-only, prefer-emulated or passthrough")?;
+        Ok(())
+    }
+
+    fn set_fd_limit(&mut self, flag: &Flag<'_>) -> Result<(), ArgsError> {
+        self.fd_limit = u64::try_from(flag.int()?).ok();
+        Ok(())
+    }
+
+    fn set_log_format(&mut self, flag: &Flag<'_>) -> Result<(), ArgsError> {
+        let choices = [("text", LogFormat::Text), ("json", LogFormat::Json), ("json-k8s", LogFormat::JsonK8s)];
+        self.log_format = flag.one_of(&choices, "text, json or json-k8s")?;
         Ok(())
     }
 

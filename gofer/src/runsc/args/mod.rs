@@ -4,6 +4,7 @@
 //! instructions: one that is not understood is an error.
 
 mod command;
+mod effect;
 mod globals;
 mod legacy_overlay;
 mod mount_confs;
@@ -57,8 +58,8 @@ pub(crate) fn texts(arguments: impl IntoIterator<Item = OsString>) -> Result<Vec
     arguments.into_iter().map(|argument| argument.into_string().map_err(ArgsError::NotText)).collect()
 }
 
-/// What stands before the command, and the command with its arguments.
-pub(crate) fn globals(arguments: &[String]) -> Result<(Globals, &[String]), ArgsError> {
+/// What stands before the command as far as it is understood, and the command with its arguments, if all of it is.
+pub(crate) fn globals(arguments: &[String]) -> (Globals, Result<&[String], ArgsError>) {
     Globals::parse(arguments)
 }
 
@@ -66,7 +67,7 @@ pub(crate) fn globals(arguments: &[String]) -> Result<(Globals, &[String]), Args
 pub(crate) fn call(mut globals: Globals, rest: &[String], is_extra: impl Fn(&str) -> bool) -> Result<Call, ArgsError> {
     match rest {
         [command, arguments @ ..] if command == "gofer" => {
-            let command = Command::parse(arguments, &globals, is_extra)?;
+            let command = Command::parse(arguments, is_extra)?;
             if command.mount_confs.is_none() {
                 globals.be_legacy();
             }

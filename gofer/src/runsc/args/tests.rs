@@ -11,8 +11,8 @@ const OF_2022: &str = "--root=/r --debug=true --overlay2=root:memory --debug-log
 
 fn parse(line: &str) -> Result<Call, ArgsError> {
     let arguments = texts(line.split_whitespace().map(OsString::from))?;
-    let (globals, rest) = globals(&arguments)?;
-    call(globals, rest, |name| name == "extra")
+    let (globals, rest) = globals(&arguments);
+    call(globals, rest?, |name| name == "extra")
 }
 
 #[test]
@@ -69,6 +69,14 @@ fn wrong_flags_are_named() {
 }
 
 #[test]
+fn a_wrong_flag_does_not_hide_where_to_say_so() {
+    let arguments = ["--host-uds=some", "--debug=maybe", "--log-fd=3", "gofer"].map(str::to_owned);
+    let (globals, rest) = globals(&arguments);
+    assert!(rest.unwrap_err().to_string().contains("flag -host-uds"));
+    assert_eq!(globals.log_fd, Some(3));
+}
+
+#[test]
 fn devices_alone_are_enough() {
     let call =
         parse("gofer --bundle=/b --spec-fd=4 --mounts-fd=5 --dev-io-fd=6 --gofer-mount-confs=erofs:none id").unwrap();
@@ -93,7 +101,8 @@ fn commands_to_debug_are_listed() {
         ("--debug-command=gofer", false),
     ] {
         let arguments = texts(flags.split_whitespace().map(OsString::from)).unwrap();
-        let (globals, _) = globals(&arguments).unwrap();
+        let (globals, rest) = globals(&arguments);
+        assert_eq!(rest, Ok(&[][..]));
         assert_eq!(globals.is_debugged(), expected, "{flags}");
     }
 }

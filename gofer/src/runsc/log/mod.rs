@@ -26,11 +26,9 @@ pub(super) struct Log {
 
 impl Log {
     /// Starts the log of the process, and makes the file for details its stderr too.
-    pub(super) fn start(globals: &Globals, files: LogFiles) -> io::Result<Self> {
+    pub(super) fn start(globals: &Globals, files: LogFiles) -> Self {
         let LogFiles { fatal, debug, panic } = files;
-        if let Some(stderr) = panic.as_ref().or(debug.as_ref()) {
-            rustix::stdio::dup2_stderr(stderr.as_fd())?;
-        }
+        let stderr = panic.as_ref().or(debug.as_ref()).map(|file| rustix::stdio::dup2_stderr(file.as_fd()));
         let has_file = debug.is_some() || panic.is_some();
         let to: Option<BoxMakeWriter> = match debug {
             Some(file) => Some(BoxMakeWriter::new(Mutex::new(file))),
@@ -45,7 +43,10 @@ impl Log {
             let _ = subscriber.try_init();
             tracing::info!("{FIRST_LINE}");
         }
-        Ok(Log { fatal })
+        if let Some(Err(error)) = stderr {
+            tracing::warn!("what goes to stderr is not seen here: {error}");
+        }
+        Log { fatal }
     }
 
     /// Says why the process ends, to whoever looks: in the log, on stderr, and to the caller.

@@ -77,6 +77,8 @@ pub(super) struct Served {
 pub(super) struct RootFs {
     tree: Tree,
     is_read_only: bool,
+    /// Whether mounts below it may be devices, which runsc puts there for the connection that serves them.
+    has_devices: bool,
     is_strict_already: bool,
     /// A mount for each of the spec's that is served, in their order.
     pub(super) mounts: Vec<Option<Served>>,
@@ -135,8 +137,14 @@ impl RootFs {
     /// The root file system without the container's mounts, where its path says.
     fn root(request: &Request<'_>, sealed: &mut Sealed) -> Result<Self, RootError> {
         let Request { container, plan, .. } = request;
-        let is_read_only = container.root_read_only || plan.root.is_overlaid();
-        let empty = |tree| RootFs { tree, is_read_only, is_strict_already: false, mounts: Vec::new(), dev: None };
+        let empty = |tree| RootFs {
+            tree,
+            is_read_only: container.root_read_only || plan.root.is_overlaid(),
+            has_devices: request.serves_dev,
+            is_strict_already: false,
+            mounts: Vec::new(),
+            dev: None,
+        };
         if !plan.root.is_served() {
             let tree = Tree::in_memory().map_err(RootError::Empty)?;
             let here = volume::open(Path::new("/")).map_err(RootError::Empty)?;
@@ -154,7 +162,7 @@ impl RootFs {
         root.tree.change(recursive, propagation).map_err(RootError::Options)?;
         if !request.has_hooks {
             // Now, while there is nothing of the container's mounts below it.
-            if is_read_only {
+            if root.is_read_only {
                 sealed.note(&root.tree).map_err(RootError::Options)?;
             }
             root.restrict(request.globals, true)?;
@@ -165,15 +173,16 @@ impl RootFs {
 
     /// Takes away what nobody needs from the root file system, and from the host's mounts below it if `recursive`.
     fn restrict(&mut self, globals: &Globals, recursive: bool) -> Result<(), RootError> {
-        let nodev = match globals.char_devices {
-            CharDevices::EmulatedOnly => libc::MOUNT_ATTR_NODEV,
-            _ => 0,
+        let set = |recursive, set| {
+            self.tree
+                .change(recursive, MountAttributes { set, ..MountAttributes::default() })
+                .map_err(RootError::Options)
         };
         let read_only = if self.is_read_only { libc::MOUNT_ATTR_RDONLY } else { 0 };
-        let set = libc::MOUNT_ATTR_NOSUID | nodev | read_only;
-        self.tree
-            .change(recursive, MountAttributes { set, ..MountAttributes::default() })
-            .map_err(RootError::Options)?;
+        set(recursive, libc::MOUNT_ATTR_NOSUID | read_only)?;
+        if globals.char_devices == CharDevices::EmulatedOnly {
+            set(recursive && !self.has_devices, libc::MOUNT_ATTR_NODEV)?;
+        }
         self.is_strict_already = true;
         Ok(())
     }

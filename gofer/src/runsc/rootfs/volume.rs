@@ -84,9 +84,9 @@ impl Volumes<'_> {
 
 /// Makes a mount and those below it stricter. Some of them may have a way of keeping access times that nobody may change.
 fn restrict(tree: &Tree, attributes: MountAttributes) -> Result<(), Errno> {
+    let atime = libc::MOUNT_ATTR__ATIME | libc::MOUNT_ATTR_NODIRATIME;
     match tree.change(true, attributes) {
-        Err(Errno::PERM) if attributes.clear != 0 => {
-            let atime = libc::MOUNT_ATTR__ATIME | libc::MOUNT_ATTR_NODIRATIME;
+        Err(Errno::PERM) if (attributes.set | attributes.clear) & atime != 0 => {
             tree.change(true, MountAttributes { set: attributes.set & !atime, clear: 0, propagation: 0 })
         }
         other => other,

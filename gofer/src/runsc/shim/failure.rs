@@ -3,19 +3,21 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{CONFIGURATION, VARIABLE};
+use super::VARIABLE;
+use crate::runsc::configuration::{self, ConfigurationError};
 
 /// Why runsc cannot be run. One line for a person each.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Nothing says where it is.
     #[error(
-        "no runsc in PATH; name one with `gofer runtime --runsc PATH -- ..`, {VARIABLE}=PATH or in {CONFIGURATION}"
+        "no runsc in PATH; name one with `gofer runtime --runsc PATH -- ..`, {VARIABLE}=PATH or in {file}",
+        file = configuration::PATH
     )]
     NotFound,
     /// The configuration file cannot be read or understood.
-    #[error("{CONFIGURATION}: {0} (it should be like {{\"runsc\": \"/usr/local/bin/runsc\"}})")]
-    Configuration(String),
+    #[error("{0} (it should be like {{\"runsc\": \"/usr/local/bin/runsc\"}})")]
+    Configuration(#[from] ConfigurationError),
     /// It is named by a path that depends on who reads it.
     #[error("{origin}: {} is not an absolute path", path.display())]
     Relative {

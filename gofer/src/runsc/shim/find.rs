@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,11 +10,10 @@ use rustix::fs::{Access, access};
 
 use super::Failure;
 use crate::runsc::call::{Choice, explicit};
+use crate::runsc::configuration::{self, Configuration};
 
 /// The environment variable with the path of runsc.
 pub const VARIABLE: &str = "GOFER_RUNSC";
-/// The file that says it in JSON, as member `runsc` of an object.
-pub const CONFIGURATION: &str = "/etc/gofer/runtime.json";
 
 /// The environment variable with the directories of programs.
 const SEARCH: &str = "PATH";
@@ -29,10 +27,8 @@ pub(super) fn configured() -> Result<(PathBuf, &'static str), Failure> {
     if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         return absolute(VARIABLE, path.into());
     }
-    match fs::read_to_string(CONFIGURATION) {
-        Ok(text) => return absolute(CONFIGURATION, in_configuration(&text)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(Failure::Configuration(error.to_string())),
+    if let Some(path) = Configuration::read()?.runsc {
+        return absolute(configuration::PATH, path);
     }
     let found = in_path(&std::env::var_os(SEARCH).unwrap_or_else(|| DEFAULT_PATH.into()));
     found.map(|path| (path, SEARCH)).ok_or(Failure::NotFound)
@@ -61,17 +57,6 @@ fn runsc_of(line: &[u8]) -> Option<PathBuf> {
 
 fn absolute(origin: &'static str, path: PathBuf) -> Result<(PathBuf, &'static str), Failure> {
     if path.is_absolute() { Ok((path, origin)) } else { Err(Failure::Relative { origin, path }) }
-}
-
-fn in_configuration(text: &str) -> Result<PathBuf, Failure> {
-    let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| Failure::Configuration(error.to_string()))?;
-    let members = value.as_object().ok_or_else(|| Failure::Configuration("it is no JSON object".to_owned()))?;
-    if let Some(unknown) = members.keys().find(|name| *name != NAME) {
-        return Err(Failure::Configuration(format!("unknown member {unknown:?}")));
-    }
-    let path = members.get(NAME).and_then(serde_json::Value::as_str);
-    path.map(PathBuf::from).ok_or_else(|| Failure::Configuration("there is no text \"runsc\" in it".to_owned()))
 }
 
 /// The first one that can be executed. Directories that depend on where we are do not count.
@@ -108,15 +93,6 @@ mod tests {
             b"",
         ] {
             assert_eq!(runsc_of(line), None);
-        }
-    }
-
-    #[test]
-    fn the_configuration_is_an_object() {
-        assert_eq!(in_configuration(r#"{"runsc": "/opt/runsc"}"#).unwrap(), Path::new("/opt/runsc"));
-        for text in ["", "{}", "[]", r#"{"runsc": 1}"#, r#"{"runsc": "/x", "runcs": "/y"}"#, "/opt/runsc"] {
-            let error = in_configuration(text).unwrap_err().to_string();
-            assert!(error.starts_with(CONFIGURATION) && !error.contains('\n'), "{error}");
         }
     }
 

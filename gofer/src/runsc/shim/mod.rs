@@ -7,7 +7,7 @@
 //! # Which runsc
 //!
 //! What the call says (`gofer runtime --runsc PATH -- ..`), else the environment variable [`VARIABLE`], else the configuration
-//! file [`CONFIGURATION`], else the first `runsc` in `PATH` that is not us. A helper must be the same one as its parent, but it can be
+//! file `/etc/gofer/runtime.json`, else the first `runsc` in `PATH` that is not us. A helper must be the same one as its parent, but it can be
 //! started without environment, in a user namespace, as nobody: all that it still sees is its parent's command line. So a runtime
 //! whose command line does not say the path executes itself once more with one that does.
 
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub use failure::Failure;
-pub use find::{CONFIGURATION, VARIABLE};
+pub use find::VARIABLE;
 
 use super::call::{COMMAND, Choice, OPTION, Runtime};
 

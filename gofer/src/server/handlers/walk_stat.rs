@@ -29,7 +29,8 @@ pub(super) fn walk_stat(context: &mut Context<'_>, request: Request<'_>, reply: 
         return Err(Errno::IO);
     }
     reply.skip(HEAD)?;
-    if session.options.walk_stat {
+    // Of a file there is nothing to walk. Data may be on its way to it for long: that is waited for without the rename lock.
+    if session.options.walk_stat || !start.is_dir() {
         session.read(&start, |file| whole_path(file, &start, path, reply))?;
     } else if start.node.is_some() {
         session.tree().walk(|| steps(&start, path, reply))?;
