@@ -239,6 +239,7 @@ fn tests_can_be_listed_chosen_and_repeated() -> Result<()> {
     let run: Run =
         conform::run(["--suite", "bridge", "--filter", "times::far_away,names::longest", "--repeat", "3", "mem:"])?;
     run.ended_with(0)?;
+    check::holds("each counts once", run.outcome.stderr.contains("bridge auto/shared: 2 tests, 0 failed"))?;
     check::equal("tests", &run.suite("bridge")?.0.len(), &2)
 }
 

@@ -47,6 +47,14 @@ fn nobody_has_to_read_what_is_told_on_the_way() -> Result<()> {
 }
 
 #[test]
+fn what_is_logged_into_a_file_is_text() -> Result<()> {
+    let arguments = ["--suite", "bridge", "--filter", "links::one_inode", "--log", "debug", "mem:"];
+    let outcome = command::run(&mut conform::command(arguments)?, LIMIT)?;
+    check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
+    check::holds(&outcome.describe(), outcome.stderr.contains("DEBUG") && !outcome.stderr.contains('\x1b'))
+}
+
+#[test]
 fn an_interruption_between_two_modes_is_one() -> Result<()> {
     let arguments = ["--suite", "bridge", "--filter", "links", "--io", "auto,rpc", "--access", "shared,exclusive"];
     let (mut command, mounts) = apart(&arguments)?;
