@@ -70,7 +70,7 @@ fn containers_can_run_here() -> Result<()> {
     let known: usize = ["ok", "note", "warning"].map(|level| lines(&outcome, level).len()).iter().sum();
     check::equal("each line has a level", &known, &outcome.stdout.lines().count())?;
     let ok = lines(&outcome, "ok");
-    for subject in ["openat2 ", "mount_setattr ", "user namespaces ", "runsc ", "trial ", "containers "] {
+    for subject in ["open_tree ", "mount_setattr ", "user namespaces ", "runsc ", "trial ", "containers "] {
         let is_there =
             ok.iter().any(|line| line.strip_prefix("ok").is_some_and(|l| l.trim_start().starts_with(subject)));
         check::holds(&format!("{subject}is ok in\n{}", outcome.stdout), is_there)?;

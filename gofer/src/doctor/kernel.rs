@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags, fcntl_add_seals, memfd_create, openat2};
+use rustix::fs::{CWD, MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::{PidfdFlags, geteuid, getpid, pidfd_open};
@@ -22,14 +22,7 @@ struct Feature {
     attempt: fn() -> Result<(), Errno>,
 }
 
-const FEATURES: [Feature; 9] = [
-    Feature {
-        name: "openat2",
-        since: "5.6",
-        purpose: "looks paths up inside the root file system of a container",
-        level: Level::Missing,
-        attempt: || openat2(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT).map(drop),
-    },
+const FEATURES: [Feature; 8] = [
     Feature {
         name: "open_tree",
         since: "5.2",
@@ -162,13 +155,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_says_since_when_it_is_there() {
-        let [openat2, .., getxattrat] = &FEATURES;
-        assert_eq!(judge(openat2, Ok(()), false).level, Level::Ok);
-        let missing = judge(openat2, Err(Errno::NOSYS), true);
+        let [open_tree, .., getxattrat] = &FEATURES;
+        assert_eq!(judge(open_tree, Ok(()), false).level, Level::Ok);
+        let missing = judge(open_tree, Err(Errno::NOSYS), true);
         assert_eq!(missing.level, Level::Missing);
-        assert!(missing.text.ends_with("needs Linux 5.6 or later"), "{}", missing.text);
-        assert_eq!(judge(openat2, Err(Errno::PERM), true).level, Level::Missing);
-        assert_eq!(judge(openat2, Err(Errno::PERM), false).level, Level::Ok);
+        assert!(missing.text.ends_with("needs Linux 5.2 or later"), "{}", missing.text);
+        assert_eq!(judge(open_tree, Err(Errno::PERM), true).level, Level::Missing);
+        assert_eq!(judge(open_tree, Err(Errno::PERM), false).level, Level::Ok);
         assert_eq!(judge(getxattrat, Err(Errno::NOSYS), true).level, Level::Note);
     }
 }

@@ -1,14 +1,16 @@
 //! A caller.
 
 use std::fs::{self, File};
-use std::io::{PipeReader, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{IoSlice, PipeReader, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use command_fds::{CommandFdExt, FdMapping};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -234,6 +236,23 @@ impl Running {
             pid.is_some()
         });
         pid.unwrap()
+    }
+
+    /// What it asks of runsc.
+    pub(crate) fn question(&mut self) -> Value {
+        let mut text = vec![0; 4096];
+        let length = self.rpc.read(&mut text).unwrap();
+        serde_json::from_slice(&text[..length]).unwrap_or_else(|error| panic!("{error}; {}", self.debug_log()))
+    }
+
+    /// Answers that with a descriptor.
+    pub(crate) fn answer(&self, fd: impl AsFd) {
+        let fds = [fd.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
+        let text = br#"{"success":true,"err":"","result":{}}"#;
+        sendmsg(&self.rpc, &[IoSlice::new(text)], &mut ancillary, SendFlags::empty()).unwrap();
     }
 
     /// Returns when it has looked at everything and waits for runsc.

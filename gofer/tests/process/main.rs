@@ -6,6 +6,7 @@
 mod common;
 
 mod caller;
+mod mapped;
 mod mounts;
 mod privileges;
 mod wrong;

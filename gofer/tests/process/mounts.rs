@@ -175,8 +175,9 @@ fn devices_are_served_without_leaving_the_root() {
 }
 
 #[test]
-fn devices_that_runsc_mounts_can_be_opened() {
+fn devices_below_dev_can_be_opened() {
     let mut call = Call::new();
+    call.add_mount(json!({"destination": "/dev/host", "type": "bind", "source": "/dev", "options": ["bind"]}));
     let device = call.rootfs().join("dev/nvidia0");
     fs::create_dir(call.rootfs().join("dev")).unwrap();
     fs::write(&device, "").unwrap();
@@ -189,10 +190,17 @@ fn devices_that_runsc_mounts_can_be_opened() {
     assert!(mount.status().unwrap().success());
     running.sync.take();
     running.mounts();
+    let client = &mut running.clients[3];
+    let root = client.mount();
+    for path in [&[&b"nvidia0"[..]][..], &[b"host", b"zero"]] {
+        let device = client.reach(root, path);
+        client.open(device, libc::O_RDONLY).unwrap();
+    }
+    // Whoever has the volume gets what the policy for devices says.
     let client = &mut running.clients[2];
     let root = client.mount();
-    let device = client.reach(root, &[b"nvidia0"]);
-    client.open(device, libc::O_RDONLY).unwrap();
+    let device = client.reach(root, &[b"zero"]);
+    assert_eq!(client.open(device, libc::O_RDONLY).map(drop), Err(Errno::PERM));
     let end = running.end();
     assert_eq!(end.code, Some(0), "{end:?}");
 }
@@ -276,12 +284,6 @@ fn a_linked_and_unclean_bundle_is_fine() {
 
 #[test]
 fn what_it_may_not_open_runsc_opens() {
-    use std::io::{IoSlice, Read};
-    use std::mem::MaybeUninit;
-    use std::os::fd::AsFd;
-
-    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-
     // Nobody has that path, but runsc is asked before that counts.
     let mut call = Call::new();
     call.spec["mounts"][1]["source"] = json!("/only/runsc/knows");
@@ -292,9 +294,7 @@ fn what_it_may_not_open_runsc_opens() {
         }
     }
     let mut running = call.go();
-    let mut request = vec![0; 4096];
-    let length = running.rpc.read(&mut request).unwrap();
-    let request: serde_json::Value = serde_json::from_slice(&request[..length]).unwrap();
+    let request = running.question();
     assert_eq!(request["method"], "goferToHostRPC.OpenMount");
     assert_eq!(request["arg"]["Mount"]["source"], "/only/runsc/knows");
     assert_eq!(request["arg"]["Flags"], 0x5000);
@@ -303,12 +303,7 @@ fn what_it_may_not_open_runsc_opens() {
     let seen = format!("/proc/{}/root{}", running.pid(), volume.display());
     let file = fs::File::open(seen).unwrap();
     assert_eq!(file.metadata().unwrap().ino(), fs::metadata(&volume).unwrap().ino());
-    let fds = [file.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
-    let answer = br#"{"success":true,"err":"","result":{}}"#;
-    sendmsg(&running.rpc, &[IoSlice::new(answer)], &mut ancillary, SendFlags::empty()).unwrap();
+    running.answer(&file);
     running.mounts();
     assert_eq!(content(&mut running, 1, &[b"in-volume"]).unwrap(), b"volume");
     assert_eq!(running.end().code, Some(0));

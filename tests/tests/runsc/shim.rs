@@ -215,6 +215,8 @@ fn programs_beside_runsc_are_found() -> Result<()> {
     fs::create_dir(&beside)?;
     check::equal("its directory", &answer(&mut runtime(&runsc, &show)?)?, &format!("{}\n", beside.display()))?;
     let mut told = runtime(&runsc, &show)?;
+    let empty = answer(told.env("GVISOR_SIDECAR_BINARIES_DIR", ""))?;
+    check::equal("none is another", &empty, &format!("{}\n", beside.display()))?;
     check::equal("another", &answer(told.env("GVISOR_SIDECAR_BINARIES_DIR", "/x"))?, &"/x\n")
 }
 
@@ -260,6 +262,18 @@ fn what_cannot_be_loaded() -> Result<()> {
     noexec.args(["--mount", "sh", "-euc", script, "sh"]).arg(scratch.path()).arg(bins::gofer()?);
     let said = refusal(&mut noexec)?;
     check::holds("noexec", said.contains("noexec") || said.contains("Permission denied")).with_context(|| said.clone())
+}
+
+#[test]
+fn docker_is_not_told_to_start_something_else() -> Result<()> {
+    for arguments in [&["install"][..], &["--debug", "--root", "/run/x", "install", "--runtime=x"]] {
+        let said = refusal(&mut runtime(BUSYBOX, arguments)?)?;
+        check::holds("what to do", said.contains("daemon.json") && said.contains("runsc-gofer-rs"))
+            .with_context(|| said.clone())?;
+    }
+    // Here it is a name.
+    let named = command::run(&mut runtime(BUSYBOX, &["echo", "install"])?, LIMIT)?;
+    check::equal("a name", &named.stdout, &"install\n")
 }
 
 #[test]

@@ -116,6 +116,7 @@ impl RootFs {
             root: root.tree.as_fd(),
             rpc: request.rpc,
             devices: globals.char_devices != CharDevices::EmulatedOnly,
+            serves_dev: request.serves_dev,
             sealed: &mut sealed,
         };
         let make = |(mount, conf): (&Mount, &Option<super::args::MountConf>)| match conf {

@@ -23,6 +23,8 @@ pub(super) struct Volumes<'a> {
     pub(super) rpc: Option<&'a Rpc>,
     /// Whether devices in them may be used.
     pub(super) devices: bool,
+    /// Whether a connection serves devices, those in `/dev`.
+    pub(super) serves_dev: bool,
     /// What is read-only so far.
     pub(super) sealed: &'a mut Sealed,
 }
@@ -40,8 +42,15 @@ impl Volumes<'_> {
         let failed = |step: &'static str| {
             move |source| RootError::Mount { destination: mount.destination().clone(), step, source }
         };
+        let kind = kind(tree.as_fd()).map_err(failed("cannot look at its source"))?;
+        let Place { fd, path } = walk::find_or_make(self.root, self.sealed, mount.destination(), kind)
+            .map_err(failed("cannot make its mount point"))?;
+        if path == Path::new("/") {
+            return Err(RootError::OnRoot(mount.destination().clone()));
+        }
         // Above all, files of the host are no programs of this process.
-        let nodev = if self.devices { 0 } else { libc::MOUNT_ATTR_NODEV };
+        let has_devices = self.devices || self.serves_dev && path.starts_with("/dev");
+        let nodev = if has_devices { 0 } else { libc::MOUNT_ATTR_NODEV };
         let mut attributes = options.attributes();
         attributes.set |= libc::MOUNT_ATTR_NOSUID | nodev;
         if attributes.set & libc::MOUNT_ATTR_RDONLY != 0 {
@@ -50,12 +59,6 @@ impl Volumes<'_> {
         restrict(&tree, attributes).map_err(failed("cannot set its options"))?;
         if let Some((recursive, propagation)) = options.propagates() {
             tree.change(recursive, propagation).map_err(failed("cannot set its propagation"))?;
-        }
-        let kind = kind(tree.as_fd()).map_err(failed("cannot look at its source"))?;
-        let Place { fd, path } = walk::find_or_make(self.root, self.sealed, mount.destination(), kind)
-            .map_err(failed("cannot make its mount point"))?;
-        if path == Path::new("/") {
-            return Err(RootError::OnRoot(mount.destination().clone()));
         }
         tree.attach(fd).map_err(failed("cannot attach it"))?;
         Ok(Served { fd: tree.into_fd(), path })

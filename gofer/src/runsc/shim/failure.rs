@@ -34,6 +34,12 @@ pub enum Failure {
         /// What the kernel says.
         source: io::Error,
     },
+    /// It would write its own path, which is ours, into a configuration file.
+    #[error(
+        "install would make Docker start {} without the words that make it runsc; write into /etc/docker/daemon.json \
+         what docs/production.md says: \"runtimes\": {{\"runsc-gofer-rs\": {{\"path\": \"/usr/local/bin/runsc-gofer-rs\"}}}}", .0.display()
+    )]
+    Install(PathBuf),
     /// It is us.
     #[error("{} is this program, not the runsc that it stands in for; name that one with --runsc or {VARIABLE}", .0.display())]
     Ourselves(PathBuf),

@@ -19,7 +19,7 @@ mod stack;
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -61,6 +61,10 @@ fn report(failure: &Failure) -> ExitCode {
 }
 
 fn become_runsc(call: Runtime) -> Result<Infallible, Failure> {
+    if command(&call.arguments) == Some(OsStr::new("install")) {
+        let program = std::env::current_exe().unwrap_or_default();
+        return Err(Failure::Install(program));
+    }
     match call.runsc {
         Choice::Path(path) if path.is_absolute() => load(&path, call.arguments),
         Choice::Path(path) => {
@@ -70,6 +74,13 @@ fn become_runsc(call: Runtime) -> Result<Infallible, Failure> {
         Choice::Configured => again(&find::configured()?.0, call.arguments),
         Choice::Parents => again(&find::of_parent()?, call.arguments),
     }
+}
+
+/// Which of runsc's commands is asked for: the first word that is neither a flag nor, as no command is, a path, which is the
+/// value of one.
+fn command(arguments: &[OsString]) -> Option<&OsStr> {
+    let is_command = |word: &&OsStr| !word.as_bytes().starts_with(b"-") && !word.as_bytes().contains(&b'/');
+    arguments.iter().map(OsString::as_os_str).find(is_command)
 }
 
 /// Executes ourselves with a command line that says which runsc.
@@ -85,7 +96,12 @@ fn load(path: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> {
     let mut line = vec![path.as_os_str().to_owned()];
     line.extend(arguments);
     let mut environment = environment();
-    environment.extend(programs(path));
+    if let Some(line) = programs(path) {
+        // If it is there it is empty, and readers do not agree on which of two counts.
+        let (_, variable) = PROGRAMS;
+        environment.retain(|other| other.to_bytes().split(|&byte| byte == b'=').next() != Some(variable.as_bytes()));
+        environment.push(line);
+    }
     let start = stack::Start { path: c_string(path.as_os_str().to_owned()), arguments: c_strings(line), environment };
     image::run(program, start).map_err(|source| Failure::Map { path: path.to_owned(), source })
 }
