@@ -1,7 +1,7 @@
 //! Runs of `fusebridge conform`.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use fusebridge::conform::report::Counts;
 use fusebridge::conform::{CaseResult, Report};
 
 use crate::command::Outcome;
-use crate::{bins, command, scratch};
+use crate::{bins, check, command, host, scratch};
 
 /// Longer than all suites take in one mode on a slow and busy machine.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -52,6 +52,12 @@ pub fn finish(mut command: Command) -> Result<Run> {
 #[must_use]
 pub fn expectations(backend: &str) -> PathBuf {
     bins::workspace().join("fusebridge/conformance").join(format!("{backend}.expect"))
+}
+
+/// Fails unless nothing is mounted in this directory.
+pub fn nothing_mounted(directory: &Path) -> Result<()> {
+    let inside: Vec<_> = host::mounts()?.into_iter().filter(|(point, _)| point.starts_with(directory)).collect();
+    check::equal("mounts", &inside, &Vec::new())
 }
 
 impl Run {

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use e2e::conform::{self, Run};
+use e2e::conform::{self, Run, nothing_mounted};
 use e2e::{check, command, host, process, scratch, skip, wait};
 use fusebridge::conform::Outcome;
 use rustix::process::Signal;
@@ -18,12 +18,6 @@ const FAULTY: [&str; 5] = ["--suite", "bridge", "--filter", "xattr,links", "faul
 
 fn path(path: &Path) -> Result<&str> {
     path.to_str().context("a path of Unicode")
-}
-
-/// Fails unless nothing is mounted in this directory.
-fn nothing_mounted(directory: &Path) -> Result<()> {
-    let inside: Vec<_> = host::mounts()?.into_iter().filter(|(point, _)| point.starts_with(directory)).collect();
-    check::equal("mounts", &inside, &Vec::new())
 }
 
 #[test]
@@ -245,6 +239,7 @@ fn tests_can_be_listed_chosen_and_repeated() -> Result<()> {
     let run: Run =
         conform::run(["--suite", "bridge", "--filter", "times::far_away,names::longest", "--repeat", "3", "mem:"])?;
     run.ended_with(0)?;
+    check::holds("each counts once", run.outcome.stderr.contains("bridge auto/shared: 2 tests, 0 failed"))?;
     check::equal("tests", &run.suite("bridge")?.0.len(), &2)
 }
 

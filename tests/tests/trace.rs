@@ -161,6 +161,17 @@ fn a_trace_is_of_use_while_its_mount_runs_and_after_it_died() -> Result<()> {
 }
 
 #[test]
+fn what_changes_while_it_is_listed_may_be_listed_or_not() -> Result<()> {
+    let traces = scratch::disk()?;
+    let file = traces.path().join("trace");
+    let mut command = Command::new(bins::fusebridge()?);
+    command.args(["conform", "--suite", "bridge", "--filter", "listing", "--io", "rpc", "--jobs", "1", "--trace"]);
+    command::succeed(command.arg(&file).arg("mem:"), LIMIT)?;
+    let same = trace("replay", &file, &["mem:"])?;
+    check::holds(&same, same.contains(" 0 answers differ"))
+}
+
+#[test]
 fn a_mount_in_the_background_finishes_its_trace() -> Result<()> {
     let (served, traces, point) = (scratch::memory()?, scratch::disk()?, Point::new()?);
     // From here, and not from where the process that stays might be.

@@ -65,7 +65,7 @@ enum Command {
         mountpoint: PathBuf,
     },
     /// Look at what --trace has recorded
-    #[command(subcommand)]
+    #[command(subcommand, after_help = trace::EXAMPLES)]
     Trace(trace::Trace),
 }
 

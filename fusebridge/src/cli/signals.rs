@@ -33,7 +33,7 @@ impl Interruption {
     /// Looks out for it from now on.
     pub(super) fn watch() -> io::Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGQUIT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, flag.clone())?;
         }
         Ok(Interruption(flag))

@@ -135,3 +135,39 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conform::testing;
+
+    /// Takes the name of the directory that the next suite wants.
+    struct Obstacle(PathBuf);
+
+    impl Observer for Obstacle {
+        fn begins(&self, _: &str, _: Option<usize>) {}
+        fn ended(&self, _: &str, _: &CaseResult) {}
+        fn over(&self, suite: &str) {
+            if suite == "bridge" {
+                fs::write(&self.0, "").unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_suite_that_cannot_begin_has_failed_and_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        // Of a run that had the same number.
+        let name = root.path().join(format!("conform-{}", std::process::id()));
+        fs::create_dir(&name).unwrap();
+        let obstacle = Obstacle(name.with_file_name(format!("conform-{}-1/fsx", std::process::id())));
+        let (stop, clock) = (Stop::default(), Clock::default());
+        let settings = testing::settings("no test has this name");
+        let suites = [Suite::Bridge, Suite::Fsx];
+        let runs = run_suites(root.path(), &suites, &settings, &obstacle, &stop, &clock).unwrap();
+        let failed: Vec<(&str, usize)> = runs.iter().map(|run| (run.suite.as_str(), run.counts().failed)).collect();
+        assert_eq!(failed, [("bridge", 0), ("fsx", 1)]);
+        let left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [name]);
+    }
+}

@@ -1,7 +1,23 @@
 //! A report for tests of what is made of reports.
 
+use std::time::Duration;
+
 use super::case::{CaseResult, Failure, Outcome};
+use super::context::Settings;
 use super::report::{FORMAT, Mode, ModeRun, Report, SuiteRun};
+
+/// Only tests with this in their name.
+pub(super) fn settings(filter: &str) -> Settings {
+    Settings {
+        filter: vec![filter.to_owned()],
+        jobs: 1,
+        repeat: 1,
+        seed: 1,
+        timeout: Duration::from_secs(60),
+        fsx_runs: 1,
+        fsx_operations: 1,
+    }
+}
 
 /// A test that took half a second.
 pub(super) fn case(name: &str, outcome: Outcome) -> CaseResult {

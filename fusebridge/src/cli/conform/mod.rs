@@ -15,7 +15,6 @@ use subject::{Subject, Tested};
 use super::Failure;
 use super::extensions::Extensions;
 use super::signals::Interruption;
-use super::up::UpError;
 use crate::conform::report::{FORMAT, MOUNT};
 use crate::conform::tool;
 use crate::conform::{CaseResult, Expectations, Judgement, ModeRun, Report, Suite, SuiteRun};
@@ -40,8 +39,7 @@ impl Conform {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
                 super::complain(&error);
-                let is_interrupted = matches!(error.downcast_ref(), Some(UpError::Interrupted));
-                ExitCode::from(if is_interrupted { INTERRUPTED } else { IMPOSSIBLE })
+                ExitCode::from(IMPOSSIBLE)
             }
         }
     }
@@ -59,7 +57,7 @@ impl Conform {
         let other = self.against.as_deref().map(|other| Subject::parse(other, extensions)).transpose()?;
         self.prepare()?;
         let interruption = Interruption::watch()?;
-        let Some(report) = self.test(&subject, &self.backend, self.trace.clone(), extensions, &interruption)? else {
+        let Some(report) = self.test(&subject, &self.backend, self.trace.as_deref(), extensions, &interruption)? else {
             return Ok(INTERRUPTED);
         };
         if !self.filter.is_empty() && has_no_tests(&report) {
@@ -80,7 +78,7 @@ impl Conform {
             return Ok(if judgement.is_well() { 0 } else { FAILURES });
         };
         let trace = self.trace.as_deref().map(|path| with_word(path, "against"));
-        let Some(second) = self.test(&other, name, trace, extensions, &interruption)? else {
+        let Some(second) = self.test(&other, name, trace.as_deref(), extensions, &interruption)? else {
             return Ok(INTERRUPTED);
         };
         let differences = against::differences(&report, &second);
@@ -114,7 +112,7 @@ impl Conform {
         &self,
         subject: &Subject,
         name: &OsStr,
-        trace: Option<PathBuf>,
+        trace: Option<&Path>,
         extensions: &Extensions,
         interruption: &Interruption,
     ) -> Result<Option<Report>, Failure> {
@@ -130,11 +128,11 @@ impl Conform {
         for (io, access) in &modes {
             let mode = subject.mode(*io, *access);
             let word = format!("{}-{}", mode.io, mode.access);
-            let trace = match &trace {
+            let trace = match trace {
                 Some(path) if modes.len() > 1 => Some(with_word(path, &word)),
                 // For the messages of each failure.
                 None if self.html.is_some() => Some(recordings.path().join(&word)),
-                trace => trace.clone(),
+                trace => trace.map(Path::to_path_buf),
             };
             let tested = subject.test(self, (*io, *access), extensions, trace.as_deref(), interruption);
             // Also if it came while the mount went up or down.

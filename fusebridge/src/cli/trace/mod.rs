@@ -15,6 +15,13 @@ use super::Failure;
 use super::extensions::Extensions;
 use crate::trace::{Ending, Reader};
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  fusebridge run --io rpc --trace t mem: -- ./test        record all that ./test does
+  fusebridge trace show t --errno EIO                     what was refused with EIO
+  fusebridge trace stats t                                which messages took how long
+  fusebridge trace replay t 'fault:mem:?error=EIO@write'  where it would have gone wrong";
+
 /// What to do with a trace.
 #[derive(Debug, Subcommand)]
 pub(super) enum Trace {

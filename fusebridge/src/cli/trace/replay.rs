@@ -21,7 +21,8 @@ const EXAMPLES: &str = "\
 BACKEND must be as the recorded one was at first, or answers differ for this reason alone. It is
 CHANGED as the requests say: use a copy. Data that was not recorded (--trace-data) is written as a
 pattern, and of what is read the length is compared. A ~ marks a difference that may be due to
-order: when it was recorded, another request was under way at the same time.
+order: when it was recorded, another request was under way at the same time. Names that are made or
+removed while a directory is listed are left open: only --strict compares them.
 
 Exit status: 0 if no answer differs, 1 if one does, 2 if the trace or the backend cannot be used.
 
