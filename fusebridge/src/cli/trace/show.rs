@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use jiff::{SignedDuration, Timestamp};
 
 use super::choice::Choice;
 use super::{Failure, open, warn_of};
@@ -65,25 +66,9 @@ impl Show {
 
 /// A point in time after 1970 as people write it.
 fn date(since_1970: Duration) -> String {
-    let seconds = since_1970.as_secs();
-    let (mut day, of_day) = (seconds / 86400, seconds % 86400);
-    let mut year = 1970;
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    while day >= 365 + u64::from(is_leap(year)) {
-        day -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if day < length {
-            break;
-        }
-        day -= length;
-        month += 1;
-    }
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    let micros = since_1970.subsec_micros();
-    format!("{year}-{month:02}-{:02} {hour:02}:{minute:02}:{second:02}.{micros:06} UTC", day + 1)
+    let time = SignedDuration::try_from(since_1970).and_then(Timestamp::from_duration);
+    // Further away than calendars go, a recording cannot have been made.
+    time.unwrap_or_default().strftime("%Y-%m-%d %H:%M:%S%.6f UTC").to_string()
 }
 
 #[cfg(test)]
