@@ -2,6 +2,7 @@
 
 mod bench;
 mod conform;
+mod fuzz;
 mod setup;
 mod shell;
 mod summary;
@@ -27,6 +28,8 @@ enum Task {
     Test(test::Options),
     /// Run all conformance suites on all backends that ship, in every mode.
     Conform(conform::Options),
+    /// Say anything at all to the server, the client and the reader of traces. Needs the nightly compiler and cargo-fuzz.
+    Fuzz(fuzz::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(|()| true),
         Task::Test(options) => test::run(&options),
         Task::Conform(options) => conform::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(bench) => bench::run(&bench).map(|()| true),
     };
     match done {

@@ -7,7 +7,8 @@ use std::time::Duration;
 pub enum Access {
     /// Nobody: the kernel keeps names, attributes and data for long.
     Exclusive,
-    /// Others do: names and attributes are asked for each time, data is dropped when a file has changed.
+    /// Others do: names and attributes are asked for each time, and data is read each time. Kernels before 6.6 cannot map files that
+    /// are not cached: there, cached data is dropped when a file has changed.
     #[default]
     Shared,
 }
