@@ -27,7 +27,7 @@ fn runsc() -> Option<PathBuf> {
 fn doctor(gofer: &Path, scratch: &TempDir) -> Command {
     let mut command = Command::new("env");
     // Ordinary users get it in this way too.
-    command.arg(format!("TMPDIR={}", scratch.path().display())).arg(gofer).args(["doctor", "--time-limit", "60"]);
+    command.arg(format!("TMPDIR={}", scratch.path().display())).arg(gofer).args(["doctor", "--time-limit", "20"]);
     command.current_dir("/");
     command
 }
