@@ -65,7 +65,7 @@ pub(in crate::cli) struct Conform {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
 
-    /// How long a test may take; a run of fsx, a millisecond more for each operation
+    /// How long a test may take; a run of fsx, five milliseconds more for each operation
     #[arg(long, value_name = "SECONDS", value_parser = time_limit, default_value = "30")]
     pub(super) timeout: Duration,
 
