@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use gofer::backend::{Errno, Options};
-use gofer::server::Server;
-use gofer::wire::FdArray;
+use gofer::server::{Connection, Server};
 use gofer::wire::message::FSyncReq;
+use gofer::wire::{FdArray, FdId};
 use parking_lot::Mutex;
 
-use crate::common::client::Pathway;
+use crate::common::client::{Client, Pathway};
 use crate::common::mem::Mem;
 use crate::common::{LIMIT, connect, connect_at, serve};
 
@@ -30,6 +30,27 @@ fn gated(method: &'static str) -> (Arc<Mem>, Gate) {
         }
     };
     (Arc::new(Mem::with_hook(Options::default(), Box::new(hook))), Gate { entered, go_on })
+}
+
+/// A client with a file `slow` that is open, the calls of which wait at a gate, and a file `f`.
+struct Slow {
+    client: Client,
+    _connection: Connection,
+    gate: Gate,
+    root: FdId,
+    file: FdId,
+    open: FdId,
+}
+
+fn slow(method: &'static str) -> Slow {
+    let (mem, gate) = gated(method);
+    mem.add_file(&mem.root, b"slow", b"data");
+    mem.add_file(&mem.root, b"f", b"");
+    let (mut client, _connection) = serve(mem);
+    let root = client.mount();
+    let file = client.reach(root, &[b"slow"]);
+    let open = client.open(file, libc::O_RDWR).unwrap();
+    Slow { client, _connection, gate, root, file, open }
 }
 
 /// A name that is used again belongs to the new file, whatever becomes of the old one's FDs.
@@ -143,13 +164,7 @@ fn two_connections_see_one_position() {
 #[test]
 fn slow_data_holds_up_neither_renames_nor_other_files() {
     for method in ["sync", "read", "write", "open stat"] {
-        let (mem, gate) = gated(method);
-        mem.add_file(&mem.root, b"slow", b"data");
-        mem.add_file(&mem.root, b"f", b"");
-        let (mut client, _connection) = serve(mem);
-        let root = client.mount();
-        let file = client.reach(root, &[b"slow"]);
-        let open = client.open(file, libc::O_RDWR).unwrap();
+        let Slow { mut client, _connection, gate, root, open, .. } = slow(method);
         let (mut slow, mut waiting) = (client.channel().unwrap(), client.channel().unwrap());
         std::thread::scope(|scope| {
             scope.spawn(move || match method {
@@ -178,13 +193,7 @@ fn slow_data_holds_up_neither_renames_nor_other_files() {
 /// So does whoever asks for the attributes of the file on the way to something else.
 #[test]
 fn who_waits_for_slow_data_holds_up_nobody() {
-    let (mem, gate) = gated("write");
-    mem.add_file(&mem.root, b"slow", b"data");
-    mem.add_file(&mem.root, b"f", b"");
-    let (mut client, _connection) = serve(mem);
-    let root = client.mount();
-    let file = client.reach(root, &[b"slow"]);
-    let open = client.open(file, libc::O_RDWR).unwrap();
+    let Slow { mut client, _connection, gate, root, file, open } = slow("write");
     let (mut slow, mut waiting) = (client.channel().unwrap(), client.channel().unwrap());
     let (asking, asks) = channel();
     std::thread::scope(|scope| {

@@ -38,7 +38,9 @@ impl Log {
         if let Some(to) = to {
             let level = if globals.is_debugged() { Level::DEBUG } else { Level::INFO };
             let lines = Lines::new(globals.log_format);
-            let subscriber = tracing_subscriber::fmt().with_max_level(level).event_format(lines).with_writer(to);
+            // A log that cannot be written is no reason to fail a request, which the panic over a closed stderr would do.
+            let subscriber = tracing_subscriber::fmt().log_internal_errors(false);
+            let subscriber = subscriber.with_max_level(level).event_format(lines).with_writer(to);
             // Fails only if somebody has started another one, which then gets it all.
             let _ = subscriber.try_init();
             tracing::info!("{FIRST_LINE}");
@@ -52,7 +54,7 @@ impl Log {
     /// Says why the process ends, to whoever looks: in the log, on stderr, and to the caller.
     pub(super) fn fatal(&mut self, message: &str) {
         tracing::warn!("FATAL ERROR: {message}");
-        eprintln!("{message}");
+        let _ = writeln!(io::stderr(), "{message}");
         if let Some(file) = &mut self.fatal {
             let line = serde_json::json!({"msg": message, "level": "error", "time": Timestamp::now().to_string()});
             // There is nobody left to tell.
