@@ -235,6 +235,49 @@ fn what_others_mount_there_later_stays() -> Result<()> {
 }
 
 #[test]
+fn a_later_mount_of_the_bridge_stays() -> Result<()> {
+    if !host::is_root() {
+        skip!("unmounting behind the bridge's back needs root");
+    }
+    let (served, point) = stage()?;
+    let mut first = Mount::start(&mut mnt(backend(served.path()), point.path())?)?;
+    // It learns of the end only when the next one is there, with the same numbers for mount and device.
+    process::stop(first.pid())?;
+    let second = rustix::mount::unmount(point.path(), UnmountFlags::empty())
+        .context("unmounting")
+        .and_then(|()| Mount::start(&mut mnt(backend(served.path()), point.path())?));
+    process::signal(first.pid(), Signal::CONT);
+    let second = second?;
+    let status = first.ended()?;
+    check::holds(&first.complaints(), status.success())?;
+    check::equal("content", &fs::read_to_string(point.path().join("file"))?.as_str(), &"content")?;
+    second.unmount()
+}
+
+#[test]
+fn a_mount_goes_from_where_it_was_moved() -> Result<()> {
+    if !host::is_root() {
+        skip!("mounting below a directory of its own needs root");
+    }
+    let (served, point) = stage()?;
+    let inner = point.path().join("inner");
+    fs::create_dir(&inner)?;
+    let mut mount = Mount::start(&mut mnt(backend(served.path()), &inner)?)?;
+    let moved = Point::new()?;
+    fs::rename(point.path(), moved.path())?;
+    let seen = host::mounted(&moved.path().join("inner"))?;
+    process::signal(mount.pid(), Signal::TERM);
+    let status = mount.ended()?;
+    let left = host::mounted(&moved.path().join("inner"))?;
+    fs::rename(moved.path(), point.path())?;
+    fs::create_dir(moved.path())?;
+    check::equal("mounted before", &seen.as_deref(), &Some("fuse"))?;
+    check::equal("mounted after", &left, &None)?;
+    check::holds(&mount.complaints(), status.success())?;
+    fs::remove_dir(inner).context("the mountpoint")
+}
+
+#[test]
 fn nothing_stays_mounted_if_nobody_can_be_told() -> Result<()> {
     let (served, point) = stage()?;
     let full = fs::OpenOptions::new().write(true).open("/dev/full")?;

@@ -13,7 +13,8 @@ use super::signals::{Event, events};
 use super::up::Up;
 use super::{Failure, daemon};
 use crate::launch::BackendSpec;
-use crate::mountpoint::{Mountpoint, Unmounted};
+use crate::mountpoint::Mountpoint;
+use crate::unmount::Unmounted;
 
 const EXAMPLES: &str = "Examples:
   fusebridge mnt . /mnt                                 mount the current directory on /mnt, unmount on Ctrl-C

@@ -23,8 +23,9 @@ use gofer::extension::{Extension, Registry};
 use extensions::Extensions;
 
 use crate::conform::worker;
-use crate::mountpoint::{Unmounted, unmount};
+
 use crate::stderr::say;
+use crate::unmount::{Unmounted, unmount};
 
 /// Mounts any LisaFS backend on the host.
 #[derive(Debug, Parser)]

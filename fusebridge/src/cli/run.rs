@@ -17,7 +17,8 @@ use super::options::MountArgs;
 use super::signals::{Event, events};
 use super::up::Up;
 use crate::launch::BackendSpec;
-use crate::mountpoint::{Mountpoint, Unmounted};
+use crate::mountpoint::Mountpoint;
+use crate::unmount::Unmounted;
 
 const EXAMPLES: &str = "Examples:
   fusebridge run mem: -- sh -c 'echo hello > file; cat file'

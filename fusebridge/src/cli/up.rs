@@ -1,7 +1,9 @@
 //! Bringing a mount up and down again.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -18,9 +20,11 @@ use super::signals::Event;
 use crate::client::{Client, ClientOptions, ConnectError};
 use crate::fs::{Bridge, FuseConnection, IoMode, MountOptions, Mounted};
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
-use crate::mountpoint::{Mountpoint, UnmountError, Unmounted, mounted_on, raise_read_ahead, unmount};
+use crate::mountpoint::{Mountpoint, raise_read_ahead};
+use crate::mounts::{Pin, table};
 use crate::stderr::say;
 use crate::trace::{Facts, Recorder, RecorderOptions};
+use crate::unmount::{UnmountError, Unmounted, detach};
 
 /// How long the end of a mount may take after it was unmounted.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -127,7 +131,7 @@ impl Up {
         let (mounted, connection) = Mounted::mount(&bridge, mountpoint.path(), &options)
             .map_err(|source| UpError::Mount { path: mountpoint.path().display().to_string(), source })?;
         if is_root {
-            raise_read_ahead(mountpoint.path());
+            connection.device_number().map(raise_read_ahead);
         } else {
             say("fusebridge: without root: no passthrough (slower I/O), no changes of owner, nobody else gets in");
         }
@@ -214,17 +218,30 @@ impl Drop for Up {
     }
 }
 
-/// Unmounts the mount of `connection` from `path`, if it is there. What others have mounted there since stays.
+/// Unmounts the mount of `connection` from `path`, or from where it was moved. What others have mounted there since stays.
 fn unmount_own(path: &Path, connection: &FuseConnection) -> Result<Unmounted, UnmountError> {
-    let (Some(own), Ok(mounts)) = (connection.mount(), mounted_on(path)) else { return unmount(path) };
-    if mounts.last() == Some(own) {
-        return unmount(path);
+    let Some(device) = connection.device_number() else { return Ok(Unmounted::Gone) };
+    let own = |path: &Path| Pin::at(path).ok().filter(|pin| connection.owns(pin));
+    let mut places = std::iter::once(path.to_path_buf()).chain(places_of(device));
+    match places.find_map(|place| own(&place).map(|pin| (place, pin))) {
+        Some((place, pin)) => match detach(pin, &place, device, || connection.is_alive()) {
+            // Somebody was faster.
+            Err(UnmountError::NotMounted(_)) => Ok(Unmounted::Gone),
+            result => result,
+        },
+        // The device is another file system's if this one has ended since.
+        None if places_of(device).contains(&path.to_path_buf()) && connection.is_alive() => {
+            let reason = "something else was mounted on top of it".to_owned();
+            Err(UnmountError::Refused { reason, path: path.to_path_buf() })
+        }
+        None => Ok(Unmounted::Gone),
     }
-    if mounts.contains(own) {
-        let reason = "something else was mounted on top of it".to_owned();
-        return Err(UnmountError::Refused { reason, path: path.to_path_buf() });
-    }
-    Ok(Unmounted::Gone)
+}
+
+/// Where the file system with device `device` is mounted.
+fn places_of(device: &str) -> Vec<PathBuf> {
+    let mounts = table().unwrap_or_default().into_iter().filter(|entry| entry.device == device);
+    mounts.map(|entry| OsString::from_vec(entry.path).into()).collect()
 }
 
 /// The way to `mountpoint` from the directory that is served, if it leads there.

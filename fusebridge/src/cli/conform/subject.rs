@@ -20,7 +20,8 @@ use crate::conform::{CaseResult, Cause, Clock, Mode, Outcome, Stop, SuiteRun, ru
 use crate::conform::{Failure as CaseFailure, progress::Progress, report};
 use crate::fs::{Access, IoMode};
 use crate::launch::BackendSpec;
-use crate::mountpoint::{Mountpoint, UnmountError, Unmounted};
+use crate::mountpoint::Mountpoint;
+use crate::unmount::{UnmountError, Unmounted};
 
 /// What stands before a directory that is to be tested without a mount.
 const NATIVE: &str = "native:";

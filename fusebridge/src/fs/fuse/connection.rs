@@ -7,25 +7,41 @@ use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::mountpoint::{TableEntry, mounted_on};
+use crate::mounts::{MountId, Pin};
 
 /// A FUSE connection.
 pub struct FuseConnection {
     /// The descriptor over which it goes.
     device: OwnedFd,
-    mount: Option<TableEntry>,
+    mount: Option<(MountId, String)>,
 }
 
 impl FuseConnection {
     /// The connection over `device` of the file system that has just been mounted on `path`.
     pub(super) fn new(device: OwnedFd, path: &Path) -> Self {
-        let mount = mounted_on(path).ok().and_then(|mut mounts| mounts.pop());
+        let look = || -> io::Result<_> {
+            let pin = Pin::at(path)?;
+            Ok((pin.id()?, pin.entry()?.ok_or(io::ErrorKind::NotFound)?.device))
+        };
+        let mount = look().inspect_err(|error| tracing::warn!(%error, "cannot tell the own mount from others")).ok();
         FuseConnection { device, mount }
     }
 
-    /// Its mount, as it was in the kernel's table.
-    pub fn mount(&self) -> Option<&TableEntry> {
-        self.mount.as_ref()
+    /// The number of its file system's device, as `major:minor`. No other has it while this is alive.
+    pub fn device_number(&self) -> Option<&str> {
+        self.mount.as_ref().map(|(_, device)| device.as_str())
+    }
+
+    /// Whether what `pin` holds is its mount.
+    pub fn owns(&self, pin: &Pin) -> bool {
+        let Some((own, device)) = &self.mount else { return false };
+        match own {
+            MountId::Unique(_) => pin.id().is_ok_and(|id| id == *own),
+            // While it is held and this is alive, none of the numbers can be another's.
+            MountId::Reused(_) => {
+                pin.entry().is_ok_and(|entry| entry.is_some_and(|entry| entry.device == *device)) && self.is_alive()
+            }
+        }
     }
 
     /// Whether requests can still come.
@@ -37,7 +53,7 @@ impl FuseConnection {
 
     /// Ends it while it is alive, for everybody who is still in the file system. Needs fusectl to be mounted.
     pub fn abort(&self) -> io::Result<()> {
-        let number = self.mount.as_ref().and_then(|mount| mount.device.strip_prefix("0:"));
+        let number = self.device_number().and_then(|device| device.strip_prefix("0:"));
         let number = number.ok_or_else(|| io::Error::other("the connection's number is not known"))?;
         std::fs::write(format!("/sys/fs/fuse/connections/{number}/abort"), "1")
     }
