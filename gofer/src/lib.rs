@@ -19,6 +19,7 @@ pub mod runsc;
 pub mod seccomp;
 pub mod server;
 pub mod transport;
+pub mod volume;
 pub mod wire;
 
 pub use cli::main_with;

@@ -1,0 +1,7 @@
+//! Serves volumes.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gofer_volumes::main_with(gofer_volumes::extensions())
+}
