@@ -1,20 +1,19 @@
 //! A LisaFS client that maps the protocol onto a FUSE mount, so that any backend can be used and tested outside a sandbox.
 //!
-//! From below: [`client`] talks to a server, [`fs`] makes a file system of it, [`launch`] finds or starts the server,
+//! From below: [`lisafs::client`] talks to a server, [`fs`] makes a file system of it, [`launch`] finds or starts the server,
 //! [`mountpoint`] is where it goes, [`unmount`] takes it away again, [`trace`] records what is said on the way, [`cli`] is what a person sees.
 
 #![deny(unsafe_code)]
 
-mod child;
 pub mod cli;
-pub mod client;
-pub mod conform;
 pub mod fs;
 pub mod launch;
 pub mod mountpoint;
 pub mod mounts;
-mod stderr;
 pub mod trace;
 pub mod unmount;
 
 pub use cli::main_with;
+// Where these were before.
+#[doc(hidden)]
+pub use {conform, lisafs::client};

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use fusebridge::client::{Client, ClientOptions};
 use gofer::hostfs::{HostFs, HostOptions, UdsPolicy};
-use gofer::server::{Connection, Server};
-use gofer::wire::message::SetStatReq;
-use gofer::wire::{CreateCommon, FdId, MessageId, NO_ID, Statx, Timespec, WalkStatus};
+use lisafs::client::{Client, ClientOptions};
+use lisafs::server::{Connection, Server};
+use lisafs::wire::message::SetStatReq;
+use lisafs::wire::{CreateCommon, FdId, MessageId, NO_ID, Statx, Timespec, WalkStatus};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebridge::client::{Client, ClientOptions, Root};
 use fusebridge::trace::{
     Difference, Ending, Facts, Filter, Reader, Recorder, RecorderOptions, ReplayOptions, Report, Stats, excerpts,
     replay, show,
 };
 use gofer::extension::Registry;
 use gofer::hostfs::HostOptions;
-use gofer::server::{Connection, Server};
-use gofer::wire::message::SetStatReq;
-use gofer::wire::{CreateCommon, FdId, MessageId, NO_ID, Timespec};
+use lisafs::client::{Client, ClientOptions, Root};
+use lisafs::server::{Connection, Server};
+use lisafs::wire::message::SetStatReq;
+use lisafs::wire::{CreateCommon, FdId, MessageId, NO_ID, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tempfile::TempDir;
@@ -66,7 +66,7 @@ fn use_everything(client: &Client, root: FdId) {
     assert_eq!(client.pread(open, 0, 11, |data| data.to_vec()).unwrap(), b"hello world");
     let set = SetStatReq {
         fd: file,
-        mask: gofer::wire::Statx::SIZE,
+        mask: lisafs::wire::Statx::SIZE,
         mode: 0,
         uid: NO_ID,
         gid: NO_ID,

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use gofer::backend::{
+use gofer::extension::{self, Backends, Claim, Extension};
+use lisafs::backend::{
     Attachment, Backend, ControlFile, DirEntry, DirSink, Errno, Found, IoTarget, Name, OpenFile, OpenHow, Opened,
     Options, Result, Statx,
 };
-use gofer::extension::{self, Backends, Claim, Extension};
 
 const REGULAR: u32 = 0o100_000;
 const ROOT: u64 = 1;

@@ -7,8 +7,8 @@ use std::error::Error;
 use std::process::Command;
 use std::time::Instant;
 
-use gofer::backend::{Access, Backend, DirEntry, DirSink, Errno, Name, NewFile, OpenHow};
 use gofer::extensions::memfs::{MemFs, MemOptions};
+use lisafs::backend::{Access, Backend, DirEntry, DirSink, Errno, Name, NewFile, OpenHow};
 
 const DIRECTORIES: usize = 1000;
 

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use gofer::extensions::memfs::{MemFs, MemOptions};
-use gofer::server::Server;
+use lisafs::server::Server;
 
 /// Where `fusebridge` puts the connection.
 const CONNECTION: i32 = 3;

@@ -8,7 +8,7 @@ use rustix::fs::Mode;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
-use crate::backend::Options;
+use lisafs::backend::Options;
 
 /// Descriptors that are not for clients: sockets, packet windows, the log.
 const RESERVED: u64 = 64;

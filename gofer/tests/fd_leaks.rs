@@ -4,14 +4,15 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use gofer::hostfs::{HostFs, HostOptions, UdsPolicy};
-use gofer::server::Server;
-use gofer::wire::message::*;
-use gofer::wire::{FdId, Pad};
+use lisafs::server::Server;
+use lisafs::wire::message::*;
+use lisafs::wire::{FdId, Pad};
 
 use common::client::{ChannelClient, Pathway, common as owner};
 use common::{connect, until};
 
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
+#[path = "../lisafs/tests/common/mod.rs"]
 mod common;
 
 fn open_descriptors() -> usize {

@@ -3,17 +3,18 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use gofer::backend::Errno;
 use gofer::hostfs::{HostFs, HostOptions};
-use gofer::transport::FdSocket;
-use gofer::wire::Pad;
-use gofer::wire::message::OpenAtReq;
+use lisafs::backend::Errno;
+use lisafs::transport::FdSocket;
+use lisafs::wire::Pad;
+use lisafs::wire::message::OpenAtReq;
 use rustix::process::{Gid, Resource, Rlimit, Uid, getrlimit, setrlimit};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use common::client::Pathway;
 
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
+#[path = "../lisafs/tests/common/mod.rs"]
 mod common;
 
 /// Somebody who has no other descriptors on their way.

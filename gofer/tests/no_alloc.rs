@@ -6,14 +6,15 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gofer::backend::Options;
 use gofer::hostfs::{HostFs, HostOptions};
-use gofer::wire::FdId;
+use lisafs::backend::Options;
+use lisafs::wire::FdId;
 
 use common::client::Pathway;
 use common::mem::Mem;
 
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
+#[path = "../lisafs/tests/common/mod.rs"]
 mod common;
 
 /// The system's allocator. Counts what the server's threads ask for.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ::conform::report::Counts;
+use ::conform::{CaseResult, Report};
 use anyhow::{Context, Result, bail};
-use fusebridge::conform::report::Counts;
-use fusebridge::conform::{CaseResult, Report};
 
 use crate::command::Outcome;
 use crate::{bins, check, command, host, scratch};

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use ::conform::Outcome;
 use anyhow::{Context, Result};
 use e2e::conform::{self, Run, nothing_mounted};
 use e2e::{check, command, host, process, scratch, skip, wait};
-use fusebridge::conform::Outcome;
 use rustix::process::Signal;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -146,7 +146,7 @@ fn a_test_that_dies_has_failed() -> Result<()> {
     let run = conform::run(["--suite", "bridge", "--filter", "mmap", "fault:mem:?error=EIO@read"])?;
     run.ended_with(1)?;
     let (cases, counts) = run.suite("bridge")?;
-    let died = |case: &&fusebridge::conform::CaseResult| matches!(&case.outcome, Outcome::Failed(failure) if failure.came.contains("SIGBUS"));
+    let died = |case: &&::conform::CaseResult| matches!(&case.outcome, Outcome::Failed(failure) if failure.came.contains("SIGBUS"));
     check::holds(&run.outcome.describe(), cases.iter().any(|case| died(&case)))?;
     check::holds("others are run after it", counts.passed + counts.failed == cases.len() && cases.len() > 5)
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
+use ::conform::Report;
 use anyhow::{Context, Result};
 use e2e::conform::{self, nothing_mounted};
 use e2e::{bins, check, command, host, process, scratch, skip, user, wait};
-use fusebridge::conform::Report;
 use rustix::process::Signal;
 use tempfile::TempDir;
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
+use ::conform::Outcome;
+use ::conform::report::Counts;
 use anyhow::Result;
 use e2e::backend::Backend;
 use e2e::modes::{Access, Io};
 use e2e::{check, conform, host, scratch, skip};
-use fusebridge::conform::Outcome;
-use fusebridge::conform::report::Counts;
 
 /// What a good FUSE file system reaches. Of the skipped tests 13 want to remount, one wants a limit on links.
 const PJDFSTEST: Counts = Counts { passed: 384, failed: 0, skipped: 14 };

@@ -6,9 +6,9 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ::conform::tool;
 use anyhow::{Context, Result, bail};
 use e2e::host;
-use fusebridge::conform::tool;
 
 use crate::shell;
 

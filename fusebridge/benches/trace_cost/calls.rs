@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fusebridge::client::{Client, ClientOptions};
 use fusebridge::launch::{BackendSpec, Server};
 use fusebridge::trace::{Facts, Recorder, RecorderOptions};
-use gofer::wire::FdId;
+use lisafs::client::{Client, ClientOptions};
+use lisafs::wire::FdId;
 
 use super::pairs::Pairs;
 use super::{launcher, traces};

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use super::signals::Event;
 use super::up::UpError;
-use crate::client::{Client, ClientOptions, ConnectError, Root};
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
+use lisafs::client::{Client, ClientOptions, ConnectError, Root};
 
 /// Gets a server for `spec` and connects to it.
 pub(super) fn connect(

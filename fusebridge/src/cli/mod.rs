@@ -22,10 +22,9 @@ use gofer::extension::{Extension, Registry};
 
 use extensions::Extensions;
 
-use crate::conform::worker;
-
-use crate::stderr::say;
 use crate::unmount::{Unmounted, unmount};
+use ::conform::stderr::say;
+use ::conform::worker;
 
 /// Mounts any LisaFS backend on the host.
 #[derive(Debug, Parser)]

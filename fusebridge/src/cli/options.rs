@@ -66,7 +66,7 @@ pub(super) struct MountArgs {
     #[arg(long, requires = "trace")]
     pub(super) trace_data: bool,
 
-    /// What to report on stderr: error, warn, info, debug, trace, or a filter such as fusebridge::client=trace
+    /// What to report on stderr: error, warn, info, debug, trace, or a filter such as lisafs::client=trace
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(super) log: String,
 }

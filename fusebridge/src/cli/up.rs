@@ -17,14 +17,14 @@ use super::connection::connect_unless_interrupted;
 use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::Event;
-use crate::client::{Client, ClientOptions, ConnectError};
 use crate::fs::{Bridge, FuseConnection, IoMode, MountOptions, Mounted};
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
 use crate::mountpoint::{Mountpoint, raise_read_ahead};
 use crate::mounts::{Pin, table};
-use crate::stderr::say;
 use crate::trace::{Facts, Recorder, RecorderOptions};
 use crate::unmount::{UnmountError, Unmounted, detach};
+use ::conform::stderr::say;
+use lisafs::client::{Client, ClientOptions, ConnectError};
 
 /// How long the end of a mount may take after it was unmounted.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -285,7 +285,7 @@ pub(super) fn raise_descriptor_limit() -> u64 {
 
 /// How deep the files may lie that the kernel works on by itself: files of file systems that are stacked themselves need
 /// one more than others, which is one less for what others may stack on this mount.
-fn stack_depth(client: &Client, root: &gofer::wire::Inode) -> u32 {
+fn stack_depth(client: &Client, root: &lisafs::wire::Inode) -> u32 {
     const OVERLAYFS: u64 = 0x794c_7630;
     const FUSE: u64 = 0x6573_5546;
     match client.fstatfs(root.control_fd) {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gofer::backend::SetStat;
-use gofer::wire::{FdId, Inode, MessageId, NO_ID, S_IFMT, StatFs, Statx, message::SetStatReq};
+use lisafs::backend::SetStat;
+use lisafs::wire::{FdId, Inode, MessageId, NO_ID, S_IFMT, StatFs, Statx, message::SetStatReq};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
@@ -16,7 +16,7 @@ use super::handles::Handles;
 use super::identity::{Identity, NodeId};
 use super::nodes::Nodes;
 use super::policy::Policy;
-use crate::client::Client;
+use lisafs::client::Client;
 
 /// The result of an operation.
 pub type Result<T> = std::result::Result<T, Errno>;

@@ -1,7 +1,7 @@
 //! Making files.
 
-use gofer::backend::SetStat;
-use gofer::wire::{CreateCommon, Inode, S_IFMT};
+use lisafs::backend::SetStat;
+use lisafs::wire::{CreateCommon, Inode, S_IFMT};
 use rustix::io::Errno;
 
 use super::bridge::{Bridge, Caller, Entry, Result, set_stat_request};

@@ -10,7 +10,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use gofer::wire::Dirent;
+use lisafs::wire::Dirent;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::identity::NodeId;
 use super::nodes::{Candidate, Nodes};
-use crate::client::Client;
+use lisafs::client::Client;
 
 /// Names that are given up in one go.
 const BATCH: usize = 256;

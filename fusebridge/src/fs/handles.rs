@@ -3,14 +3,14 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use gofer::wire::FdId;
+use lisafs::wire::FdId;
 use parking_lot::{Mutex, RwLock};
 use slab::Slab;
 
 use super::create::ACCESS_MODE;
 use super::dir::Shared;
 use super::policy::IoMode;
-use crate::client::Client;
+use lisafs::client::Client;
 
 /// An opened file or directory. Dropping it gives the open FD back.
 pub struct Handle {

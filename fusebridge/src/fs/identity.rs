@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gofer::wire::Statx;
+use lisafs::wire::Statx;
 
 /// A file's device and inode number: two names with equal identities are hard links of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,8 +4,8 @@ use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use gofer::iobuf::{IoSource, IoTarget};
-use gofer::wire::MessageId;
+use lisafs::iobuf::{IoSource, IoTarget};
+use lisafs::wire::MessageId;
 use rustix::fs::SeekFrom;
 use rustix::io::{Errno, ReadWriteFlags, pwritev2, retry_on_intr};
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use gofer::wire::{FdId, Inode, S_IFMT, Statx};
+use lisafs::wire::{FdId, Inode, S_IFMT, Statx};
 use rustix::io::Errno;
 
 use super::identity::{Identity, NodeId, Numbering};

@@ -3,7 +3,7 @@
 //! The kernel sees to that by itself as long as data goes through its cache. Of what goes past it only this is left: a request to
 //! clear the set-id bits, if whoever writes may not keep them.
 
-use gofer::backend::SetStat;
+use lisafs::backend::SetStat;
 use rustix::io::Errno;
 
 use super::bridge::{Bridge, Result};

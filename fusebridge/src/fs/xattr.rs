@@ -1,6 +1,6 @@
 //! Extended attributes.
 
-use gofer::wire::MessageId;
+use lisafs::wire::MessageId;
 use rustix::io::Errno;
 
 use super::bridge::{Bridge, Result};

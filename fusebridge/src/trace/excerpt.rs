@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use lisafs::trace::Mark;
+
 use super::paths::Paths;
 use super::reader::{Reader, TraceError};
-use super::recorder::Mark;
 use super::show::line;
 
 /// The messages between two marks.

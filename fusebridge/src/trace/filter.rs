@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gofer::wire::MessageId;
+use lisafs::wire::MessageId;
 
 use super::paths::Paths;
 use super::reader::{Answer, Record};
@@ -48,8 +48,8 @@ impl Filter {
 
 /// The errno in the answer: the error message's, or that of attributes that could not be set.
 pub(super) fn error(record: &Record<'_>) -> Option<u32> {
-    use gofer::wire::Wire;
-    use gofer::wire::message::SetStatResp;
+    use lisafs::wire::Wire;
+    use lisafs::wire::message::SetStatResp;
     match record.outcome {
         Answer::Answered(answer) if record.message == MessageId::SET_STAT => SetStatResp::from_bytes(answer)
             .ok()

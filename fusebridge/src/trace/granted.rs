@@ -1,9 +1,9 @@
 //! The FDs that an answer brings.
 
-use gofer::wire::message::{
+use lisafs::wire::message::{
     BindAtResp, LinkAtResp, MkdirAtResp, MknodAtResp, MountResp, OpenAtResp, OpenCreateAtResp, SymlinkAtResp, WalkResp,
 };
-use gofer::wire::{FdId, Malformed, MessageId, Wire};
+use lisafs::wire::{FdId, Malformed, MessageId, Wire};
 
 /// The new FDs in `answer` to a request of the kind `message`, in the order of its fields.
 pub(super) fn granted(message: MessageId, answer: &[u8]) -> Result<Vec<FdId>, Malformed> {

@@ -1,6 +1,6 @@
 //! What client and server say to each other, recorded in a file and read again.
 //!
-//! A [`Recorder`] that is among the [options](crate::client::ClientOptions) of a client writes down every message: when,
+//! A [`Recorder`] that is among the [options](lisafs::client::ClientOptions) of a client writes down every message: when,
 //! on which communicator, the request, the answer or the errno, the descriptors beside it, and how long it took. Data that
 //! moves on donated descriptors is no message and is not in a trace: `--io rpc` has all of it.
 //!
@@ -28,14 +28,10 @@
 
 mod describe;
 mod excerpt;
-mod facts;
 mod filter;
-mod format;
 mod granted;
 mod paths;
-mod pending;
 mod reader;
-mod recorder;
 mod replay;
 mod show;
 mod stats;
@@ -45,12 +41,9 @@ mod tests;
 
 pub(crate) use describe::words::errno_from_name;
 pub use excerpt::{Excerpt, excerpts};
-pub use facts::Facts;
 pub use filter::Filter;
-pub use format::NoAnswer;
+pub use lisafs::trace::{Facts, Mark, NoAnswer, Recorder, RecorderOptions};
 pub use reader::{Answer, Ending, Reader, Record, TraceError};
-pub(crate) use recorder::{Exchange, Outcome};
-pub use recorder::{Mark, Recorder, RecorderOptions};
 pub use replay::{Difference, ReplayOptions, Report, replay};
 pub use show::{ShowError, Shown, show};
 pub use stats::{Stats, Times};

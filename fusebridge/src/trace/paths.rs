@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use gofer::wire::message::{RenameAt2Req, UnlinkAtReq};
-use gofer::wire::{FdId, Malformed, MessageId, Wire};
+use lisafs::wire::message::{RenameAt2Req, UnlinkAtReq};
+use lisafs::wire::{FdId, Malformed, MessageId, Wire};
 use slab::Slab;
 
 use super::granted::granted;

@@ -5,12 +5,12 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use gofer::wire::message::{ErrorResp, PReadHead, PWriteHead};
-use gofer::wire::{MessageId, Wire};
+use lisafs::wire::message::{ErrorResp, PReadHead, PWriteHead};
+use lisafs::wire::{MessageId, Wire};
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::facts::Facts;
-use super::format::{
+use lisafs::trace::Facts;
+use lisafs::trace::format::{
     BYTE_ORDER, END, FileHead, LONGEST_FACTS, LONGEST_RECORD, MAGIC, NoAnswer, OutcomeCode, RecordHead, VERSION,
     WITH_DATA,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use gofer::wire::MessageId;
+use lisafs::wire::MessageId;
 
 use super::describe::words::{duration, errno_name};
 use super::filter::{self, Filter};

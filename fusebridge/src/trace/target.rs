@@ -1,12 +1,12 @@
 //! What a request is about: the files and names in it.
 
-use gofer::wire::message::{
+use lisafs::wire::message::{
     AcceptReq, BindAtReq, CloseReq, ConnectReq, ConnectWithCredsReq, FAllocateReq, FGetXattrReq, FListXattrReq,
     FRemoveXattrReq, FSetXattrReq, FStatFsReq, FStatReq, FSyncReq, FlushReq, Getdents64Req, LinkAtReq, ListenReq,
     MkdirAtReq, MknodAtReq, OpenAtReq, OpenCreateAtReq, PReadReq, PWriteHead, ReadLinkAtReq, RenameAt2Req, RenameAtReq,
     SetStatReq, SymlinkAtReq, UnlinkAtReq, WalkReq, WalkStatReq,
 };
-use gofer::wire::{FdId, Malformed, MessageId, StringArray, Wire};
+use lisafs::wire::{FdId, Malformed, MessageId, StringArray, Wire};
 
 /// A file or name in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! A client with one channel and no more than a request needs.
 
-use gofer::transport::{Channel, FdSocket, Fds, PacketMemory, Role, Socket, Window};
-use gofer::wire::message::*;
-use gofer::wire::{ChannelHeader, FdId, Message, MessageId, SocketHeader, Wire};
+use lisafs::transport::{Channel, FdSocket, Fds, PacketMemory, Role, Socket, Window};
+use lisafs::wire::message::*;
+use lisafs::wire::{ChannelHeader, FdId, Message, MessageId, SocketHeader, Wire};
 
 use super::partner::Service;
 

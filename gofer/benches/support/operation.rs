@@ -1,7 +1,7 @@
 //! The operations that are measured.
 
-use gofer::wire::message::*;
-use gofer::wire::{Array, CreateCommon, FdId, NO_ID, Statx, StringArrayBuf};
+use lisafs::wire::message::*;
+use lisafs::wire::{Array, CreateCommon, FdId, NO_ID, Statx, StringArrayBuf};
 
 use super::client::{Client, Over};
 use super::files::Files;

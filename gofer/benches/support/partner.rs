@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 
 use gofer::hostfs::{HostFs, HostOptions};
-use gofer::server::{Connection, Server};
+use lisafs::server::{Connection, Server};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::cores::Cores;

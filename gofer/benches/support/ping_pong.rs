@@ -6,7 +6,7 @@ use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
-use gofer::transport::{PacketMemory, Window};
+use lisafs::transport::{PacketMemory, Window};
 use rustix::io::Errno;
 use rustix::thread::futex;
 

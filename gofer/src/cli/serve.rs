@@ -16,8 +16,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::listener::Listener;
 use crate::extension::{Claim, OpenError, Registry};
 use crate::hostfs::{HostOptions, SpecialFiles};
-use crate::server::{ConnectError, Connection, Server};
 use crate::{inherited, limits};
+use lisafs::server::{ConnectError, Connection, Server};
 
 /// Serves a backend.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub(super) struct Serve {
     /// What to do when a client makes a device, FIFO or socket in a host directory
     #[arg(long, value_enum, default_value_t = Special::Refuse)]
     special: Special,
-    /// What to report on stderr: error, warn, info, debug, trace, or filters such as gofer::server=debug
+    /// What to report on stderr: error, warn, info, debug, trace, or filters such as lisafs::server=debug
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
 }

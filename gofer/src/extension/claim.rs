@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oci_spec::runtime::{Mount, Spec};
 
-use crate::backend::{Backend, Options};
+use lisafs::backend::{Backend, Options};
 
 /// What an extension sees of a mount.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! File systems that others bring: an [`Extension`] looks at a mount and claims it with a [`Backend`](crate::backend::Backend), or declines.
+//! File systems that others bring: an [`Extension`] looks at a mount and claims it with a [`Backend`](lisafs::backend::Backend), or declines.
 //!
 //! A program that wants extensions passes them to [`main_with`](crate::main_with); the [`Registry`] asks them in that order.
 //! What nobody claims is served by the stock backend, and with nothing registered nothing is different from a gofer without

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::wrap;
-use crate::backend::{Attachment, Backend, Options, Result};
 use crate::extension::{Backends, Claim, Error, Extension};
+use lisafs::backend::{Attachment, Backend, Options, Result};
 
 /// Brings file systems that cannot be changed.
 #[derive(Clone, Copy, Debug, Default)]

@@ -9,8 +9,8 @@ use rustix::fs::{
 
 use super::control::HostControl;
 use super::proc_fds::ProcFds;
-use crate::backend::{Errno, NO_ID, Result, SetStat, SetStatFailure, StatFs, Statx, StatxTimestamp};
-use crate::wire::Timespec;
+use lisafs::backend::{Errno, NO_ID, Result, SetStat, SetStatFailure, StatFs, Statx, StatxTimestamp};
+use lisafs::wire::Timespec;
 
 /// The attributes that clients get.
 const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);

@@ -9,7 +9,7 @@ use rustix::fs::{
 use rustix::io::retry_on_intr;
 
 use super::{Shared, attributes};
-use crate::backend::{
+use lisafs::backend::{
     Access, Bound, ControlFile, Created, Credentials, Errno, Found, Name, NewFile, OpenHow, Opened, RenameFlags,
     Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, Unlink,
 };

@@ -15,7 +15,7 @@ use super::control::HostControl;
 use super::open::{HostFile, access_flags};
 use super::options::SpecialFiles;
 use super::proc_fds::ProcFds;
-use crate::backend::{Access, Created, Errno, Found, NO_ID, Name, NewFile, Opened, Result, Statx};
+use lisafs::backend::{Access, Created, Errno, Found, NO_ID, Name, NewFile, Opened, Result, Statx};
 
 impl HostControl {
     /// Creates a regular file and opens it at once, so that its mode need not allow it.

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, SeekFrom, StatxFlags, fsync, seek, statx};
 use rustix::io::retry_on_intr;
 
 use super::{attributes, raw};
-use crate::backend::{DirEntry, DirSink, Errno, OpenFile, Result, Statx};
+use lisafs::backend::{DirEntry, DirSink, Errno, OpenFile, Result, Statx};
 
 /// Bytes of entries that are taken from the kernel at once.
 const BUFFER: usize = 8 << 10;
@@ -90,9 +90,11 @@ impl HostDir {
     fn describe<'a>(&self, raw: &RawEntry<'a>) -> Result<DirEntry<'a>> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
         let (ino, dev, file_type) = match statx(&self.fd, raw.name, flags, StatxFlags::TYPE | StatxFlags::INO) {
-            Ok(stat) => {
-                (stat.stx_ino, (stat.stx_dev_major, stat.stx_dev_minor), u32::from(stat.stx_mode) & crate::wire::S_IFMT)
-            }
+            Ok(stat) => (
+                stat.stx_ino,
+                (stat.stx_dev_major, stat.stx_dev_minor),
+                u32::from(stat.stx_mode) & lisafs::wire::S_IFMT,
+            ),
             Err(Errno::NOENT) => return Err(Errno::NOENT),
             // It is there, so it is reported, with what the directory knows of it.
             Err(_) => {

@@ -17,7 +17,7 @@ use rustix::thread::{
 };
 
 use super::proc_fds::errno;
-use crate::backend::{Credentials, Errno, NO_ID, Result};
+use lisafs::backend::{Credentials, Errno, NO_ID, Result};
 
 /// A way to the thread, which ends when the last one is dropped.
 pub(super) struct Helper {

@@ -44,7 +44,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 
 use self::control::HostControl;
 use self::helper::Helper;
-use crate::backend::{Attachment, Backend, Options, Result};
+use lisafs::backend::{Attachment, Backend, Options, Result};
 
 /// A host directory (or single file) as a file system.
 pub struct HostFs {

@@ -8,7 +8,7 @@ use rustix::io::{fcntl_dupfd_cloexec, retry_on_intr};
 use super::attributes;
 use super::control::HostControl;
 use super::dir::HostDir;
-use crate::backend::{Access, Errno, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, Statx};
+use lisafs::backend::{Access, Errno, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, Statx};
 
 /// The access mode for `open(2)`.
 pub(super) fn access_flags(access: Access) -> OFlags {

@@ -2,7 +2,7 @@
 
 use rustix::fs::FileType;
 
-use crate::backend::Options;
+use lisafs::backend::Options;
 
 /// How a [`HostFs`](super::HostFs) behaves. The default is what runsc's own gofer does without any flags.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use self::xattrat::{GETXATTRAT, LISTXATTRAT, REMOVEXATTRAT, SETXATTRAT};
-use crate::backend::{Errno, Result};
+use lisafs::backend::{Errno, Result};
 
 /// Numbers of these system calls: the same on all architectures, and not in all C libraries' headers yet.
 pub(crate) mod xattrat {

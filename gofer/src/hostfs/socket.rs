@@ -12,7 +12,7 @@ use super::control::HostControl;
 use super::create::first_mode;
 use super::helper::{Helper, Station};
 use super::proc_fds::ProcFds;
-use crate::backend::{Bound, BoundSocket, Credentials, Errno, Name, NewFile, Result, SocketType};
+use lisafs::backend::{Bound, BoundSocket, Credentials, Errno, Name, NewFile, Result, SocketType};
 
 /// Neither blocking nor inherited.
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);

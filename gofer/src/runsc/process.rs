@@ -24,7 +24,7 @@ use crate::extension::{self, Extension, Registry};
 use crate::hostfs::ProcFds;
 use crate::limits;
 use crate::seccomp::{self, InstallError, Needs};
-use crate::server::{Connection, Server};
+use lisafs::server::{Connection, Server};
 
 /// How it ends if something is wrong, whatever that is.
 const FAILED: u8 = 128;

@@ -10,7 +10,7 @@ use super::args::{CharDevices, Globals};
 use super::rootfs::Served;
 use crate::extension::{Claim, MountRequest, OpenError, Registry};
 use crate::hostfs::{HostFs, HostOptions, ProcFds};
-use crate::server::{ConnectError, Connection, Server};
+use lisafs::server::{ConnectError, Connection, Server};
 
 /// What a connection is to serve.
 pub(super) struct Mounted<'a> {

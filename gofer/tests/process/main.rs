@@ -2,7 +2,7 @@
 //! Needs root.
 
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
-#[path = "../common/mod.rs"]
+#[path = "../../lisafs/tests/common/mod.rs"]
 mod common;
 
 mod caller;

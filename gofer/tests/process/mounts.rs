@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::process::Command;
 
-use gofer::backend::Errno;
+use lisafs::backend::Errno;
 use serde_json::json;
 
 use crate::caller::{Call, Running};

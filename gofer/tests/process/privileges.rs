@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 
-use gofer::wire::message::MountReq;
+use lisafs::wire::message::MountReq;
 use rustix::process::Signal;
 use serde_json::json;
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
-#[path = "../common/mod.rs"]
+#[path = "../../lisafs/tests/common/mod.rs"]
 mod common;
 
 mod calls;

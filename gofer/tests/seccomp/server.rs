@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
 
-use gofer::backend::{Backend, Errno, Options};
 use gofer::extension::Extension;
 use gofer::extensions::memfs::{MemExtension, MemFs, MemOptions};
 use gofer::hostfs::{HostFs, HostOptions, SpecialFiles, UdsPolicy};
 use gofer::seccomp::{Needs, install, merge, stock};
-use gofer::server::Server;
-use gofer::wire::message::*;
-use gofer::wire::{CreateCommon, FdArray, FdId, MessageId, NO_ID, Pad, Statx, Timespec};
+use lisafs::backend::{Backend, Errno, Options};
+use lisafs::server::Server;
+use lisafs::wire::message::*;
+use lisafs::wire::{CreateCommon, FdArray, FdId, MessageId, NO_ID, Pad, Statx, Timespec};
 
 use super::common::client::{Client, Pathway, common};
 use super::common::mem::Mem;

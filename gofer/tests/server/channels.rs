@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use gofer::backend::{Errno, Options};
 use gofer::hostfs::{HostFs, HostOptions};
-use gofer::server::Server;
-use gofer::transport::Ended;
-use gofer::wire::message::*;
-use gofer::wire::{FdId, Pad};
+use lisafs::backend::{Errno, Options};
+use lisafs::server::Server;
+use lisafs::transport::Ended;
+use lisafs::wire::message::*;
+use lisafs::wire::{FdId, Pad};
 use rustix::fs::OFlags;
 
 use crate::common::client::{ChannelClient, Client, Pathway};
 use crate::common::mem::Mem;
 use crate::common::{LIMIT, connect, serve, until};
 
-fn client() -> (Client, gofer::server::Connection) {
+fn client() -> (Client, lisafs::server::Connection) {
     let mem = Mem::new(Options::default());
     mem.add_file(&mem.root, b"f", b"data");
     serve(Arc::new(mem))
@@ -122,7 +122,7 @@ fn a_state_that_is_overwritten_does_not_keep_the_connection() {
     });
 }
 
-fn host_client() -> (Client, FdId, FdId, gofer::server::Connection, tempfile::TempDir) {
+fn host_client() -> (Client, FdId, FdId, lisafs::server::Connection, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("f"), "data").unwrap();
     let backend = HostFs::open(dir.path(), HostOptions::default()).unwrap();

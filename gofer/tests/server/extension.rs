@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use gofer::backend::Backend;
 use gofer::extension::{Backends, Claim, Extension, MountRequest, OpenError, Registry, RegistryError, Result};
 use gofer::extensions::memfs::{MemFs, MemOptions};
 use gofer::hostfs::{HostFs, HostOptions};
 use gofer::runsc::hints::{MountHints, lisafs_needed, mount_directfs};
 use gofer::seccomp::SyscallRules;
-use gofer::server::{Connection, Server};
-use gofer::wire::message::MountReq;
+use lisafs::backend::Backend;
+use lisafs::server::{Connection, Server};
+use lisafs::wire::message::MountReq;
 use oci_spec::runtime::{Mount, MountBuilder, Spec, SpecBuilder};
 
 use crate::common::client::{Client, Pathway};
@@ -277,18 +277,18 @@ fn backends_of_one_server_keep_their_own_options() {
     let small = MemFs::new(MemOptions::default()).unwrap();
     let mut claim = Claim::new(Arc::new(small));
     claim.options.max_message_size = 4096;
-    claim.options.supported = claim.options.supported.without(gofer::wire::MessageId::LINK_AT);
+    claim.options.supported = claim.options.supported.without(lisafs::wire::MessageId::LINK_AT);
     let directory = tempfile::tempdir().unwrap();
     let host: Arc<dyn Backend> = Arc::new(HostFs::open(directory.path(), HostOptions::default()).unwrap());
     let (mut one, _one) = connect(&server, "/one", claim);
     let (mut two, _two) = connect(&server, "/two", Claim::new(host));
     let read = |client: &mut Client| {
         let answer = client.call(&MountReq {}).unwrap();
-        let mounted: gofer::wire::message::MountResp<'_> = answer.decode();
-        (mounted.max_message_size, mounted.supported.iter().any(|id| id == gofer::wire::MessageId::LINK_AT.0))
+        let mounted: lisafs::wire::message::MountResp<'_> = answer.decode();
+        (mounted.max_message_size, mounted.supported.iter().any(|id| id == lisafs::wire::MessageId::LINK_AT.0))
     };
     assert_eq!(read(&mut one), (4096, false));
-    assert_eq!(read(&mut two), (gofer::wire::STOCK_MAX_MESSAGE_SIZE, true));
+    assert_eq!(read(&mut two), (lisafs::wire::STOCK_MAX_MESSAGE_SIZE, true));
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gofer::backend::{Errno, Options};
 use gofer::hostfs::{HostFs, HostOptions, UdsPolicy};
-use gofer::server::Server;
-use gofer::wire::FdId;
-use gofer::wire::message::{BindAtReq, BindAtResp};
+use lisafs::backend::{Errno, Options};
+use lisafs::server::Server;
+use lisafs::wire::FdId;
+use lisafs::wire::message::{BindAtReq, BindAtResp};
 
 use crate::common::client::{Pathway, common as owner};
 use crate::common::mem::Mem;
@@ -150,7 +150,7 @@ fn everything_is_released_when_the_client_goes() {
     assert!(connection.has_ended());
     assert_eq!((Arc::strong_count(&mem.root), Arc::strong_count(&mem)), (root_count, mem_count));
     // The channel's end is told, too.
-    assert_eq!(channel.channel.pass(4), Err(gofer::transport::Ended::ShutDown));
+    assert_eq!(channel.channel.pass(4), Err(lisafs::transport::Ended::ShutDown));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use gofer::backend::Options;
 use gofer::hostfs::{HostFs, HostOptions};
-use gofer::server::Server;
+use lisafs::backend::Options;
+use lisafs::server::Server;
 
 use crate::common::client::{ChannelClient, Pathway};
 use crate::common::mem::Mem;
@@ -113,16 +113,16 @@ fn a_window_that_changes_all_the_time() {
     let root = client.mount();
     let file = client.reach(root, &[b"f"]);
     let open = client.open(file, libc::O_RDWR).unwrap();
-    let answer = client.call(&gofer::wire::message::ChannelReq {}).unwrap();
-    let place: gofer::wire::message::ChannelResp = answer.decode();
+    let answer = client.call(&lisafs::wire::message::ChannelReq {}).unwrap();
+    let place: lisafs::wire::message::ChannelResp = answer.decode();
     let map = || {
         let (offset, len) = (place.data_offset.try_into().unwrap(), place.data_length.try_into().unwrap());
-        gofer::transport::Window::map(&answer.fds[0], offset, len).unwrap()
+        lisafs::transport::Window::map(&answer.fds[0], offset, len).unwrap()
     };
     let mut disturbed = map();
     let mut channel = ChannelClient {
-        channel: gofer::transport::Channel::new(map(), gofer::transport::Role::Client),
-        fds: gofer::transport::FdSocket::pair().unwrap().0,
+        channel: lisafs::transport::Channel::new(map(), lisafs::transport::Role::Client),
+        fds: lisafs::transport::FdSocket::pair().unwrap().0,
         takes_fds: false,
         num_fds: 0,
     };
@@ -138,12 +138,12 @@ fn a_window_that_changes_all_the_time() {
         });
         for _ in 0..300 {
             let path = [&b"f"[..]];
-            let path = gofer::wire::StringArrayBuf::collect(path).unwrap();
-            let walk = gofer::wire::message::WalkReq { dir: root, path: path.as_array() };
+            let path = lisafs::wire::StringArrayBuf::collect(path).unwrap();
+            let walk = lisafs::wire::message::WalkReq { dir: root, path: path.as_array() };
             channel.exchange(5, &crate::common::client::encode(&walk)).unwrap();
-            let read = gofer::wire::message::PReadReq { offset: 0, fd: open, count: 1000, pad: Default::default() };
+            let read = lisafs::wire::message::PReadReq { offset: 0, fd: open, count: 1000, pad: Default::default() };
             channel.exchange(12, &crate::common::client::encode(&read)).unwrap();
-            let write = gofer::wire::message::PWriteReq { offset: 0, fd: open, data: &[2; 50] };
+            let write = lisafs::wire::message::PWriteReq { offset: 0, fd: open, data: &[2; 50] };
             channel.exchange(11, &crate::common::client::encode(&write)).unwrap();
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);

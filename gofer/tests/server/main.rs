@@ -1,18 +1,12 @@
-//! The server from a client's side, over its sockets and channels.
+//! The server with the backends and extensions of this crate from a client's side, over its sockets and channels.
 
 mod channels;
-mod connections;
-mod directories;
 mod extension;
 mod fds;
 mod hostile;
-mod large;
 mod misuse;
-mod panics;
 mod program;
-mod read_only;
-mod semantics;
-mod tree;
 
-#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use all of it")]
+#[path = "../../lisafs/tests/common/mod.rs"]
 mod common;

@@ -5,11 +5,11 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
-use gofer::backend::Errno;
 use gofer::hostfs::{HostFs, HostOptions, UdsPolicy};
-use gofer::server::Connection;
-use gofer::wire::message::*;
-use gofer::wire::{FdArray, FdId, NO_ID, Pad, Statx, StringArrayBuf, Timespec};
+use lisafs::backend::Errno;
+use lisafs::server::Connection;
+use lisafs::wire::message::*;
+use lisafs::wire::{FdArray, FdId, NO_ID, Pad, Statx, StringArrayBuf, Timespec};
 use tempfile::TempDir;
 
 use crate::common::client::{Client, Outcome, Pathway, common, encode};
@@ -160,7 +160,7 @@ fn walks_that_go_nowhere() {
     let (root, f, l) = (scene.root, scene.reach(b"f"), scene.reach(b"l"));
     let client = &mut scene.client;
     let kinds =
-        |outcome: Result<(u8, Vec<gofer::wire::Inode>), Errno>| outcome.map(|(status, found)| (status, found.len()));
+        |outcome: Result<(u8, Vec<lisafs::wire::Inode>), Errno>| outcome.map(|(status, found)| (status, found.len()));
     assert_eq!(kinds(client.walk(f, &[])), Err(Errno::NOTDIR));
     assert_eq!(kinds(client.walk(root, &[])), Ok((0, 0)));
     assert_eq!(kinds(client.walk(root, &[b"f", b"x"])), Err(Errno::NOTDIR));

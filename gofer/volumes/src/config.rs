@@ -75,7 +75,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { connections: 1000, fds: 1 << 16, channels: 4, message: gofer::wire::STOCK_MAX_MESSAGE_SIZE }
+        Limits { connections: 1000, fds: 1 << 16, channels: 4, message: gofer::lisafs::wire::STOCK_MAX_MESSAGE_SIZE }
     }
 }
 

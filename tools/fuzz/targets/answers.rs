@@ -8,9 +8,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use fusebridge::client::{Client, ClientOptions};
-use gofer::wire::codec::Wire;
-use gofer::wire::{CreateCommon, FdId, MessageId, SocketHeader};
+use lisafs::client::{Client, ClientOptions};
+use lisafs::wire::codec::Wire;
+use lisafs::wire::{CreateCommon, FdId, MessageId, SocketHeader};
 use libfuzzer_sys::fuzz_target;
 
 /// The payload of an answer, and its message if that is not the right one.
@@ -96,9 +96,9 @@ fn ask(client: &Client, root: FdId) {
 
 /// A right answer to Mount: a root directory, and all messages but Channel.
 fn mounted() -> Vec<u8> {
-    use gofer::wire::Statx;
-    use gofer::wire::message::MountResp;
-    use gofer::wire::{Array, Inode};
+    use lisafs::wire::Statx;
+    use lisafs::wire::message::MountResp;
+    use lisafs::wire::{Array, Inode};
     let stat = Statx { mask: Statx::BASIC_STATS, mode: 0o040_755, ino: 1, nlink: 2, ..Statx::default() };
     let supported: Vec<u16> = (1..=33).filter(|number| *number != MessageId::CHANNEL.0).collect();
     let root = Inode { control_fd: FdId(1), stat };

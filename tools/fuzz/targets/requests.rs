@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use gofer::backend::Backend;
+use lisafs::backend::Backend;
 use gofer::extensions::memfs::{MemFs, MemOptions};
 use gofer::hostfs::{HostFs, HostOptions};
-use gofer::server::Server;
-use gofer::transport::{Fds, Socket};
-use gofer::wire::codec::Wire;
-use gofer::wire::{MessageId, SocketHeader};
+use lisafs::server::Server;
+use lisafs::transport::{Fds, Socket};
+use lisafs::wire::codec::Wire;
+use lisafs::wire::{MessageId, SocketHeader};
 use libfuzzer_sys::fuzz_target;
 
 /// How long an answer may take.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::cli::options::time_limit;
-use crate::conform::{Settings, Suite};
 use crate::fs::{Access, IoMode};
+use conform::{Settings, Suite};
 
 const EXAMPLES: &str = "Examples:
   fusebridge conform mem:                                     all suites, as one table
@@ -114,7 +114,7 @@ pub(in crate::cli) struct Conform {
     #[arg(long)]
     pub(super) install: bool,
 
-    /// What to report on stderr: error, warn, info, debug, trace, or a filter such as fusebridge::client=trace
+    /// What to report on stderr: error, warn, info, debug, trace, or a filter such as lisafs::client=trace
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(super) log: String,
 
@@ -190,4 +190,18 @@ impl Conform {
 fn io_modes() -> Vec<IoMode> {
     let is_root = nix::unistd::geteuid().is_root();
     IoMode::value_variants().iter().copied().filter(|io| is_root || *io != IoMode::Passthrough).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_expected_failures_know_all_modes() {
+        fn words<T: ValueEnum>() -> Vec<String> {
+            T::value_variants().iter().map(|value| value.to_possible_value().unwrap().get_name().to_owned()).collect()
+        }
+        assert_eq!(words::<IoMode>(), conform::expect::IO);
+        assert_eq!(words::<Access>(), conform::expect::ACCESS);
+    }
 }

@@ -15,12 +15,12 @@ use subject::{Subject, Tested};
 use super::Failure;
 use super::extensions::Extensions;
 use super::signals::Interruption;
-use crate::conform::report::{FORMAT, MOUNT};
-use crate::conform::tool;
-use crate::conform::{CaseResult, Expectations, Judgement, ModeRun, Report, Suite, SuiteRun};
-use crate::conform::{against, catalogue, output, table};
-use crate::stderr::say;
 use crate::trace::excerpts;
+use ::conform::report::{FORMAT, MOUNT};
+use ::conform::stderr::say;
+use ::conform::tool;
+use ::conform::{CaseResult, Expectations, Judgement, ModeRun, Report, Suite, SuiteRun};
+use conform::{against, catalogue, output, table};
 
 /// Something fails.
 const FAILURES: u8 = 1;

@@ -16,12 +16,12 @@ use crate::cli::extensions::Extensions;
 use crate::cli::options::{MountArgs, default_threads};
 use crate::cli::signals::{Event, Interruption, events};
 use crate::cli::up::Up;
-use crate::conform::{CaseResult, Cause, Clock, Mode, Outcome, Stop, SuiteRun, run_suites};
-use crate::conform::{Failure as CaseFailure, progress::Progress, report};
 use crate::fs::{Access, IoMode};
 use crate::launch::BackendSpec;
 use crate::mountpoint::Mountpoint;
 use crate::unmount::{UnmountError, Unmounted};
+use ::conform::{CaseResult, Cause, Clock, Mode, Outcome, Stop, SuiteRun, run_suites};
+use conform::{Failure as CaseFailure, progress::Progress, report};
 
 /// What stands before a directory that is to be tested without a mount.
 const NATIVE: &str = "native:";

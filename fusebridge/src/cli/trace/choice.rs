@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use clap::Args;
-use gofer::wire::MessageId;
+use lisafs::wire::MessageId;
 
 use crate::trace::{Filter, errno_from_name};
 

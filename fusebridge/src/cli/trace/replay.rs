@@ -13,9 +13,9 @@ use crate::cli::connection::connect;
 use crate::cli::extensions::Extensions;
 use crate::cli::options::time_limit;
 use crate::cli::up::raise_descriptor_limit;
-use crate::client::ClientOptions;
 use crate::launch::{BackendSpec, Launcher};
 use crate::trace::{Facts, Reader, Recorder, RecorderOptions, ReplayOptions, replay};
+use lisafs::client::ClientOptions;
 
 const EXAMPLES: &str = "\
 BACKEND must be as the recorded one was at first, or answers differ for this reason alone. It is

@@ -14,8 +14,8 @@ use fuser::{
     ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
     TimeOrNow, WriteFlags,
 };
-use gofer::backend::SetStat;
-use gofer::wire::Statx;
+use lisafs::backend::SetStat;
+use lisafs::wire::Statx;
 
 use super::backing::Backings;
 use super::convert::{

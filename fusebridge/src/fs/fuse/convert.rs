@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{Errno, FileAttr, FileType, INodeNo, ReplyData, ReplyEmpty, ReplyWrite, ReplyXattr, Request, TimeOrNow};
-use gofer::wire::{S_IFMT, Statx, StatxTimestamp, Timespec};
+use lisafs::wire::{S_IFMT, Statx, StatxTimestamp, Timespec};
 
 use crate::fs::bridge::Caller;
 use crate::fs::identity::NodeId;
 
 #[allow(unsafe_code, reason = "file data goes from the packet window to the kernel without a copy")]
-pub(super) fn send_data(reply: ReplyData, data: gofer::iobuf::IoSource<'_>) {
+pub(super) fn send_data(reply: ReplyData, data: lisafs::iobuf::IoSource<'_>) {
     // SAFETY: the library hands the bytes to `writev` and does not look at them.
     reply.data(unsafe { data.for_system_call() });
 }

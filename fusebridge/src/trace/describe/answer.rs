@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 
-use gofer::wire::message::{
+use lisafs::wire::message::{
     AcceptResp, BindAtResp, ChannelResp, FGetXattrResp, FListXattrResp, FStatFsResp, Getdents64Resp, LinkAtResp,
     MkdirAtResp, MknodAtResp, MountResp, OpenAtResp, OpenCreateAtResp, PReadHead, PWriteResp, ReadLinkAtResp,
     SetStatResp, SymlinkAtResp, WalkResp, WalkStatResp,
 };
-use gofer::wire::{Inode, Malformed, MessageId, Statx, WalkStatus, Wire};
+use lisafs::wire::{Inode, Malformed, MessageId, Statx, WalkStatus, Wire};
 
 use super::words::{dirent_type, errno_text, quoted, shown, stat, stat_mask};
-use crate::trace::format::NoAnswer;
 use crate::trace::reader::{Answer, Record};
+use lisafs::trace::NoAnswer;
 
 /// Most entries and names that are shown of one answer.
 const MOST_NAMES: usize = 20;

@@ -10,7 +10,7 @@ pub(super) use answer::no_answer;
 
 use std::fmt::Write as _;
 
-use gofer::wire::Malformed;
+use lisafs::wire::Malformed;
 
 use super::paths::Paths;
 use super::reader::Record;

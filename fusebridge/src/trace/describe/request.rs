@@ -1,11 +1,11 @@
 //! Requests in words.
 
-use gofer::wire::message::{
+use lisafs::wire::message::{
     BindAtReq, ConnectReq, ConnectWithCredsReq, FAllocateReq, FGetXattrReq, FListXattrReq, FRemoveXattrReq,
     FSetXattrReq, Getdents64Req, ListenReq, MkdirAtReq, MknodAtReq, OpenAtReq, OpenCreateAtReq, PReadReq, PWriteHead,
     RenameAt2Req, SetStatReq, SymlinkAtReq, UnlinkAtReq,
 };
-use gofer::wire::{CreateCommon, Malformed, MessageId, Statx, Wire};
+use lisafs::wire::{CreateCommon, Malformed, MessageId, Statx, Wire};
 
 use super::words::{bits, file_type, id, open_flags, quoted, shown, stat_mask, time_to_set};
 use crate::trace::paths::Paths;

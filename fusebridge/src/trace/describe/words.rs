@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use gofer::wire::{S_IFMT, Statx, Timespec};
+use lisafs::wire::{S_IFMT, Statx, Timespec};
 use nix::errno::Errno;
 
 /// `bytes` as they can be shown in a line: control characters and what is no UTF-8 are escaped.
@@ -106,7 +106,7 @@ pub(crate) fn stat(stat: &Statx) -> String {
 
 /// A user or group.
 pub(super) fn id(id: u32) -> String {
-    if id == gofer::wire::NO_ID { "-".to_owned() } else { id.to_string() }
+    if id == lisafs::wire::NO_ID { "-".to_owned() } else { id.to_string() }
 }
 
 /// A time to set.

@@ -1,6 +1,6 @@
 //! What is different between two sets of attributes.
 
-use gofer::wire::Statx;
+use lisafs::wire::Statx;
 
 use super::super::describe::words::file_type;
 use super::compare::{Comparison, Found};

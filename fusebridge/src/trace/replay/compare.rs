@@ -1,11 +1,11 @@
 //! What is different between two answers to the same request.
 
-use gofer::wire::message::{
+use lisafs::wire::message::{
     BindAtResp, FGetXattrResp, FListXattrResp, FStatFsResp, LinkAtResp, MkdirAtResp, MknodAtResp, MountResp,
     OpenCreateAtResp, PReadHead, PReadResp, PWriteResp, ReadLinkAtResp, SetStatResp, SymlinkAtResp, WalkResp,
     WalkStatResp,
 };
-use gofer::wire::{Malformed, MessageId, MessageSet, Statx, Wire};
+use lisafs::wire::{Malformed, MessageId, MessageSet, Statx, Wire};
 
 use super::super::describe::words::{errno_name, quoted, shown};
 
@@ -227,7 +227,7 @@ pub(super) mod tests {
 
     #[test]
     fn walks_that_end_elsewhere_differ() {
-        use gofer::wire::{Array, FdId, Inode};
+        use lisafs::wire::{Array, FdId, Inode};
         let inodes = [Inode { control_fd: FdId(3), stat: file() }];
         let one = bytes(&WalkResp { status: 0, inodes: Array::new(&inodes).unwrap() });
         let none = bytes(&WalkResp { status: 1, inodes: Array::new(&[]).unwrap() });

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use gofer::wire::message::{Getdents64Req, Getdents64Resp};
-use gofer::wire::{FdId, Malformed, MessageId, Pad, Wire};
+use lisafs::wire::message::{Getdents64Req, Getdents64Resp};
+use lisafs::wire::{FdId, Malformed, MessageId, Pad, Wire};
 
 use super::super::describe::words::dirent_type;
 use super::compare::{Comparison, name_differences};
-use crate::client::Client;
+use lisafs::client::Client;
 
 /// A server that goes on for ever is believed so many entries.
 const MOST_ENTRIES: usize = 10_000_000;

@@ -16,7 +16,7 @@ pub use report::{Difference, Report};
 
 use std::path::Path;
 
-use gofer::wire::Malformed;
+use lisafs::wire::Malformed;
 
 use self::compare::Comparison;
 use self::listing::Listings;
@@ -25,7 +25,7 @@ use self::session::Session;
 use super::describe;
 use super::paths::Paths;
 use super::reader::{Reader, TraceError};
-use crate::client::{Client, Root};
+use lisafs::client::{Client, Root};
 
 /// What to report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

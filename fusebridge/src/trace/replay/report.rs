@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use gofer::wire::MessageId;
+use lisafs::wire::MessageId;
 
 use super::super::describe::words::duration;
 use super::super::reader::Ending;

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use gofer::wire::message::PWriteHead;
-use gofer::wire::{FdId, Malformed, MessageId, Wire};
+use lisafs::wire::message::PWriteHead;
+use lisafs::wire::{FdId, Malformed, MessageId, Wire};
 
-use super::super::format::LONGEST_RECORD;
+use lisafs::trace::format::LONGEST_RECORD;
 
 /// Which FDs of this connection stand for those of the recorded one. Those that are closed stay: no number is used twice, and
 /// what is asked with one must be refused again.

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use gofer::wire::message::MountResp;
-use gofer::wire::{FdId, Malformed, MessageId, Wire};
+use lisafs::wire::message::MountResp;
+use lisafs::wire::{FdId, Malformed, MessageId, Wire};
 use rustix::io::Errno;
 
 use super::super::describe::{self, words::errno_name};
@@ -14,7 +14,7 @@ use super::Report;
 use super::compare::Comparison;
 use super::listing::Listings;
 use super::requests::{Fds, NoRequest, translate};
-use crate::client::{Client, RawAnswer, RawFailure, Root, errno_from_wire};
+use lisafs::client::{Client, RawAnswer, RawFailure, Root, errno_from_wire};
 
 /// The new connection.
 pub(super) struct Session<'a> {
@@ -81,7 +81,7 @@ impl Session<'_> {
             return Err(NoRequest::Missing);
         }
         let mut request = Vec::new();
-        let fds = gofer::wire::FdArray::new(&fds).map_err(|_| NoRequest::Malformed)?;
+        let fds = lisafs::wire::FdArray::new(&fds).map_err(|_| NoRequest::Malformed)?;
         fds.encode(&mut request).map_err(|_| NoRequest::Malformed)?;
         Ok(request)
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use gofer::wire::message::{FStatReq, OpenAtReq, OpenAtResp, PReadHead, PWriteHead, PWriteReq, PWriteResp};
-use gofer::wire::{FdId, MessageId, Pad, Wire};
+use lisafs::wire::message::{FStatReq, OpenAtReq, OpenAtResp, PReadHead, PWriteHead, PWriteReq, PWriteResp};
+use lisafs::wire::{FdId, MessageId, Pad, Wire};
 
-use super::super::format::RecordHead;
 use super::super::{Answer, Ending, NoAnswer, Reader, RecorderOptions, TraceError};
 use super::{ROOT, Session, bytes};
+use lisafs::trace::format::RecordHead;
 
 fn numbers_and_ending(path: &std::path::Path) -> (Vec<MessageId>, Option<Ending>) {
     let mut reader = Reader::open(path).unwrap();
@@ -150,7 +150,7 @@ fn many_threads_record_at_once_and_a_flush_is_seen() {
                     let exchange = super::Exchange {
                         message: MessageId::FSTAT,
                         communicator: 0,
-                        started: recorder.started,
+                        started: recorder.started(),
                         duration: Duration::ZERO,
                     };
                     recorder.record(&exchange, &FStatReq { fd }, &super::Outcome::Unanswered(NoAnswer::ShutDown));
@@ -191,7 +191,7 @@ fn a_full_disk_ends_the_trace_and_nothing_else() {
         let exchange = super::Exchange {
             message: MessageId::FSTAT,
             communicator: 0,
-            started: recorder.started,
+            started: recorder.started(),
             duration: Duration::ZERO,
         };
         recorder.record(&exchange, &FStatReq { fd: ROOT }, &super::Outcome::Unanswered(NoAnswer::ShutDown));

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gofer::wire::message::{FStatReq, RenameAtReq, RenameAtResp, SetStatReq, SetStatResp};
-use gofer::wire::{FdId, MessageId, NO_ID, Statx, Timespec};
+use lisafs::wire::message::{FStatReq, RenameAtReq, RenameAtResp, SetStatReq, SetStatResp};
+use lisafs::wire::{FdId, MessageId, NO_ID, Statx, Timespec};
 
 use super::super::{Filter, NoAnswer};
 use super::lines::lines;

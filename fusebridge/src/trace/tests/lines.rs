@@ -1,10 +1,10 @@
 //! What people see.
 
-use gofer::wire::message::{
+use lisafs::wire::message::{
     CloseReq, CloseResp, FStatReq, Getdents64Req, Getdents64Resp, MkdirAtReq, MkdirAtResp, PWriteReq, PWriteResp,
     RenameAt2Req, RenameAt2Resp, RenameAtReq, RenameAtResp, SetStatReq, SetStatResp, UnlinkAtReq, UnlinkAtResp,
 };
-use gofer::wire::{Array, CreateCommon, Dirent, FdId, NO_ID, Pad, Statx, Timespec, Wire};
+use lisafs::wire::{Array, CreateCommon, Dirent, FdId, NO_ID, Pad, Statx, Timespec, Wire};
 
 use super::super::{Excerpt, Filter, Reader, Stats, excerpts, show};
 use super::{Finished, ROOT, Session, inode};

@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gofer::iobuf::IoSource;
-use gofer::wire::message::{
+use lisafs::iobuf::IoSource;
+use lisafs::wire::message::{
     ErrorResp, FStatReq, MountReq, MountResp, OpenAtReq, OpenAtResp, PReadReq, PReadResp, WalkReq, WalkResp,
 };
-use gofer::wire::{Array, FdId, Inode, Message, MessageId, Pad, Statx, StringArrayBuf, WalkStatus, Wire};
+use lisafs::wire::{Array, FdId, Inode, Message, MessageId, Pad, Statx, StringArrayBuf, WalkStatus, Wire};
 use tempfile::TempDir;
 
-use super::{Exchange, Facts, NoAnswer, Outcome, Recorder, RecorderOptions};
+use lisafs::trace::{Exchange, Outcome};
+
+use super::{Facts, NoAnswer, Recorder, RecorderOptions};
 
 /// A trace under way. Each message begins a millisecond after the one before.
 struct Session {
@@ -53,7 +55,7 @@ impl Session {
 
     fn exchange(&mut self, message: MessageId, micros: u64) -> Exchange {
         self.millis += 1;
-        let started = self.recorder.started + Duration::from_millis(self.millis);
+        let started = self.recorder.started() + Duration::from_millis(self.millis);
         Exchange { message, communicator: 2, started, duration: Duration::from_micros(micros) }
     }
 

@@ -1,7 +1,7 @@
 //! Figures of a trace that is known.
 
-use gofer::wire::message::FStatReq;
-use gofer::wire::{FdId, MessageId};
+use lisafs::wire::message::FStatReq;
+use lisafs::wire::{FdId, MessageId};
 
 use super::super::{Filter, NoAnswer, Reader, Stats};
 use super::{ROOT, Session};

@@ -1,6 +1,6 @@
 //! Errors by name.
 
-use crate::backend::Errno;
+use lisafs::backend::Errno;
 
 /// The error that is called `name`, such as `ENOSPC`.
 pub(super) fn named(name: &str) -> Option<Errno> {

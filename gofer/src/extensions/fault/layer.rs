@@ -12,8 +12,8 @@ use super::chance::{Chance, Probability};
 use super::defect::{Defect, Defects};
 use super::listing::Tampered;
 use super::parameters::Parameters;
-use crate::backend::{DirSink, Errno, NO_ID, NewFile, RenameFlags, Result, SetStat, StatFs, Statx};
 use crate::extensions::wrap::{Call, Calls, Deviation, Layer};
+use lisafs::backend::{DirSink, Errno, NO_ID, NewFile, RenameFlags, Result, SetStat, StatFs, Statx};
 
 /// What is wrong with a file system.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Directories with defects.
 
 use super::defect::{Defect, Defects};
-use crate::backend::{DirEntry, DirSink};
+use lisafs::backend::{DirEntry, DirSink};
 
 /// Takes entries as they are and hands them on as the client is to see them.
 pub(super) struct Tampered<'a> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::chance::Probability;
 use super::defect::Defect;
 use super::errno;
-use crate::backend::Errno;
 use crate::extensions::wrap::{Call, Calls};
+use lisafs::backend::Errno;
 
 /// Why parameters were not understood.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

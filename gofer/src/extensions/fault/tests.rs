@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backend::{ControlFile, Errno, NewFile, RenameFlags, SetStat, Unlink};
 use crate::extensions::wrap::testing::{NEW, create, list, list_part, name, open_error, read, root, write};
+use lisafs::backend::{ControlFile, Errno, NewFile, RenameFlags, SetStat, Unlink};
 
 #[test]
 fn calls_fail_as_asked() {
     let root = self::root("fault:mem:?error=ENOSPC@create&error=EACCES@xattr&error=EIO@stat:0");
-    assert_eq!(root.create(name("f"), &NEW, crate::backend::Access::Read).err(), Some(Errno::NOSPC));
+    assert_eq!(root.create(name("f"), &NEW, lisafs::backend::Access::Read).err(), Some(Errno::NOSPC));
     assert_eq!(list(&*root), [""; 0]);
     assert_eq!(root.set_xattr(b"user.a", b"b", 0), Err(Errno::ACCESS));
     assert_eq!(root.list_xattr().err(), Some(Errno::ACCESS));
@@ -70,7 +70,7 @@ fn wrappers_nest() {
 }
 
 /// A root with this defect.
-fn with(defect: &str) -> crate::backend::ControlBox {
+fn with(defect: &str) -> lisafs::backend::ControlBox {
     root(&format!("fault:mem:?defect={defect}"))
 }
 
@@ -120,7 +120,7 @@ fn more_changes_are_lost() {
     create(&*root, "f");
     let found = root.walk(name("f")).ok().unwrap().file;
     let before = found.stat().unwrap();
-    let time = crate::wire::Timespec { sec: 7, nsec: 0 };
+    let time = lisafs::wire::Timespec { sec: 7, nsec: 0 };
     let change = SetStat { mode: Some(0), uid: Some(4711), atime: Some(time), mtime: Some(time), ..SetStat::default() };
     set(&*found, change);
     let after = found.stat().unwrap();

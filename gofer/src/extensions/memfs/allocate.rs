@@ -9,7 +9,7 @@ use super::content::{Content, MAX_SIZE, split};
 use super::slot::PAGE;
 use super::small::rounded;
 use super::store::SLOT;
-use crate::backend::{Errno, Result};
+use lisafs::backend::{Errno, Result};
 
 /// What a call of `fallocate(2)` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

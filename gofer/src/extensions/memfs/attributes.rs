@@ -2,7 +2,7 @@
 
 use super::inode::{Body, FileType, Inode, State};
 use super::time::Time;
-use crate::backend::{Errno, NO_ID, Result, SetStat, SetStatFailure, Statx};
+use lisafs::backend::{Errno, NO_ID, Result, SetStat, SetStatFailure, Statx};
 
 const SET_UID: u16 = 0o4000;
 const SET_GID: u16 = 0o2000;

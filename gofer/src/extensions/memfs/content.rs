@@ -7,7 +7,7 @@ use super::Shared;
 use super::slot::{PAGE, Slot};
 use super::small::{SMALL, Small};
 use super::store::{SLOT, fill_with_zeros};
-use crate::backend::{Errno, IoSource, IoTarget, Result};
+use lisafs::backend::{Errno, IoSource, IoTarget, Result};
 
 /// No file is larger: offsets are signed in system calls.
 pub(super) const MAX_SIZE: u64 = i64::MAX as u64;

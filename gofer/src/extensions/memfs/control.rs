@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::attributes;
 use super::inode::{Body, FileType, Inode};
-use crate::backend::{
+use lisafs::backend::{
     Access, ControlFile, Created, Errno, Found, Name, NewFile, OpenHow, Opened, RenameFlags, Result, SetStat,
     SetStatFailure, StatFs, Statx, Unlink,
 };

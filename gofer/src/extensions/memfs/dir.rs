@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::Shared;
 use super::inode::Inode;
-use crate::backend::{Errno, Name, Result};
+use lisafs::backend::{Errno, Name, Result};
 
 /// Bytes of the longest name.
 pub(super) const MAX_NAME: usize = 255;
@@ -130,8 +130,8 @@ impl Dir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Backend;
     use crate::extensions::memfs::{MemFs, MemOptions};
+    use lisafs::backend::Backend;
 
     #[test]
     fn names_with_equal_hashes_are_told_apart() {

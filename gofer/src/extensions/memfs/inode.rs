@@ -10,8 +10,8 @@ use super::content::Content;
 use super::dir::Dir;
 use super::time::Time;
 use super::xattr::Xattrs;
-use crate::backend::{Errno, NewFile, Result, Statx};
-use crate::wire::S_IFMT;
+use lisafs::backend::{Errno, NewFile, Result, Statx};
+use lisafs::wire::S_IFMT;
 
 /// A file of any type. Lives as long as a name, a control file or an open file refers to it.
 pub(super) struct Inode {

@@ -9,7 +9,7 @@ use super::dir::Dir;
 use super::inode::{Body, FileType, Inode, State};
 use super::open::MemFile;
 use super::time::Time;
-use crate::backend::{Created, Errno, Found, Name, NewFile, Opened, Result};
+use lisafs::backend::{Created, Errno, Found, Name, NewFile, Opened, Result};
 
 /// Bytes of the longest target, with a NUL less than the kernel's longest path.
 const MAX_TARGET: usize = 4095;

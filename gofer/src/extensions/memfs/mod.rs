@@ -72,7 +72,7 @@ use self::control::MemControl;
 use self::inode::{Inode, Owner};
 use self::space::Space;
 use self::store::Store;
-use crate::backend::{Attachment, Backend, Found, NO_ID, NewFile, Options, Result};
+use lisafs::backend::{Attachment, Backend, Found, NO_ID, NewFile, Options, Result};
 
 /// A file system in memory. Connections that serve the same one see the same files.
 pub struct MemFs {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::inode::{FileType, Inode};
 use super::time::Time;
-use crate::backend::{Access, DirEntry, DirSink, Errno, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, Statx};
+use lisafs::backend::{Access, DirEntry, DirSink, Errno, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, Statx};
 
 /// Opens `inode`.
 pub(super) fn open(inode: &Arc<Inode>, how: OpenHow) -> Result<Opened> {

@@ -159,7 +159,7 @@ fn mode(text: &str) -> Option<u16> {
 }
 
 fn id(text: &str) -> Option<u32> {
-    digits(text)?.try_into().ok().filter(|id| *id != crate::backend::NO_ID)
+    digits(text)?.try_into().ok().filter(|id| *id != lisafs::backend::NO_ID)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::control::MemControl;
 use super::inode::{FileType, Inode, State};
 use super::time::Time;
-use crate::backend::{Errno, Name, Result, Unlink};
+use lisafs::backend::{Errno, Name, Result, Unlink};
 
 impl MemControl {
     /// Removes the name of a file or empty directory.

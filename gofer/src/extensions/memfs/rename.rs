@@ -8,7 +8,7 @@ use super::dir::Key;
 use super::inode::{Body, FileType, Inode, State};
 use super::remove::{check_empty, lose_name};
 use super::time::Time;
-use crate::backend::{Errno, Name, RenameFlags, Result};
+use lisafs::backend::{Errno, Name, RenameFlags, Result};
 
 type Guard<'a> = RwLockWriteGuard<'a, State>;
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Shared;
 use super::store::{SLOT, SlotId};
-use crate::backend::{IoSource, Result};
+use lisafs::backend::{IoSource, Result};
 
 /// Bytes of a page, the smallest piece of memory in a slot.
 pub(super) const PAGE: usize = 4096;

@@ -2,7 +2,7 @@
 
 use super::space::Space;
 use super::store::fill_with_zeros;
-use crate::backend::{Errno, IoSource, IoTarget, Result};
+use lisafs::backend::{Errno, IoSource, IoTarget, Result};
 
 /// The most bytes of a small file. In the store they would take a page, and some memory to keep track of it.
 pub(super) const SMALL: usize = 2048;

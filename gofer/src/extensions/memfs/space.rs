@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::sysinfo::sysinfo;
 
-use crate::backend::{Errno, Result, StatFs};
+use lisafs::backend::{Errno, Result, StatFs};
 
 /// Bytes of a block, as statistics count.
 pub(super) const BLOCK: u64 = 4096;

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, memfd_create};
 use rustix::io::retry_on_intr;
 
-use crate::backend::{Errno, IoSource, IoTarget, Result};
+use lisafs::backend::{Errno, IoSource, IoTarget, Result};
 
 /// Bytes of content in one slot.
 pub(super) const SLOT: usize = 64 << 10;

@@ -2,8 +2,8 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::backend::{Errno, Result, StatxTimestamp};
-use crate::wire::Timespec;
+use lisafs::backend::{Errno, Result, StatxTimestamp};
+use lisafs::wire::Timespec;
 
 /// A point in time. Packed, as every file has four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,7 +11,7 @@ use super::control::MemControl;
 use super::inode::{FileType, Inode};
 use super::space::Space;
 use super::time::Time;
-use crate::backend::{Errno, Result};
+use lisafs::backend::{Errno, Result};
 
 /// The longest name.
 const MAX_NAME: usize = 255;

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use self::counter::Counter;
 use self::report::Reported;
 use super::wrap::{self, Call, Layer, Wrapped};
-use crate::backend::Result;
 use crate::extension::{Backends, Claim, Error, Extension};
 use crate::seccomp::{Condition, SyscallRules};
+use lisafs::backend::Result;
 
 /// Brings file systems whose calls are counted.
 #[derive(Clone, Copy, Debug, Default)]

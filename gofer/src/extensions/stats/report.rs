@@ -8,8 +8,8 @@ use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::{Handle, Signals};
 
 use super::Stats;
-use crate::backend::Result;
 use crate::extensions::wrap::{Call, Layer};
+use lisafs::backend::Result;
 
 /// Statistics that are printed when the process is asked to and at the end.
 pub(super) struct Reported {

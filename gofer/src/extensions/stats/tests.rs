@@ -1,8 +1,8 @@
 //! Tests on files in memory.
 
-use crate::backend::{Backend, Errno};
 use crate::extensions::wrap::testing::{NEW, create, list, name, open, open_error, read, root, write};
 use crate::extensions::wrap::{Call, Wrapped};
+use lisafs::backend::{Backend, Errno};
 
 use super::Stats;
 
@@ -39,7 +39,7 @@ fn nothing_else_is_different() {
     let file = root.walk(name("a")).ok().unwrap().file;
     root.link(name("b"), &*file).ok().unwrap();
     let dir = root.mkdir(name("d"), &NEW).ok().unwrap().file;
-    root.rename(name("a"), &*dir, name("c"), crate::backend::RenameFlags::Replace).unwrap();
+    root.rename(name("a"), &*dir, name("c"), lisafs::backend::RenameFlags::Replace).unwrap();
     assert_eq!(file.stat().unwrap().nlink, 2);
     assert_eq!(list(&*dir), ["c"]);
     // Files of another wrapper, and of what is wrapped, are another file system's.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::deviation::{Deviation, copy, create_over};
 use super::socket::Socket;
 use super::{Call, Layer, act, around, around_bytes, swallow, wrap_found, wrap_opened};
-use crate::backend::{
+use lisafs::backend::{
     Access, Bound, ControlBox, ControlFile, Created, Credentials, Found, Name, NewFile, OpenHow, Opened, RenameFlags,
     Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, Unlink,
 };

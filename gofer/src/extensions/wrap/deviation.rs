@@ -1,6 +1,6 @@
 //! Other ways to answer calls than the inner file system's, for layers that want something wrong.
 
-use crate::backend::{Access, ControlFile, Created, Errno, Found, IoSource, Name, NewFile, OpenFile, OpenHow, Result};
+use lisafs::backend::{Access, ControlFile, Created, Errno, Found, IoSource, Name, NewFile, OpenFile, OpenHow, Result};
 
 /// What a layer may have done differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

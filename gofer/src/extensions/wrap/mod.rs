@@ -21,10 +21,10 @@ use smallbox::smallbox;
 
 use self::control::Control;
 use self::open::Open;
-use crate::backend::{
+use crate::extension::{Backends, Claim, Error};
+use lisafs::backend::{
     Attachment, Backend, DirSink, Errno, Found, NewFile, Opened, Options, RenameFlags, Result, SetStat, StatFs, Statx,
 };
-use crate::extension::{Backends, Claim, Error};
 
 /// What a wrapper does around calls. All methods have defaults that do nothing.
 pub trait Layer: Send + Sync + Sized + 'static {

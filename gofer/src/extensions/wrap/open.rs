@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::deviation::{Deviation, LAST_BYTE, fill_hole, garbled};
 use super::{Call, Layer, act, around, around_bytes};
-use crate::backend::{DirSink, IoSource, IoTarget, OpenBox, OpenFile, Result, Statx};
+use lisafs::backend::{DirSink, IoSource, IoTarget, OpenBox, OpenFile, Result, Statx};
 
 /// An open file: that of the inner file system.
 pub(super) struct Open<L> {

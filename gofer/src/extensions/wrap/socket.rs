@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::{Call, Layer, act, around};
-use crate::backend::{BoundSocket, Result};
+use lisafs::backend::{BoundSocket, Result};
 
 /// A bound socket: that of the inner file system.
 pub(super) struct Socket<L> {

@@ -2,12 +2,12 @@
 
 use std::ffi::OsStr;
 
-use crate::backend::{
-    Access, ControlBox, ControlFile, DirEntry, DirSink, NO_ID, Name, NewFile, OpenBox, OpenHow, Result,
-};
 use crate::extension::{Claim, Registry};
 use crate::extensions::shipped;
 use crate::hostfs::HostOptions;
+use lisafs::backend::{
+    Access, ControlBox, ControlFile, DirEntry, DirSink, NO_ID, Name, NewFile, OpenBox, OpenHow, Result,
+};
 
 fn try_open(backend: &str) -> std::result::Result<Claim, String> {
     let registry = Registry::new(shipped()).unwrap();

@@ -3,8 +3,8 @@
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
-use crate::backend::{SetStat, SetStatFailure, Statx};
-use crate::wire::Timespec;
+use lisafs::backend::{SetStat, SetStatFailure, Statx};
+use lisafs::wire::Timespec;
 
 fn failure(mask: u32, errno: Errno) -> std::result::Result<(), SetStatFailure> {
     Err(SetStatFailure { mask, errno })

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::*;
-use crate::backend::{IoSource, Statx, Unlink};
+use lisafs::backend::{IoSource, Statx, Unlink};
 
 #[test]
 fn a_new_file_has_owner_mode_and_set_id_bits() {

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::*;
-use crate::backend::{IoSource, IoTarget, OpenFile};
+use lisafs::backend::{IoSource, IoTarget, OpenFile};
 
 fn read(file: &dyn OpenFile, offset: u64) -> Result<Vec<u8>> {
     let mut bytes = [0; 64];
@@ -36,8 +36,8 @@ fn data_is_read_and_written_where_it_should() {
 
 struct Refuse;
 
-impl crate::backend::DirSink for Refuse {
-    fn add(&mut self, _: &crate::backend::DirEntry<'_>) -> bool {
+impl lisafs::backend::DirSink for Refuse {
+    fn add(&mut self, _: &lisafs::backend::DirEntry<'_>) -> bool {
         false
     }
 }

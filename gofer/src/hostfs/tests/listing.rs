@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::backend::{DirEntry, DirSink, OpenFile};
+use lisafs::backend::{DirEntry, DirSink, OpenFile};
 
 /// Takes so many entries.
 struct Portion {
@@ -50,7 +50,7 @@ fn list(dir: &dyn OpenFile, rooms: &[usize], mut between: impl FnMut(&[(Vec<u8>,
 }
 
 /// Makes `count` entries in the root and opens it.
-fn fill(fixture: &Fixture, count: usize) -> crate::backend::OpenBox {
+fn fill(fixture: &Fixture, count: usize) -> lisafs::backend::OpenBox {
     let first = fixture.path("file-0");
     for i in 0..count {
         // Names are all that counts here, and links are made much faster than files.
@@ -80,7 +80,7 @@ fn removing_what_was_listed_loses_nothing() {
     let seen = list(&*dir, &[50], |names| {
         for (name, _) in names {
             let name = Name::new(name).unwrap();
-            fixture.root.unlink(name, crate::backend::Unlink::File).unwrap();
+            fixture.root.unlink(name, lisafs::backend::Unlink::File).unwrap();
         }
     });
     assert_eq!(seen.len(), 10_000);

@@ -20,7 +20,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tempfile::TempDir;
 
 use super::{HostFs, HostOptions, SpecialFiles, UdsPolicy};
-use crate::backend::{Access, Backend, ControlBox, ControlFile, Errno, NO_ID, Name, NewFile, OpenHow, Opened, Result};
+use lisafs::backend::{Access, Backend, ControlBox, ControlFile, Errno, NO_ID, Name, NewFile, OpenHow, Opened, Result};
 
 /// A directory and the root of a mount on it.
 struct Fixture {

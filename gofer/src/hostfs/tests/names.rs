@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use smallbox::SmallBox;
 
 use super::*;
-use crate::backend::{RenameFlags, Statx, Unlink};
+use lisafs::backend::{RenameFlags, Statx, Unlink};
 
 /// The sizes of what a walk of `path` from the root visits.
 fn walk_stat(fixture: &Fixture, path: &[&str]) -> Result<Vec<Statx>> {
@@ -151,7 +151,7 @@ fn a_deleted_file_still_works() {
     std::fs::remove_file(path).unwrap();
     assert_eq!(file.stat().unwrap().nlink, 0);
     assert_eq!(
-        file.set_stat(&crate::backend::SetStat { mode: Some(0o604), size: Some(3), ..Default::default() }),
+        file.set_stat(&lisafs::backend::SetStat { mode: Some(0o604), size: Some(3), ..Default::default() }),
         Ok(())
     );
     let opened = open(&*file, Access::ReadWrite).ok().unwrap();
@@ -185,7 +185,7 @@ fn another_backends_files_are_refused() {
         fn stat(&self) -> Result<Statx> {
             Err(Errno::IO)
         }
-        fn walk(&self, _: Name<'_>) -> Result<crate::backend::Found> {
+        fn walk(&self, _: Name<'_>) -> Result<lisafs::backend::Found> {
             Err(Errno::IO)
         }
         fn open(&self, _: OpenHow) -> Result<Opened> {

@@ -7,8 +7,8 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::chroot;
 
 use super::*;
-use crate::backend::{DirEntry, DirSink, IoSource, SetStat, SocketType};
 use crate::hostfs::ProcFds;
+use lisafs::backend::{DirEntry, DirSink, IoSource, SetStat, SocketType};
 
 #[test]
 fn everything_works_in_a_root_directory_without_proc() {

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use rustix::net::sockopt::{socket_peercred, socket_type};
 
 use super::*;
-use crate::backend::{Credentials, SetStat, SocketType};
+use lisafs::backend::{Credentials, SetStat, SocketType};
 
 fn with(host_uds: UdsPolicy) -> Fixture {
     Fixture::new(HostOptions { host_uds, ..HostOptions::default() })

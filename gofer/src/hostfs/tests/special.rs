@@ -3,7 +3,7 @@
 use rustix::fs::{CWD, FileType, Mode, OFlags, makedev, mknodat, open as host_open};
 
 use super::*;
-use crate::backend::{IoSource, IoTarget};
+use lisafs::backend::{IoSource, IoTarget};
 
 fn make(fixture: &Fixture, entry: &str, kind: FileType, device: (u32, u32)) {
     mknodat(CWD, fixture.path(entry), kind, Mode::from_raw_mode(0o600), makedev(device.0, device.1)).unwrap();

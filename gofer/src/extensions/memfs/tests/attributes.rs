@@ -1,8 +1,8 @@
 //! Owners, modes, identity.
 
 use super::*;
-use crate::backend::{Backend, SetStatFailure};
-use crate::wire::Timespec;
+use lisafs::backend::{Backend, SetStatFailure};
+use lisafs::wire::Timespec;
 
 #[test]
 fn the_root_is_as_the_options_say() {

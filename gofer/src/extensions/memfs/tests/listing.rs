@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::backend::{DirEntry, DirSink, RenameFlags};
+use lisafs::backend::{DirEntry, DirSink, RenameFlags};
 
 /// Takes so many entries.
 struct Portion {

@@ -14,7 +14,7 @@ mod xattrs;
 use std::time::Duration;
 
 use super::{MemFs, MemOptions};
-use crate::backend::{
+use lisafs::backend::{
     Access, Backend, ControlBox, ControlFile, Errno, Found, NO_ID, Name, NewFile, OpenBox, OpenFile, OpenHow, Result,
     SetStat, Statx, Unlink,
 };

@@ -137,7 +137,7 @@ fn file_systems_do_not_share_files() {
     one.create("f");
     let file = one.walk("f").ok().unwrap();
     assert_eq!(error(other.root.link(name("g"), &*file)), Some(Errno::XDEV));
-    let flags = crate::backend::RenameFlags::Replace;
+    let flags = lisafs::backend::RenameFlags::Replace;
     assert_eq!(one.root.rename(name("f"), &*other.root, name("f"), flags), Err(Errno::XDEV));
     // Two connections on one do.
     let again = one.fs.attach().ok().unwrap().root.file;

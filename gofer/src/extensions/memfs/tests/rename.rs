@@ -1,7 +1,7 @@
 //! Renaming.
 
 use super::*;
-use crate::backend::RenameFlags::{self, Exchange, NoReplace, Replace};
+use lisafs::backend::RenameFlags::{self, Exchange, NoReplace, Replace};
 
 impl Fixture {
     fn rename(&self, from: &str, to: &str, flags: RenameFlags) -> Result<()> {

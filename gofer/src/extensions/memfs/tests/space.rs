@@ -48,7 +48,7 @@ fn names_end() {
     assert_eq!(fixture.root.stat_fs().unwrap().files_free, 1);
     // Replacing gives a name back, too.
     fixture.create("d");
-    fixture.root.rename(name("d"), &*fixture.root, name("c"), crate::backend::RenameFlags::Replace).unwrap();
+    fixture.root.rename(name("d"), &*fixture.root, name("c"), lisafs::backend::RenameFlags::Replace).unwrap();
     assert_eq!(fixture.used(), (0, 3));
 }
 

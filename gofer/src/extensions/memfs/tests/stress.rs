@@ -4,9 +4,9 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::backend::RenameFlags::{Exchange, NoReplace, Replace};
-use crate::backend::{DirEntry, DirSink};
 use crate::extensions::memfs::inode::{Body, FileType, Inode};
+use lisafs::backend::RenameFlags::{Exchange, NoReplace, Replace};
+use lisafs::backend::{DirEntry, DirSink};
 
 /// Numbers that only look random.
 struct Dice(u64);

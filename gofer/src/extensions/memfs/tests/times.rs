@@ -1,8 +1,8 @@
 //! Which times change with what.
 
 use super::*;
-use crate::backend::RenameFlags::{Exchange, Replace};
-use crate::wire::Timespec;
+use lisafs::backend::RenameFlags::{Exchange, Replace};
+use lisafs::wire::Timespec;
 
 /// `d` with the file `f`, the directory `e` and the link `l`; `o` with the file `g`.
 fn tree() -> Fixture {
@@ -33,7 +33,7 @@ fn effect(what: impl FnOnce(&Fixture)) -> [String; 5] {
     std::array::from_fn(|i| changed(&before[i], &files[i].stat().unwrap()))
 }
 
-fn rename(fixture: &Fixture, from: &str, to: &str, flags: crate::backend::RenameFlags) {
+fn rename(fixture: &Fixture, from: &str, to: &str, flags: lisafs::backend::RenameFlags) {
     let ((old_dir, from), (new_dir, to)) = (fixture.place(from), fixture.place(to));
     old_dir.rename(from, &*new_dir, to, flags).unwrap();
 }
@@ -104,8 +104,8 @@ fn times_are_set_to_the_nanosecond() {
 fn reading_counts_once_after_a_change() {
     fn list(dir: &dyn ControlFile) {
         struct Nothing;
-        impl crate::backend::DirSink for Nothing {
-            fn add(&mut self, _: &crate::backend::DirEntry<'_>) -> bool {
+        impl lisafs::backend::DirSink for Nothing {
+            fn add(&mut self, _: &lisafs::backend::DirEntry<'_>) -> bool {
                 true
             }
         }

@@ -1,0 +1,183 @@
+//! Positions in directories, as `telldir` and `seekdir` have them.
+
+use std::fs::File;
+use std::mem::MaybeUninit;
+use std::path::Path;
+
+use rustix::fs::{FileType, RawDir, SeekFrom};
+
+use super::listing::fill;
+use crate::bridge::check::{Expect, Verdict, equal, holds};
+use crate::bridge::scene::Scene;
+
+cases! { "seek":
+    back = "going back to an entry's position shows what came after it";
+    anywhere = "positions can be gone to in any order";
+    while_changing = "positions stay good while other entries come and go";
+    of_the_end = "the position of the last entry is the end";
+    differ = "no two entries have the same position";
+    without_the_cache = "a listing goes on rightly when the kernel has lost what it knew of the directory, and entries went";
+    another_handle = "positions are those of the open directory, and 0 is the start for all";
+}
+
+/// One entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) ino: u64,
+    pub(super) file_type: FileType,
+    /// Where the listing goes on after it.
+    pub(super) next: u64,
+}
+
+impl Entry {
+    pub(super) fn is_dot(&self) -> bool {
+        self.name == "." || self.name == ".."
+    }
+}
+
+/// An open directory, read by bare system calls: the C library's would hide what the file system does.
+pub(super) struct Listing {
+    directory: File,
+}
+
+impl From<File> for Listing {
+    fn from(directory: File) -> Self {
+        Listing { directory }
+    }
+}
+
+impl Listing {
+    pub(super) fn open(path: &Path) -> Verdict<Self> {
+        Ok(Listing { directory: File::open(path).of("open(directory)")? })
+    }
+
+    /// What one call gives with a buffer of `size` bytes; nothing at the end.
+    pub(super) fn part(&mut self, size: usize) -> Verdict<Vec<Entry>> {
+        let mut buffer = vec![MaybeUninit::uninit(); size];
+        let mut raw = RawDir::new(&self.directory, &mut buffer);
+        let mut entries = Vec::new();
+        while let Some(entry) = raw.next() {
+            let entry = entry.of(format_args!("getdents64({size} bytes)"))?;
+            entries.push(Entry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                ino: entry.ino(),
+                file_type: entry.file_type(),
+                next: entry.next_entry_cookie(),
+            });
+            if raw.is_buffer_empty() {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Everything until the end.
+    pub(super) fn rest(&mut self, size: usize) -> Verdict<Vec<Entry>> {
+        let mut entries = Vec::new();
+        loop {
+            let part = self.part(size)?;
+            if part.is_empty() {
+                return Ok(entries);
+            }
+            entries.extend(part);
+            // A defect may make a directory endless.
+            holds("getdents64() until the end", "an end", entries.len() < 1_000_000, "more than a million entries")?;
+        }
+    }
+
+    /// Goes to a position.
+    pub(super) fn seek(&mut self, position: u64) -> Verdict {
+        rustix::fs::seek(&self.directory, SeekFrom::Start(position)).of(format_args!("seekdir({position})")).map(drop)
+    }
+}
+
+/// A directory with some files, all of its entries, and the same still open.
+fn listed(scene: &Scene) -> Verdict<(Listing, Vec<Entry>)> {
+    fill(scene, (0..60).map(|number| format!("entry-{number}")))?;
+    let mut listing = Listing::open(&scene.directory)?;
+    let entries = listing.rest(4096)?;
+    equal("entries with . and ..", entries.len(), 62)?;
+    Ok((listing, entries))
+}
+
+/// Fails unless the entry after `entries[at]` is the one that came there the first time.
+fn continues(listing: &mut Listing, entries: &[Entry], at: usize) -> Verdict {
+    let position = entries[at].next;
+    listing.seek(position)?;
+    let came = listing.part(1024)?.into_iter().next().map(|entry| entry.name);
+    let expected = entries.get(at + 1).map(|entry| entry.name.clone());
+    equal(format_args!("the entry after seekdir({position}), behind {:?}", entries[at].name), came, expected)
+}
+
+fn back(scene: &Scene) -> Verdict {
+    let (mut listing, entries) = listed(scene)?;
+    (0..entries.len()).rev().try_for_each(|at| continues(&mut listing, &entries, at))
+}
+
+fn anywhere(scene: &Scene) -> Verdict {
+    let (mut listing, entries) = listed(scene)?;
+    // 37 and 62 have no common divisor: each is met, in no order.
+    (0..entries.len()).try_for_each(|step| continues(&mut listing, &entries, step * 37 % entries.len()))
+}
+
+fn while_changing(scene: &Scene) -> Verdict {
+    let (mut listing, entries) = listed(scene)?;
+    let last = entries.len() - 1;
+    for at in (2..last).step_by(4) {
+        // The entry before the position goes, one is added; the entry behind the position stays.
+        let name = &entries[at].name;
+        if !entries[at].is_dot() && !entries[at + 1].is_dot() {
+            scene.unlink(name)?;
+            scene.write(&format!("{name}-new"), b"")?;
+            continues(&mut listing, &entries, at)?;
+        }
+    }
+    Ok(())
+}
+
+fn of_the_end(scene: &Scene) -> Verdict {
+    let (mut listing, entries) = listed(scene)?;
+    continues(&mut listing, &entries, entries.len() - 1)
+}
+
+fn differ(scene: &Scene) -> Verdict {
+    let (_, entries) = listed(scene)?;
+    let mut positions: Vec<u64> = entries.iter().map(|entry| entry.next).collect();
+    positions.sort_unstable();
+    positions.dedup();
+    equal("different positions of 62 entries", positions.len(), 62)
+}
+
+fn without_the_cache(scene: &Scene) -> Verdict {
+    let (_, entries) = listed(scene)?;
+    let mut listing = Listing::open(&scene.directory)?;
+    let mut came = Vec::new();
+    loop {
+        let part = listing.part(512)?;
+        if part.is_empty() {
+            break;
+        }
+        for entry in &part {
+            if !entry.is_dot() {
+                scene.unlink(&entry.name)?;
+            }
+            came.push(entry.name.clone());
+        }
+        // As the kernel does by itself when memory is short.
+        rustix::fs::fadvise(&listing.directory, 0, None, rustix::fs::Advice::DontNeed)
+            .of("posix_fadvise(., DONTNEED)")?;
+    }
+    let expected: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
+    equal("readdir(.) while each entry is removed as it comes", came, expected)
+}
+
+fn another_handle(scene: &Scene) -> Verdict {
+    let (mut listing, entries) = listed(scene)?;
+    let mut other = Listing::open(&scene.directory)?;
+    other.part(256)?;
+    listing.seek(0)?;
+    let again = listing.rest(512)?;
+    let names = |entries: &[Entry]| entries.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
+    equal("the listing after seekdir(0)", names(&again), names(&entries))
+}

@@ -1,0 +1,205 @@
+//! Time stamps.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::bridge::check::{Expect, Verdict, equal, failed, holds, skip};
+use crate::bridge::scene::Scene;
+
+cases! { "times":
+    exact = "times that are set are kept to the nanosecond";
+    omitted = "UTIME_OMIT leaves a time, UTIME_NOW sets the present";
+    fine = "two changes shortly after each other have different times";
+    written = "a write changes the times of content and attributes";
+    mode = "a change of mode changes the time of attributes only";
+    truncated = "a truncation changes the times of content and attributes";
+    directory = "making and removing entries changes the directory's times";
+    of_symlinks = "the times of a symbolic link can be set";
+    far_away = "times before 1970 and after 2038 are kept";
+    reading_does_not_write = "reading leaves the times of content and attributes";
+    survive = "times that were set stay when the file is closed, renamed and linked";
+    present = "a new file's times are the present";
+}
+
+/// Long enough for the clock of any file system whose times are not whole seconds.
+const NAP: Duration = Duration::from_millis(12);
+
+/// Seconds and nanoseconds.
+type Time = (i64, i64);
+
+/// Lets some time pass.
+pub(super) fn nap() {
+    // Files are stamped with this clock, which a busy machine leaves behind.
+    let coarse = || {
+        let time = clock_gettime(ClockId::RealtimeCoarse);
+        (time.tv_sec, time.tv_nsec)
+    };
+    let before = coarse();
+    std::thread::sleep(NAP);
+    while coarse() == before {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Fails unless `came` is after `before`.
+pub(super) fn later(what: &str, came: Time, before: Time) -> Verdict {
+    let time = |time: Time| format!("{}.{:09}", time.0, time.1);
+    if came > before { Ok(()) } else { failed(what, format_args!("later than {}", time(before)), time(came)) }
+}
+
+fn mtime(scene: &Scene, name: &str) -> Verdict<Time> {
+    scene.lstat(name).map(|stat| (stat.mtime(), stat.mtime_nsec()))
+}
+
+fn ctime(scene: &Scene, name: &str) -> Verdict<Time> {
+    scene.lstat(name).map(|stat| (stat.ctime(), stat.ctime_nsec()))
+}
+
+fn set(scene: &Scene, name: &str, atime: (i64, i64), mtime: (i64, i64)) -> Verdict {
+    let time = |(tv_sec, tv_nsec)| Timespec { tv_sec, tv_nsec };
+    let times = Timestamps { last_access: time(atime), last_modification: time(mtime) };
+    utimensat(CWD, scene.at(name), &times, AtFlags::SYMLINK_NOFOLLOW)
+        .of(format_args!("utimensat({name}, {atime:?}, {mtime:?})"))
+}
+
+fn exact(scene: &Scene) -> Verdict {
+    scene.write("a", b"x")?;
+    set(scene, "a", (1_000_000_001, 123_456_789), (1_234_567_890, 987_654_321))?;
+    let stat = scene.stat("a")?;
+    equal("stat(a).st_mtim", (stat.mtime(), stat.mtime_nsec()), (1_234_567_890, 987_654_321))?;
+    equal("stat(a).st_atim", (stat.atime(), stat.atime_nsec()), (1_000_000_001, 123_456_789))
+}
+
+fn omitted(scene: &Scene) -> Verdict {
+    scene.write("a", b"x")?;
+    set(scene, "a", (1000, 1), (2000, 2))?;
+    set(scene, "a", (0, UTIME_OMIT), (3000, 3))?;
+    let stat = scene.stat("a")?;
+    equal("stat(a).st_atim after UTIME_OMIT", (stat.atime(), stat.atime_nsec()), (1000, 1))?;
+    equal("stat(a).st_mtim", (stat.mtime(), stat.mtime_nsec()), (3000, 3))?;
+    set(scene, "a", (0, UTIME_OMIT), (0, UTIME_NOW))?;
+    later("stat(a).st_mtim after UTIME_NOW", mtime(scene, "a")?, (1_600_000_000, 0))?;
+    equal("stat(a).st_atim after UTIME_OMIT", scene.stat("a")?.atime(), 1000)
+}
+
+fn fine(scene: &Scene) -> Verdict {
+    scene.write("a", b"x")?;
+    let first = mtime(scene, "a")?;
+    nap();
+    fs::write(scene.at("a"), b"y").of("write(a)")?;
+    later("stat(a).st_mtim of a write 12 ms later", mtime(scene, "a")?, first)
+}
+
+fn written(scene: &Scene) -> Verdict {
+    let file = scene.file("a", b"x")?;
+    let before = (mtime(scene, "a")?, ctime(scene, "a")?);
+    nap();
+    file.write_all_at(b"y", 0).of("pwrite(a)")?;
+    later("stat(a).st_mtim after pwrite(a)", mtime(scene, "a")?, before.0)?;
+    later("stat(a).st_ctim after pwrite(a)", ctime(scene, "a")?, before.1)
+}
+
+fn mode(scene: &Scene) -> Verdict {
+    scene.write("a", b"x")?;
+    let before = (mtime(scene, "a")?, ctime(scene, "a")?);
+    nap();
+    scene.chmod("a", 0o640)?;
+    later("stat(a).st_ctim after chmod(a)", ctime(scene, "a")?, before.1)?;
+    equal("stat(a).st_mtim after chmod(a)", mtime(scene, "a")?, before.0)
+}
+
+fn truncated(scene: &Scene) -> Verdict {
+    let file = scene.file("a", b"xyz")?;
+    let before = (mtime(scene, "a")?, ctime(scene, "a")?);
+    nap();
+    file.set_len(1).of("ftruncate(a, 1)")?;
+    later("stat(a).st_mtim after ftruncate(a)", mtime(scene, "a")?, before.0)?;
+    later("stat(a).st_ctim after ftruncate(a)", ctime(scene, "a")?, before.1)
+}
+
+fn directory(scene: &Scene) -> Verdict {
+    scene.dir("d")?;
+    let mut before = mtime(scene, "d")?;
+    let mut changed = |what: &str| {
+        let now = mtime(scene, "d")?;
+        later(what, now, before)?;
+        before = now;
+        nap();
+        Ok(())
+    };
+    nap();
+    scene.write("d/a", b"")?;
+    changed("stat(d).st_mtim after creat(d/a)")?;
+    scene.dir("d/b")?;
+    changed("stat(d).st_mtim after mkdir(d/b)")?;
+    scene.link("d/a", "d/c")?;
+    changed("stat(d).st_mtim after link(d/a, d/c)")?;
+    scene.unlink("d/a")?;
+    changed("stat(d).st_mtim after unlink(d/a)")?;
+    fs::remove_dir(scene.at("d/b")).of("rmdir(d/b)")?;
+    changed("stat(d).st_mtim after rmdir(d/b)")
+}
+
+fn of_symlinks(scene: &Scene) -> Verdict {
+    scene.write("a", b"x")?;
+    symlink("a", scene.at("s")).offered("symlink(a, s)")?;
+    let target = mtime(scene, "a")?;
+    set(scene, "s", (1000, 0), (2000, 5))?;
+    equal("lstat(s).st_mtim", mtime(scene, "s")?, (2000, 5))?;
+    equal("stat(a).st_mtim, the target", mtime(scene, "a")?, target)
+}
+
+fn far_away(scene: &Scene) -> Verdict {
+    scene.write("a", b"x")?;
+    // 1966 and 2106.
+    for time in [(-100_000_000, 5), (4_300_000_000, 7)] {
+        set(scene, "a", time, time)?;
+        let stat = scene.stat("a")?;
+        let kept = (stat.mtime(), stat.mtime_nsec());
+        if kept != time && (kept.0 == 0 || kept.0 == i64::from(i32::MAX) || kept.0 == i64::from(u32::MAX)) {
+            return skip(format!("the file system's times end at {}", kept.0));
+        }
+        equal("stat(a).st_mtim", kept, time)?;
+    }
+    Ok(())
+}
+
+fn reading_does_not_write(scene: &Scene) -> Verdict {
+    scene.write("a", b"x")?;
+    let before = (mtime(scene, "a")?, ctime(scene, "a")?);
+    nap();
+    scene.read("a")?;
+    scene.names("")?;
+    equal("stat(a).st_mtim and .st_ctim after read(a)", (mtime(scene, "a")?, ctime(scene, "a")?), before)
+}
+
+fn survive(scene: &Scene) -> Verdict {
+    let file = scene.file("a", b"x")?;
+    file.set_modified(std::time::UNIX_EPOCH + Duration::new(1_000_000, 77)).of("futimens(a)")?;
+    drop(file);
+    scene.link("a", "b")?;
+    scene.rename("a", "c")?;
+    for name in ["b", "c"] {
+        equal(format_args!("stat({name}).st_mtim"), mtime(scene, name)?, (1_000_000, 77))?;
+    }
+    Ok(())
+}
+
+fn present(scene: &Scene) -> Verdict {
+    scene.write("a", b"x")?;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
+    for (what, time) in [("st_mtim", mtime(scene, "a")?), ("st_ctim", ctime(scene, "a")?)] {
+        // A server elsewhere may have another clock, but not by a day.
+        holds(
+            format_args!("stat(a).{what} of a new file"),
+            &format!("about {now}"),
+            (now - time.0).abs() < 86_400,
+            time,
+        )?;
+    }
+    Ok(())
+}

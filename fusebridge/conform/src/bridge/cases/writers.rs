@@ -1,0 +1,176 @@
+//! Several at once.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use crate::bridge::check::{Expect, Verdict, equal, failed, holds, same_bytes};
+use crate::bridge::scene::Scene;
+
+cases! { "writers":
+    append = "what several append at once is all there, and in one piece each";
+    disjoint = "several that write to parts of one file do not disturb each other";
+    one_creator = "of several that create one name with O_EXCL exactly one succeeds";
+    one_directory_maker = "of several that make one directory exactly one succeeds";
+    one_remover = "of several that remove one name exactly one succeeds";
+    one_renamer = "of several that rename one file exactly one succeeds";
+    fill_a_directory = "all files that several make in one directory are there";
+    always_one_of_two = "a file that is replaced by rename is never missing and never half";
+    never_back = "who has seen data that is written over others never sees the others again";
+}
+
+const WRITERS: usize = 4;
+
+/// Runs `work` in several threads that start at once, and gives what came of it.
+fn together<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let start = Barrier::new(WRITERS);
+    std::thread::scope(|scope| {
+        let run = |number| {
+            let (start, work) = (&start, &work);
+            scope.spawn(move || {
+                start.wait();
+                work(number)
+            })
+        };
+        let threads: Vec<_> = (0..WRITERS).map(run).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    })
+}
+
+/// Fails unless of several that do the same at once exactly one succeeds, each time anew.
+fn exactly_one(
+    operation: &str,
+    mut prepare: impl FnMut(usize) -> Verdict,
+    work: impl Fn(usize, usize) -> io::Result<()> + Sync,
+) -> Verdict {
+    for round in 0..12 {
+        prepare(round)?;
+        let succeeded = together(|number| work(round, number)).into_iter().filter(Result::is_ok).count();
+        equal(format_args!("{operation} by {WRITERS} at once, successes"), succeeded, 1)?;
+    }
+    Ok(())
+}
+
+fn append(scene: &Scene) -> Verdict {
+    const RECORDS: usize = 60;
+    scene.write("log", b"")?;
+    let record = |writer: usize, number: usize| format!("{writer}:{number:03}:{}\n", "x".repeat(10 + number));
+    let path = scene.at("log");
+    let outcomes = together(|writer| -> Verdict {
+        let mut file = OpenOptions::new().append(true).open(&path).of("open(log, O_APPEND)")?;
+        (0..RECORDS).try_for_each(|number| file.write_all(record(writer, number).as_bytes()).of("write(log)"))
+    });
+    outcomes.into_iter().collect::<Verdict>()?;
+    let text = String::from_utf8_lossy(&scene.read("log")?).into_owned();
+    let expected: BTreeSet<String> =
+        (0..WRITERS).flat_map(|writer| (0..RECORDS).map(move |number| record(writer, number))).collect();
+    let came: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    if let Some(broken) = came.iter().find(|line| !expected.contains(*line)) {
+        return failed("write(log, O_APPEND) by 4 at once", "whole records", format_args!("{:?}", broken.trim_end()));
+    }
+    equal("records in log", came.len(), WRITERS * RECORDS)
+}
+
+fn disjoint(scene: &Scene) -> Verdict {
+    const PART: usize = 3000;
+    scene.write("a", b"")?;
+    let outcomes = together(|writer| -> Verdict {
+        let file = scene.open_rw("a")?;
+        let byte = b'0' + u8::try_from(writer).unwrap_or(0);
+        for round in 0..10 {
+            let offset = ((round * WRITERS + writer) * PART) as u64;
+            file.write_all_at(&[byte; PART], offset).of(format_args!("pwrite(a, {PART}, {offset})"))?;
+        }
+        Ok(())
+    });
+    outcomes.into_iter().collect::<Verdict>()?;
+    let expected: Vec<u8> = (0..10 * WRITERS)
+        .flat_map(|part| std::iter::repeat_n(b'0' + u8::try_from(part % WRITERS).unwrap_or(0), PART))
+        .collect();
+    same_bytes("read(a)", &scene.read("a")?, &expected)
+}
+
+fn one_creator(scene: &Scene) -> Verdict {
+    let create =
+        |round, _| OpenOptions::new().write(true).create_new(true).open(scene.at(format!("{round}"))).map(drop);
+    exactly_one("open(O_CREAT|O_EXCL)", |_| Ok(()), create)
+}
+
+fn one_directory_maker(scene: &Scene) -> Verdict {
+    exactly_one("mkdir()", |_| Ok(()), |round, _| fs::create_dir(scene.at(format!("{round}"))))
+}
+
+fn one_remover(scene: &Scene) -> Verdict {
+    exactly_one("unlink()", |_| scene.write("a", b""), |_, _| fs::remove_file(scene.at("a")))
+}
+
+fn one_renamer(scene: &Scene) -> Verdict {
+    let rename = |_, number| fs::rename(scene.at("a"), scene.at(format!("to-{number}")));
+    exactly_one("rename()", |_| scene.write("a", b""), rename)
+}
+
+fn fill_a_directory(scene: &Scene) -> Verdict {
+    let name = |writer: usize, number: usize| format!("{writer}-{number}");
+    let outcomes = together(|writer| (0..40).try_for_each(|number| scene.write(&name(writer, number), b"x")));
+    outcomes.into_iter().collect::<Verdict>()?;
+    let expected = (0..WRITERS).flat_map(|writer| (0..40).map(move |number| name(writer, number))).collect();
+    super::listing::exactly("readdir(.) of what 4 have made at once", scene.names("")?, &expected)
+}
+
+fn always_one_of_two(scene: &Scene) -> Verdict {
+    scene.write("a", &[b'0'; 5000])?;
+    let outcomes = together(|number| -> Verdict {
+        for round in 0..30 {
+            if number == 0 {
+                let byte = b'0' + u8::try_from(round % 10).unwrap_or(0);
+                scene.write(&format!("new-{round}"), &[byte; 5000])?;
+                scene.rename(&format!("new-{round}"), "a")?;
+            } else {
+                let came = fs::read(scene.at("a")).of("read(a) while others are renamed to a")?;
+                let first = came.first().copied().unwrap_or(0);
+                same_bytes("read(a) while others are renamed to a", &came, &[first; 5000])?;
+            }
+        }
+        Ok(())
+    });
+    outcomes.into_iter().collect()
+}
+
+fn never_back(scene: &Scene) -> Verdict {
+    const BLOCK: usize = 4096;
+    scene.write("a", &[0; BLOCK])?;
+    let end = Instant::now() + Duration::from_millis(300);
+    let goes_on = || Instant::now() < end;
+    let outcomes = together(|number| -> Verdict {
+        match number {
+            0 => {
+                let (file, mut block) = (scene.open_rw("a")?, [0; BLOCK]);
+                for count in (1_u64..).take_while(|_| goes_on()) {
+                    block[..8].copy_from_slice(&count.to_le_bytes());
+                    file.write_all_at(&block, 0).of("pwrite(a, 4096, 0)")?;
+                }
+            }
+            // An open is when a kernel may drop what it has.
+            1 => {
+                while goes_on() {
+                    scene.open("a")?;
+                }
+            }
+            _ => {
+                let (file, mut bytes, mut before) = (scene.open("a")?, [0; 8], 0);
+                while goes_on() {
+                    file.read_exact_at(&mut bytes, 0).of("pread(a, 8, 0)")?;
+                    let count = u64::from_le_bytes(bytes);
+                    let what = "pread(a, 8, 0), the number of the last pwrite(a, 4096, 0)";
+                    holds(what, &format!("{before} or more"), count >= before, count)?;
+                    before = count;
+                }
+            }
+        }
+        Ok(())
+    });
+    outcomes.into_iter().collect()
+}

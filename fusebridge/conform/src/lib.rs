@@ -1,0 +1,38 @@
+//! How well a file system does what programs rely on: suites of tests, their results, and what is made of these.
+//!
+//! [`run_suites`] works on any directory; `fusebridge conform` mounts a backend and runs it there. A [`Report`] has everything
+//! that came of it: a [`table`](table::table) for the terminal, files for machines and people, and what has changed since another one.
+
+pub mod against;
+mod bridge;
+pub mod case;
+pub mod child;
+mod classic;
+pub mod clock;
+pub mod context;
+pub mod expect;
+mod fsx;
+pub mod judge;
+pub mod output;
+mod pjdfstest;
+mod process;
+pub mod progress;
+pub mod report;
+mod run;
+pub mod stderr;
+pub mod suite;
+pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod tool;
+
+pub use bridge::catalogue;
+pub use bridge::worker;
+pub use case::{CaseResult, Failure, Outcome};
+pub use clock::Clock;
+pub use context::{Cause, Observer, Settings, Stop};
+pub use expect::Expectations;
+pub use judge::Judgement;
+pub use report::{Mode, ModeRun, Report, SuiteRun};
+pub use run::{RunError, run_suites};
+pub use suite::{Suite, SuiteError};

@@ -1,0 +1,154 @@
+//! A LisaFS client: one typed method for each message, over a pool of communicators.
+//!
+//! Every method may be called from any thread. A call takes a free communicator, encodes its request straight into the
+//! packet window, waits for the answer, and decodes it from private memory. With more callers than communicators, some wait.
+//!
+//! # What a server can do to this client
+//!
+//! Refuse, answer nonsense, or not answer, but neither crash nor mislead it. An answer that contradicts its request is
+//! `EIO`. So is one that does not come in time: its communicator is given up, because the answer could still come and be
+//! taken for that of another request. A server that is gone ends all calls at once with `EIO`, and all later ones.
+//! Descriptors are owned from the moment they arrive; FDs that nobody will use are given back.
+//!
+//! # Interruption
+//!
+//! The protocol cannot take a request back, so calls are not interruptible: whoever must not wait, as a thread that was
+//! sent a signal, lets another thread make the call and finish it in the background.
+
+mod calls;
+mod closes;
+mod communicator;
+mod connect;
+mod error;
+mod exchange;
+mod pool;
+mod watcher;
+
+pub use calls::{RawAnswer, RawFailure};
+pub use error::ConnectError;
+pub use error::errno_from_wire;
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::wire::message::{PReadHead, PWriteHead};
+use crate::wire::{FdId, Inode, MessageId};
+
+use crate::trace::Recorder;
+use exchange::Connection;
+use watcher::LastWill;
+
+/// A server that takes only smaller messages is of no use: a name of the usual length must fit, and every answer of a
+/// fixed size.
+const SMALLEST_MESSAGE: u32 = 512;
+
+/// Messages are never made larger than this, whatever the server says.
+const LARGEST_MESSAGE: u32 = 8 * 1024 * 1024;
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// How many channels to ask for. The server may grant fewer.
+    pub channels: usize,
+    /// How long an answer may take before it is given up.
+    pub time_limit: Duration,
+    /// Where every message is recorded.
+    pub trace: Option<Arc<Recorder>>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        ClientOptions { channels: cores.clamp(2, 4), time_limit: Duration::from_secs(30), trace: None }
+    }
+}
+
+/// What Mount has answered.
+#[derive(Debug)]
+pub struct Root {
+    /// The root of the mount and its control FD.
+    pub inode: Inode,
+    /// A host descriptor of it, if the server gives one away.
+    pub donated: Option<OwnedFd>,
+}
+
+/// A connection to a server. Dropping it ends it.
+pub struct Client {
+    connection: Arc<Connection>,
+    will: Arc<LastWill>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Client {
+    /// Mounts over `socket`, and sets channels up. Without any channel the client works over the socket alone.
+    pub fn connect(socket: OwnedFd, options: &ClientOptions) -> Result<(Client, Root), ConnectError> {
+        connect::connect(socket, options)
+    }
+
+    /// Whether the server says that it understands `id`. Calls it does not understand fail with `EOPNOTSUPP`, unasked.
+    pub fn supports(&self, id: MessageId) -> bool {
+        self.connection.supported.contains(id)
+    }
+
+    /// Whether the connection has ended: the server is gone, or no communicator is left.
+    pub fn is_dead(&self) -> bool {
+        self.connection.pool.is_dead()
+    }
+
+    /// Calls `f` once when the connection ends by itself; now, if it has ended. Dropping the client does not count.
+    pub fn on_death(&self, f: impl FnOnce() + Send + 'static) {
+        self.will.add(Box::new(f));
+    }
+
+    /// How many channels there are now.
+    pub fn channels(&self) -> usize {
+        self.connection.pool.channels()
+    }
+
+    /// Most bytes that one [`pread`](Self::pread) can read.
+    pub fn max_read(&self) -> usize {
+        self.connection.max_message - PReadHead::SIZE
+    }
+
+    /// Most bytes that one [`pwrite`](Self::pwrite) can write.
+    pub fn max_write(&self) -> usize {
+        self.connection.max_message - PWriteHead::SIZE
+    }
+
+    /// Gives `fd` back, together with others and a little later. Never waits and never fails.
+    pub fn close(&self, fd: FdId) {
+        self.connection.closes.add([fd]);
+    }
+
+    /// [`close`](Self::close) for several.
+    pub fn close_all(&self, fds: &[FdId]) {
+        self.connection.closes.add(fds.iter().copied());
+    }
+
+    /// Gives back now what was closed before, and waits until that is done.
+    pub fn flush_closes(&self) {
+        self.connection.closes.flush(&self.connection);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.will.revoke();
+        self.connection.closes.stop();
+        self.connection.pool.shut_down();
+        for thread in self.threads.drain(..) {
+            // A function called at the connection's end may have held the last reference: then this is the watcher.
+            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+                tracing::error!("a thread of the client has panicked");
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("dead", &self.is_dead()).finish_non_exhaustive()
+    }
+}

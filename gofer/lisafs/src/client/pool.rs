@@ -1,0 +1,193 @@
+//! The communicators of a connection, and who uses which.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::transport::{Ended, Socket, Stopper};
+use parking_lot::{Condvar, Mutex};
+
+use super::communicator::Communicator;
+
+/// Hands out communicators, each to one thread at a time.
+///
+/// The channel that was used last is used next, because its memory is warm; the socket is used if no channel is free.
+pub(super) struct Pool {
+    state: Mutex<State>,
+    freed: Condvar,
+    socket: Arc<Socket>,
+    dead: AtomicBool,
+}
+
+struct State {
+    /// Free channels, the one used last on top.
+    channels: Vec<Idle>,
+    /// The socket's communicator, while it is free.
+    socket: Option<Communicator>,
+    /// What ends the channels in use and not in use.
+    stoppers: Vec<(ChannelId, Stopper)>,
+    socket_alive: bool,
+    next_id: ChannelId,
+    dead: bool,
+}
+
+struct Idle {
+    id: ChannelId,
+    communicator: Communicator,
+}
+
+/// Tells the channels of a pool apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct ChannelId(u64);
+
+impl ChannelId {
+    /// Its number for people: channels are counted from 1.
+    pub(super) fn number(self) -> u16 {
+        u16::try_from(self.0 + 1).unwrap_or(u16::MAX)
+    }
+}
+
+/// A communicator in use. It goes back to the pool, or is given up if it is out of step.
+pub(super) struct Lease<'a> {
+    pool: &'a Pool,
+    /// There until the lease is dropped.
+    communicator: Option<Communicator>,
+    /// `None` for the socket.
+    id: Option<ChannelId>,
+}
+
+impl Pool {
+    /// A pool of the socket's communicator alone.
+    pub(super) fn new(socket: Arc<Socket>, communicator: Communicator) -> Self {
+        let state = State {
+            channels: Vec::new(),
+            socket: Some(communicator),
+            stoppers: Vec::new(),
+            socket_alive: true,
+            next_id: ChannelId(0),
+            dead: false,
+        };
+        Pool { state: Mutex::new(state), freed: Condvar::new(), socket, dead: AtomicBool::new(false) }
+    }
+
+    /// Makes sure that `stopper` is used when the pool ends, already before its channel can be [added](Self::add).
+    pub(super) fn register(&self, stopper: Stopper) -> Result<ChannelId, Ended> {
+        let mut state = self.state.lock();
+        if state.dead {
+            return Err(Ended::ShutDown);
+        }
+        let id = state.next_id;
+        state.next_id = ChannelId(id.0 + 1);
+        state.stoppers.push((id, stopper));
+        Ok(id)
+    }
+
+    /// Adds the channel registered as `id`.
+    pub(super) fn add(&self, id: ChannelId, communicator: Communicator) {
+        let mut state = self.state.lock();
+        if state.dead {
+            return;
+        }
+        state.channels.push(Idle { id, communicator });
+        drop(state);
+        self.freed.notify_one();
+    }
+
+    /// A free communicator; waits until there is one.
+    pub(super) fn acquire(&self) -> Result<Lease<'_>, Ended> {
+        let mut state = self.state.lock();
+        loop {
+            if state.dead {
+                return Err(Ended::ShutDown);
+            }
+            if let Some(Idle { id, communicator }) = state.channels.pop() {
+                return Ok(Lease { pool: self, communicator: Some(communicator), id: Some(id) });
+            }
+            if let Some(communicator) = state.socket.take() {
+                return Ok(Lease { pool: self, communicator: Some(communicator), id: None });
+            }
+            // Every communicator in use comes back or is given up within the time limit of its call.
+            self.freed.wait(&mut state);
+        }
+    }
+
+    /// Ends all communicators; who waits for an answer or for a communicator fails at once.
+    pub(super) fn shut_down(&self) {
+        let mut state = self.state.lock();
+        self.dead.store(true, Ordering::Release);
+        state.dead = true;
+        state.channels.clear();
+        state.socket = None;
+        let stoppers = std::mem::take(&mut state.stoppers);
+        drop(state);
+        self.freed.notify_all();
+        for (_, stopper) in stoppers {
+            stopper.shut_down();
+        }
+        self.socket.shut_down();
+    }
+
+    /// Whether the pool has ended.
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// How many channels there are.
+    pub(super) fn channels(&self) -> usize {
+        self.state.lock().stoppers.len()
+    }
+
+    /// Gives up the channel `id`, or the socket. The connection ends with its last communicator.
+    pub(super) fn bury(&self, id: Option<ChannelId>) {
+        let mut state = self.state.lock();
+        let stopper = match id {
+            None => {
+                // Its descriptor stays open: the channels live only as long as it does.
+                state.socket_alive = false;
+                None
+            }
+            Some(id) => {
+                let at = state.stoppers.iter().position(|(other, _)| *other == id);
+                at.map(|at| state.stoppers.swap_remove(at).1)
+            }
+        };
+        let last = !state.socket_alive && state.stoppers.is_empty();
+        drop(state);
+        if let Some(stopper) = stopper {
+            stopper.shut_down();
+        }
+        if last {
+            self.shut_down();
+        }
+    }
+
+    fn release(&self, id: Option<ChannelId>, communicator: Communicator) {
+        let mut state = self.state.lock();
+        if state.dead {
+            return;
+        }
+        match id {
+            Some(id) => state.channels.push(Idle { id, communicator }),
+            None => state.socket = Some(communicator),
+        }
+        drop(state);
+        self.freed.notify_one();
+    }
+}
+
+impl Lease<'_> {
+    /// The communicator.
+    pub(super) fn communicator(&mut self) -> &mut Communicator {
+        self.communicator.as_mut().expect("a lease has its communicator until it is dropped")
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let Some(communicator) = self.communicator.take() else { return };
+        if communicator.in_flight() {
+            self.pool.bury(self.id);
+        } else {
+            self.pool.release(self.id, communicator);
+        }
+    }
+}

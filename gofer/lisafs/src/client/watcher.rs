@@ -1,0 +1,91 @@
+//! The thread that notices the end of the server.
+//!
+//! A channel has no death notice: a server that is gone never wakes a futex. Only the socket tells.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::transport::Socket;
+use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use super::exchange::Connection;
+
+/// What to do when the connection ends. Each function is called once.
+#[derive(Default)]
+pub(super) struct LastWill {
+    state: Mutex<WillState>,
+}
+
+#[derive(Default)]
+struct WillState {
+    executed: bool,
+    functions: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl LastWill {
+    /// Adds `function`; if the connection has ended already, calls it at once.
+    pub(super) fn add(&self, function: Box<dyn FnOnce() + Send>) {
+        let mut state = self.state.lock();
+        if state.executed {
+            drop(state);
+            function();
+        } else {
+            state.functions.push(function);
+        }
+    }
+
+    /// Calls all functions.
+    fn execute(&self) {
+        let functions = {
+            let mut state = self.state.lock();
+            state.executed = true;
+            std::mem::take(&mut state.functions)
+        };
+        functions.into_iter().for_each(|function| function());
+    }
+
+    /// Forgets all functions, present and future.
+    pub(super) fn revoke(&self) {
+        let functions = {
+            let mut state = self.state.lock();
+            state.executed = true;
+            std::mem::take(&mut state.functions)
+        };
+        drop(functions);
+    }
+}
+
+/// Starts the thread that waits for the end of `socket`, ends the rest of `connection`, and executes the will.
+///
+/// Shutting the socket down from this side ends it, too.
+pub(super) fn start(
+    socket: Arc<Socket>,
+    connection: Arc<Connection>,
+    will: Arc<LastWill>,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("lisafs-watcher".into()).spawn(move || {
+        wait_for_end(&socket);
+        connection.pool.shut_down();
+        connection.closes.stop();
+        // The functions may hold the last reference to the client.
+        drop(connection);
+        will.execute();
+    })
+}
+
+fn wait_for_end(socket: &Socket) {
+    let end = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    loop {
+        let mut fds = [PollFd::new(socket, PollFlags::RDHUP)];
+        match poll(&mut fds, None) {
+            Ok(_) if fds[0].revents().intersects(end) => return,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => {
+                tracing::error!(%error, "cannot watch the server; giving the connection up");
+                return;
+            }
+        }
+    }
+}

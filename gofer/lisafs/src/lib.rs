@@ -1,0 +1,14 @@
+//! LisaFS, the protocol through which a gVisor sandbox reaches files.
+//!
+//! A file system implements [`backend`]; [`server`] serves it over [`transport`] in the messages of [`wire`]. [`client`] talks to
+//! such a server, and [`trace`] records what is said.
+
+#![deny(unsafe_code)]
+
+pub mod backend;
+pub mod client;
+pub mod iobuf;
+pub mod server;
+pub mod trace;
+pub mod transport;
+pub mod wire;
