@@ -9,7 +9,6 @@ use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::args::{Command, Globals};
-use super::raw;
 use crate::inherited;
 
 /// A descriptor that is not what it should be.
@@ -17,8 +16,6 @@ use crate::inherited;
 pub(super) enum DescriptorError {
     #[error("--{flag}={fd}: {problem}")]
     Bad { flag: &'static str, fd: RawFd, problem: &'static str },
-    #[error("cannot close descriptors that nobody asked for: {0}")]
-    Close(#[source] Errno),
     #[error("cannot wait on descriptors: {0}")]
     Block(#[source] Errno),
 }
@@ -81,7 +78,7 @@ pub(super) struct Donated {
 }
 
 impl Donated {
-    /// What the flags name. Comes before the process opens anything.
+    /// What the flags name.
     pub(super) fn take(command: &Command) -> Result<Self, DescriptorError> {
         let socket = |flag, fd: Option<RawFd>| fd.map(|fd| take_socket(flag, fd, SocketType::STREAM)).transpose();
         let donated = Donated {
@@ -143,10 +140,10 @@ fn take_socket(flag: &'static str, fd: RawFd, kind: SocketType) -> Result<OwnedF
     Ok(socket)
 }
 
-/// Closes every descriptor but the standard streams and those that flags name. Comes before the process opens anything.
+/// Closes every descriptor that the process was started with but the standard streams and those that flags name.
 ///
 /// What else is open has leaked from whoever called the caller, and hooks would inherit it.
-pub(super) fn close_others(globals: &Globals, command: &Command) -> Result<(), DescriptorError> {
+pub(super) fn close_others(globals: &Globals, command: &Command) {
     let single = [
         globals.log_fd,
         globals.debug_log_fd,
@@ -161,12 +158,5 @@ pub(super) fn close_others(globals: &Globals, command: &Command) -> Result<(), D
         command.sync_sentry_exit_fd,
     ];
     let kept: BTreeSet<RawFd> = single.into_iter().flatten().chain(command.io_fds.iter().copied()).collect();
-    let mut first = libc::STDERR_FILENO + 1;
-    for fd in kept.into_iter().filter(|fd| *fd > libc::STDERR_FILENO) {
-        if fd > first {
-            raw::close_range(first, fd - 1).map_err(DescriptorError::Close)?;
-        }
-        first = fd + 1;
-    }
-    raw::close_range(first, RawFd::MAX).map_err(DescriptorError::Close)
+    inherited::close_others(&kept);
 }

@@ -67,8 +67,6 @@ enum Failure {
 }
 
 /// The gofer process that runsc starts, with `extensions` in it. `arguments` are those after the program's name.
-///
-/// Must be called before anything else in the process: it takes descriptors by their numbers.
 pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match args::texts(arguments) {
         Ok(arguments) => arguments,
@@ -113,7 +111,7 @@ pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<It
 
 fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     let Call { globals, command } = call;
-    descriptors::close_others(globals, command)?;
+    descriptors::close_others(globals, command);
     let donated = Donated::take(command)?;
     stop_on_signals(globals)?;
     // The standard one may look for a backtrace, which takes system calls that nothing else here needs.

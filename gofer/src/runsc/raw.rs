@@ -1,7 +1,7 @@
 //! System calls that no library has a typed call for.
 #![allow(unsafe_code, reason = "calls the kernel by number")]
 
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 
@@ -39,13 +39,7 @@ pub(super) fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, attributes: 
     check(result)
 }
 
-/// Closes all descriptors from `first` to `last`. Nobody may own one of them.
-pub(super) fn close_range(first: RawFd, last: RawFd) -> Result<(), Errno> {
-    // SAFETY: the caller vouches that nobody owns what is closed.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })
-}
-
-/// Runs `handler` when `signal` comes; it may do only what is allowed in signal handlers.
+/// Ends the process with `status` when `signal` comes.
 pub(super) fn exit_on(signal: i32, status: i32) -> std::io::Result<()> {
     // SAFETY: ending the process at once is allowed in a signal handler.
     unsafe { signal_hook::low_level::register(signal, move || libc::_exit(status)) }.map(drop)

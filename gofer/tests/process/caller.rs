@@ -29,6 +29,8 @@ pub(crate) struct Call {
     /// Flags with the descriptors that they name.
     pub(crate) fds: Vec<(String, OwnedFd)>,
     pub(crate) id: Option<String>,
+    /// What is started.
+    pub(crate) program: PathBuf,
     /// Our ends of the connections.
     pub(crate) clients: Vec<OwnedFd>,
     pub(crate) mounts: PipeReader,
@@ -73,6 +75,7 @@ impl Call {
                 ("sync-chroot-fd".into(), their_sync.into()),
             ],
             id: Some("container".into()),
+            program: env!("CARGO_BIN_EXE_gofer").into(),
             clients: Vec::new(),
             dir,
             spec,
@@ -141,14 +144,14 @@ impl Call {
         if self.is_rootless {
             // Others need not have a way to where it was built. Not copied by us: a child that another test starts now would have
             // a file that we write to open for a moment, and what somebody may still write to cannot be run.
-            assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_gofer")).arg(&program).status().unwrap().success());
+            assert!(Command::new("cp").arg(&self.program).arg(&program).status().unwrap().success());
             let chown = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(self.dir.path()).status();
             assert!(chown.unwrap().success());
             command = Command::new("setpriv");
             let user = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".into()];
             command.args(user).args(["unshare", "--user", "--map-root-user"]);
         } else {
-            symlink(env!("CARGO_BIN_EXE_gofer"), &program).unwrap();
+            symlink(&self.program, &program).unwrap();
         }
         command.arg("--mount");
         if self.is_first {
