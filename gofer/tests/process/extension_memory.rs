@@ -7,10 +7,10 @@ use std::fs::File;
 use std::ptr;
 use std::sync::Arc;
 
-use gofer::backend::{
+use gofer::extension::{self, Backends, Claim, Extension};
+use lisafs::backend::{
     Attachment, Backend, ControlFile, Errno, Found, IoTarget, Name, OpenFile, OpenHow, Opened, Result, Statx,
 };
-use gofer::extension::{self, Backends, Claim, Extension};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ use crate::common::client::Pathway;
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
 mod caller;
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
-#[path = "../common/mod.rs"]
+#[path = "../../lisafs/tests/common/mod.rs"]
 mod common;
 
 /// One page.
