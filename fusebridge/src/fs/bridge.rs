@@ -14,6 +14,8 @@ use super::dir::Recent;
 use super::evict::Evictor;
 use super::handles::Handles;
 use super::identity::{Identity, NodeId};
+use super::invalidate::Invalidator;
+use super::mapped::MappedFiles;
 use super::nodes::Nodes;
 use super::policy::Policy;
 use lisafs::client::Client;
@@ -46,7 +48,9 @@ pub struct Bridge {
     pub(super) handles: Handles,
     pub(super) policy: Policy,
     pub(super) evictor: Evictor,
+    pub(super) invalidator: Invalidator,
     pub(super) recent: Recent,
+    pub(super) mapped: MappedFiles,
     covered: OnceLock<Covered>,
 }
 
@@ -69,7 +73,9 @@ impl Bridge {
             handles: Handles::default(),
             policy,
             evictor,
+            invalidator: Invalidator::default(),
             recent: Recent::default(),
+            mapped: MappedFiles::default(),
             covered: OnceLock::new(),
         }
     }
@@ -82,6 +88,11 @@ impl Bridge {
     /// What gives up idle files.
     pub fn evictor(&self) -> &Evictor {
         &self.evictor
+    }
+
+    /// What tells the kernel to forget what it has of files.
+    pub fn invalidator(&self) -> &Invalidator {
+        &self.invalidator
     }
 
     /// Whether the server answers `message`.

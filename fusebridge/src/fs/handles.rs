@@ -9,6 +9,7 @@ use slab::Slab;
 
 use super::create::ACCESS_MODE;
 use super::dir::Shared;
+use super::mapped::Mapped;
 use super::policy::IoMode;
 use lisafs::client::Client;
 
@@ -19,13 +20,15 @@ pub struct Handle {
     donated: Option<OwnedFd>,
     access: u32,
     listing: Mutex<Option<Shared>>,
+    /// The file, if this goes past the kernel's cache.
+    pub(super) mapped: Option<Arc<Mapped>>,
 }
 
 impl Handle {
     /// A handle on open FD `fd`, which was opened with `access`.
     pub(super) fn new(client: Arc<Client>, fd: FdId, donated: Option<OwnedFd>, access: u32, io: IoMode) -> Self {
         let donated = donated.filter(|_| io != IoMode::Rpc);
-        Handle { client, fd, donated, access: access & ACCESS_MODE, listing: Mutex::default() }
+        Handle { client, fd, donated, access: access & ACCESS_MODE, listing: Mutex::default(), mapped: None }
     }
 
     /// The server's open FD.
@@ -41,6 +44,22 @@ impl Handle {
     /// Whether the file was opened for writing.
     pub fn is_writable(&self) -> bool {
         self.access != 0
+    }
+
+    /// Whether a map of the file can change it.
+    pub fn can_change_by_map(&self) -> bool {
+        const O_RDWR: u32 = 2;
+        self.access == O_RDWR
+    }
+
+    /// Whether reads and writes go past the kernel's cache.
+    pub fn is_past_cache(&self) -> bool {
+        self.mapped.is_some()
+    }
+
+    /// What is known of maps of the file, if reads and writes go past the kernel's cache.
+    pub(super) fn mapped(&self) -> Option<&Mapped> {
+        self.mapped.as_deref()
     }
 
     /// What was read of the directory, if anything was.

@@ -27,8 +27,11 @@ impl Bridge {
         Ok(Handle::new(self.client.clone(), open_fd, donated, flags, self.policy.io))
     }
 
-    /// Gives an opened handle on `id` its number.
-    pub fn add_handle(&self, id: NodeId, handle: Handle) -> u64 {
+    /// Gives an opened handle on `id` its number. `is_past_cache`: the kernel will not keep what is read and written through it.
+    pub fn add_handle(&self, id: NodeId, mut handle: Handle, is_past_cache: bool) -> u64 {
+        if is_past_cache {
+            handle.mapped = Some(self.mapped.open(id, handle.can_change_by_map()));
+        }
         let mut nodes = self.nodes.lock();
         nodes.opened(id);
         if handle.is_writable() && !self.policy.keeps_cache() {
@@ -47,7 +50,22 @@ impl Bridge {
     /// Closes handle `number` on `id`.
     pub fn release(&self, id: NodeId, number: u64) {
         self.nodes.lock().closed(id);
-        self.handles.remove(number);
+        if self.handles.remove(number).is_some_and(|handle| handle.is_past_cache()) {
+            self.mapped.close(id);
+        }
+    }
+
+    /// Does [`read`](Self::read), and knows that the kernel keeps what it is given.
+    pub fn read_into_cache<R>(
+        &self,
+        id: NodeId,
+        handle: &Arc<Handle>,
+        offset: u64,
+        size: usize,
+        with: impl FnOnce(IoSource<'_>) -> R,
+    ) -> Result<R> {
+        let _reading = handle.mapped().and_then(|mapped| mapped.reading(handle, offset, size));
+        self.read(id, handle, offset, size, with)
     }
 
     /// Reads up to `size` bytes of `id` at `offset` and hands them to `with`. Fewer than that are the end of the file.
@@ -96,31 +114,28 @@ impl Bridge {
         }
     }
 
-    /// Writes `data` at `offset`, or if it `appends`, behind what others have appended meanwhile. Fewer bytes than there are is the
-    /// answer if an error came up behind them.
-    pub fn write(&self, handle: &Handle, offset: u64, data: &[u8], appends: bool) -> Result<usize> {
-        let may_have_grown = appends && self.policy.access == Access::Shared;
-        let offset = match handle.donated() {
-            None if may_have_grown => self.client.fstat(handle.fd())?.size.max(offset),
-            _ => offset,
-        };
-        let mut done = 0;
-        while done < data.len() {
-            let rest = &data[done..];
-            let at = offset.checked_add(done as u64).ok_or(Errno::FBIG)?;
-            let result = match handle.donated() {
-                Some(file) if may_have_grown => append(file, at, rest),
+    /// Writes `data` to `id` at `offset`, or if it `appends`, behind what others have appended meanwhile. Fewer bytes than there are
+    /// is the answer if an error came up behind them.
+    pub fn write(&self, id: NodeId, handle: &Handle, offset: u64, data: &[u8], appends: bool) -> Result<usize> {
+        if !appends || self.policy.access != Access::Shared {
+            return self.change(id, handle, offset, data.len() as u64, || self.write_at(handle, offset, data));
+        }
+        // Somewhere from there on.
+        self.change(id, handle, offset, u64::MAX, || match handle.donated() {
+            Some(file) => all_of(data, |done, rest| append(file, place(offset, done)?, rest)),
+            None => self.write_at(handle, self.client.fstat(handle.fd())?.size.max(offset), data),
+        })
+    }
+
+    /// Writes `data` at `offset`, whatever the kernel has of the file.
+    pub(super) fn write_at(&self, handle: &Handle, offset: u64, data: &[u8]) -> Result<usize> {
+        all_of(data, |done, rest| {
+            let at = place(offset, done)?;
+            match handle.donated() {
                 Some(file) => IoSource::from(rest).drain_to(file, at),
                 None => self.client.pwrite(handle.fd(), at, &rest[..rest.len().min(self.client.max_write())]),
-            };
-            match result {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                Err(_) if done > 0 => break,
-                Err(error) => return Err(error),
             }
-        }
-        Ok(done)
+        })
     }
 
     /// The application has closed a descriptor.
@@ -137,8 +152,8 @@ impl Bridge {
     }
 
     /// Reserves or frees space.
-    pub fn fallocate(&self, handle: &Handle, mode: u32, offset: u64, length: u64) -> Result<()> {
-        self.client.fallocate(handle.fd(), mode.into(), offset, length)
+    pub fn fallocate(&self, id: NodeId, handle: &Handle, mode: u32, offset: u64, length: u64) -> Result<()> {
+        self.change(id, handle, offset, length, || self.client.fallocate(handle.fd(), mode.into(), offset, length))
     }
 
     /// Looks for data or a hole. Without a donated file all of it counts as data, which is always a right answer.
@@ -157,6 +172,10 @@ impl Bridge {
     pub fn copy(&self, from: (&Handle, u64), to: (&Handle, u64), length: u64) -> Result<usize> {
         // For the kernel, this means to copy by reading and writing.
         let (source, target) = from.0.donated().zip(to.0.donated()).ok_or(Errno::OPNOTSUPP)?;
+        if self.is_mapped(to.0) {
+            // Afterwards it would drop whole pages, with what maps have changed in them meanwhile.
+            return Err(Errno::OPNOTSUPP);
+        }
         let (mut source_offset, mut target_offset) = (from.1, to.1);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         rustix::fs::copy_file_range(source, Some(&mut source_offset), target, Some(&mut target_offset), length)
@@ -166,6 +185,25 @@ impl Bridge {
     pub fn wants_flush(&self) -> bool {
         self.supports(MessageId::FLUSH)
     }
+}
+
+/// Calls `write` with what is left of `data`, and how much was written, until nothing is. An error counts only if nothing was written.
+fn all_of(data: &[u8], mut write: impl FnMut(usize, &[u8]) -> Result<usize>) -> Result<usize> {
+    let mut done = 0;
+    while done < data.len() {
+        match write(done, &data[done..]) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(_) if done > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// The place `done` bytes behind `offset`.
+fn place(offset: u64, done: usize) -> Result<u64> {
+    offset.checked_add(done as u64).ok_or(Errno::FBIG)
 }
 
 /// Writes `data` at the end of `file`, which should be at `offset`.

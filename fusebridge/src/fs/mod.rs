@@ -26,7 +26,8 @@
 //!
 //! What makes it behave as a local file system: a file is one node under all its names ([`nodes`]), by device and inode number
 //! ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on (`create`); an offset in a
-//! directory stays good as long as it is open (`dir`); the number of descriptors is bounded ([`evict`]). Only `fuse`
+//! directory stays good as long as it is open (`dir`); what is stored in maps and what is written past the kernel's cache are both
+//! kept (`mapped`); the number of descriptors is bounded ([`evict`]). Only `fuse`
 //! knows the FUSE library.
 
 pub mod bridge;
@@ -36,10 +37,13 @@ pub mod evict;
 mod fuse;
 pub mod handles;
 pub mod identity;
+mod invalidate;
 mod io;
+mod mapped;
 pub mod nodes;
 pub mod policy;
 mod privileges;
+mod replaced;
 mod xattr;
 
 pub use bridge::Bridge;

@@ -15,6 +15,7 @@ use fuser::{
     TimeOrNow, WriteFlags,
 };
 use lisafs::backend::SetStat;
+use lisafs::iobuf::IoSource;
 use lisafs::wire::Statx;
 
 use super::backing::Backings;
@@ -97,13 +98,18 @@ impl Adapter {
         NodeId(u64::MAX - self.strangers.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Whether what is read and written through a handle goes past the kernel's cache, but to us.
+    fn is_past_cache(&self, is_backed: bool) -> bool {
+        self.is_uncached() && !is_backed
+    }
+
     fn open_flags(&self, handle: &Handle, is_backed: bool) -> FopenFlags {
         let mut flags = FopenFlags::empty();
         // What the kernel does by itself it does not cache here, and it refuses to be told otherwise.
         if self.bridge.policy().keeps_cache() && !is_backed {
             flags |= FopenFlags::FOPEN_KEEP_CACHE;
         }
-        if self.is_uncached() && !is_backed {
+        if self.is_past_cache(is_backed) {
             flags |= FopenFlags::FOPEN_DIRECT_IO;
         }
         if !handle.is_writable() || !self.bridge.wants_flush() {
@@ -164,6 +170,7 @@ impl Filesystem for Adapter {
 
     fn destroy(&mut self) {
         self.bridge.evictor().stop();
+        self.bridge.invalidator().stop();
     }
 
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
@@ -263,7 +270,7 @@ impl Filesystem for Adapter {
         match self.backing(id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
                 let open_flags = self.open_flags(&handle, backing.is_some());
-                let number = FileHandle(self.bridge.add_handle(id, handle));
+                let number = FileHandle(self.bridge.add_handle(id, handle, self.is_past_cache(backing.is_some())));
                 match backing {
                     Some(backing) => reply.opened_passthrough(number, open_flags, &backing),
                     None => reply.opened(number, open_flags),
@@ -282,7 +289,8 @@ impl Filesystem for Adapter {
         match self.backing(entry.id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
                 let open_flags = self.open_flags(&handle, backing.is_some());
-                let number = FileHandle(self.bridge.add_handle(entry.id, handle));
+                let number =
+                    FileHandle(self.bridge.add_handle(entry.id, handle, self.is_past_cache(backing.is_some())));
                 let (ttl, attr) = (self.bridge.ttl(), attributes(entry.id, &entry.stat));
                 match backing {
                     Some(backing) => {
@@ -306,7 +314,7 @@ impl Filesystem for Adapter {
         offset: u64,
         size: u32,
         _: OpenFlags,
-        _: Option<LockOwner>,
+        owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
         let handle = match self.bridge.handle(handle.0) {
@@ -314,11 +322,16 @@ impl Filesystem for Adapter {
             Err(error) => return reply.error(errno(error)),
         };
         let mut reply = Some(reply);
-        let result = self.bridge.read(node(ino), &handle, offset, size as usize, |data| {
+        let send = |data: IoSource<'_>| {
             if let Some(reply) = reply.take() {
                 send_data(reply, data);
             }
-        });
+        };
+        // The kernel says who reads unless it is for its cache.
+        let result = match owner {
+            Some(_) => self.bridge.read(node(ino), &handle, offset, size as usize, send),
+            None => self.bridge.read_into_cache(node(ino), &handle, offset, size as usize, send),
+        };
         if let (Err(error), Some(reply)) = (result, reply) {
             reply.error(errno(error));
         }
@@ -336,14 +349,16 @@ impl Filesystem for Adapter {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        // What comes from the cache was written to a mapping: the kernel has done all it takes then, and knows the place.
-        let is_from_cache = flags.contains(WriteFlags::FUSE_WRITE_CACHE);
-        let appends = open_flags.0 & libc::O_APPEND != 0 && !is_from_cache;
         let written = || {
-            if self.is_uncached() && !is_from_cache {
-                self.bridge.end_privileges(node(ino), flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID))?;
+            let (id, handle) = (node(ino), self.bridge.handle(handle.0)?);
+            if flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+                // It was stored in a map: the kernel has done all it takes then, and knows the place.
+                return self.bridge.write_back(id, &handle, offset, data);
             }
-            self.bridge.write(&*self.bridge.handle(handle.0)?, offset, data, appends)
+            if handle.is_past_cache() {
+                self.bridge.end_privileges(id, flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID))?;
+            }
+            self.bridge.write(id, &handle, offset, data, open_flags.0 & libc::O_APPEND != 0)
         };
         reply_written(written(), reply);
     }
@@ -384,7 +399,7 @@ impl Filesystem for Adapter {
                     true => FopenFlags::FOPEN_CACHE_DIR,
                     false => FopenFlags::empty(),
                 };
-                reply.opened(FileHandle(self.bridge.add_handle(node(ino), handle)), flags);
+                reply.opened(FileHandle(self.bridge.add_handle(node(ino), handle, false)), flags);
             }
             Err(error) => reply.error(errno(error)),
         }
@@ -499,7 +514,7 @@ impl Filesystem for Adapter {
     fn fallocate(
         &self,
         _: &Request,
-        _: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         offset: u64,
         length: u64,
@@ -509,7 +524,7 @@ impl Filesystem for Adapter {
         let result = self
             .bridge
             .handle(handle.0)
-            .and_then(|handle| self.bridge.fallocate(&handle, mode.cast_unsigned(), offset, length));
+            .and_then(|handle| self.bridge.fallocate(node(ino), &handle, mode.cast_unsigned(), offset, length));
         reply_empty(result, reply);
     }
 

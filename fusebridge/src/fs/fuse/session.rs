@@ -12,6 +12,7 @@ use fuser::{BackgroundSession, Config, MountOption, Notifier, Session, SessionAC
 use super::adapter::Adapter;
 use super::connection::FuseConnection;
 use crate::fs::bridge::Bridge;
+use crate::fs::identity::NodeId;
 use crate::fs::nodes::Candidate;
 
 /// What the mount looks like to others.
@@ -58,6 +59,8 @@ impl Mounted {
         let connection = FuseConnection::new(session.as_fd().try_clone_to_owned()?, path);
         let notifier = session.notifier();
         bridge.evictor().start(Box::new(move |candidate| forget(&notifier, candidate)))?;
+        let notifier = session.notifier();
+        bridge.invalidator().start(Arc::new(move |id, part| invalidate(&notifier, id, part)))?;
         Ok((Mounted { session: session.spawn()? }, connection))
     }
 
@@ -76,6 +79,15 @@ fn forget(notifier: &Notifier, candidate: &Candidate) {
     let name = OsStr::from_bytes(&candidate.name);
     if let Err(error) = notifier.inval_entry(fuser::INodeNo(candidate.parent.0), name) {
         tracing::debug!(%error, ?name, "the kernel keeps a name");
+    }
+}
+
+fn invalidate(notifier: &Notifier, id: NodeId, part: Option<(u64, u64)>) {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    // A negative offset leaves data alone.
+    let (offset, length) = part.map_or((-1, 0), |(offset, length)| (whole(offset), whole(length)));
+    if let Err(error) = notifier.inval_inode(fuser::INodeNo(id.0), offset, length) {
+        tracing::debug!(%error, id = id.0, "the kernel keeps what it has of a file");
     }
 }
 

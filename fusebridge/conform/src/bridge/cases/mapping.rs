@@ -58,6 +58,12 @@ impl Mapping {
     }
 }
 
+// SAFETY: an address, whose memory belongs to no thread.
+unsafe impl Send for Mapping {}
+
+// SAFETY: what is shared can only be read, byte by byte and volatile: as others change the file anyway.
+unsafe impl Sync for Mapping {}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: exactly the map, and nobody can use it any more.

@@ -5,8 +5,12 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::fs::FallocateFlags;
+
+use super::mapping::Mapping;
 use crate::bridge::check::{Expect, Verdict, equal, failed, holds, same_bytes};
 use crate::bridge::scene::Scene;
 
@@ -20,6 +24,10 @@ cases! { "writers":
     fill_a_directory = "all files that several make in one directory are there";
     always_one_of_two = "a file that is replaced by rename is never missing and never half";
     never_back = "who has seen data that is written over others never sees the others again";
+    map_and_calls = "what one stores in a map and another writes by calls in the same pages is all there";
+    map_and_appends = "what one stores in a map stays when another appends in the same page, and the other way round";
+    map_and_holes = "a hole that one makes stays when another stores in a map of the same page";
+    map_is_never_behind = "what is written by a call shows in a map at once, while others look at it, too";
 }
 
 const WRITERS: usize = 4;
@@ -173,4 +181,102 @@ fn never_back(scene: &Scene) -> Verdict {
         Ok(())
     });
     outcomes.into_iter().collect()
+}
+
+const PAGE: usize = 4096;
+
+/// Does `call` for each number below `count`, and in another thread `store` for the number that is just being called for: some call finds
+/// a page that is stored in when it comes to it.
+fn in_step(count: usize, call: impl Fn(usize) -> Verdict, mut store: impl FnMut(usize) + Send) -> Verdict {
+    let called = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..count {
+                while called.load(Ordering::Relaxed) <= number {
+                    std::thread::yield_now();
+                }
+                store(number);
+            }
+        });
+        let outcome = (0..count).try_for_each(|number| {
+            called.store(number + 1, Ordering::Relaxed);
+            call(number)
+        });
+        called.store(count, Ordering::Relaxed);
+        outcome
+    })
+}
+
+fn map_and_calls(scene: &Scene) -> Verdict {
+    const ROUNDS: usize = 1000;
+    let file = scene.file("a", &[b'.'; 2 * PAGE])?;
+    let mut map = Mapping::shared(&file, 2 * PAGE)?;
+    let writer = scene.open_rw("a")?;
+    // Two bytes of each four, in two pages by turns.
+    let place = |round: usize| round % 2 * PAGE + round / 2 * 4;
+    let write = |round| writer.write_all_at(b"w", place(round) as u64 + 2).of("pwrite(a, 1 byte) beside a map");
+    in_step(ROUNDS, write, |round| map.set(place(round), b'm'))?;
+    map.flush()?;
+    drop((map, file, writer));
+    let mut expected = [b'.'; 2 * PAGE];
+    for round in 0..ROUNDS {
+        (expected[place(round)], expected[place(round) + 2]) = (b'm', b'w');
+    }
+    same_bytes("read(a), written in turns through a map and by pwrite()", &scene.read("a")?, &expected)
+}
+
+fn map_and_appends(scene: &Scene) -> Verdict {
+    const ROUNDS: usize = 300;
+    let file = scene.file("a", &[b'.'; ROUNDS])?;
+    let mut map = Mapping::shared(&file, PAGE)?;
+    let log = OpenOptions::new().append(true).open(scene.at("a")).of("open(a, O_APPEND)")?;
+    let append = |_| (&log).write_all(b"append").of("write(a, O_APPEND) beside a map");
+    in_step(ROUNDS, append, |round| map.set(round, b'm'))?;
+    map.flush()?;
+    drop((map, file));
+    let expected = [&[b'm'; ROUNDS][..], &b"append".repeat(ROUNDS)].concat();
+    same_bytes("read(a), written in turns through a map and with O_APPEND", &scene.read("a")?, &expected)
+}
+
+fn map_and_holes(scene: &Scene) -> Verdict {
+    const ROUNDS: usize = 300;
+    let file = scene.file("a", &[b'.'; PAGE])?;
+    let mut map = Mapping::shared(&file, PAGE)?;
+    let punch = |round| {
+        let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let place = (PAGE / 2 + round) as u64;
+        rustix::fs::fallocate(&file, mode, place, 1).offered("fallocate(a, FALLOC_FL_PUNCH_HOLE) beside a map")
+    };
+    in_step(ROUNDS, punch, |round| map.set(round, b'm'))?;
+    map.flush()?;
+    drop(map);
+    let mut expected = [b'.'; PAGE];
+    expected[..ROUNDS].fill(b'm');
+    expected[PAGE / 2..PAGE / 2 + ROUNDS].fill(0);
+    same_bytes("read(a), stored in through a map and given holes in turns", &scene.read("a")?, &expected)
+}
+
+fn map_is_never_behind(scene: &Scene) -> Verdict {
+    const COUNT: u8 = 100;
+    let file = scene.file("a", &[0; PAGE])?;
+    let map = Mapping::shared(&file, PAGE)?;
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looker = scope.spawn(|| -> Verdict {
+            let mut before = 0;
+            while !is_done.load(Ordering::Relaxed) {
+                let came = map.get(7);
+                holds("a map while pwrite(a, 1 byte, 7) counts", &format!("{before} or more"), came >= before, came)?;
+                before = came;
+            }
+            Ok(())
+        });
+        let counted = (1..=COUNT).try_for_each(|count| {
+            file.write_all_at(&[count], 7).of("pwrite(a, 1 byte, 7)")?;
+            equal("the map after pwrite(a, 1 byte, 7)", map.get(7), count)
+        });
+        is_done.store(true, Ordering::Relaxed);
+        counted?;
+        looker.join().unwrap_or_else(|_| failed("the other thread", "no panic", "a panic"))
+    })
 }
