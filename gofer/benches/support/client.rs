@@ -1,6 +1,6 @@
 //! A client with one channel and no more than a request needs.
 
-use lisafs::transport::{Channel, FdSocket, Fds, PacketMemory, Role, Socket, Window};
+use lisafs::transport::{Channel, FdSocket, Fds, PeerMemory, Role, Socket};
 use lisafs::wire::message::*;
 use lisafs::wire::{ChannelHeader, FdId, Message, MessageId, SocketHeader, Wire};
 
@@ -59,9 +59,13 @@ impl Client {
         let reply: ChannelResp = client.decode(id);
         let [memory, fd_socket] = fds.into_inner().expect("a channel comes with two descriptors");
         let offset = u64::try_from(reply.data_offset).expect("an offset");
-        PacketMemory::check(&memory, offset, reply.data_length).expect("a window in memory that stays");
         let len = usize::try_from(reply.data_length).expect("a length");
-        let mut channel = Channel::new(Window::map(&memory, offset, len).expect("cannot map"), Role::Client);
+        let mut channel = Channel::new(
+            PeerMemory::new(memory)
+                .and_then(|memory| memory.window(offset, len))
+                .expect("a window in memory that stays"),
+            Role::Client,
+        );
         channel.handshake(None).expect("no handshake");
         client.channel = Some((channel, fd_socket.into()));
         client

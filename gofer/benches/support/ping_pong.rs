@@ -6,7 +6,7 @@ use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
-use lisafs::transport::{PacketMemory, Window};
+use lisafs::transport::{PacketMemory, PeerMemory, Window};
 use rustix::io::Errno;
 use rustix::thread::futex;
 
@@ -75,7 +75,8 @@ impl Drop for PingPong {
 
 /// The first window of `memory`.
 fn map(memory: impl AsFd, len: usize) -> Window {
-    Window::map(memory, 0, len).expect("cannot map a window")
+    let memory = memory.as_fd().try_clone_to_owned().expect("cannot copy a descriptor");
+    PeerMemory::new(memory).and_then(|memory| memory.window(0, len)).expect("cannot map a window")
 }
 
 /// The other side, in a process of its own: gives back what it gets through the first page of `memory`.

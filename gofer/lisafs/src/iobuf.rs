@@ -1,8 +1,11 @@
 //! Memory that file data moves through.
 //!
 //! It may be shared with another process that changes it at any time, so it is never seen as a slice: bytes are copied
-//! in or out, or a raw system call moves them between this memory and a file. That is all the unsafe code here does.
+//! in or out by accesses that the compiler neither splits nor repeats, or a raw system call moves them between this memory
+//! and a file. That is all the unsafe code here does.
 #![allow(unsafe_code, reason = "raw copies and system calls on memory that a peer can write")]
+
+mod copy;
 
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -36,7 +39,8 @@ impl<'a> IoTarget<'a> {
     ///
     /// # Safety
     ///
-    /// The bytes must be mapped and writable for `'a`, and no reference to them may exist in this process meanwhile.
+    /// The bytes must be mapped and writable for `'a`, and no reference to them may exist in this process meanwhile. Who else
+    /// uses them is another process, or does it through such views.
     pub unsafe fn from_raw(start: NonNull<u8>, len: usize) -> Self {
         IoTarget { start, len, memory: PhantomData }
     }
@@ -87,7 +91,7 @@ impl<'a> IoTarget<'a> {
     pub fn put(&mut self, at: usize, bytes: &[u8]) {
         assert!(at <= self.len && bytes.len() <= self.len - at, "copy into I/O memory out of range");
         // SAFETY: the range is mapped and writable, and `bytes` cannot overlap memory without references to it.
-        unsafe { self.start.add(at).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) }
+        unsafe { copy::to_shared(self.start.add(at).as_ptr(), bytes) }
     }
 
     /// Fills the memory with data of `fd` from `offset` on, in one `pread`.
@@ -115,7 +119,8 @@ impl<'a> IoSource<'a> {
     ///
     /// # Safety
     ///
-    /// The bytes must be mapped and readable for `'a`, and this process must not write to them meanwhile.
+    /// The bytes must be mapped and readable for `'a`. Who changes them meanwhile is another process, or does it through an
+    /// [`IoTarget`].
     pub unsafe fn from_raw(start: NonNull<u8>, len: usize) -> Self {
         IoSource { start, len, memory: PhantomData }
     }
@@ -149,7 +154,7 @@ impl<'a> IoSource<'a> {
     pub fn get(&self, at: usize, to: &mut [u8]) {
         assert!(at <= self.len && to.len() <= self.len - at, "copy out of I/O memory out of range");
         // SAFETY: the range is mapped and readable, and `to` is exclusive and so cannot overlap it.
-        unsafe { self.start.add(at).copy_to_nonoverlapping(NonNull::from(&mut *to).cast(), to.len()) }
+        unsafe { copy::from_shared(self.start.add(at).as_ptr(), to) }
     }
 
     /// All bytes in private memory.

@@ -117,7 +117,8 @@ fn a_window_that_changes_all_the_time() {
     let place: lisafs::wire::message::ChannelResp = answer.decode();
     let map = || {
         let (offset, len) = (place.data_offset.try_into().unwrap(), place.data_length.try_into().unwrap());
-        lisafs::transport::Window::map(&answer.fds[0], offset, len).unwrap()
+        let memory = answer.fds[0].try_clone().unwrap();
+        lisafs::transport::PeerMemory::new(memory).unwrap().window(offset, len).unwrap()
     };
     let mut disturbed = map();
     let mut channel = ChannelClient {

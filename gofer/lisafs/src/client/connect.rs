@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use crate::transport::{Channel, Ended, FdSocket, PacketMemory, Role, Socket, Window};
+use crate::transport::{Channel, Ended, FdSocket, PeerMemory, Role, Socket, Window};
 use crate::wire::message::{ChannelReq, ChannelResp, MountReq, MountResp};
 use crate::wire::{INITIAL_MAX_MESSAGE_SIZE, Inode, MessageId, MessageSet};
 
@@ -97,7 +97,7 @@ fn add_channel(connection: &Connection) -> Result<(), CallError> {
         let (Some(socket), Some(memory)) = (fds.pop_at(1), fds.pop_at(0)) else {
             return Err(CallError::Malformed("a channel needs two descriptors"));
         };
-        let window = open_window(&memory, &channel, connection.max_message)?;
+        let window = open_window(memory, &channel, connection.max_message)?;
         Ok((Channel::new(window, Role::Client), FdSocket::from(socket)))
     })?;
     add_opened_channel(connection, channel, fds)
@@ -105,7 +105,7 @@ fn add_channel(connection: &Connection) -> Result<(), CallError> {
 
 /// Maps the window that `channel` describes, if it is one that cannot hurt: a window that is not within its file, or a file
 /// that can shrink, would be a fatal signal later, and one without room for a message an unexpected error.
-fn open_window(memory: &OwnedFd, channel: &ChannelResp, max_message: usize) -> Result<Window, CallError> {
+fn open_window(memory: OwnedFd, channel: &ChannelResp, max_message: usize) -> Result<Window, CallError> {
     let malformed = |_| CallError::Malformed("the packet window is impossible");
     let offset = u64::try_from(channel.data_offset).map_err(malformed)?;
     let len = usize::try_from(channel.data_length).map_err(malformed)?;
@@ -113,9 +113,8 @@ fn open_window(memory: &OwnedFd, channel: &ChannelResp, max_message: usize) -> R
         return Err(CallError::Malformed("the packet window is smaller than a message"));
     }
     // What is refused here ends no communicator: the answer itself was whole.
-    let window = PacketMemory::check(memory, offset, channel.data_length)
-        .and_then(|()| Window::map(memory, offset, len))
-        .map_err(|ended| match ended {
+    let window =
+        PeerMemory::new(memory).and_then(|memory| memory.window(offset, len)).map_err(|ended| match ended {
             Ended::Protocol(what) => CallError::Malformed(what),
             other => CallError::Ended(other),
         })?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::backend::{Errno, Result};
-use crate::transport::{Channel, Ended, FdSocket, PacketMemory, Role, Stopper, Window};
+use crate::transport::{Channel, Ended, FdSocket, PacketMemory, Role, Stopper};
 use crate::wire::ChannelHeader;
 
 /// The channels that a connection has and may have.
@@ -102,7 +102,7 @@ impl Channels {
             }
             None => *state.region.insert(memory.allocate(self.capacity)?),
         };
-        let window = Window::map(&*memory, offset, len).map_err(|ended| match ended {
+        let window = memory.window(offset, len).map_err(|ended| match ended {
             Ended::System(errno) => errno,
             _ => Errno::NOMEM,
         })?;

@@ -192,7 +192,7 @@ mod tests {
     fn pair() -> (Channel, Channel) {
         let mut memory = PacketMemory::new().unwrap();
         let (offset, len) = memory.allocate(100).unwrap();
-        let end = |role| Channel::new(Window::map(&memory, offset, len).unwrap(), role);
+        let end = |role| Channel::new(memory.window(offset, len).unwrap(), role);
         (end(Role::Client), end(Role::Server))
     }
 

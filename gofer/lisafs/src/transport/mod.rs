@@ -17,7 +17,7 @@ mod window;
 
 pub use channel::{Channel, Role, Stopper};
 pub use fd_socket::FdSocket;
-pub use memory::PacketMemory;
+pub use memory::{PacketMemory, PeerMemory};
 pub use socket::Socket;
 pub use window::Window;
 

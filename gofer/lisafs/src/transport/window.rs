@@ -20,6 +20,8 @@ use crate::iobuf::{IoSource, IoTarget};
 /// | 4 | 4 | length of the datagram |
 /// | 8 | 8 | reserved |
 /// | 16 | .. | the datagram |
+///
+/// It is made by [`PacketMemory`](super::PacketMemory) and [`PeerMemory`](super::PeerMemory), which know that the memory stays.
 #[derive(Debug)]
 pub struct Window {
     mapping: Arc<Mapping>,
@@ -51,8 +53,11 @@ impl Window {
 
     /// Maps `len` bytes of `memory` from `offset` on.
     ///
-    /// The caller has made sure that the file is that long and cannot shrink, or touching the window is fatal (`SIGBUS`).
-    pub fn map(memory: impl AsFd, offset: u64, len: usize) -> Result<Self, Ended> {
+    /// # Safety
+    ///
+    /// The file has these bytes for good: it cannot shrink, nor run out of room for them. Touching the window is fatal
+    /// otherwise (`SIGBUS`). Whoever else maps them in this process does so as a window.
+    pub(super) unsafe fn map(memory: impl AsFd, offset: u64, len: usize) -> Result<Self, Ended> {
         if len < rustix::param::page_size() || u32::try_from(len).is_err() {
             return Err(Ended::Protocol("the packet window has an impossible size"));
         }

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use lisafs::backend::Errno;
-use lisafs::transport::{Channel, Ended, FdSocket, Fds, Role, Socket, Window};
+use lisafs::transport::{Channel, Ended, FdSocket, Fds, PeerMemory, Role, Socket};
 use lisafs::wire::codec::Wire;
 use lisafs::wire::message::*;
 use lisafs::wire::{
@@ -278,8 +278,7 @@ impl ChannelClient {
         let place: ChannelResp = answer.decode();
         let (Some(fds), Some(memory)) = (answer.fds.pop(), answer.fds.pop()) else { panic!("no descriptors") };
         let offset = place.data_offset.try_into().unwrap();
-        lisafs::transport::PacketMemory::check(&memory, offset, place.data_length).unwrap();
-        let window = Window::map(&memory, offset, place.data_length.try_into().unwrap()).unwrap();
+        let window = PeerMemory::new(memory).unwrap().window(offset, place.data_length.try_into().unwrap()).unwrap();
         assert_eq!(window.source(0, 64).to_vec(), [0; 64], "a window begins with zeros");
         Ok(ChannelClient {
             channel: Channel::new(window, Role::Client),

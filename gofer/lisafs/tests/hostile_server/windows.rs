@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use lisafs::transport::{Channel, FdSocket, PacketMemory, Role, Window};
+use lisafs::transport::{Channel, FdSocket, PacketMemory, Role};
 use lisafs::wire::MessageId;
 use lisafs::wire::message::ChannelResp;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -112,7 +112,7 @@ fn a_handshake_that_never_comes_or_is_none_is_refused() {
     });
     is_refused("binary hello", || {
         let (memory, len) = memory();
-        let window = Window::map(&memory, 0, usize::try_from(len).unwrap()).unwrap();
+        let window = memory.window(0, usize::try_from(len).unwrap()).unwrap();
         let mut channel = Channel::new(window, Role::Server);
         // It waits for the client, which this very answer tells of the channel.
         std::thread::spawn(move || {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lisafs::client::{Client, ClientOptions, ConnectError, Root};
 use lisafs::trace::Recorder;
-use lisafs::transport::{Channel, Ended, FdSocket, PacketMemory, Role, Socket, Window};
+use lisafs::transport::{Channel, Ended, FdSocket, PacketMemory, Role, Socket};
 use lisafs::wire::message::{
     ChannelResp, CloseReq, ErrorResp, FStatReq, Getdents64Resp, MountResp, PReadHead, PReadReq, PWriteReq, PWriteResp,
     WalkReq, WalkResp,
@@ -317,7 +317,7 @@ fn grant_channel(shared: &Arc<Shared>) -> Reply {
     }
     let mut memory = shared.memory.lock();
     let (offset, len) = memory.allocate(4 + shared.setup.max_message as usize).unwrap();
-    let channel = Channel::new(Window::map(&*memory, offset, len).unwrap(), Role::Server);
+    let channel = Channel::new(memory.window(offset, len).unwrap(), Role::Server);
     let (client_end, server_end) = FdSocket::pair().unwrap();
     let thread = {
         let shared = shared.clone();

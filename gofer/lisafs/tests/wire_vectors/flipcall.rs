@@ -4,9 +4,10 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lisafs::transport::{Channel, Ended, PacketMemory, Role, Window};
+use lisafs::transport::{Channel, Ended, PacketMemory, PeerMemory, Role, Window};
 use lisafs::wire::message::{ErrorResp, FStatReq};
 use lisafs::wire::{ChannelHeader, FdId, Message, MessageId, Wire};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use serde_json::json;
 
 use crate::entry::{Entry, to_hex};
@@ -53,17 +54,18 @@ fn check_window(entry: &Entry) {
 /// A window at `offset` that begins with `bytes`.
 pub(crate) fn map(bytes: &[u8], offset: u64) -> Window {
     let len = rustix::param::page_size();
-    let file = tempfile::tempfile().unwrap();
-    file.set_len(offset + len as u64).unwrap();
+    let file = memfd_create("window", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+    ftruncate(&file, offset + len as u64).unwrap();
     assert_eq!(rustix::io::pwrite(&file, bytes, offset), Ok(bytes.len()));
-    Window::map(&file, offset, len).unwrap()
+    fcntl_add_seals(&file, SealFlags::SHRINK).unwrap();
+    PeerMemory::new(file).unwrap().window(offset, len).unwrap()
 }
 
 /// Takes a channel of ours from its creation to its end, and compares the window after each step.
 fn run(new: &Entry, greeted: &Entry, ready: &Entry, request: &Entry, answer: &Entry, shut_down: &Entry) {
     let mut memory = PacketMemory::new().unwrap();
     let (offset, len) = memory.allocate(100).unwrap();
-    let window = || Window::map(&memory, offset, len).unwrap();
+    let window = || memory.window(offset, len).unwrap();
     let compare = |entry: &Entry| {
         let mut start = vec![0; entry.bytes.len()];
         assert_eq!(rustix::io::pread(&memory, &mut start[..], offset), Ok(entry.bytes.len()));
@@ -133,7 +135,7 @@ fn check_allocator(entry: &Entry) {
             "file_size_after": rustix::fs::fstat(&memory).unwrap().st_size,
         });
         assert_eq!(&described, window);
-        let mapped = Window::map(&memory, offset, len).unwrap();
+        let mapped = memory.window(offset, len).unwrap();
         assert_eq!(mapped.source(0, mapped.capacity()).to_vec(), vec![0; mapped.capacity()], "new windows are zero");
     }
 }
