@@ -117,14 +117,19 @@ impl Bridge {
     /// Writes `data` to `id` at `offset`, or if it `appends`, behind what others have appended meanwhile. Fewer bytes than there are
     /// is the answer if an error came up behind them.
     pub fn write(&self, id: NodeId, handle: &Handle, offset: u64, data: &[u8], appends: bool) -> Result<usize> {
-        if !appends || self.policy.access != Access::Shared {
+        // One write alone can be asked not to append (RWF_NOAPPEND); only its place tells.
+        let is_at_end = || self.nodes.lock().size(id).is_none_or(|size| offset >= size);
+        if !appends || self.policy.access != Access::Shared || !is_at_end() {
             return self.change(id, handle, offset, data.len() as u64, || self.write_at(handle, offset, data));
         }
         // Somewhere from there on.
-        self.change(id, handle, offset, u64::MAX, || match handle.donated() {
+        let written = self.change(id, handle, offset, u64::MAX, || match handle.donated() {
             Some(file) => all_of(data, |done, rest| append(file, place(offset, done)?, rest)),
             None => self.write_at(handle, self.client.fstat(handle.fd())?.size.max(offset), data),
-        })
+        })?;
+        // That is where the kernel believes the end to be, and puts the next.
+        self.nodes.lock().grown(id, place(offset, written)?);
+        Ok(written)
     }
 
     /// Writes `data` at `offset`, whatever the kernel has of the file.

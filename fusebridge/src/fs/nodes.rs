@@ -266,6 +266,13 @@ impl Nodes {
         self.nodes.get(&id).map(|node| node.size)
     }
 
+    /// Remembers that `id` is at least `size` large.
+    pub fn grown(&mut self, id: NodeId, size: u64) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.size = node.size.max(size);
+        }
+    }
+
     /// Whether `id` is on the same device as the root.
     pub fn is_on_root_device(&self, id: NodeId) -> bool {
         let device = |id| self.nodes.get(&id).map(|node| node.identity.dev);

@@ -24,6 +24,7 @@ use super::convert::{
     time_to_set,
 };
 use crate::fs::bridge::{Bridge, Entry};
+use crate::fs::create::ACCESS_MODE;
 use crate::fs::handles::Handle;
 use crate::fs::identity::NodeId;
 use crate::fs::policy::IoMode;
@@ -45,6 +46,9 @@ pub(super) struct Adapter {
     /// How many files were listed that could not be looked at.
     strangers: AtomicU64,
 }
+
+/// In the flags of an open file: writes go to the end.
+const O_APPEND: u32 = libc::O_APPEND.cast_unsigned();
 
 /// Files never share a number with an earlier one while the kernel remembers it.
 const GENERATION: Generation = Generation(0);
@@ -98,18 +102,20 @@ impl Adapter {
         NodeId(u64::MAX - self.strangers.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Whether what is read and written through a handle goes past the kernel's cache, but to us.
-    fn is_past_cache(&self, is_backed: bool) -> bool {
-        self.is_uncached() && !is_backed
+    /// Whether what is read and written through a handle that was opened with `flags` goes past the kernel's cache, but to us.
+    fn is_past_cache(&self, flags: u32, is_backed: bool) -> bool {
+        // The kernel opens the backing file to append, too. When the application ends that, or asks a single write not to, it would go on.
+        let appends = flags & O_APPEND != 0 && flags & ACCESS_MODE != 0;
+        if is_backed { appends } else { self.is_uncached() }
     }
 
-    fn open_flags(&self, handle: &Handle, is_backed: bool) -> FopenFlags {
+    fn open_flags(&self, handle: &Handle, is_past_cache: bool, is_backed: bool) -> FopenFlags {
         let mut flags = FopenFlags::empty();
         // What the kernel does by itself it does not cache here, and it refuses to be told otherwise.
         if self.bridge.policy().keeps_cache() && !is_backed {
             flags |= FopenFlags::FOPEN_KEEP_CACHE;
         }
-        if self.is_past_cache(is_backed) {
+        if is_past_cache {
             flags |= FopenFlags::FOPEN_DIRECT_IO;
         }
         if !handle.is_writable() || !self.bridge.wants_flush() {
@@ -269,8 +275,9 @@ impl Filesystem for Adapter {
         };
         match self.backing(id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
-                let open_flags = self.open_flags(&handle, backing.is_some());
-                let number = FileHandle(self.bridge.add_handle(id, handle, self.is_past_cache(backing.is_some())));
+                let is_past_cache = self.is_past_cache(flags.0.cast_unsigned(), backing.is_some());
+                let open_flags = self.open_flags(&handle, is_past_cache, backing.is_some());
+                let number = FileHandle(self.bridge.add_handle(id, handle, is_past_cache));
                 match backing {
                     Some(backing) => reply.opened_passthrough(number, open_flags, &backing),
                     None => reply.opened(number, open_flags),
@@ -288,9 +295,9 @@ impl Filesystem for Adapter {
         };
         match self.backing(entry.id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
-                let open_flags = self.open_flags(&handle, backing.is_some());
-                let number =
-                    FileHandle(self.bridge.add_handle(entry.id, handle, self.is_past_cache(backing.is_some())));
+                let is_past_cache = self.is_past_cache(flags.cast_unsigned(), backing.is_some());
+                let open_flags = self.open_flags(&handle, is_past_cache, backing.is_some());
+                let number = FileHandle(self.bridge.add_handle(entry.id, handle, is_past_cache));
                 let (ttl, attr) = (self.bridge.ttl(), attributes(entry.id, &entry.stat));
                 match backing {
                     Some(backing) => {
@@ -358,7 +365,7 @@ impl Filesystem for Adapter {
             if handle.is_past_cache() {
                 self.bridge.end_privileges(id, flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID))?;
             }
-            self.bridge.write(id, &handle, offset, data, open_flags.0 & libc::O_APPEND != 0)
+            self.bridge.write(id, &handle, offset, data, open_flags.0.cast_unsigned() & O_APPEND != 0)
         };
         reply_written(written(), reply);
     }

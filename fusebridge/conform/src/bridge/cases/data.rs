@@ -1,9 +1,13 @@
 //! Reading and writing.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
+use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::{ReadWriteFlags, pwritev2};
+
+use super::mapping::Mapping;
 use crate::bridge::check::{Expect, Verdict, equal, holds, same_bytes};
 use crate::bridge::scene::Scene;
 
@@ -17,6 +21,10 @@ cases! { "data":
     at_once = "what one descriptor writes another one reads at once";
     anew = "what was written is there when the file is opened anew";
     append_mode = "O_APPEND writes to the end wherever the position is";
+    append_taken_off = "when O_APPEND is taken off a descriptor its writes go to the position";
+    append_put_on = "when O_APPEND is put on a descriptor its writes go to the end";
+    append_once = "a write with RWF_APPEND goes to the end, the next one to its place";
+    append_not_once = "a write with RWF_NOAPPEND goes to its place, the next one to the end";
     copy_file_range = "copy_file_range copies within and between files";
     synced = "fsync, fdatasync, O_SYNC and fsync of directories succeed";
     zero_bytes = "reading and writing no bytes changes nothing";
@@ -126,6 +134,55 @@ fn append_mode(scene: &Scene) -> Verdict {
     scene.open_rw("a")?.write_all_at(b"-two", 9).of("pwrite(a, 9)")?;
     file.write_all(b"-three").of("write(a)")?;
     same_bytes("read(a)", &scene.read("a")?, b"start-one-two-three")
+}
+
+/// The file "a" with ten digits, open with `flags`.
+fn digits(scene: &Scene, flags: OFlags) -> Verdict<std::os::fd::OwnedFd> {
+    scene.write("a", b"0123456789")?;
+    rustix::fs::open(scene.at("a"), flags | OFlags::CLOEXEC, Mode::empty()).of(format_args!("open(a, {flags:?})"))
+}
+
+fn append_taken_off(scene: &Scene) -> Verdict {
+    let file = digits(scene, OFlags::RDWR | OFlags::APPEND)?;
+    rustix::io::write(&file, b"end").of("write(a)")?;
+    let flags = fcntl_getfl(&file).of("fcntl(F_GETFL)")?;
+    fcntl_setfl(&file, flags - OFlags::APPEND).of("fcntl(F_SETFL, without O_APPEND)")?;
+    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).of("lseek(a, 0)")?;
+    rustix::io::write(&file, b"HEAD").of("write(a)")?;
+    rustix::io::pwrite(&file, b"X", 7).of("pwrite(a, 7)")?;
+    same_bytes("read(a)", &scene.read("a")?, b"HEAD456X89end")?;
+    let mut came = [0; 4];
+    rustix::io::pread(&file, &mut came, 6).of("pread(a, 6)")?;
+    same_bytes("pread(a, 4 bytes, 6) by the same descriptor", &came, b"6X89")?;
+    let mut map = Mapping::shared(&File::from(file), 13)?;
+    map.set(1, b'M');
+    same_bytes("read(a) after a store in a map", &scene.read("a")?, b"HMAD456X89end")
+}
+
+fn append_put_on(scene: &Scene) -> Verdict {
+    let file = digits(scene, OFlags::RDWR)?;
+    rustix::io::write(&file, b"HEAD").of("write(a)")?;
+    let flags = fcntl_getfl(&file).of("fcntl(F_GETFL)")?;
+    fcntl_setfl(&file, flags | OFlags::APPEND).of("fcntl(F_SETFL, with O_APPEND)")?;
+    rustix::io::write(&file, b"end").of("write(a)")?;
+    equal("the position", rustix::fs::tell(&file).of("lseek(a)")?, 13)?;
+    same_bytes("read(a)", &scene.read("a")?, b"HEAD456789end")
+}
+
+fn append_once(scene: &Scene) -> Verdict {
+    let file = digits(scene, OFlags::WRONLY)?;
+    pwritev2(&file, &[IoSlice::new(b"end")], 0, ReadWriteFlags::APPEND).offered("pwritev2(a, RWF_APPEND)")?;
+    rustix::io::pwrite(&file, b"HEAD", 0).of("pwrite(a, 0)")?;
+    same_bytes("read(a)", &scene.read("a")?, b"HEAD456789end")
+}
+
+fn append_not_once(scene: &Scene) -> Verdict {
+    let no_append = ReadWriteFlags::from_bits_retain(0x20);
+    let file = digits(scene, OFlags::WRONLY | OFlags::APPEND)?;
+    rustix::io::write(&file, b"end").of("write(a)")?;
+    pwritev2(&file, &[IoSlice::new(b"HEAD")], 0, no_append).offered("pwritev2(a, 0, RWF_NOAPPEND)")?;
+    rustix::io::write(&file, b"s").of("write(a)")?;
+    same_bytes("read(a)", &scene.read("a")?, b"HEAD456789ends")
 }
 
 fn copy_file_range(scene: &Scene) -> Verdict {
