@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lisafs::backend::SetStat;
 use lisafs::wire::{FdId, Inode, MessageId, NO_ID, S_IFMT, StatFs, Statx, message::SetStatReq};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rustix::io::Errno;
 
 use super::dir::Recent;
@@ -51,6 +51,8 @@ pub struct Bridge {
     pub(super) invalidator: Invalidator,
     pub(super) recent: Recent,
     pub(super) mapped: MappedFiles,
+    /// See [`opening`](Self::opening).
+    pub(super) opening: RwLock<()>,
     covered: OnceLock<Covered>,
 }
 
@@ -76,6 +78,7 @@ impl Bridge {
             invalidator: Invalidator::default(),
             recent: Recent::default(),
             mapped: MappedFiles::default(),
+            opening: RwLock::default(),
             covered: OnceLock::new(),
         }
     }

@@ -12,6 +12,7 @@
 //! | UNLINK, RMDIR | UnlinkAt |
 //! | RENAME, RENAME2 | RenameAt, RenameAt2 |
 //! | OPEN, OPENDIR | OpenAt |
+//! | GETATTR in exclusive mode, when a file that the kernel may have mapped by itself was closed | OpenAt and Close, to see whether it still is |
 //! | READ, WRITE | nothing with a donated file (the kernel or this process uses it), else PRead, PWrite; before a write past the kernel's cache FGetXattr, once an open, and SetStat if there are bits to clear |
 //! | FLUSH | Flush, if offered |
 //! | FSYNC, FSYNCDIR | nothing with a donated file, else FSync |
@@ -44,6 +45,7 @@ pub mod nodes;
 pub mod policy;
 mod privileges;
 mod replaced;
+mod unseen;
 mod xattr;
 
 pub use bridge::Bridge;

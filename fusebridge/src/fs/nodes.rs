@@ -40,6 +40,8 @@ struct Node {
     gid: u32,
     /// Size as last seen.
     size: u64,
+    /// The kernel may have made maps that change the file without telling.
+    changes_unseen: bool,
 }
 
 /// What a directory passes on to new files in it.
@@ -266,6 +268,21 @@ impl Nodes {
         self.nodes.get(&id).map(|node| node.size)
     }
 
+    /// Whether `id` may change without the kernel telling.
+    pub fn changes_unseen(&self, id: NodeId) -> bool {
+        self.nodes.get(&id).is_some_and(|node| node.changes_unseen)
+    }
+
+    /// Whether `id` may change without the kernel telling, though nobody has it open.
+    pub fn is_closed_but_unseen(&self, id: NodeId) -> bool {
+        self.nodes.get(&id).is_some_and(|node| node.changes_unseen && node.handles == 0)
+    }
+
+    /// Remembers whether `id` may change without the kernel telling. Answers whether it could before.
+    pub fn set_changes_unseen(&mut self, id: NodeId, changes: bool) -> bool {
+        self.nodes.get_mut(&id).is_some_and(|node| std::mem::replace(&mut node.changes_unseen, changes))
+    }
+
     /// Remembers that `id` is at least `size` large.
     pub fn grown(&mut self, id: NodeId, size: u64) {
         if let Some(node) = self.nodes.get_mut(&id) {
@@ -355,6 +372,7 @@ impl Node {
             mode: stat.mode,
             gid: stat.gid,
             size: stat.size,
+            changes_unseen: false,
         }
     }
 

@@ -19,7 +19,7 @@ pub enum IoMode {
     /// The fastest that works for each file.
     #[default]
     Auto,
-    /// The kernel works on the donated descriptor; opening fails where it cannot.
+    /// The kernel works on the donated descriptor, this process on it where it is opened to append; opening fails where they cannot.
     Passthrough,
     /// This process works on the donated descriptor; opening fails where there is none.
     Direct,

@@ -118,7 +118,8 @@ impl Adapter {
         if is_past_cache {
             flags |= FopenFlags::FOPEN_DIRECT_IO;
         }
-        if !handle.is_writable() || !self.bridge.wants_flush() {
+        // A close is also when the kernel writes back what was stored in maps.
+        if !handle.is_writable() || !(self.bridge.wants_flush() || handle.can_change_by_map()) {
             flags |= FopenFlags::FOPEN_NOFLUSH;
         }
         flags
@@ -126,14 +127,14 @@ impl Adapter {
 
     fn reply_entry(&self, result: Result<Entry, rustix::io::Errno>, reply: ReplyEntry) {
         match result {
-            Ok(entry) => reply.entry(&self.bridge.ttl(), &attributes(entry.id, &entry.stat), GENERATION),
+            Ok(entry) => reply.entry(&self.bridge.ttl_of(entry.id), &attributes(entry.id, &entry.stat), GENERATION),
             Err(error) => reply.error(errno(error)),
         }
     }
 
     fn reply_attributes(&self, id: NodeId, result: Result<Statx, rustix::io::Errno>, reply: ReplyAttr) {
         match result {
-            Ok(stat) => reply.attr(&self.bridge.ttl(), &attributes(id, &stat)),
+            Ok(stat) => reply.attr(&self.bridge.ttl_of(id), &attributes(id, &stat)),
             Err(error) => reply.error(errno(error)),
         }
     }
@@ -194,6 +195,7 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        self.bridge.look_for_maps(node(ino));
         self.reply_attributes(node(ino), self.bridge.getattr(node(ino)), reply);
     }
 
@@ -269,6 +271,7 @@ impl Filesystem for Adapter {
 
     fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let id = node(ino);
+        let _opening = self.bridge.opening();
         let handle = match self.bridge.open(id, flags.0.cast_unsigned()) {
             Ok(handle) => handle,
             Err(error) => return reply.error(errno(error)),
@@ -277,6 +280,9 @@ impl Filesystem for Adapter {
             Ok(backing) => {
                 let is_past_cache = self.is_past_cache(flags.0.cast_unsigned(), backing.is_some());
                 let open_flags = self.open_flags(&handle, is_past_cache, backing.is_some());
+                if backing.is_some() && handle.can_change_by_map() {
+                    self.bridge.may_change_unseen(id);
+                }
                 let number = FileHandle(self.bridge.add_handle(id, handle, is_past_cache));
                 match backing {
                     Some(backing) => reply.opened_passthrough(number, open_flags, &backing),
@@ -288,6 +294,7 @@ impl Filesystem for Adapter {
     }
 
     fn create(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, flags: i32, reply: ReplyCreate) {
+        let _opening = self.bridge.opening();
         let created = self.bridge.create(node(parent), name.as_bytes(), mode, flags.cast_unsigned(), caller(req));
         let (entry, handle) = match created {
             Ok(created) => created,
@@ -297,8 +304,11 @@ impl Filesystem for Adapter {
             Ok(backing) => {
                 let is_past_cache = self.is_past_cache(flags.cast_unsigned(), backing.is_some());
                 let open_flags = self.open_flags(&handle, is_past_cache, backing.is_some());
+                if backing.is_some() && handle.can_change_by_map() {
+                    self.bridge.may_change_unseen(entry.id);
+                }
                 let number = FileHandle(self.bridge.add_handle(entry.id, handle, is_past_cache));
-                let (ttl, attr) = (self.bridge.ttl(), attributes(entry.id, &entry.stat));
+                let (ttl, attr) = (self.bridge.ttl_of(entry.id), attributes(entry.id, &entry.stat));
                 match backing {
                     Some(backing) => {
                         reply.created_passthrough(&ttl, &attr, GENERATION, number, open_flags, &backing);
@@ -434,7 +444,7 @@ impl Filesystem for Adapter {
                 let found = if is_dots { None } else { Some(self.bridge.lookup(parent, &listed.name)) };
                 let unknown = Statx { mode: u16::from(listed.kind) << 12, ..Statx::default() };
                 let (attr, ttl, found) = match found {
-                    Some(Ok(entry)) => (attributes(entry.id, &entry.stat), ttl, Some(entry)),
+                    Some(Ok(entry)) => (attributes(entry.id, &entry.stat), self.bridge.ttl_of(entry.id), Some(entry)),
                     // It has gone meanwhile.
                     Some(Err(rustix::io::Errno::NOENT)) => return Ok(true),
                     Some(Err(_)) => (attributes(self.next_stranger(), &unknown), Duration::ZERO, None),

@@ -1,12 +1,17 @@
 //! Time stamps.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+use rustix::fs::{
+    AtFlags, CWD, FallocateFlags, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, copy_file_range, fallocate,
+    statx, utimensat,
+};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::mapping::Mapping;
 use crate::bridge::check::{Expect, Verdict, equal, failed, holds, skip};
 use crate::bridge::scene::Scene;
 
@@ -16,6 +21,9 @@ cases! { "times":
     fine = "two changes shortly after each other have different times";
     written = "a write changes the times of content and attributes";
     mode = "a change of mode changes the time of attributes only";
+    stored = "what is stored in a map changes the times at the latest with msync, fsync, close or munmap";
+    outlived = "what is stored in a map changes the times also when the file is closed";
+    by_any_descriptor = "each change of content changes the times, whichever descriptor it is made by";
     truncated = "a truncation changes the times of content and attributes";
     directory = "making and removing entries changes the directory's times";
     of_symlinks = "the times of a symbolic link can be set";
@@ -101,6 +109,99 @@ fn written(scene: &Scene) -> Verdict {
     file.write_all_at(b"y", 0).of("pwrite(a)")?;
     later("stat(a).st_mtim after pwrite(a)", mtime(scene, "a")?, before.0)?;
     later("stat(a).st_ctim after pwrite(a)", ctime(scene, "a")?, before.1)
+}
+
+/// The time of content and that of attributes.
+fn both(scene: &Scene) -> Verdict<(Time, Time)> {
+    Ok((mtime(scene, "a")?, ctime(scene, "a")?))
+}
+
+/// Fails unless the times of "a" are later than `before`. A file system whose maps change no times, as those of tmpfs, is left out.
+fn later_by_map(scene: &Scene, what: &str, before: (Time, Time)) -> Verdict {
+    let came = both(scene)?;
+    let asked = statx(CWD, scene.at("a"), AtFlags::STATX_FORCE_SYNC, StatxFlags::BASIC_STATS).of("statx(a)")?;
+    if (asked.stx_mtime.tv_sec, i64::from(asked.stx_mtime.tv_nsec)) == before.0 {
+        return skip(format!("{what} changes no times"));
+    }
+    later(&format!("stat(a).st_mtim after {what}"), came.0, before.0)?;
+    later(&format!("stat(a).st_ctim after {what}"), came.1, before.1)
+}
+
+fn stored(scene: &Scene) -> Verdict {
+    let file = scene.file("a", &[b'.'; 4096])?;
+    let other = scene.open_rw("a")?;
+    let mut map = Mapping::shared(&file, 4096)?;
+    let mut before = both(scene)?;
+    for (byte, way) in [(1, "msync"), (2, "fsync"), (3, "close"), (4, "munmap")] {
+        nap();
+        map.set(0, byte);
+        match way {
+            "msync" => map.flush()?,
+            "fsync" => file.sync_all().of("fsync(a)")?,
+            "close" => drop(other.try_clone().of("dup(a)")?),
+            _ => drop(std::mem::replace(&mut map, Mapping::shared(&file, 4096)?)),
+        }
+        later_by_map(scene, &format!("a store in a map, and {way}()"), before)?;
+        // Only the first store in a page that is not dirty counts.
+        file.sync_all().of("fsync(a)")?;
+        before = both(scene)?;
+    }
+    Ok(())
+}
+
+fn outlived(scene: &Scene) -> Verdict {
+    let file = scene.file("a", &[b'.'; 4096])?;
+    let mut map = Mapping::shared(&file, 4096)?;
+    drop(file);
+    for byte in 0..3 {
+        let before = both(scene)?;
+        nap();
+        map.set(0, byte);
+        map.flush()?;
+        later_by_map(scene, "a store in a map of a closed file, and msync()", before)?;
+    }
+    drop(map);
+    let before = both(scene)?;
+    equal("the times of a when the map is gone", both(scene)?, before)?;
+    nap();
+    let file = scene.open_rw("a")?;
+    let mut map = Mapping::shared(&file, 4096)?;
+    map.set(0, b'!');
+    map.flush()?;
+    later_by_map(scene, "a store in another map, and msync()", before)
+}
+
+fn by_any_descriptor(scene: &Scene) -> Verdict {
+    let file = scene.file("a", &[b'.'; 10_000])?;
+    let from = scene.file("b", &[b'b'; 10_000])?;
+    let other = OpenOptions::new().write(true).open(scene.at("a")).of("open(a, O_WRONLY)")?;
+    let log = OpenOptions::new().append(true).open(scene.at("a")).of("open(a, O_APPEND)")?;
+    let changed = |what: &str, size: u64, change: &dyn Fn() -> Verdict| {
+        let before = both(scene)?;
+        nap();
+        change()?;
+        let came = both(scene)?;
+        later(&format!("stat(a).st_mtim after {what}"), came.0, before.0)?;
+        later(&format!("stat(a).st_ctim after {what}"), came.1, before.1)?;
+        equal(format_args!("stat(a).st_size after {what}"), scene.stat("a")?.len(), size)
+    };
+    changed("pwrite(a)", 10_000, &|| file.write_all_at(b"1", 0).of("pwrite(a)"))?;
+    changed("pwrite(a) behind the end", 10_010, &|| other.write_all_at(b"2", 10_009).of("pwrite(a)"))?;
+    changed("write(a, O_APPEND)", 10_013, &|| (&log).write_all(b"333").of("write(a)"))?;
+    changed("ftruncate(a)", 9000, &|| file.set_len(9000).of("ftruncate(a)"))?;
+    changed("ftruncate(a) by a descriptor that cannot read", 9500, &|| other.set_len(9500).of("ftruncate(a)"))?;
+    changed("truncate(a)", 8000, &|| nix::unistd::truncate(&scene.at("a"), 8000).of("truncate(a)"))?;
+    changed("copy_file_range(b, a)", 8100, &|| {
+        let copied = copy_file_range(&from, Some(&mut 0), &other, Some(&mut 8000), 100);
+        equal("copy_file_range(b, a, 100)", copied.offered("copy_file_range(b, a, 100)")?, 100)
+    })?;
+    changed("fallocate(a)", 20_000, &|| {
+        fallocate(&other, FallocateFlags::empty(), 0, 20_000).offered("fallocate(a, 0, 20000)")
+    })?;
+    changed("fallocate(a, FALLOC_FL_PUNCH_HOLE)", 20_000, &|| {
+        let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&file, mode, 0, 5000).offered("fallocate(a, FALLOC_FL_PUNCH_HOLE)")
+    })
 }
 
 fn mode(scene: &Scene) -> Verdict {

@@ -1,0 +1,100 @@
+//! Changes that the kernel does not tell: those that maps make which it has made of a donated file.
+//!
+//! What is stored there changes times and blocks of the file, but nothing the kernel knows of it through this mount. So who may have made
+//! such a map is asked anew each time. A map outlives the descriptor that it was made by, and nobody says when it goes; but as long as it
+//! is there, the file is open for writing, and nobody can be given a lease to read it.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use parking_lot::RwLockReadGuard;
+use rustix::fs::{Mode, OFlags};
+
+use super::bridge::Bridge;
+use super::identity::NodeId;
+
+impl Bridge {
+    /// How long the kernel may trust the attributes of `id`.
+    pub fn ttl_of(&self, id: NodeId) -> Duration {
+        let ttl = self.ttl();
+        if !ttl.is_zero() && self.nodes.lock().changes_unseen(id) { Duration::ZERO } else { ttl }
+    }
+
+    /// To be held while a file is opened, until [`may_change_unseen`](Self::may_change_unseen) was called for it: nobody has a lease meanwhile.
+    pub fn opening(&self) -> RwLockReadGuard<'_, ()> {
+        self.opening.read()
+    }
+
+    /// The kernel may make maps of the donated file of `id` that change it.
+    pub fn may_change_unseen(&self, id: NodeId) {
+        if !self.ttl().is_zero() && !self.nodes.lock().set_changes_unseen(id, true) {
+            self.invalidator.attributes(id);
+        }
+    }
+
+    /// Looks whether somebody can still change `id` unseen, if all descriptors for that are closed.
+    pub fn look_for_maps(&self, id: NodeId) {
+        if self.ttl().is_zero() || !self.nodes.lock().is_closed_but_unseen(id) {
+            return;
+        }
+        self.client.flush_closes();
+        let Ok(handle) = self.open(id, 0) else { return };
+        let Some(file) = handle.donated() else { return };
+        // Whoever opens it now may change it.
+        let Some(_alone) = self.opening.try_write() else { return };
+        let mut nodes = self.nodes.lock();
+        if nodes.is_closed_but_unseen(id) && !is_open_for_writing(file) {
+            nodes.set_changes_unseen(id, false);
+        }
+    }
+}
+
+/// Whether anybody has `file` open for writing, or a map of it that can change it. If it cannot be known, too.
+fn is_open_for_writing(file: BorrowedFd<'_>) -> bool {
+    // The server may have given its own descriptor, which can write.
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    let Ok(file) = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()) else {
+        return true;
+    };
+    if lease(file.as_fd(), libc::F_RDLCK).is_err() {
+        return true;
+    }
+    // If somebody opens it in between, he waits for this.
+    let _ = lease(file.as_fd(), libc::F_UNLCK);
+    false
+}
+
+#[expect(unsafe_code, reason = "neither rustix nor nix knows leases")]
+fn lease(file: BorrowedFd<'_>, kind: libc::c_int) -> std::io::Result<()> {
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
+    // Who is in the way is told so by SIGIO, which would end this process. This signal is ignored unless somebody wants it.
+    const F_SETSIG: libc::c_int = 10;
+    // SAFETY: takes numbers and a descriptor that is open as long as the borrow.
+    let done = unsafe { libc::fcntl(fd, F_SETSIG, libc::SIGURG) == 0 && libc::fcntl(fd, libc::F_SETLEASE, kind) == 0 };
+    if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_is_found_after_its_descriptor_was_closed() {
+        use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+        let path = std::env::temp_dir().join(format!("fusebridge-map-{}", std::process::id()));
+        std::fs::write(&path, [0; 4096]).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        let writer = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(is_open_for_writing(file.as_fd()), "by a descriptor");
+        #[expect(unsafe_code, reason = "maps are made by addresses")]
+        // SAFETY: the kernel chooses a place that nothing else uses, and nobody else unmaps it.
+        unsafe {
+            let map = mmap(std::ptr::null_mut(), 4096, ProtFlags::WRITE, MapFlags::SHARED, &writer, 0).unwrap();
+            drop(writer);
+            assert!(is_open_for_writing(file.as_fd()), "by a map");
+            munmap(map, 4096).unwrap();
+        }
+        assert!(!is_open_for_writing(file.as_fd()));
+    }
+}
