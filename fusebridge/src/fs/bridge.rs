@@ -10,6 +10,7 @@ use lisafs::wire::{FdId, Inode, MessageId, NO_ID, S_IFMT, StatFs, Statx, message
 use parking_lot::{Mutex, RwLock};
 use rustix::io::Errno;
 
+use super::control::Control;
 use super::dir::Recent;
 use super::evict::Evictor;
 use super::handles::Handles;
@@ -44,7 +45,7 @@ pub struct Caller {
 /// One mounted file system.
 pub struct Bridge {
     pub(super) client: Arc<Client>,
-    pub(super) nodes: Arc<Mutex<Nodes>>,
+    pub(super) nodes: Arc<Mutex<Nodes<Arc<Control>>>>,
     pub(super) handles: Handles,
     pub(super) policy: Policy,
     pub(super) evictor: Evictor,
@@ -67,7 +68,7 @@ struct Covered {
 impl Bridge {
     /// The file system whose root is `root` on the server that `client` talks to.
     pub fn new(client: Arc<Client>, root: &Inode, policy: Policy) -> Self {
-        let nodes = Arc::new(Mutex::new(Nodes::new(root)));
+        let nodes = Arc::new(Mutex::new(Nodes::new(root, Control::new(&client, root.control_fd))));
         let evictor = Evictor::new(nodes.clone(), client.clone(), policy.max_nodes);
         Bridge {
             client,
@@ -108,42 +109,28 @@ impl Bridge {
         self.policy.ttl()
     }
 
-    pub(super) fn control(&self, id: NodeId) -> Result<FdId> {
-        self.nodes.lock().control(id)
-    }
-
-    pub(super) fn close_all(&self, fds: &[FdId]) {
-        if !fds.is_empty() {
-            self.client.close_all(fds);
-        }
-    }
-
     /// Makes `inode` known under `name` in `parent`.
     pub(super) fn enter(&self, parent: NodeId, name: &[u8], inode: &Inode) -> Result<Entry> {
+        let control = Control::new(&self.client, inode.control_fd);
         let (known, fds) = {
             let mut nodes = self.nodes.lock();
-            (nodes.insert(parent, name, inode), nodes.fds())
+            (nodes.insert(parent, name, &inode.stat, control), nodes.fds())
         };
         self.evictor.held(fds);
-        match known {
-            Ok(known) => {
-                self.close_all(&known.surplus);
-                Ok(Entry { id: known.id, stat: inode.stat })
-            }
-            Err(unwanted) => {
-                tracing::warn!(name = %name.escape_ascii(), "the server shows two files under one inode number");
-                self.close_all(&unwanted);
-                Err(Errno::IO)
-            }
-        }
+        let Some(id) = known else {
+            tracing::warn!(name = %name.escape_ascii(), "the server shows two files under one inode number");
+            return Err(Errno::IO);
+        };
+        Ok(Entry { id, stat: inode.stat })
     }
 
     /// Says that the file system will be mounted on `path` within itself. Until it is, `path` leads to what is below.
     pub fn will_cover(&self, path: &Path) -> Result<()> {
         let (mut parent, mut id, mut last) = (NodeId::ROOT, NodeId::ROOT, &b""[..]);
         for name in path.iter().map(OsStrExt::as_bytes) {
-            // Never forgotten, and so never looked up anew.
+            // Never forgotten or given up, and so never looked up anew.
             (parent, id, last) = (id, self.lookup(id, name)?.id, name);
+            self.nodes.lock().keep(id);
         }
         let _ = self.covered.set(Covered { parent, name: last.to_vec(), id });
         Ok(())
@@ -157,10 +144,10 @@ impl Bridge {
             return Ok(Entry { id: covered.id, stat });
         }
         let dir = self.control(parent)?;
-        if let Some(entry) = self.look_again(parent, dir, name)? {
+        if let Some(entry) = self.look_again(parent, dir.id(), name)? {
             return Ok(entry);
         }
-        let inode = self.evictor.with_room(parent, || self.client.lookup(dir, name))?;
+        let inode = self.evictor.with_room(|| self.client.lookup(dir.id(), name))?;
         self.enter(parent, name, &inode)
     }
 
@@ -171,8 +158,7 @@ impl Bridge {
             return Ok(None);
         }
         let Some(stat) = self.client.walk_stat(dir, &[name])?.pop() else {
-            let closed = self.nodes.lock().lose_name(parent, name);
-            self.close_all(&closed);
+            self.nodes.lock().lose_name(parent, name);
             return Err(Errno::NOENT);
         };
         let same = Identity::of(&stat) == identity && self.nodes.lock().looked_up_again(id, &stat);
@@ -181,17 +167,17 @@ impl Bridge {
 
     /// The kernel has forgotten `count` lookups of `id`.
     pub fn forget(&self, id: NodeId, count: u64) {
-        let (closed, fds) = {
+        let fds = {
             let mut nodes = self.nodes.lock();
-            (nodes.forget(id, count), nodes.fds())
+            nodes.forget(id, count);
+            nodes.fds()
         };
-        self.close_all(&closed);
         self.evictor.released(fds);
     }
 
     /// Attributes of `id`.
     pub fn getattr(&self, id: NodeId) -> Result<Statx> {
-        let stat = self.client.fstat(self.control(id)?)?;
+        let stat = self.client.fstat(self.control(id)?.id())?;
         self.see(id, &stat)?;
         Ok(stat)
     }
@@ -213,34 +199,36 @@ impl Bridge {
             change.size = None;
         }
         let fd = self.control(id)?;
-        let request = set_stat_request(fd, &change);
+        let request = set_stat_request(fd.id(), &change);
         if request.mask != 0 {
             let answer = self.client.set_stat(&request)?;
             if answer.failure_mask != 0 {
                 return Err(errno_of(answer.failure_errno));
             }
         }
-        let stat = self.client.fstat(fd)?;
+        let stat = self.client.fstat(fd.id())?;
         self.see(id, &stat)?;
         Ok(stat)
     }
 
     /// Where symbolic link `id` leads.
     pub fn readlink(&self, id: NodeId) -> Result<Vec<u8>> {
-        self.client.read_link_at(self.control(id)?)
+        self.client.read_link_at(self.control(id)?.id())
     }
 
     /// Statistics of the file system that `id` is on.
     pub fn statfs(&self, id: NodeId) -> Result<StatFs> {
-        self.client.fstatfs(self.control(id)?)
+        self.client.fstatfs(self.control(id)?.id())
     }
 
     /// Removes `name` from `parent`.
     pub fn unlink(&self, parent: NodeId, name: &[u8], directory: bool) -> Result<()> {
         const AT_REMOVEDIR: u32 = 0x200;
-        self.client.unlink_at(self.control(parent)?, if directory { AT_REMOVEDIR } else { 0 }, name)?;
-        let closed = self.nodes.lock().lose_name(parent, name);
-        self.close_all(&closed);
+        let flags = if directory { AT_REMOVEDIR } else { 0 };
+        let last = self.hold(parent, name);
+        self.client.unlink_at(self.control(parent)?.id(), flags, name)?;
+        self.nodes.lock().lose_name(parent, name);
+        self.restore(last);
         Ok(())
     }
 
@@ -248,10 +236,25 @@ impl Bridge {
     pub fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), flags: u32) -> Result<()> {
         const EXCHANGE: u32 = 2;
         let (old_dir, new_dir) = (self.control(from.0)?, self.control(to.0)?);
-        self.client.rename_at(old_dir, from.1, new_dir, to.1, flags)?;
-        let closed = self.nodes.lock().renamed(from, to, flags & EXCHANGE != 0);
-        self.close_all(&closed);
+        let replaced = self.hold(to.0, to.1);
+        self.client.rename_at(old_dir.id(), from.1, new_dir.id(), to.1, flags)?;
+        self.nodes.lock().renamed(from, to, flags & EXCHANGE != 0);
+        self.restore(replaced);
         Ok(())
+    }
+
+    /// A control FD of the file `name` in `parent`, for those who are in it when the name, by which it could be walked to,
+    /// is gone.
+    fn hold(&self, parent: NodeId, name: &[u8]) -> Option<(NodeId, Arc<Control>)> {
+        let (id, _) = self.nodes.lock().child(parent, name)?;
+        Some((id, self.control(id).ok()?))
+    }
+
+    /// Gives the control FD of a file that has lost a name back to it, if it has given its own up meanwhile.
+    fn restore(&self, held: Option<(NodeId, Arc<Control>)>) {
+        if let Some((id, control)) = held {
+            self.nodes.lock().restore(id, control);
+        }
     }
 
     /// What a new file in `parent` belongs to.

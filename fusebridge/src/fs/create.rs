@@ -18,8 +18,8 @@ impl Bridge {
         let (owner, inherits) = self.owner_in(parent, caller);
         let mode = if inherits { mode | SET_GID } else { mode };
         let dir = self.control(parent)?;
-        let common = CreateCommon::new(dir, owner.uid, owner.gid, permissions(mode));
-        let inode = self.evictor.with_room(parent, || self.client.mkdir_at(common, name))?;
+        let common = CreateCommon::new(dir.id(), owner.uid, owner.gid, permissions(mode));
+        let inode = self.evictor.with_room(|| self.client.mkdir_at(common, name))?;
         self.made(parent, name, inode, mode)
     }
 
@@ -28,8 +28,8 @@ impl Bridge {
         let (owner, _) = self.owner_in(parent, caller);
         let dir = self.control(parent)?;
         let with_type = u16::try_from(mode).map_err(|_| Errno::INVAL)?;
-        let common = CreateCommon::new(dir, owner.uid, owner.gid, with_type);
-        let inode = self.evictor.with_room(parent, || self.client.mknod_at(common, device.1, device.0, name))?;
+        let common = CreateCommon::new(dir.id(), owner.uid, owner.gid, with_type);
+        let inode = self.evictor.with_room(|| self.client.mknod_at(common, device.1, device.0, name))?;
         self.made(parent, name, inode, mode)
     }
 
@@ -37,15 +37,14 @@ impl Bridge {
     pub fn symlink(&self, parent: NodeId, name: &[u8], target: &[u8], caller: Caller) -> Result<Entry> {
         let (owner, _) = self.owner_in(parent, caller);
         let dir = self.control(parent)?;
-        let inode =
-            self.evictor.with_room(parent, || self.client.symlink_at(dir, owner.uid, owner.gid, name, target))?;
+        let inode = self.evictor.with_room(|| self.client.symlink_at(dir.id(), owner.uid, owner.gid, name, target))?;
         self.enter(parent, name, &inode)
     }
 
     /// Makes a hard link to `id`.
     pub fn link(&self, id: NodeId, parent: NodeId, name: &[u8]) -> Result<Entry> {
         let (target, dir) = (self.control(id)?, self.control(parent)?);
-        let inode = self.evictor.with_room(parent, || self.client.link_at(dir, target, name))?;
+        let inode = self.evictor.with_room(|| self.client.link_at(dir.id(), target.id(), name))?;
         self.enter(parent, name, &inode)
     }
 
@@ -60,9 +59,9 @@ impl Bridge {
     ) -> Result<(Entry, Handle)> {
         let (owner, _) = self.owner_in(parent, caller);
         let dir = self.control(parent)?;
-        let common = CreateCommon::new(dir, owner.uid, owner.gid, permissions(mode));
+        let common = CreateCommon::new(dir.id(), owner.uid, owner.gid, permissions(mode));
         let access = flags & ACCESS_MODE;
-        match self.evictor.with_room(parent, || self.client.open_create_at(common, access, name)) {
+        match self.evictor.with_room(|| self.client.open_create_at(common, access, name)) {
             Ok((inode, open_fd, donated)) => {
                 let handle = Handle::new(self.client.clone(), open_fd, donated, access, self.policy.io);
                 Ok((self.made(parent, name, inode, mode)?, handle))

@@ -1,37 +1,42 @@
 //! Keeping to a number of control FDs.
 //!
-//! The kernel forgets files only under memory pressure, while each one it knows costs the server a descriptor. So when there are
-//! too many, the kernel is asked to forget names that were not used lately, by a thread of its own: the request waits for
-//! locks that a caller of the mount may hold while it waits for us.
+//! Each control FD costs the server a descriptor, and the kernel forgets files only under memory pressure. So when there are too
+//! many, it is asked to forget files that were not used lately, which it does unless somebody is in them: something is
+//! mounted there, or it is a working directory. Of those that it keeps the control FDs are given up all the same, and made
+//! anew when they are needed.
+//!
+//! A call that finds no room makes some at once. If there is none to be made it fails, and nobody else waits for that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use rustix::io::Errno;
 
+use super::control::Control;
 use super::identity::NodeId;
-use super::nodes::{Candidate, Nodes};
+use super::nodes::{Nodes, Sweep};
 use lisafs::client::Client;
 
-/// Names that are given up in one go.
+/// So many files are looked at in one go, while others wait.
 const BATCH: usize = 256;
 
-/// How long an operation waits for room before it fails, from the last time that something was given up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How often room is made for a call that is not quick enough to have it.
+const ATTEMPTS: usize = 8;
 
-/// Asks the kernel to forget a name.
-pub type Forget = Box<dyn Fn(&Candidate) + Send>;
+/// How long a call waits for what has been closed, of which the kernel may tell us only now.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// Asks the kernel to forget files.
+pub type Prune = Box<dyn Fn(&[NodeId]) + Send>;
+
+type Table = Mutex<Nodes<Arc<Control>>>;
 
 #[derive(Default)]
 struct State {
     held: usize,
-    /// Somebody could not get a descriptor.
-    wanted: bool,
-    /// Directories in which somebody waits for one: the kernel cannot forget names in them until the wait is over.
-    waited_in: Vec<NodeId>,
     stopped: bool,
 }
 
@@ -46,14 +51,14 @@ struct Shared {
 /// Gives up idle files when there are too many.
 pub struct Evictor {
     shared: Arc<Shared>,
-    nodes: Arc<Mutex<Nodes>>,
+    nodes: Arc<Table>,
     client: Arc<Client>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Evictor {
     /// An evictor that keeps `nodes` to about `max` control FDs once it was started.
-    pub fn new(nodes: Arc<Mutex<Nodes>>, client: Arc<Client>, max: usize) -> Self {
+    pub fn new(nodes: Arc<Table>, client: Arc<Client>, max: usize) -> Self {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -63,11 +68,11 @@ impl Evictor {
         Evictor { shared, nodes, client, thread: Mutex::new(None) }
     }
 
-    /// Starts giving up files by `forget`.
-    pub fn start(&self, forget: Forget) -> std::io::Result<()> {
+    /// Starts giving files up, which the kernel is asked to forget by `prune`.
+    pub fn start(&self, prune: Prune) -> std::io::Result<()> {
         let (shared, nodes, client) = (self.shared.clone(), self.nodes.clone(), self.client.clone());
         let thread =
-            std::thread::Builder::new().name("evictor".into()).spawn(move || run(&shared, &nodes, &client, &forget))?;
+            std::thread::Builder::new().name("evictor".into()).spawn(move || run(&shared, &nodes, &client, &prune))?;
         *self.thread.lock() = Some(thread);
         Ok(())
     }
@@ -81,7 +86,7 @@ impl Evictor {
         }
     }
 
-    /// Says that only `held` control FDs are held now.
+    /// Says that something was given back, so that only `held` control FDs are held now.
     pub fn released(&self, held: usize) {
         if self.shared.is_tight.load(Ordering::Relaxed) {
             self.shared.state.lock().held = held;
@@ -89,44 +94,62 @@ impl Evictor {
         }
     }
 
-    /// Runs `call`, which is about a name in `parent` or a file; if it fails for want of descriptors, has some given up and tries
-    /// again for a while.
-    pub fn with_room<T>(&self, parent: NodeId, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-        match call() {
-            Err(Errno::MFILE | Errno::NFILE) => {}
-            result => return result,
+    /// Runs `call`; if it fails for want of descriptors, gives some up and runs it again. If there are none to be given up, it is
+    /// `ENFILE`: the limit of the caller is another one.
+    pub fn with_room<T>(&self, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+        let mut attempt = || match call() {
+            Err(Errno::MFILE | Errno::NFILE) => None,
+            result => Some(result),
+        };
+        match attempt() {
+            Some(result) => result,
+            None => self.make_room(attempt).unwrap_or(Err(Errno::NFILE)),
         }
-        self.shared.state.lock().waited_in.push(parent);
-        let result = self.wait_for_room(call);
-        let mut state = self.shared.state.lock();
-        if let Some(index) = state.waited_in.iter().position(|waited_in| *waited_in == parent) {
-            state.waited_in.swap_remove(index);
-        }
-        result
     }
 
-    fn wait_for_room<T>(&self, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-        let mut deadline = Instant::now() + PATIENCE;
-        let mut least = usize::MAX;
-        loop {
-            let held = self.nodes.lock().fds();
-            if held < least {
-                (least, deadline) = (held, Instant::now() + PATIENCE);
-            }
-            {
-                let mut state = self.shared.state.lock();
-                state.wanted = true;
-                state.held = held;
-                self.shared.is_tight.store(true, Ordering::Relaxed);
-                self.shared.changed.notify_all();
-                self.shared.changed.wait_for(&mut state, Duration::from_millis(20));
-            }
-            let result = call();
-            let is_over = Instant::now() >= deadline || self.shared.state.lock().stopped;
-            if is_over || !matches!(result, Err(Errno::MFILE | Errno::NFILE)) {
+    #[cold]
+    fn make_room<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+        self.shared.is_tight.store(true, Ordering::Relaxed);
+        for _ in 0..ATTEMPTS {
+            let has_room = self.give_up_some();
+            // Also what was closed before.
+            self.client.flush_closes();
+            let result = attempt();
+            if result.is_some() {
                 return result;
             }
+            if !has_room {
+                break;
+            }
         }
+        let mut state = self.shared.state.lock();
+        if !state.stopped {
+            self.shared.changed.wait_for(&mut state, GRACE);
+        }
+        drop(state);
+        self.client.flush_closes();
+        attempt()
+    }
+
+    /// Gives up some control FDs, rather such as were not used lately. `false`: there are none.
+    fn give_up_some(&self) -> bool {
+        for force in [false, true] {
+            let mut left = self.nodes.lock().queued();
+            while left > 0 {
+                let swept: Sweep<_> = {
+                    let mut nodes = self.nodes.lock();
+                    if nodes.spare() == 0 {
+                        return false;
+                    }
+                    nodes.sweep(BATCH, force)
+                };
+                if !swept.given_up.is_empty() {
+                    return true;
+                }
+                left = left.saturating_sub(BATCH);
+            }
+        }
+        false
     }
 
     /// Ends the thread.
@@ -140,39 +163,43 @@ impl Evictor {
     }
 }
 
-fn run(shared: &Shared, nodes: &Mutex<Nodes>, client: &Client, forget: &Forget) {
+fn run(shared: &Shared, nodes: &Table, client: &Client, prune: &Prune) {
+    // Going a little below the limit at once is cheaper than to come back for each file.
+    let enough = shared.max - shared.max / 8;
     loop {
         {
             let mut state = shared.state.lock();
-            while !state.stopped && !state.wanted && state.held <= shared.max {
+            while !state.stopped && state.held <= shared.max {
                 shared.is_tight.store(false, Ordering::Relaxed);
                 shared.changed.wait(&mut state);
             }
             if state.stopped {
                 return;
             }
-            state.wanted = false;
         }
-        // Going a little below the limit at once is cheaper than to come back for each file.
-        let enough = shared.max - shared.max / 8;
-        let (candidates, held) = {
-            let mut nodes = nodes.lock();
-            let held = nodes.fds();
-            (nodes.idle(BATCH.max(held.saturating_sub(enough))), held)
-        };
-        for candidate in &candidates {
-            // It would wait for those who wait for us.
-            if !shared.state.lock().waited_in.contains(&candidate.parent) {
-                forget(candidate);
+        loop {
+            let (swept, held, spare) = {
+                let mut nodes = nodes.lock();
+                (nodes.sweep(BATCH, false), nodes.fds(), nodes.spare())
+            };
+            if !swept.idle.is_empty() {
+                prune(&swept.idle);
             }
-        }
-        client.flush_closes();
-        let mut state = shared.state.lock();
-        state.held = nodes.lock().fds();
-        shared.changed.notify_all();
-        if candidates.is_empty() || state.held >= held {
-            // Everything is in use, or the kernel's answers are still on their way.
-            shared.changed.wait_for(&mut state, Duration::from_millis(10));
+            let has_given_up = !swept.given_up.is_empty();
+            drop(swept);
+            if has_given_up {
+                client.flush_closes();
+            }
+            let mut state = shared.state.lock();
+            state.held = held;
+            if held <= enough || state.stopped {
+                break;
+            }
+            if spare == 0 {
+                // Everything is in use. It is looked at again when something has changed.
+                shared.changed.wait(&mut state);
+                break;
+            }
         }
     }
 }

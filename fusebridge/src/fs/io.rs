@@ -23,7 +23,7 @@ impl Bridge {
     pub fn open(&self, id: NodeId, flags: u32) -> Result<Handle> {
         let flags = flags & (ACCESS_MODE | TRUNCATE);
         let fd = self.control(id)?;
-        let (open_fd, donated) = self.evictor.with_room(id, || self.client.open_at(fd, flags))?;
+        let (open_fd, donated) = self.evictor.with_room(|| self.client.open_at(fd.id(), flags))?;
         Ok(Handle::new(self.client.clone(), open_fd, donated, flags, self.policy.io))
     }
 
@@ -49,10 +49,15 @@ impl Bridge {
 
     /// Closes handle `number` on `id`.
     pub fn release(&self, id: NodeId, number: u64) {
-        self.nodes.lock().closed(id);
         if self.handles.remove(number).is_some_and(|handle| handle.is_past_cache()) {
             self.mapped.close(id);
         }
+        let fds = {
+            let mut nodes = self.nodes.lock();
+            nodes.closed(id);
+            nodes.fds()
+        };
+        self.evictor.released(fds);
     }
 
     /// Does [`read`](Self::read), and knows that the kernel keeps what it is given.

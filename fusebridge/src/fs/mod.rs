@@ -28,10 +28,11 @@
 //! What makes it behave as a local file system: a file is one node under all its names ([`nodes`]), by device and inode number
 //! ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on (`create`); an offset in a
 //! directory stays good as long as it is open (`dir`); what is stored in maps and what is written past the kernel's cache are both
-//! kept (`mapped`); the number of descriptors is bounded ([`evict`]). Only `fuse`
+//! kept (`mapped`); the number of descriptors is bounded ([`evict`], [`control`]). Only `fuse`
 //! knows the FUSE library.
 
 pub mod bridge;
+pub mod control;
 mod create;
 mod dir;
 pub mod evict;
@@ -41,6 +42,7 @@ pub mod identity;
 mod invalidate;
 mod io;
 mod mapped;
+mod names;
 pub mod nodes;
 pub mod policy;
 mod privileges;

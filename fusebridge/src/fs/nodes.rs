@@ -1,38 +1,37 @@
 //! The files that the kernel knows, the names they have, and the server's control FDs for them.
+//!
+//! A file has one control FD, or none: then one is made when it is needed, by walking to one of its names.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use lisafs::wire::{FdId, Inode, S_IFMT, Statx};
+use lisafs::wire::{Inode, S_IFMT, Statx};
 use rustix::io::Errno;
 
 use super::identity::{Identity, NodeId, Numbering};
-
-/// A name that is no more may keep its control FD for a request that is under way; of these, that many stay.
-const DEAD_NAMES: usize = 4;
-
-/// One name of a file, with the control FD that was made by walking to it.
-#[derive(Debug)]
-struct Name {
-    parent: NodeId,
-    name: Arc<[u8]>,
-    fd: FdId,
-    /// Whether the file is still known to have this name.
-    alive: bool,
-}
+use super::names::{Name, Names};
 
 #[derive(Debug)]
-struct Node {
+struct Node<F> {
     identity: Identity,
     file_type: u32,
     /// How often the kernel was told of this file and has not forgotten it.
     lookups: u64,
-    names: Vec<Name>,
+    names: Names,
+    control: Option<F>,
+    /// The name that the control FD was walked to by. `None`: it is no name of the file any more.
+    walked_by: Option<Name>,
     children: HashMap<Arc<[u8]>, NodeId>,
-    /// Open handles, which keep the node from being evicted.
+    /// Open handles, which keep the control FD.
     handles: u32,
+    /// Never without its control FD.
+    kept: bool,
     /// Looked at since the last round of eviction.
     used: bool,
+    /// Since when it was not, the kernel was asked to forget it.
+    asked: bool,
+    /// Its place in the queue is the one with this number; others of it are left over.
+    ticket: u32,
     /// Known to have no file capabilities, which the kernel asks for at each write.
     no_capabilities: bool,
     /// Permission bits and group as last seen.
@@ -51,51 +50,106 @@ pub struct Inheritance {
     pub gid: Option<u32>,
 }
 
-/// A name that the kernel should forget so that its file's control FD can be closed.
+/// How to get to a file.
 #[derive(Clone, Debug)]
-pub struct Candidate {
-    /// The directory.
-    pub parent: NodeId,
-    /// The name.
-    pub name: Arc<[u8]>,
+pub struct Way<F> {
+    /// One of its names.
+    pub name: Name,
+    /// How to tell whether that still is the file.
+    pub identity: Identity,
+    /// Its type, as in a mode.
+    pub file_type: u32,
+    /// A control FD under a name that is gone, which servers may refuse.
+    pub otherwise: Option<F>,
 }
 
-/// All nodes of a mount.
+/// What there is of a file.
+#[derive(Clone, Debug)]
+pub enum Found<F> {
+    /// Its control FD.
+    Held(F),
+    /// None. Walk.
+    Lost(Way<F>),
+}
+
+/// What a round of eviction has come to.
 #[derive(Debug)]
-pub struct Nodes {
-    nodes: HashMap<NodeId, Node>,
+pub struct Sweep<F> {
+    /// Files that were not used lately and that the kernel may be asked to forget.
+    pub idle: Vec<NodeId>,
+    /// Control FDs that are held no longer.
+    pub given_up: Vec<F>,
+}
+
+/// All nodes of a mount, with control FDs `F`.
+#[derive(Debug)]
+pub struct Nodes<F> {
+    nodes: HashMap<NodeId, Node<F>>,
     numbering: Numbering,
-    /// Second-chance queue of eviction.
-    clock: VecDeque<NodeId>,
+    /// Second-chance queue of those with a control FD.
+    clock: VecDeque<(NodeId, u32)>,
+    tickets: u32,
     /// Control FDs held.
     fds: usize,
+    /// How many of them could be given up.
+    spare: usize,
 }
 
-/// What became of a name that was looked up or made.
-#[derive(Debug)]
-pub struct Known {
-    /// The file.
-    pub id: NodeId,
-    /// Control FDs that are not needed; the caller closes them.
-    pub surplus: Vec<FdId>,
-}
-
-impl Nodes {
+impl<F: Clone> Nodes<F> {
     /// The table of a mount with nothing but its root.
-    pub fn new(root: &Inode) -> Self {
+    pub fn new(root: &Inode, control: F) -> Self {
         let identity = Identity::of(&root.stat);
-        let mut nodes =
-            Nodes { nodes: HashMap::new(), numbering: Numbering::new(identity), clock: VecDeque::new(), fds: 1 };
         let mut node = Node::new(identity, &root.stat);
-        node.lookups = 1;
-        node.names.push(Name { parent: NodeId::ROOT, name: Arc::from(&b""[..]), fd: root.control_fd, alive: true });
-        nodes.nodes.insert(NodeId::ROOT, node);
-        nodes
+        let name = Name { parent: NodeId::ROOT, name: Arc::from(&b""[..]) };
+        (node.lookups, node.kept, node.control, node.walked_by) = (1, true, Some(control), Some(name));
+        Nodes {
+            nodes: HashMap::from([(NodeId::ROOT, node)]),
+            numbering: Numbering::new(identity),
+            clock: VecDeque::new(),
+            tickets: 0,
+            fds: 1,
+            spare: 0,
+        }
     }
 
     /// How many control FDs the nodes hold.
     pub fn fds(&self) -> usize {
         self.fds
+    }
+
+    /// How many of them could be given up.
+    pub fn spare(&self) -> usize {
+        self.spare
+    }
+
+    /// Changes node `id`, keeping count.
+    fn change<R>(&mut self, id: NodeId, change: impl FnOnce(&mut Node<F>) -> R) -> Option<R> {
+        let node = self.nodes.get_mut(&id)?;
+        let (had, was_spare) = (node.control.is_some(), node.is_spare());
+        let result = change(node);
+        let (has, is_spare) = (node.control.is_some(), node.is_spare());
+        if has && !had {
+            self.tickets = self.tickets.wrapping_add(1);
+            node.ticket = self.tickets;
+            self.clock.push_back((id, node.ticket));
+        }
+        self.fds = self.fds + usize::from(has) - usize::from(had);
+        self.spare = self.spare + usize::from(is_spare) - usize::from(was_spare);
+        self.tidy_clock();
+        Some(result)
+    }
+
+    /// Drops some of what forgotten nodes have left in the queue once they are the larger part of it.
+    fn tidy_clock(&mut self) {
+        for _ in 0..2 {
+            if self.clock.len() <= 2 * self.fds + 1024 {
+                return;
+            }
+            let Some((id, ticket)) = self.clock.pop_front() else { return };
+            if self.nodes.get(&id).is_some_and(|node| node.control.is_some() && node.ticket == ticket) {
+                self.clock.push_back((id, ticket));
+            }
+        }
     }
 
     /// The number under which applications see the file with `identity`.
@@ -105,11 +159,41 @@ impl Nodes {
 
     /// A control FD of `id`, under a living name if there is one: servers may refuse operations through names that are
     /// gone.
-    pub fn control(&mut self, id: NodeId) -> Result<FdId, Errno> {
+    pub fn control(&mut self, id: NodeId) -> Result<Found<F>, Errno> {
         let node = self.nodes.get_mut(&id).ok_or(Errno::STALE)?;
         node.used = true;
-        let name = node.names.iter().find(|name| name.alive).or(node.names.last());
-        name.map(|name| name.fd).ok_or(Errno::STALE)
+        match (&node.control, node.names.first()) {
+            (Some(control), name) if node.walked_by.is_some() || name.is_none() => Ok(Found::Held(control.clone())),
+            (control, Some(name)) => Ok(Found::Lost(Way {
+                name: name.clone(),
+                identity: node.identity,
+                file_type: node.file_type,
+                otherwise: control.clone(),
+            })),
+            (_, None) => Err(Errno::STALE),
+        }
+    }
+
+    /// Records that walking to `name` has led to `id`, by `control`.
+    pub fn walked(&mut self, id: NodeId, name: &Name, control: F) {
+        self.change(id, |node| {
+            if (node.control.is_none() || node.walked_by.is_none()) && node.names.iter().any(|known| known == name) {
+                node.control = Some(control);
+                node.walked_by = Some(name.clone());
+            }
+        });
+    }
+
+    /// Gives `control` back to `id`, if it has none.
+    pub fn restore(&mut self, id: NodeId, control: F) {
+        self.change(id, |node| {
+            node.control.get_or_insert(control);
+        });
+    }
+
+    /// Never gives the control FD of `id` up.
+    pub fn keep(&mut self, id: NodeId) {
+        self.change(id, |node| node.kept = true);
     }
 
     /// The file that `name` in `parent` was last known to be, with its identity.
@@ -120,7 +204,7 @@ impl Nodes {
 
     /// The directory that `id` is in.
     pub fn parent(&self, id: NodeId) -> NodeId {
-        let name = self.nodes.get(&id).and_then(|node| node.names.iter().find(|name| name.alive));
+        let name = self.nodes.get(&id).and_then(|node| node.names.first());
         name.map_or(NodeId::ROOT, |name| name.parent)
     }
 
@@ -135,52 +219,36 @@ impl Nodes {
         true
     }
 
-    /// Records that `name` in `parent` is `inode`, which the kernel is about to be told. Its control FD now belongs to the
-    /// table, or is surplus if the name had one already.
-    pub fn insert(&mut self, parent: NodeId, name: &[u8], inode: &Inode) -> Result<Known, Vec<FdId>> {
-        let identity = Identity::of(&inode.stat);
+    /// Records that `name` in `parent` is the file with attributes `stat` and control FD `control`, which the kernel is about to
+    /// be told. `None`: that cannot be.
+    pub fn insert(&mut self, parent: NodeId, name: &[u8], stat: &Statx, control: F) -> Option<NodeId> {
+        let identity = Identity::of(stat);
         let id = self.numbering.number(identity);
-        let mut surplus = Vec::new();
-        let is_other = |node: &Node| node.identity != identity || node.file_type != inode.stat.file_type();
+        let is_other = |node: &Node<F>| node.identity != identity || node.file_type != stat.file_type();
         if id == NodeId::ROOT || self.nodes.get(&id).is_some_and(is_other) {
             // The server shows the root inside itself, or two files with one identity. Following either would corrupt both.
-            return Err(vec![inode.control_fd]);
+            return None;
         }
-        if let Some((other, _)) = self.child(parent, name)
-            && other != id
-        {
-            surplus.extend(self.lose_name(parent, name));
+        let known = self.nodes.get(&parent).and_then(|directory| directory.children.get_key_value(name));
+        let known = known.map(|(name, id)| (name.clone(), *id));
+        if known.as_ref().is_some_and(|(_, other)| *other != id) {
+            self.lose_name(parent, name);
         }
-        if !self.nodes.contains_key(&id) {
-            self.clock.push_back(id);
-            self.tidy_clock();
-        }
-        let node = self.nodes.entry(id).or_insert_with(|| Node::new(identity, &inode.stat));
-        node.lookups += 1;
-        node.used = true;
-        node.see(&inode.stat);
-        let is_this = |known: &&Name| known.alive && known.parent == parent && *known.name == *name;
-        let name = if let Some(known) = node.names.iter().find(is_this) {
-            // The older control FD may be in use by a request that is under way; the new one cannot be.
-            surplus.push(inode.control_fd);
-            known.name.clone()
-        } else {
-            let name: Arc<[u8]> = Arc::from(name);
-            node.names.push(Name { parent, name: name.clone(), fd: inode.control_fd, alive: true });
-            self.fds += 1;
-            name
-        };
-        // Also a name that is known: its directory may have been forgotten meanwhile, and come back.
-        self.enter(parent, name, id);
-        Ok(Known { id, surplus })
-    }
-
-    /// Drops what forgotten nodes have left in the queue once they are the larger part of it.
-    fn tidy_clock(&mut self) {
-        if self.clock.len() > 2 * self.nodes.len() + 1024 {
-            let mut seen = HashSet::new();
-            self.clock.retain(|id| self.nodes.contains_key(id) && seen.insert(*id));
-        }
+        let name = Name { parent, name: known.map_or_else(|| Arc::from(name), |(name, _)| name) };
+        self.nodes.entry(id).or_insert_with(|| Node::new(identity, stat));
+        let entered = name.name.clone();
+        self.change(id, |node| {
+            node.lookups += 1;
+            node.used = true;
+            node.see(stat);
+            node.names.insert(name.clone());
+            if node.control.is_none() || node.walked_by.is_none() {
+                node.control = Some(control);
+                node.walked_by = Some(name);
+            }
+        });
+        self.enter(parent, entered, id);
+        Some(id)
     }
 
     fn enter(&mut self, parent: NodeId, name: Arc<[u8]>, id: NodeId) {
@@ -189,29 +257,28 @@ impl Nodes {
         }
     }
 
-    /// Records that `name` in `parent` is gone. Answers control FDs to close.
-    pub fn lose_name(&mut self, parent: NodeId, name: &[u8]) -> Vec<FdId> {
-        let id = self.nodes.get_mut(&parent).and_then(|directory| directory.children.remove(name));
-        let Some(node) = id.and_then(|id| self.nodes.get_mut(&id)) else { return Vec::new() };
-        for known in &mut node.names {
-            if known.parent == parent && *known.name == *name {
-                known.alive = false;
-            }
-        }
-        let closed = node.bury();
-        self.fds -= closed.len();
-        closed
+    /// Records that `name` in `parent` is gone.
+    pub fn lose_name(&mut self, parent: NodeId, name: &[u8]) {
+        let lost = self.nodes.get_mut(&parent).and_then(|directory| directory.children.remove_entry(name));
+        let Some((name, id)) = lost else { return };
+        let name = Name { parent, name };
+        self.change(id, |node| {
+            node.names.remove(&name);
+            node.walked_by.take_if(|walked_by| *walked_by == name);
+        });
     }
 
-    /// Records that a rename has succeeded. Answers control FDs to close.
-    pub fn renamed(&mut self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), exchange: bool) -> Vec<FdId> {
+    /// Records that a rename has succeeded.
+    pub fn renamed(&mut self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), exchange: bool) {
         let source = self.child(from.0, from.1).map(|(id, _)| id);
         let target = self.child(to.0, to.1).map(|(id, _)| id);
         if source.is_some() && source == target {
             // Two links of one file: the kernel's rename does nothing.
-            return Vec::new();
+            return;
         }
-        let closed = if exchange { Vec::new() } else { self.lose_name(to.0, to.1) };
+        if !exchange {
+            self.lose_name(to.0, to.1);
+        }
         // Who is not known here takes no name over, but the other one must lose it.
         for (directory, name) in [from, to] {
             if let Some(directory) = self.nodes.get_mut(&directory) {
@@ -222,39 +289,42 @@ impl Nodes {
             self.rename_one(target, to, from);
         }
         self.rename_one(source, from, to);
-        closed
     }
 
     fn rename_one(&mut self, id: Option<NodeId>, from: (NodeId, &[u8]), to: (NodeId, &[u8])) {
-        let Some(node) = id.and_then(|id| self.nodes.get_mut(&id)) else { return };
-        let new: Arc<[u8]> = Arc::from(to.1);
-        for name in &mut node.names {
-            if name.alive && name.parent == from.0 && *name.name == *from.1 {
-                name.parent = to.0;
-                name.name = new.clone();
+        let Some(id) = id else { return };
+        let name = |(parent, name): (NodeId, &[u8])| Name { parent, name: Arc::from(name) };
+        let (from, to) = (name(from), name(to));
+        self.change(id, |node| {
+            node.names.remove(&from);
+            node.names.insert(to.clone());
+            if node.walked_by.as_ref() == Some(&from) {
+                node.walked_by = Some(to.clone());
             }
-        }
-        if let Some(id) = id {
-            self.enter(to.0, new, id);
-        }
+        });
+        self.enter(to.parent, to.name, id);
     }
 
-    /// Takes `count` lookups back. When none is left the node goes, and its control FDs are the answer.
-    pub fn forget(&mut self, id: NodeId, count: u64) -> Vec<FdId> {
-        let Some(node) = self.nodes.get_mut(&id) else { return Vec::new() };
+    /// Takes `count` lookups back. When none is left the node goes.
+    pub fn forget(&mut self, id: NodeId, count: u64) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
         node.lookups = node.lookups.saturating_sub(count);
         if node.lookups > 0 || id == NodeId::ROOT {
-            return Vec::new();
+            return;
         }
-        let Some(node) = self.nodes.remove(&id) else { return Vec::new() };
-        for name in &node.names {
+        let Some(node) = self.nodes.remove(&id) else { return };
+        self.fds -= usize::from(node.control.is_some());
+        self.spare -= usize::from(node.is_spare());
+        for name in node.names.iter() {
             let directory = self.nodes.get_mut(&name.parent);
             if let Some(directory) = directory.filter(|directory| directory.children.get(&name.name) == Some(&id)) {
                 directory.children.remove(&name.name);
             }
         }
-        self.fds -= node.names.len();
-        node.names.into_iter().map(|name| name.fd).collect()
+        // Nobody can walk to them by these names any more.
+        for (name, child) in node.children {
+            self.change(child, |node| node.names.remove(&Name { parent: id, name }));
+        }
     }
 
     /// What new files in directory `id` inherit, as of the attributes seen last.
@@ -323,51 +393,67 @@ impl Nodes {
 
     /// Counts handles on `id`.
     pub fn opened(&mut self, id: NodeId) {
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.handles += 1;
-        }
+        self.change(id, |node| node.handles += 1);
     }
 
     /// Counts handles on `id`.
     pub fn closed(&mut self, id: NodeId) {
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.handles = node.handles.saturating_sub(1);
-        }
+        self.change(id, |node| node.handles = node.handles.saturating_sub(1));
     }
 
-    /// Up to `count` names of files that were not used lately and nobody has open. Looks at each node once at most.
-    pub fn idle(&mut self, count: usize) -> Vec<Candidate> {
-        let mut candidates = Vec::new();
-        for _ in 0..self.clock.len() {
-            if candidates.len() >= count {
-                break;
+    /// Looks at the next `count` files of the queue. Those that were not used since the last time and that nobody has open are
+    /// idle at first; the control FDs of those that still are when they come up again are given up. With `force`, all are that
+    /// can be.
+    pub fn sweep(&mut self, count: usize, force: bool) -> Sweep<F> {
+        let mut sweep = Sweep { idle: Vec::new(), given_up: Vec::new() };
+        for _ in 0..count.min(self.clock.len()) {
+            let Some((id, ticket)) = self.clock.pop_front() else { break };
+            // What was forgotten meanwhile leaves the queue here.
+            let node = self.nodes.get_mut(&id).filter(|node| node.control.is_some() && node.ticket == ticket);
+            let Some(node) = node else { continue };
+            let was_used = std::mem::take(&mut node.used);
+            if node.is_spare() && (force || (!was_used && node.asked)) {
+                node.asked = false;
+                sweep.given_up.extend(node.control.take());
+                node.walked_by = None;
+                self.fds -= 1;
+                self.spare -= 1;
+                continue;
             }
-            let Some(id) = self.clock.pop_front() else { break };
-            // A node that is gone leaves the queue here.
-            let Some(node) = self.nodes.get_mut(&id) else { continue };
-            self.clock.push_back(id);
-            if !std::mem::take(&mut node.used) && node.handles == 0 && node.children.is_empty() {
-                candidates
-                    .extend(node.names.iter().map(|name| Candidate { parent: name.parent, name: name.name.clone() }));
+            node.asked = !was_used && node.is_spare();
+            // The kernel has those in a directory only with the directory.
+            if node.asked && node.children.is_empty() {
+                sweep.idle.push(id);
             }
+            self.clock.push_back((id, ticket));
         }
-        candidates
+        sweep
+    }
+
+    /// How long the queue is.
+    pub fn queued(&self) -> usize {
+        self.clock.len()
     }
 }
 
 /// The set-group-id bit.
 const SET_GID: u16 = 0o2000;
 
-impl Node {
+impl<F> Node<F> {
     fn new(identity: Identity, stat: &Statx) -> Self {
         Node {
             identity,
             file_type: u32::from(stat.mode) & S_IFMT,
             lookups: 0,
-            names: Vec::with_capacity(1),
+            names: Names::None,
+            control: None,
+            walked_by: None,
             children: HashMap::new(),
             handles: 0,
+            kept: false,
             used: true,
+            asked: false,
+            ticket: 0,
             no_capabilities: false,
             mode: stat.mode,
             gid: stat.gid,
@@ -382,97 +468,139 @@ impl Node {
         self.size = stat.size;
     }
 
-    /// Drops the oldest dead names beyond a few, unless they are all there is. Answers their control FDs.
-    fn bury(&mut self) -> Vec<FdId> {
-        let mut closed = Vec::new();
-        let mut dead = self.names.iter().filter(|name| !name.alive).count();
-        while dead > DEAD_NAMES {
-            let Some(oldest) = self.names.iter().position(|name| !name.alive) else { break };
-            closed.push(self.names.remove(oldest).fd);
-            dead -= 1;
-        }
-        closed
+    /// Whether it holds a control FD and can do without: what has no name could not be walked to again, and what is open may lose its
+    /// name behind our back.
+    fn is_spare(&self) -> bool {
+        self.control.is_some() && self.handles == 0 && !self.kept && !self.names.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lisafs::wire::FdId;
+
     use super::*;
 
     const DIR: u16 = 0o040_755;
     const FILE: u16 = 0o100_644;
 
-    fn inode(fd: u64, ino: u64, mode: u16) -> Inode {
-        Inode { control_fd: FdId(fd), stat: Statx { ino, mode, dev_minor: 1, ..Statx::default() } }
+    type Table = Nodes<u64>;
+
+    fn stat(ino: u64, mode: u16) -> Statx {
+        Statx { ino, mode, dev_minor: 1, ..Statx::default() }
     }
 
-    fn table() -> Nodes {
-        Nodes::new(&inode(1, 100, DIR))
+    fn table() -> Table {
+        Nodes::new(&Inode { control_fd: FdId(1), stat: stat(100, DIR) }, 1)
+    }
+
+    impl Table {
+        fn add(&mut self, parent: NodeId, name: &str, control: u64, ino: u64, mode: u16) -> NodeId {
+            self.insert(parent, name.as_bytes(), &stat(ino, mode), control).unwrap()
+        }
+
+        fn held(&mut self, id: NodeId) -> Option<u64> {
+            match self.control(id) {
+                Ok(Found::Held(control)) => Some(control),
+                _ => None,
+            }
+        }
+
+        /// The name to walk to, and the control FD for when that does not work.
+        fn lost(&mut self, id: NodeId) -> (Name, Option<u64>) {
+            match self.control(id) {
+                Ok(Found::Lost(way)) => (way.name, way.otherwise),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        /// Control FDs as counted and as they are.
+        fn assert_counts(&self, fds: usize, spare: usize) {
+            assert_eq!((self.fds, self.spare), (fds, spare));
+            let nodes = self.nodes.values();
+            assert_eq!(nodes.clone().filter(|node| node.control.is_some()).count(), fds);
+            assert_eq!(nodes.filter(|node| node.is_spare()).count(), spare);
+        }
     }
 
     #[test]
-    fn hard_links_are_one_node_and_a_living_name_serves() {
+    fn hard_links_are_one_node_with_one_control_fd_by_a_living_name() {
         let mut nodes = table();
-        let a = nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap().id;
-        let b = nodes.insert(NodeId::ROOT, b"b", &inode(3, 7, FILE)).unwrap().id;
+        let a = nodes.add(NodeId::ROOT, "a", 2, 7, FILE);
+        let b = nodes.add(NodeId::ROOT, "b", 3, 7, FILE);
         assert_eq!((a, b), (NodeId(7), NodeId(7)));
-        assert_eq!(nodes.control(a), Ok(FdId(2)));
-        assert!(nodes.lose_name(NodeId::ROOT, b"a").is_empty());
-        assert_eq!(nodes.control(a), Ok(FdId(3)));
-        assert!(nodes.forget(a, 1).is_empty());
-        assert_eq!(nodes.forget(a, 1), [FdId(2), FdId(3)]);
-        assert_eq!((nodes.fds(), nodes.nodes.len()), (1, 1));
-        assert_eq!(nodes.control(a), Err(Errno::STALE));
+        assert_eq!(nodes.held(a), Some(2));
+        nodes.assert_counts(2, 1);
+        nodes.lose_name(NodeId::ROOT, b"a");
+        let (name, otherwise) = nodes.lost(a);
+        assert_eq!((&*name.name, otherwise), (&b"b"[..], Some(2)));
+        nodes.walked(a, &name, 4);
+        assert_eq!(nodes.held(a), Some(4));
+        nodes.lose_name(NodeId::ROOT, b"b");
+        assert_eq!(nodes.held(a), Some(4), "who is in it goes on");
+        nodes.assert_counts(2, 0);
+        nodes.forget(a, 1);
+        assert_eq!(nodes.held(a), Some(4));
+        nodes.forget(a, 1);
+        assert_eq!(nodes.control(a).unwrap_err(), Errno::STALE);
+        nodes.assert_counts(1, 0);
     }
 
     #[test]
-    fn a_name_walked_twice_keeps_one_control_fd() {
+    fn any_number_of_names_costs_one_control_fd() {
         let mut nodes = table();
-        nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap();
-        assert_eq!(nodes.insert(NodeId::ROOT, b"a", &inode(3, 7, FILE)).unwrap().surplus, [FdId(3)]);
-        assert_eq!(nodes.fds(), 2);
+        for number in 0..5000 {
+            nodes.add(NodeId::ROOT, &number.to_string(), number, 7, FILE);
+        }
+        nodes.assert_counts(2, 1);
+        for number in 0..4999 {
+            nodes.lose_name(NodeId::ROOT, number.to_string().as_bytes());
+        }
+        assert_eq!(&*nodes.lost(NodeId(7)).0.name, b"4999");
+        nodes.lose_name(NodeId::ROOT, b"4999");
+        assert_eq!(nodes.held(NodeId(7)), Some(0));
     }
 
     #[test]
     fn a_name_that_was_lost_and_found_is_served_by_its_new_control_fd() {
         let mut nodes = table();
-        let id = nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap().id;
+        let id = nodes.add(NodeId::ROOT, "a", 2, 7, FILE);
         nodes.lose_name(NodeId::ROOT, b"a");
-        assert!(nodes.insert(NodeId::ROOT, b"a", &inode(3, 7, FILE)).unwrap().surplus.is_empty());
-        assert_eq!(nodes.control(id), Ok(FdId(3)));
-        assert_eq!(nodes.forget(id, 2), [FdId(2), FdId(3)]);
+        nodes.add(NodeId::ROOT, "a", 3, 7, FILE);
+        assert_eq!(nodes.held(id), Some(3));
     }
 
     #[test]
     fn a_name_that_became_another_file_leads_there() {
         let mut nodes = table();
-        nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap();
-        nodes.insert(NodeId::ROOT, b"a", &inode(3, 8, FILE)).unwrap();
+        nodes.add(NodeId::ROOT, "a", 2, 7, FILE);
+        nodes.add(NodeId::ROOT, "a", 3, 8, FILE);
         assert_eq!(nodes.child(NodeId::ROOT, b"a").unwrap().0, NodeId(8));
-        assert_eq!(nodes.control(NodeId(7)), Ok(FdId(2)), "the old file can still be used by who has it");
+        assert_eq!(nodes.held(NodeId(7)), Some(2), "the old file can still be used by who has it");
     }
 
     #[test]
     fn renames_move_names() {
         let mut nodes = table();
-        let dir = nodes.insert(NodeId::ROOT, b"d", &inode(2, 5, DIR)).unwrap().id;
-        nodes.insert(NodeId::ROOT, b"a", &inode(3, 7, FILE)).unwrap();
-        nodes.insert(dir, b"b", &inode(4, 8, FILE)).unwrap();
+        let dir = nodes.add(NodeId::ROOT, "d", 2, 5, DIR);
+        nodes.add(NodeId::ROOT, "a", 3, 7, FILE);
+        nodes.add(dir, "b", 4, 8, FILE);
         nodes.renamed((NodeId::ROOT, b"a"), (dir, b"b"), false);
         assert_eq!(nodes.child(NodeId::ROOT, b"a"), None);
         assert_eq!(nodes.child(dir, b"b").unwrap().0, NodeId(7));
         assert_eq!(nodes.parent(NodeId(7)), dir);
-        nodes.insert(dir, b"c", &inode(5, 9, FILE)).unwrap();
+        nodes.add(dir, "c", 5, 9, FILE);
         nodes.renamed((dir, b"b"), (dir, b"c"), true);
         assert_eq!(nodes.child(dir, b"b").unwrap().0, NodeId(9));
         assert_eq!(nodes.child(dir, b"c").unwrap().0, NodeId(7));
+        assert_eq!((nodes.held(NodeId(7)), nodes.held(NodeId(9))), (Some(3), Some(5)), "renames keep control FDs");
     }
 
     #[test]
     fn renaming_one_link_over_another_changes_nothing() {
         let mut nodes = table();
-        nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap();
-        nodes.insert(NodeId::ROOT, b"b", &inode(3, 7, FILE)).unwrap();
+        nodes.add(NodeId::ROOT, "a", 2, 7, FILE);
+        nodes.add(NodeId::ROOT, "b", 3, 7, FILE);
         nodes.renamed((NodeId::ROOT, b"a"), (NodeId::ROOT, b"b"), false);
         assert!(nodes.child(NodeId::ROOT, b"a").is_some() && nodes.child(NodeId::ROOT, b"b").is_some());
     }
@@ -480,70 +608,98 @@ mod tests {
     #[test]
     fn two_types_under_one_identity_are_refused() {
         let mut nodes = table();
-        nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap();
-        assert_eq!(nodes.insert(NodeId::ROOT, b"b", &inode(3, 7, DIR)).unwrap_err(), [FdId(3)]);
-        assert_eq!(nodes.insert(NodeId::ROOT, b"loop", &inode(4, 100, DIR)).unwrap_err(), [FdId(4)]);
+        nodes.add(NodeId::ROOT, "a", 2, 7, FILE);
+        assert_eq!(nodes.insert(NodeId::ROOT, b"b", &stat(7, DIR), 3), None);
+        assert_eq!(nodes.insert(NodeId::ROOT, b"loop", &stat(100, DIR), 4), None);
     }
 
     #[test]
-    fn dead_names_do_not_pile_up() {
+    fn idle_files_are_given_up_when_they_still_are_the_next_time() {
         let mut nodes = table();
-        nodes.insert(NodeId::ROOT, b"stays", &inode(2, 7, FILE)).unwrap();
-        for fd in 3..100 {
-            let name = fd.to_string();
-            nodes.insert(NodeId::ROOT, name.as_bytes(), &inode(fd, 7, FILE)).unwrap();
-            nodes.lose_name(NodeId::ROOT, name.as_bytes());
+        let dir = nodes.add(NodeId::ROOT, "d", 2, 5, DIR);
+        for (name, control, ino) in [("used", 3, 7), ("idle", 4, 8), ("open", 5, 9), ("kept", 6, 10), ("gone", 7, 11)] {
+            nodes.add(dir, name, control, ino, FILE);
         }
-        assert_eq!(nodes.fds(), 2 + DEAD_NAMES);
-        assert_eq!(nodes.control(NodeId(7)), Ok(FdId(2)));
+        nodes.opened(NodeId(9));
+        nodes.keep(NodeId(10));
+        nodes.lose_name(dir, b"gone");
+        nodes.assert_counts(7, 3);
+        let first = nodes.sweep(100, false);
+        assert!(first.idle.is_empty() && first.given_up.is_empty(), "all were just used");
+        nodes.control(NodeId(7)).unwrap();
+        let second = nodes.sweep(100, false);
+        assert_eq!((second.idle, second.given_up.len()), (vec![NodeId(8)], 0), "a directory goes after what is in it");
+        nodes.control(NodeId(7)).unwrap();
+        assert_eq!(nodes.sweep(100, false).given_up, [2, 4]);
+        nodes.assert_counts(5, 1);
+        assert_eq!(nodes.sweep(100, true).given_up, [3]);
+        nodes.assert_counts(4, 0);
+        nodes.closed(NodeId(9));
+        nodes.assert_counts(4, 1);
     }
 
     #[test]
-    fn idle_nodes_are_those_not_used_since_the_last_round() {
+    fn what_was_given_up_is_walked_to_again() {
         let mut nodes = table();
-        let dir = nodes.insert(NodeId::ROOT, b"d", &inode(2, 5, DIR)).unwrap().id;
-        nodes.insert(dir, b"a", &inode(3, 7, FILE)).unwrap();
-        nodes.insert(dir, b"b", &inode(4, 8, FILE)).unwrap();
-        nodes.insert(dir, b"c", &inode(5, 9, FILE)).unwrap();
-        nodes.opened(NodeId(9));
-        assert!(nodes.idle(10).is_empty(), "all were just used");
-        nodes.control(NodeId(7)).unwrap();
-        let idle: Vec<_> = nodes.idle(10).into_iter().map(|candidate| candidate.name.to_vec()).collect();
-        assert_eq!(idle, [b"b"], "one was used, one is open, one has children");
+        let dir = nodes.add(NodeId::ROOT, "d", 2, 5, DIR);
+        let file = nodes.add(dir, "a", 3, 7, FILE);
+        assert_eq!(nodes.sweep(100, true).given_up, [2, 3]);
+        let (name, otherwise) = nodes.lost(file);
+        assert_eq!((name.parent, otherwise), (dir, None));
+        assert_eq!(nodes.lost(dir).0.parent, NodeId::ROOT);
+        nodes.walked(file, &name, 4);
+        assert_eq!(nodes.held(file), Some(4));
+        // A name that was lost meanwhile is no way to it.
+        nodes.sweep(100, true);
+        nodes.lose_name(dir, b"a");
+        nodes.walked(file, &name, 5);
+        assert_eq!(nodes.control(file).unwrap_err(), Errno::STALE);
+        nodes.restore(file, 6);
+        assert_eq!(nodes.held(file), Some(6));
+    }
+
+    #[test]
+    fn the_queue_stays_short_though_files_come_and_go() {
+        let mut nodes = table();
+        for ino in 2..20_000 {
+            let id = nodes.add(NodeId::ROOT, "a", ino, if ino == 100 { 20_000 } else { ino }, FILE);
+            nodes.forget(id, 1);
+        }
+        assert!(nodes.queued() < 2000, "{}", nodes.queued());
     }
 
     #[test]
     fn a_name_of_a_directory_that_came_back_is_known_again() {
         let mut nodes = table();
-        let dir = nodes.insert(NodeId::ROOT, b"d", &inode(2, 5, DIR)).unwrap().id;
-        let file = nodes.insert(dir, b"a", &inode(3, 7, FILE)).unwrap().id;
-        nodes.insert(NodeId::ROOT, b"b", &inode(4, 7, FILE)).unwrap();
+        let dir = nodes.add(NodeId::ROOT, "d", 2, 5, DIR);
+        let file = nodes.add(dir, "a", 3, 7, FILE);
+        nodes.add(NodeId::ROOT, "b", 4, 7, FILE);
         // The file stays because of its other name.
         nodes.forget(dir, 1);
-        nodes.insert(NodeId::ROOT, b"d", &inode(5, 5, DIR)).unwrap();
-        assert_eq!(nodes.insert(dir, b"a", &inode(6, 7, FILE)).unwrap().surplus, [FdId(6)]);
+        assert_eq!(nodes.held(file), Some(3), "its control FD is as good as before");
+        nodes.add(NodeId::ROOT, "d", 5, 5, DIR);
+        nodes.add(dir, "a", 6, 7, FILE);
         assert_eq!(nodes.child(dir, b"a").unwrap().0, file);
         nodes.lose_name(dir, b"a");
-        assert_eq!(nodes.control(file), Ok(FdId(4)));
+        assert_eq!(&*nodes.lost(file).0.name, b"b");
     }
 
     #[test]
     fn a_file_of_another_type_under_a_known_number_is_another_file() {
         let mut nodes = table();
-        let id = nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap().id;
-        assert!(nodes.looked_up_again(id, &inode(2, 7, FILE).stat));
-        assert!(!nodes.looked_up_again(id, &inode(2, 7, DIR).stat));
+        let id = nodes.add(NodeId::ROOT, "a", 2, 7, FILE);
+        assert!(nodes.looked_up_again(id, &stat(7, FILE)));
+        assert!(!nodes.looked_up_again(id, &stat(7, DIR)));
         // This number is what a file of the second device with inode number 7 gets.
-        let foreign = Inode { stat: Statx { dev_minor: 2, ..inode(3, 7, FILE).stat }, ..inode(3, 7, FILE) };
-        let taken = nodes.insert(NodeId::ROOT, b"b", &foreign).unwrap().id;
-        let twin = nodes.insert(NodeId::ROOT, b"c", &inode(4, taken.0, FILE));
-        assert_ne!(twin.map(|known| known.id).ok(), Some(taken));
+        let foreign = Statx { dev_minor: 2, ..stat(7, FILE) };
+        let taken = nodes.insert(NodeId::ROOT, b"b", &foreign, 3).unwrap();
+        assert_ne!(nodes.insert(NodeId::ROOT, b"c", &stat(taken.0, FILE), 4), Some(taken));
     }
 
     #[test]
     fn an_exchange_with_an_unknown_file_leaves_no_name_behind() {
         let mut nodes = table();
-        let known = nodes.insert(NodeId::ROOT, b"a", &inode(2, 7, FILE)).unwrap().id;
+        let known = nodes.add(NodeId::ROOT, "a", 2, 7, FILE);
         nodes.renamed((NodeId::ROOT, b"a"), (NodeId::ROOT, b"b"), true);
         assert_eq!(nodes.child(NodeId::ROOT, b"b").unwrap().0, known);
         assert!(nodes.child(NodeId::ROOT, b"a").is_none());
@@ -555,9 +711,8 @@ mod tests {
     #[test]
     fn a_set_group_id_directory_passes_its_group_on() {
         let mut nodes = table();
-        let mut stat = inode(2, 5, DIR | SET_GID).stat;
-        stat.gid = 42;
-        let dir = nodes.insert(NodeId::ROOT, b"d", &Inode { control_fd: FdId(2), stat }).unwrap().id;
+        let stat = Statx { gid: 42, ..stat(5, DIR | SET_GID) };
+        let dir = nodes.insert(NodeId::ROOT, b"d", &stat, 2).unwrap();
         assert_eq!(nodes.inheritance(dir).gid, Some(42));
         assert_eq!(nodes.inheritance(NodeId::ROOT).gid, None);
     }

@@ -28,7 +28,7 @@ impl Bridge {
         if remembers && self.nodes.lock().has_no_capabilities(id) {
             return Err(Errno::NODATA);
         }
-        let value = self.client.get_xattr(self.control(id)?, name, 0);
+        let value = self.client.get_xattr(self.control(id)?.id(), name, 0);
         if remembers && value == Err(Errno::NODATA) {
             self.nodes.lock().set_no_capabilities(id, true);
         }
@@ -47,12 +47,12 @@ impl Bridge {
         if name == CAPABILITIES {
             self.nodes.lock().set_no_capabilities(id, false);
         }
-        self.client.set_xattr(self.control(id)?, name, value, flags)
+        self.client.set_xattr(self.control(id)?.id(), name, value, flags)
     }
 
     /// The names of all attributes, each with a NUL behind it.
     pub fn listxattr(&self, id: NodeId) -> Result<Vec<u8>> {
-        let names = self.client.list_xattr(self.control(id)?, 0)?;
+        let names = self.client.list_xattr(self.control(id)?.id(), 0)?;
         let shown = names.iter().filter(|name| check_name(name).is_ok());
         Ok(shown.flat_map(|name| name.iter().copied().chain([0])).collect())
     }
@@ -60,6 +60,6 @@ impl Bridge {
     /// Removes an attribute.
     pub fn removexattr(&self, id: NodeId, name: &[u8]) -> Result<()> {
         check_name(name)?;
-        self.client.remove_xattr(self.control(id)?, name)
+        self.client.remove_xattr(self.control(id)?.id(), name)
     }
 }

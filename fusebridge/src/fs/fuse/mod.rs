@@ -4,6 +4,7 @@ mod adapter;
 mod backing;
 mod connection;
 mod convert;
+mod prune;
 mod session;
 
 pub use connection::FuseConnection;

@@ -1,9 +1,7 @@
 //! A mounted bridge, from the kernel's handshake to the end.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,9 +9,9 @@ use fuser::{BackgroundSession, Config, MountOption, Notifier, Session, SessionAC
 
 use super::adapter::Adapter;
 use super::connection::FuseConnection;
+use super::prune::Pruner;
 use crate::fs::bridge::Bridge;
 use crate::fs::identity::NodeId;
-use crate::fs::nodes::Candidate;
 
 /// What the mount looks like to others.
 #[derive(Clone, Debug)]
@@ -57,8 +55,7 @@ impl Mounted {
         config.n_threads = Some(options.threads.max(1));
         let session = Session::new(Adapter::new(bridge.clone(), options.stack_depth), path, &config)?;
         let connection = FuseConnection::new(session.as_fd().try_clone_to_owned()?, path);
-        let notifier = session.notifier();
-        bridge.evictor().start(Box::new(move |candidate| forget(&notifier, candidate)))?;
+        bridge.evictor().start(Pruner::new(session.as_fd().try_clone_to_owned()?).into_prune())?;
         let notifier = session.notifier();
         bridge.invalidator().start(Arc::new(move |id, part| invalidate(&notifier, id, part)))?;
         Ok((Mounted { session: session.spawn()? }, connection))
@@ -72,13 +69,6 @@ impl Mounted {
         // mounted on the directory by now.
         std::mem::forget(self.session);
         ended.unwrap_or_else(|_| Err(io::Error::other("a thread of the mount has panicked")))
-    }
-}
-
-fn forget(notifier: &Notifier, candidate: &Candidate) {
-    let name = OsStr::from_bytes(&candidate.name);
-    if let Err(error) = notifier.inval_entry(fuser::INodeNo(candidate.parent.0), name) {
-        tracing::debug!(%error, ?name, "the kernel keeps a name");
     }
 }
 
