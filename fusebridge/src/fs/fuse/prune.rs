@@ -52,14 +52,14 @@ impl Pruner {
 
 /// A header (`fuse_out_header`: length, code, no request), `fuse_notify_prune_out` (count, nothing, nothing), and the numbers.
 fn notification(files: &[NodeId]) -> Vec<u8> {
-    const HEAD: usize = 32;
-    let length = HEAD + size_of_val(files);
-    let mut bytes = Vec::with_capacity(length);
+    const HEAD: u32 = 32;
     // Not more than `MOST`.
-    bytes.extend((length as u32).to_ne_bytes());
+    let count = u32::try_from(files.len()).unwrap_or(u32::MAX);
+    let mut bytes = Vec::with_capacity(HEAD as usize + size_of_val(files));
+    bytes.extend((HEAD + 8 * count).to_ne_bytes());
     bytes.extend(PRUNE.to_ne_bytes());
     bytes.extend([0; 8]);
-    bytes.extend((files.len() as u32).to_ne_bytes());
+    bytes.extend(count.to_ne_bytes());
     bytes.extend([0; 12]);
     bytes.extend(files.iter().flat_map(|file| file.0.to_ne_bytes()));
     bytes
