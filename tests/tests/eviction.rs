@@ -113,13 +113,13 @@ fn nobody_is_disturbed(access: Access, backend: impl AsRef<std::ffi::OsStr>, opt
     };
 
     // Mounts in it, of it, and over it.
-    mount_at("inner", &at("tmpfs"), c"tmpfs", MountFlags::empty(), None)?;
+    mount_at("inner", at("tmpfs"), c"tmpfs", MountFlags::empty(), None)?;
     let _tmpfs = Inner(at("tmpfs"));
     fs::write(at("tmpfs/inside"), "inner")?;
-    mount_bind(&file, &at("target"))?;
+    mount_bind(&file, at("target"))?;
     let _target = Inner(at("target"));
     let bound = elsewhere("bound")?;
-    mount_bind(&at("bound"), &bound)?;
+    mount_bind(at("bound"), &bound)?;
     let _bound = Inner(bound.clone());
     let (upper, work, merged) = (elsewhere("upper")?, elsewhere("work")?, elsewhere("merged")?);
     let layers = format!("lowerdir={},upperdir={},workdir={}", at("lower").display(), upper.display(), work.display());
@@ -131,9 +131,9 @@ fn nobody_is_disturbed(access: Access, backend: impl AsRef<std::ffi::OsStr>, opt
     // Those who are in it.
     let dweller = Dweller::in_directory(&at("cwd"))?;
     let deep = Dweller::in_directory(&at("deep/a/b/c"))?;
-    let held = open(&at("held"), OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+    let held = open(at("held"), OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
     let watch = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-    inotify::add_watch(&watch, &at("watched"), WatchFlags::CREATE | WatchFlags::DELETE_SELF)?;
+    inotify::add_watch(&watch, at("watched"), WatchFlags::CREATE | WatchFlags::DELETE_SELF)?;
 
     walk(&at("many"))?;
 
@@ -202,9 +202,9 @@ fn a_working_directory_that_is_removed_is_still_there_for_who_is_in_it() -> Resu
         let held = open(&gone, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
         walk(&mount.path().join("many"))?;
         if replaces {
-            fs::rename(&other, &gone)?
+            fs::rename(&other, &gone)?;
         } else {
-            fs::remove_dir(&gone)?
+            fs::remove_dir(&gone)?;
         }
         let stat = rustix::fs::fstat(&held).context("of a directory that is gone")?;
         check::equal("links", &stat.st_nlink, &0)?;
