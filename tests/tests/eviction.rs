@@ -19,7 +19,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount as mount_at, mount_bind, unm
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How many files there are, and how many may be known.
-const FILES: usize = 1500;
+const FILES: usize = 800;
 const KNOWN: &str = "100";
 
 /// Something mounted in a test.
@@ -246,5 +246,72 @@ fn a_file_has_more_names_than_there_are_descriptors() -> Result<()> {
     for pid in process::family(mount.pid())? {
         check::holds("names take no descriptors", process::descriptors(pid)? < 500)?;
     }
+    mount.unmount()
+}
+
+/// Opens `name` anew until that fails, or there are `most`.
+fn open_many(name: &Path, most: usize) -> (Vec<File>, Option<std::io::Error>) {
+    let mut files = Vec::new();
+    while files.len() < most {
+        match File::open(name) {
+            Ok(file) => files.push(file),
+            Err(error) => return (files, Some(error)),
+        }
+    }
+    (files, None)
+}
+
+/// Lets this process have more files open than a bridge can.
+fn raise_own_limit() -> Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("the limit of descriptors")
+}
+
+#[test]
+fn who_opens_all_files_that_can_be_open_leaves_some_for_others() -> Result<()> {
+    raise_own_limit()?;
+    for io in [Io::Auto, Io::Direct, Io::Rpc] {
+        let served = scratch::memory()?;
+        let mut bridge = mount::command(io, Access::Shared)?;
+        bridge.arg(mount::backend(served.path()));
+        let mount = Mount::start(&mut process::with_descriptor_limit(&bridge, 1000))?;
+        let file = mount.path().join("file");
+        fs::write(&file, "content")?;
+        let (files, error) = open_many(&file, 2000);
+        let error = error.context("a limit")?;
+        check::equal("error", &error.raw_os_error(), &Some(rustix::io::Errno::NFILE.raw_os_error()))?;
+        check::holds(&format!("{} files were opened", files.len()), files.len() > 300)?;
+        // Each of these took seconds once.
+        for _ in 0..100 {
+            check::fails("one more", File::open(&file), &[rustix::io::Errno::NFILE])?;
+        }
+        let script =
+            "for i in $(seq 20); do echo $i > new-$i && mkdir dir-$i && ln new-$i dir-$i/link; done && cat file";
+        let said = command::shell(mount.path(), script, LIMIT).context("a neighbour")?;
+        check::equal("what a neighbour reads", &said.as_str(), &"content")?;
+        drop(files);
+        let (files, error) = open_many(&file, 200);
+        check::holds(&format!("opening again: {error:?}"), files.len() == 200)?;
+        drop(files);
+        mount.unmount()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn files_in_memory_can_be_open_and_known_beyond_the_limit_of_descriptors() -> Result<()> {
+    raise_own_limit()?;
+    let mut bridge = mount::command(Io::Auto, Access::Exclusive)?;
+    let mount = Mount::start(&mut process::with_descriptor_limit(bridge.arg("mem:"), 500))?;
+    let files: Vec<File> = (0..1500)
+        .map(|number| File::create(mount.path().join(format!("file-{number}"))))
+        .collect::<Result<_, _>>()
+        .context("many open files")?;
+    for (number, file) in files.iter().enumerate() {
+        (&*file).write_all(number.to_string().as_bytes())?;
+    }
+    drop(files);
+    check::equal("content", &fs::read_to_string(mount.path().join("file-1234"))?.as_str(), &"1234")?;
     mount.unmount()
 }

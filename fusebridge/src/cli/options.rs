@@ -46,7 +46,7 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(super) ttl: Option<Duration>,
 
-    /// How many files may be known at once, each costing the server a descriptor [default: by RLIMIT_NOFILE]
+    /// How many files may be held at once, each costing the server a descriptor; idle ones are let go of beyond it [default: by RLIMIT_NOFILE]
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub(super) max_nodes: Option<usize>,
 
@@ -102,6 +102,7 @@ impl MountArgs {
             xattr: !self.no_xattr,
             ttl: self.ttl,
             max_nodes: self.max_nodes.unwrap_or_else(|| Policy::max_nodes_under(descriptor_limit)),
+            max_open: Policy::max_open_under(descriptor_limit),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::invalidate::Invalidator;
 use super::mapped::MappedFiles;
 use super::nodes::Nodes;
 use super::policy::Policy;
+use super::shares::Shares;
 use lisafs::client::Client;
 
 /// The result of an operation.
@@ -49,6 +50,7 @@ pub struct Bridge {
     pub(super) handles: Handles,
     pub(super) policy: Policy,
     pub(super) evictor: Evictor,
+    pub(super) shares: Arc<Shares>,
     pub(super) invalidator: Invalidator,
     pub(super) recent: Recent,
     pub(super) mapped: MappedFiles,
@@ -76,6 +78,7 @@ impl Bridge {
             handles: Handles::default(),
             policy,
             evictor,
+            shares: Shares::new(policy.max_open),
             invalidator: Invalidator::default(),
             recent: Recent::default(),
             mapped: MappedFiles::default(),

@@ -11,6 +11,7 @@ use super::create::ACCESS_MODE;
 use super::dir::Shared;
 use super::mapped::Mapped;
 use super::policy::IoMode;
+use super::shares::Share;
 use lisafs::client::Client;
 
 /// An opened file or directory. Dropping it gives the open FD back.
@@ -18,6 +19,9 @@ pub struct Handle {
     client: Arc<Client>,
     fd: FdId,
     donated: Option<OwnedFd>,
+    /// Whether it costs descriptors, here or there.
+    is_costly: bool,
+    share: Option<Share>,
     access: u32,
     listing: Mutex<Option<Shared>>,
     /// The file, if this goes past the kernel's cache.
@@ -27,8 +31,17 @@ pub struct Handle {
 impl Handle {
     /// A handle on open FD `fd`, which was opened with `access`.
     pub(super) fn new(client: Arc<Client>, fd: FdId, donated: Option<OwnedFd>, access: u32, io: IoMode) -> Self {
-        let donated = donated.filter(|_| io != IoMode::Rpc);
-        Handle { client, fd, donated, access: access & ACCESS_MODE, listing: Mutex::default(), mapped: None }
+        let is_costly = donated.is_some();
+        Handle {
+            client,
+            fd,
+            donated: donated.filter(|_| io != IoMode::Rpc),
+            is_costly,
+            share: None,
+            access: access & ACCESS_MODE,
+            listing: Mutex::default(),
+            mapped: None,
+        }
     }
 
     /// The server's open FD.
@@ -39,6 +52,12 @@ impl Handle {
     /// The host file, if it was donated and is to be used.
     pub fn donated(&self) -> Option<BorrowedFd<'_>> {
         self.donated.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Counts it as `share` as long as it is open, if it costs descriptors.
+    pub fn counted_as(mut self, share: Share) -> Self {
+        self.share = Some(share).filter(|_| self.is_costly);
+        self
     }
 
     /// Whether the file was opened for writing.

@@ -14,11 +14,17 @@ use super::create::ACCESS_MODE;
 use super::handles::Handle;
 use super::identity::NodeId;
 use super::policy::Access;
+use super::shares::Share;
 
 /// `O_TRUNC`.
 pub(super) const TRUNCATE: u32 = 0o1000;
 
 impl Bridge {
+    /// Lets `process` open one more file, unless few are left and it has many.
+    pub fn admit(&self, process: u32) -> Result<Share> {
+        self.shares.take(process)
+    }
+
     /// Opens `id`.
     pub fn open(&self, id: NodeId, flags: u32) -> Result<Handle> {
         let flags = flags & (ACCESS_MODE | TRUNCATE);

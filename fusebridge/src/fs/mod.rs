@@ -47,6 +47,7 @@ pub mod nodes;
 pub mod policy;
 mod privileges;
 mod replaced;
+mod shares;
 mod unseen;
 mod xattr;
 

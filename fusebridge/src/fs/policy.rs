@@ -40,6 +40,8 @@ pub struct Policy {
     pub ttl: Option<Duration>,
     /// How many control FDs may be held before idle files are given up.
     pub max_nodes: usize,
+    /// How many files can be open, each of which costs descriptors.
+    pub max_open: usize,
 }
 
 impl Policy {
@@ -60,11 +62,18 @@ impl Policy {
     /// for open files, of which this process and the server hold one descriptor each.
     pub fn max_nodes_under(limit: u64) -> usize {
         const PLENTY: u64 = 1 << 19;
-        const RESERVE: u64 = 64;
         let share = (limit.saturating_sub(RESERVE) / 3 * 2).clamp(16, PLENTY);
         usize::try_from(share).unwrap_or(usize::MAX)
     }
+
+    /// How many files can be open under the descriptor limit `limit`: the server has two descriptors for each.
+    pub fn max_open_under(limit: u64) -> usize {
+        usize::try_from(limit.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX)
+    }
 }
+
+/// Descriptors that are not for files.
+const RESERVE: u64 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -73,7 +82,9 @@ mod tests {
     #[test]
     fn the_share_of_a_descriptor_limit() {
         assert_eq!(Policy::max_nodes_under(1_000), 624);
+        assert_eq!(Policy::max_open_under(1_000), 468);
         assert_eq!(Policy::max_nodes_under(0), 16);
+        assert_eq!(Policy::max_open_under(0), 0);
         assert_eq!(Policy::max_nodes_under(u64::MAX), 1 << 19);
     }
 }

@@ -1,18 +1,19 @@
 //! The socket that clients connect to.
 
-use std::fs::{remove_file, symlink_metadata};
+use std::fs::remove_file;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, RenameFlags, Stat, fstat, lstat, open, renameat_with};
 
 /// A listening socket in the file system. Its file is removed with it.
 pub(super) struct Listener {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and inode of the file, to remove no other.
-    identity: Option<(u64, u64)>,
+    /// The file, to remove no other.
+    file: Option<Held>,
 }
 
 impl Listener {
@@ -26,7 +27,7 @@ impl Listener {
             result => result?,
         };
         listener.set_nonblocking(true)?;
-        Ok(Listener { listener, path: path.to_owned(), identity: identity(path).ok() })
+        Ok(Listener { listener, path: path.to_owned(), file: Held::at(path).ok() })
     }
 
     /// The next client, or `None` if there is none after all.
@@ -49,26 +50,94 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if self.identity.is_none() || identity(&self.path).ok() != self.identity {
-            return;
-        }
-        if let Err(error) = remove_file(&self.path) {
+        if let Some(file) = &self.file
+            && let Err(error) = file.remove_from(&self.path)
+        {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
         }
     }
 }
 
 fn remove_stale(path: &Path) -> io::Result<()> {
-    if !symlink_metadata(path)?.file_type().is_socket() {
+    let file = Held::at(path)?;
+    if FileType::from_raw_mode(fstat(&file.0)?.st_mode) != FileType::Socket {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_file(path),
+    match UnixStream::connect(format!("/proc/self/fd/{}", file.0.as_raw_fd())) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => file.remove_from(path),
         _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "a server listens there")),
     }
 }
 
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
+/// A file that is held: as long as it is, no other has its number, also if it was removed.
+struct Held(OwnedFd);
+
+impl Held {
+    fn at(path: &Path) -> io::Result<Self> {
+        Ok(Held(open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?))
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let number = |stat: Stat| (stat.st_dev, stat.st_ino);
+        Ok(number(fstat(&self.0)?) == lstat(path).map(number)?)
+    }
+
+    /// Removes it from `path`. What others have put there instead stays.
+    fn remove_from(&self, path: &Path) -> io::Result<()> {
+        if !self.is_at(path).unwrap_or(false) {
+            return Ok(());
+        }
+        // From where nobody puts anything else between the look and the removal.
+        let aside = path.with_added_extension(format!("{}.gone", std::process::id()));
+        renameat_with(CWD, path, CWD, &aside, RenameFlags::NOREPLACE)?;
+        if self.is_at(&aside)? {
+            remove_file(&aside)
+        } else {
+            Ok(renameat_with(CWD, &aside, CWD, path, RenameFlags::NOREPLACE)?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_own_socket_goes_with_the_listener() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        drop(Listener::bind(&path).unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_later_socket_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let first = Listener::bind(&path).unwrap();
+        remove_file(&path).unwrap();
+        // File systems give the number of the removed file to the next one.
+        let second = Listener::bind(&path).unwrap();
+        drop(first);
+        UnixStream::connect(&path).unwrap();
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn only_a_socket_that_nobody_listens_on_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        drop(UnixListener::bind(&path).unwrap());
+        let first = Listener::bind(&path).unwrap();
+        let error = Listener::bind(&path).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        fs::write(&path, "precious").unwrap();
+        let error = Listener::bind(&path).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
 }

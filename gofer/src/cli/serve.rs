@@ -107,7 +107,7 @@ impl Serve {
             ..HostOptions::default()
         };
         let mut claim = registry.backends(&host).open(&self.backend)?.read_only(self.read_only);
-        claim.options.max_fds = claim.options.max_fds.min(max_fds);
+        claim.options.bound_fds(max_fds);
         let stop = stop_signals().map_err(Failure::Prepare)?;
         match (client, self.to.socket) {
             (Some(client), _) => {

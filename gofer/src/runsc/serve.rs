@@ -99,7 +99,7 @@ impl Common<'_> {
                 Claim::new(Arc::new(host))
             }
         };
-        claim.options.max_fds = claim.options.max_fds.min(self.max_fds);
+        claim.options.bound_fds(self.max_fds);
         let by = if is_claimed { "an extension" } else { "the host" };
         tracing::info!("Serving {path:?} from {by} (ro: {read_only}, directfs: {directfs})");
         Ok(Ready { socket, path: served.path, claim, needs_lisafs: !directfs, is_claimed })

@@ -269,10 +269,14 @@ impl Filesystem for Adapter {
         self.reply_entry(self.bridge.link(node(ino), node(new_parent), new_name.as_bytes()), reply);
     }
 
-    fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let id = node(ino);
         let _opening = self.bridge.opening();
-        let handle = match self.bridge.open(id, flags.0.cast_unsigned()) {
+        let opened = self.bridge.admit(req.pid()).and_then(|share| {
+            let handle = self.bridge.open(id, flags.0.cast_unsigned())?;
+            Ok(handle.counted_as(share))
+        });
+        let handle = match opened {
             Ok(handle) => handle,
             Err(error) => return reply.error(errno(error)),
         };
@@ -295,7 +299,11 @@ impl Filesystem for Adapter {
 
     fn create(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, flags: i32, reply: ReplyCreate) {
         let _opening = self.bridge.opening();
-        let created = self.bridge.create(node(parent), name.as_bytes(), mode, flags.cast_unsigned(), caller(req));
+        let created = self.bridge.admit(req.pid()).and_then(|share| {
+            let flags = flags.cast_unsigned();
+            let (entry, handle) = self.bridge.create(node(parent), name.as_bytes(), mode, flags, caller(req))?;
+            Ok((entry, handle.counted_as(share)))
+        });
         let (entry, handle) = match created {
             Ok(created) => created,
             Err(error) => return reply.error(errno(error)),

@@ -23,6 +23,8 @@ pub struct Options {
     pub deleted: DeletedFiles,
     /// How many FDs the connection may hold; more are refused with `EMFILE`.
     pub max_fds: usize,
+    /// Whether FDs hold descriptors of the process, so that its limit on these bounds them, too.
+    pub fds_are_descriptors: bool,
     /// How many channels the connection may have, if the server would allow more.
     pub max_channels: usize,
 }
@@ -40,6 +42,13 @@ pub struct DeletedFiles {
 }
 
 impl Options {
+    /// Leaves no more FDs than the `descriptors` that there are for them, if they are such.
+    pub fn bound_fds(&mut self, descriptors: usize) {
+        if self.fds_are_descriptors {
+            self.max_fds = self.max_fds.min(descriptors);
+        }
+    }
+
     /// The messages that the stock server answers: all but Error and Flush.
     pub fn stock_messages() -> MessageSet {
         MessageSet::of(MessageId::ALL.iter().copied()).without(MessageId::ERROR).without(MessageId::FLUSH)
@@ -56,6 +65,7 @@ impl Default for Options {
             walk_stat: false,
             deleted: DeletedFiles { set_stat: true, allocate: true, open: true },
             max_fds: 1 << 20,
+            fds_are_descriptors: true,
             max_channels: usize::MAX,
         }
     }

@@ -128,6 +128,7 @@ impl Backend for MemFs {
             read_only: self.root.fs().options.read_only,
             tree_locks: false,
             walk_stat: true,
+            fds_are_descriptors: false,
             ..Options::default()
         }
     }
