@@ -130,6 +130,13 @@ impl Pin {
     }
 }
 
+impl From<OwnedFd> for Pin {
+    /// Holds the mount that `fd` is in.
+    fn from(fd: OwnedFd) -> Self {
+        Pin(fd)
+    }
+}
+
 /// What the mount that `fd` is in is told apart by.
 pub fn mount_id(fd: BorrowedFd<'_>) -> io::Result<MountId> {
     // STATX_MNT_ID_UNIQUE, which rustix 1.1 does not have.

@@ -7,8 +7,8 @@ use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::sync::mpsc::{Receiver, Sender};
 
 use clap::Args;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use signal_hook::consts::{SIGINT, SIGQUIT};
 
 use super::Failure;
@@ -67,12 +67,14 @@ impl Run {
 
 /// Waits for the command's end. Signals to end us are for the command; those of the terminal have reached it already.
 fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Event>) -> std::io::Result<ExitStatus> {
-    let pid = i32::try_from(child.id()).map(Pid::from_raw).map_err(std::io::Error::other)?;
+    let pid = Pid::from_child(&child);
     let waiter = std::thread::spawn(move || {
-        let status = child.wait();
+        // Until its status is collected the number is no other process's, and signals can be sent to it.
+        let ended = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        let ended = retry_on_intr(ended);
         // The receiver lives until this thread has ended.
         let _ = sender.send(Event::CommandEnded);
-        status
+        ended
     });
     while let Ok(event) = events.recv() {
         match event {
@@ -80,13 +82,14 @@ fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Even
             Event::Signal(SIGINT | SIGQUIT) | Event::Unmounted | Event::Connected => {}
             Event::Signal(signal) => {
                 // The command may have ended meanwhile, which is just as well.
-                let _ = Signal::try_from(signal).and_then(|signal| kill(pid, signal));
+                let _ = Signal::from_named_raw(signal).map(|signal| kill_process(pid, signal));
             }
             Event::Report => up.report(),
             Event::ServerGone => eprintln!("fusebridge: the server has gone, everything on the mount fails"),
         }
     }
-    waiter.join().unwrap_or_else(|_| Err(std::io::Error::other("the waiting thread has panicked")))
+    waiter.join().map_err(|_| std::io::Error::other("the waiting thread has panicked"))??;
+    child.wait()
 }
 
 /// What a shell answers for a command that does not exist.

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -17,14 +16,12 @@ pub struct FuseConnection {
 }
 
 impl FuseConnection {
-    /// The connection over `device` of the file system that has just been mounted on `path`.
-    pub(super) fn new(device: OwnedFd, path: &Path) -> Self {
-        let look = || -> io::Result<_> {
-            let pin = Pin::at(path)?;
-            Ok((pin.id()?, pin.entry()?.ok_or(io::ErrorKind::NotFound)?.device))
-        };
-        let mount = look().inspect_err(|error| tracing::warn!(%error, "cannot tell the own mount from others")).ok();
-        FuseConnection { device, mount }
+    /// The connection over `device` of the file system whose mount is `pin`.
+    pub(super) fn new(device: OwnedFd, pin: io::Result<Pin>) -> Self {
+        let look = |pin: Pin| Ok((pin.id()?, pin.entry()?.ok_or(io::ErrorKind::NotFound)?.device));
+        let mount =
+            pin.and_then(look).inspect_err(|error| tracing::warn!(%error, "cannot tell the own mount from others"));
+        FuseConnection { device, mount: mount.ok() }
     }
 
     /// The number of its file system's device, as `major:minor`. No other has it while this is alive.

@@ -1,6 +1,7 @@
 //! The kernel's side: the only room that knows the FUSE library, whose next release will want changes here.
 
 mod adapter;
+mod attach;
 mod backing;
 mod connection;
 mod convert;

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use fuser::{BackgroundSession, Config, MountOption, Notifier, Session, SessionACL};
 
 use super::adapter::Adapter;
+use super::attach::Unattached;
 use super::connection::FuseConnection;
 use super::prune::Pruner;
 use crate::fs::bridge::Bridge;
 use crate::fs::identity::NodeId;
+use crate::mounts::Pin;
 
 /// What the mount looks like to others.
 #[derive(Clone, Debug)]
@@ -53,12 +55,21 @@ impl Mounted {
         ];
         config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
         config.n_threads = Some(options.threads.max(1));
-        let session = Session::new(Adapter::new(bridge.clone(), options.stack_depth), path, &config)?;
-        let connection = FuseConnection::new(session.as_fd().try_clone_to_owned()?, path);
-        bridge.evictor().start(Pruner::new(session.as_fd().try_clone_to_owned()?).into_prune())?;
+        let adapter = Adapter::new(bridge.clone(), options.stack_depth);
+        let (session, unattached) = match Unattached::new(options)? {
+            Some((device, unattached)) => (Session::from_fd(adapter, device, config.acl, config)?, Some(unattached)),
+            None => (Session::new(adapter, path, &config)?, None),
+        };
+        let device = session.as_fd().try_clone_to_owned()?;
+        bridge.evictor().start(Pruner::new(device.try_clone()?).into_prune())?;
         let notifier = session.notifier();
         bridge.invalidator().start(Arc::new(move |id, part| invalidate(&notifier, id, part)))?;
-        Ok((Mounted { session: session.spawn()? }, connection))
+        let mounted = Mounted { session: session.spawn()? };
+        let pin = match unattached {
+            Some(unattached) => Ok(unattached.attach(path)?),
+            None => Pin::at(path),
+        };
+        Ok((mounted, FuseConnection::new(device, pin)))
     }
 
     /// Waits until it is unmounted, or cannot go on. It does not unmount.

@@ -97,7 +97,18 @@ impl Bundle {
     /// Takes everything away.
     pub(super) fn clean_up(self) -> io::Result<()> {
         self.unmount();
+        if self.has_mounts() {
+            let path = self.path().display();
+            return Err(io::Error::other(format!("something is still mounted in {path}; unmount it and remove that")));
+        }
         fs::remove_dir_all(self.path())
+    }
+
+    /// Whether something is mounted in it, which would be emptied with it.
+    fn has_mounts(&self) -> bool {
+        let inside = format!(" {}/", self.path().display());
+        // If that cannot be known, it is not risked.
+        fs::read_to_string("/proc/self/mountinfo").map_or(true, |table| table.contains(&inside))
     }
 
     /// runsc pins network namespaces by mounts in its own directory, and leaves them there.
@@ -115,6 +126,9 @@ impl Drop for Bundle {
     fn drop(&mut self) {
         // Else the directory cannot be removed.
         self.unmount();
+        if self.has_mounts() {
+            self.directory.disable_cleanup(true);
+        }
     }
 }
 
