@@ -44,6 +44,26 @@ fn what_is_done_on_the_mount_is_done_below() -> Result<()> {
 }
 
 #[test]
+fn files_that_have_more_than_their_size() -> Result<()> {
+    let served = std::path::Path::new("/proc/sys/kernel");
+    for io in [Io::Auto, Io::Direct, Io::Rpc] {
+        for access in Access::ALL {
+            let mount = Mount::host(served, io, access)?;
+            let name = fs::read(served.join("hostname"))?;
+            check::holds("its size is 0", fs::metadata(mount.path().join("hostname"))?.len() == 0 && !name.is_empty())?;
+            for writes in [false, true] {
+                let mut file = OpenOptions::new().read(true).write(writes).open(mount.path().join("hostname"))?;
+                let mut came = Vec::new();
+                file.read_to_end(&mut came)?;
+                check::equal(&format!("hostname, {io:?} {access:?}, writable: {writes}"), &came, &name)?;
+            }
+            mount.unmount()?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn trees_deeper_than_a_path() -> Result<()> {
     everywhere(|scene| {
         let name = "directory-of-twenty-f";

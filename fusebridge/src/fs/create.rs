@@ -106,7 +106,7 @@ impl Bridge {
 
 /// The access mode in `open(2)` flags.
 pub(super) const ACCESS_MODE: u32 = 3;
-const EXCLUSIVE: u32 = 0o200;
+pub(super) const EXCLUSIVE: u32 = 0o200;
 const S_IFLNK: u32 = 0o120_000;
 const S_IFREG: u32 = 0o100_000;
 

@@ -65,6 +65,12 @@ impl Handle {
         self.access != 0
     }
 
+    /// Whether the file was opened for reading.
+    pub fn is_readable(&self) -> bool {
+        const O_WRONLY: u32 = 1;
+        self.access != O_WRONLY
+    }
+
     /// Whether a map of the file can change it.
     pub fn can_change_by_map(&self) -> bool {
         const O_RDWR: u32 = 2;

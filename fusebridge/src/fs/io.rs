@@ -10,7 +10,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::{Errno, ReadWriteFlags, pwritev2, retry_on_intr};
 
 use super::bridge::{Bridge, Result};
-use super::create::ACCESS_MODE;
+use super::create::{ACCESS_MODE, EXCLUSIVE};
 use super::handles::Handle;
 use super::identity::NodeId;
 use super::policy::Access;
@@ -31,6 +31,20 @@ impl Bridge {
         let fd = self.control(id)?;
         let (open_fd, donated) = self.evictor.with_room(|| self.client.open_at(fd.id(), flags))?;
         Ok(Handle::new(self.client.clone(), open_fd, donated, flags, self.policy.io))
+    }
+
+    /// Whether `handle` on `id`, opened with `flags`, may give more than the file's size says: files in /proc have the size 0, and the
+    /// kernel's cache would not even ask.
+    pub fn has_more_than_its_size(&self, id: NodeId, handle: &Handle, flags: u32) -> bool {
+        if !handle.is_readable() || flags & (TRUNCATE | EXCLUSIVE) != 0 || self.nodes.lock().size(id) != Some(0) {
+            return false;
+        }
+        // What the kernel has written meanwhile was not looked at.
+        if !self.getattr(id).is_ok_and(|stat| stat.size == 0) {
+            return false;
+        }
+        // A read might wait. An empty file that is only read loses little where it is not cached.
+        !handle.is_writable() || self.read(id, handle, 0, 1, |data| data.len() > 0).unwrap_or(false)
     }
 
     /// Gives an opened handle on `id` its number. `is_past_cache`: the kernel will not keep what is read and written through it.

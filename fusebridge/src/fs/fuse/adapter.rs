@@ -24,7 +24,6 @@ use super::convert::{
     time_to_set,
 };
 use crate::fs::bridge::{Bridge, Entry};
-use crate::fs::create::ACCESS_MODE;
 use crate::fs::handles::Handle;
 use crate::fs::identity::NodeId;
 use crate::fs::policy::IoMode;
@@ -102,11 +101,14 @@ impl Adapter {
         NodeId(u64::MAX - self.strangers.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Whether what is read and written through a handle that was opened with `flags` goes past the kernel's cache, but to us.
-    fn is_past_cache(&self, flags: u32, is_backed: bool) -> bool {
-        // The kernel opens the backing file to append, too. When the application ends that, or asks a single write not to, it would go on.
-        let appends = flags & O_APPEND != 0 && flags & ACCESS_MODE != 0;
-        if is_backed { appends } else { self.is_uncached() }
+    /// Whether what is read and written through `handle` on `id`, which was opened with `flags`, goes past the kernel's cache, but to us.
+    fn is_past_cache(&self, id: NodeId, handle: &Handle, flags: u32, is_backed: bool) -> bool {
+        if is_backed {
+            // The kernel opens the backing file to append, too. When the application ends that, or asks a single write not to, it
+            // would go on.
+            return flags & O_APPEND != 0 && handle.is_writable();
+        }
+        self.is_uncached() || self.bridge.has_more_than_its_size(id, handle, flags)
     }
 
     fn open_flags(&self, handle: &Handle, is_past_cache: bool, is_backed: bool) -> FopenFlags {
@@ -282,7 +284,7 @@ impl Filesystem for Adapter {
         };
         match self.backing(id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
-                let is_past_cache = self.is_past_cache(flags.0.cast_unsigned(), backing.is_some());
+                let is_past_cache = self.is_past_cache(id, &handle, flags.0.cast_unsigned(), backing.is_some());
                 let open_flags = self.open_flags(&handle, is_past_cache, backing.is_some());
                 if backing.is_some() && handle.can_change_by_map() {
                     self.bridge.may_change_unseen(id);
@@ -310,7 +312,7 @@ impl Filesystem for Adapter {
         };
         match self.backing(entry.id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
-                let is_past_cache = self.is_past_cache(flags.cast_unsigned(), backing.is_some());
+                let is_past_cache = self.is_past_cache(entry.id, &handle, flags.cast_unsigned(), backing.is_some());
                 let open_flags = self.open_flags(&handle, is_past_cache, backing.is_some());
                 if backing.is_some() && handle.can_change_by_map() {
                     self.bridge.may_change_unseen(entry.id);
