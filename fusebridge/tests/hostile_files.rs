@@ -17,8 +17,15 @@ use support::{ROOT, Reply, Request, Server, Setup, connect, inode, listing, walk
 
 /// A file system of a server with `script`.
 fn bridge(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> (Bridge, Server) {
-    let policy =
-        Policy { access: Access::Shared, io: IoMode::Rpc, xattr: true, ttl: None, max_nodes: 100, max_open: 100 };
+    let policy = Policy {
+        access: Access::Shared,
+        io: IoMode::Rpc,
+        xattr: true,
+        no_atime: false,
+        ttl: None,
+        max_nodes: 100,
+        max_open: 100,
+    };
     let (client, root, server) = connect(Setup::default(), script).unwrap();
     (Bridge::new(Arc::new(client), &root.inode, policy), server)
 }

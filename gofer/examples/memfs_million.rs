@@ -91,7 +91,7 @@ fn list(fs: &MemFs, files: usize) -> Result<(), Errno> {
     let mut count = Count(0);
     for dir in 0..DIRECTORIES {
         let dir_file = root.walk(Name::new(format!("dir-{dir}").as_bytes())?)?.file;
-        let opened = dir_file.open(OpenHow { access: Access::Read, truncate: false })?;
+        let opened = dir_file.open(OpenHow { access: Access::Read, truncate: false, no_atime: false })?;
         opened.file.read_dir(0, &mut count)?;
     }
     if count.0 == files { Ok(()) } else { Err(Errno::IO) }

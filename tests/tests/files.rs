@@ -13,7 +13,7 @@ use anyhow::Result;
 use e2e::modes::{Access, Io};
 use e2e::mount::{self, Mount};
 use e2e::scene::{Scene, everywhere};
-use e2e::{check, command, host, skip};
+use e2e::{check, command, host, scratch, skip};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -58,6 +58,40 @@ fn files_that_have_more_than_their_size() -> Result<()> {
                 check::equal(&format!("hostname, {io:?} {access:?}, writable: {writes}"), &came, &name)?;
             }
             mount.unmount()?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn noatime_leaves_times_of_access() -> Result<()> {
+    if !host::is_root() {
+        skip!("the times of other people's links and directories can be left only by root");
+    }
+    for io in Io::ALL {
+        if io == Io::Passthrough && !host::can_pass_through() {
+            continue;
+        }
+        for access in Access::ALL {
+            let served = scratch::disk()?;
+            fs::create_dir(served.path().join("dir"))?;
+            fs::write(served.path().join("dir/file"), "content")?;
+            std::os::unix::fs::symlink("file", served.path().join("dir/link"))?;
+            let names = ["dir/file", "dir/link", "dir"];
+            for name in names {
+                // Any other reading would change so old a time.
+                let time = rustix::fs::Timespec { tv_sec: 1_000_000, tv_nsec: 0 };
+                let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+                rustix::fs::utimensat(CWD, served.path().join(name), &times, AtFlags::SYMLINK_NOFOLLOW)?;
+            }
+            let mut command = mount::command(io, access)?;
+            let mount = Mount::start(command.arg("--noatime").arg(mount::backend(served.path())))?;
+            command::shell(mount.path(), "ls -l dir; cat dir/link; cp dir/file copy; grep -r content .", LIMIT)?;
+            mount.unmount()?;
+            for name in names {
+                let stat = fs::symlink_metadata(served.path().join(name))?;
+                check::equal(&format!("time of access of {name}, {io:?} {access:?}"), &stat.atime(), &1_000_000)?;
+            }
         }
     }
     Ok(())

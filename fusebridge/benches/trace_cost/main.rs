@@ -15,6 +15,7 @@ fn launcher() -> Launcher {
     Launcher {
         gofer: (env!("CARGO_BIN_EXE_fusebridge").into(), vec!["gofer".to_owned()]),
         read_only: false,
+        no_atime: false,
         log: "warn".to_owned(),
         flags: Vec::new(),
         relay: false,

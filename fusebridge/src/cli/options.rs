@@ -42,6 +42,10 @@ pub(super) struct MountArgs {
     #[arg(long)]
     pub(super) no_xattr: bool,
 
+    /// Leave the times of access when something is read
+    #[arg(long)]
+    pub(super) noatime: bool,
+
     /// How long the kernel may trust names and attributes, instead of what --access says
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(super) ttl: Option<Duration>,
@@ -100,6 +104,7 @@ impl MountArgs {
             access: self.access,
             io: self.io,
             xattr: !self.no_xattr,
+            no_atime: self.noatime,
             ttl: self.ttl,
             max_nodes: self.max_nodes.unwrap_or_else(|| Policy::max_nodes_under(descriptor_limit)),
             max_open: Policy::max_open_under(descriptor_limit),

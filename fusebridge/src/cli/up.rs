@@ -94,6 +94,7 @@ impl Up {
         let launcher = Launcher {
             gofer: ("/proc/self/exe".into(), vec![super::GOFER.into()]),
             read_only: args.read_only,
+            no_atime: args.noatime,
             log: args.log.clone(),
             flags: extensions.flags.clone(),
             relay: in_background,

@@ -64,7 +64,11 @@ impl Bridge {
         match self.evictor.with_room(|| self.client.open_create_at(common, access, name)) {
             Ok((inode, open_fd, donated)) => {
                 let handle = Handle::new(self.client.clone(), open_fd, donated, access, self.policy.io);
-                Ok((self.made(parent, name, inode, mode)?, handle))
+                let entry = self.made(parent, name, inode, mode)?;
+                // The request to create has no room for that.
+                let is_unread = self.no_atime(flags) == 0 || !handle.is_readable();
+                let again = if is_unread { None } else { self.open(entry.id, flags & !TRUNCATE).ok() };
+                Ok((entry, again.unwrap_or(handle)))
             }
             Err(Errno::EXIST) if flags & EXCLUSIVE == 0 => {
                 let mut entry = self.lookup(parent, name)?;

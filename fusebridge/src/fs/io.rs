@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lisafs::iobuf::{IoSource, IoTarget};
 use lisafs::wire::MessageId;
-use rustix::fs::SeekFrom;
+use rustix::fs::{OFlags, SeekFrom, StatVfsMountFlags, fstatvfs};
 use rustix::io::{Errno, ReadWriteFlags, pwritev2, retry_on_intr};
 
 use super::bridge::{Bridge, Result};
@@ -19,6 +19,9 @@ use super::shares::Share;
 /// `O_TRUNC`.
 pub(super) const TRUNCATE: u32 = 0o1000;
 
+/// `O_NOATIME`.
+const NO_ATIME: u32 = OFlags::NOATIME.bits();
+
 impl Bridge {
     /// Lets `process` open one more file, unless few are left and it has many.
     pub fn admit(&self, process: u32) -> Result<Share> {
@@ -27,10 +30,21 @@ impl Bridge {
 
     /// Opens `id`.
     pub fn open(&self, id: NodeId, flags: u32) -> Result<Handle> {
-        let flags = flags & (ACCESS_MODE | TRUNCATE);
+        let flags = flags & (ACCESS_MODE | TRUNCATE) | self.no_atime(flags);
         let fd = self.control(id)?;
         let (open_fd, donated) = self.evictor.with_room(|| self.client.open_at(fd.id(), flags))?;
         Ok(Handle::new(self.client.clone(), open_fd, donated, flags, self.policy.io))
+    }
+
+    /// The flag for a file that an application opens with `flags`, if reading is to leave its time of access.
+    pub(super) fn no_atime(&self, flags: u32) -> u32 {
+        if self.policy.no_atime { NO_ATIME } else { flags & NO_ATIME }
+    }
+
+    /// Whether the kernel may read `file` by itself: it opens it anew, and not with `O_NOATIME` if the application has not.
+    pub fn may_pass_through(&self, file: BorrowedFd<'_>) -> bool {
+        let leaves_atime = || fstatvfs(file).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::NOATIME));
+        !self.policy.no_atime || leaves_atime()
     }
 
     /// Whether `handle` on `id`, opened with `flags`, may give more than the file's size says: files in /proc have the size 0, and the
@@ -44,7 +58,7 @@ impl Bridge {
             return false;
         }
         // A read might wait. An empty file that is only read loses little where it is not cached.
-        !handle.is_writable() || self.read(id, handle, 0, 1, |data| data.len() > 0).unwrap_or(false)
+        !handle.is_writable() || self.read(id, handle, 0, 1, |data| !data.is_empty()).unwrap_or(false)
     }
 
     /// Gives an opened handle on `id` its number. `is_past_cache`: the kernel will not keep what is read and written through it.

@@ -8,7 +8,7 @@
 //! | SETATTR | SetStat and FStat; a truncation through a handle goes to its donated file |
 //! | READLINK | ReadLinkAt |
 //! | MKNOD, MKDIR, SYMLINK, LINK | MknodAt, MkdirAt, SymlinkAt, LinkAt |
-//! | CREATE | OpenCreateAt; if the name exists by now and need not be new, Walk and OpenAt |
+//! | CREATE | OpenCreateAt, and OpenAt with `O_NOATIME`; if the name exists by now and need not be new, Walk and OpenAt |
 //! | UNLINK, RMDIR | UnlinkAt |
 //! | RENAME, RENAME2 | RenameAt, RenameAt2 |
 //! | OPEN, OPENDIR | OpenAt |

@@ -36,6 +36,8 @@ pub struct Policy {
     pub io: IoMode,
     /// Whether extended attributes are offered at all. Without, the kernel saves a request for each write.
     pub xattr: bool,
+    /// Whether reading leaves the times of access.
+    pub no_atime: bool,
     /// How long the kernel may trust names and attributes, if not as `access` says.
     pub ttl: Option<Duration>,
     /// How many control FDs may be held before idle files are given up.

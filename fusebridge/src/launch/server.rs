@@ -76,6 +76,8 @@ pub struct Launcher {
     pub gofer: (PathBuf, Vec<String>),
     /// Has it refuse changes.
     pub read_only: bool,
+    /// Has it leave the times of access.
+    pub no_atime: bool,
     /// What it reports, see `gofer serve --log`.
     pub log: String,
     /// The extensions' own flags.
@@ -137,6 +139,9 @@ impl Launcher {
         gofer.args(arguments).arg("serve").arg("--fd").arg(CONNECTION.to_string());
         if self.read_only {
             gofer.arg("--read-only");
+        }
+        if self.no_atime {
+            gofer.arg("--noatime");
         }
         // As the caller's own rights allow: a mount is no sandbox.
         gofer.args(["--special", "create", "--log", &self.log]).args(&self.flags).arg("--").arg(backend);

@@ -30,6 +30,9 @@ pub(super) struct Serve {
     /// Refuse all changes
     #[arg(long)]
     read_only: bool,
+    /// Leave the times of access when something in a host directory is read
+    #[arg(long)]
+    noatime: bool,
     /// What to do when a client makes a device, FIFO or socket in a host directory
     #[arg(long, value_enum, default_value_t = Special::Refuse)]
     special: Special,
@@ -104,6 +107,7 @@ impl Serve {
                 Special::Refuse => SpecialFiles::Refuse,
                 Special::Create => SpecialFiles::Create,
             },
+            no_atime: self.noatime,
             ..HostOptions::default()
         };
         let mut claim = registry.backends(&host).open(&self.backend)?.read_only(self.read_only);

@@ -36,7 +36,7 @@ impl HostControl {
 
     fn open_file(&self, how: OpenHow) -> Result<Opened> {
         let truncate = if how.truncate { OFlags::TRUNC } else { OFlags::empty() };
-        let fd = self.shared.proc_fds.reopen(self.fd(), access_flags(how.access) | truncate)?;
+        let fd = self.reopen(access_flags(how.access) | truncate, how.no_atime)?;
         let duplicate = || fcntl_dupfd_cloexec(&fd, 0);
         // The client cannot use special files without one: they have no offsets that a request could name. And a client
         // with directfs cannot open the root by itself. Other files it can read by asking.
@@ -54,10 +54,19 @@ impl HostControl {
         if how.access != Access::Read || how.truncate {
             return Err(Errno::ISDIR);
         }
-        let open = || self.shared.proc_fds.reopen(self.fd(), OFlags::RDONLY | OFlags::DIRECTORY);
+        let open = || self.reopen(OFlags::RDONLY | OFlags::DIRECTORY, how.no_atime);
         // Opened twice: a duplicate would share the position.
         let donated = if self.must_donate() { Some(open()?) } else { None };
         Ok(Opened::new(HostDir::new(open()?)).donating(donated))
+    }
+
+    fn reopen(&self, flags: OFlags, no_atime: bool) -> Result<OwnedFd> {
+        let reopen = |flags| self.shared.proc_fds.reopen(self.fd(), flags);
+        match if no_atime { reopen(flags | OFlags::NOATIME) } else { Err(Errno::PERM) } {
+            // Only to a file's owner the kernel grants that.
+            Err(Errno::PERM) => reopen(flags),
+            result => result,
+        }
     }
 
     fn must_donate(&self) -> bool {

@@ -14,6 +14,9 @@ pub struct HostOptions {
     pub donate_root: bool,
     /// Gives the client descriptors of the regular files that it opens, so that it reads and writes without asking.
     pub donate_files: bool,
+    /// Reading leaves the times of access, also through descriptors that the client is given, if this process may copy mounts:
+    /// [`HostFs::open`](super::HostFs::open) then serves a copy of the directory's mount, and of those below it.
+    pub no_atime: bool,
     /// What becomes of files that are neither regular nor directories nor links.
     pub special: SpecialFiles,
     /// Which UNIX sockets may be used.
@@ -32,6 +35,7 @@ impl Default for HostOptions {
             read_only: false,
             donate_root: false,
             donate_files: true,
+            no_atime: false,
             special: SpecialFiles::Refuse,
             host_uds: UdsPolicy::None,
             host_fifo: false,

@@ -20,7 +20,7 @@ mod mounts;
 mod plan;
 mod privileges;
 mod process;
-mod raw;
+pub(crate) mod raw;
 mod rootfs;
 mod rpc;
 mod serve;

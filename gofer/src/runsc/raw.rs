@@ -7,17 +7,17 @@ use rustix::io::Errno;
 
 /// What [`mount_setattr`] changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct MountAttributes {
+pub(crate) struct MountAttributes {
     /// `MOUNT_ATTR_*` to set.
-    pub(super) set: u64,
+    pub(crate) set: u64,
     /// `MOUNT_ATTR_*` to clear, before others are set.
-    pub(super) clear: u64,
+    pub(crate) clear: u64,
     /// One of `MS_PRIVATE`, `MS_SLAVE`, `MS_UNBINDABLE`, or 0 for no change.
-    pub(super) propagation: u64,
+    pub(crate) propagation: u64,
 }
 
 /// Changes the mount that `mount` is a descriptor of the root of, and with `recursive` those below it; all or none.
-pub(super) fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, attributes: MountAttributes) -> Result<(), Errno> {
+pub(crate) fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, attributes: MountAttributes) -> Result<(), Errno> {
     let mut request = libc::mount_attr {
         attr_set: attributes.set,
         attr_clr: attributes.clear,

@@ -248,6 +248,7 @@ fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) 
         dev: true,
         no_xattr: false,
         ttl: None,
+        noatime: false,
         max_nodes: None,
         // Longer than a test may take: which test hangs is found out before the connection is given up.
         time_limit: args.timeout + Duration::from_secs(1),

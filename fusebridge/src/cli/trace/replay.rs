@@ -89,6 +89,7 @@ impl Replay {
         let launcher = Launcher {
             gofer: ("/proc/self/exe".into(), vec![crate::cli::GOFER.into()]),
             read_only: self.read_only,
+            no_atime: false,
             log: self.log.clone(),
             flags: extensions.flags.clone(),
             relay: false,

@@ -76,7 +76,7 @@ impl Adapter {
         let io = self.bridge.policy().io;
         let wanted = matches!(io, IoMode::Auto | IoMode::Passthrough) && self.passthrough.load(Ordering::Relaxed);
         let backing = self.backings.open(id, || {
-            let file = handle.donated().filter(|_| wanted)?;
+            let file = handle.donated().filter(|file| wanted && self.bridge.may_pass_through(*file))?;
             register(file).inspect_err(|error| tracing::debug!(%error, "the kernel does not take a file over")).ok()
         });
         let is_met = match io {
@@ -416,8 +416,8 @@ impl Filesystem for Adapter {
         reply_empty(self.bridge.handle(handle.0).and_then(|handle| self.bridge.fsync(&handle)), reply);
     }
 
-    fn opendir(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        match self.bridge.open(node(ino), 0) {
+    fn opendir(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        match self.bridge.open(node(ino), flags.0.cast_unsigned()) {
             Ok(handle) => {
                 let flags = match self.bridge.policy().keeps_cache() {
                     true if self.bridge.adopt_listing(node(ino), &handle) => {

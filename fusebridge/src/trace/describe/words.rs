@@ -137,10 +137,11 @@ pub(super) fn stat_mask(mask: u32) -> String {
 
 /// Flags of open(2).
 pub(super) fn open_flags(flags: u32) -> String {
-    const NAMES: [(i32, &str); 11] = [
+    const NAMES: [(i32, &str); 12] = [
         (libc::O_CREAT, "O_CREAT"),
         (libc::O_EXCL, "O_EXCL"),
         (libc::O_TRUNC, "O_TRUNC"),
+        (libc::O_NOATIME, "O_NOATIME"),
         (libc::O_APPEND, "O_APPEND"),
         (libc::O_NONBLOCK, "O_NONBLOCK"),
         (libc::O_SYNC, "O_SYNC"),

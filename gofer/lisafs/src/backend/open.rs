@@ -49,6 +49,8 @@ pub struct OpenHow {
     pub access: Access,
     /// Whether to empty it (`O_TRUNC`).
     pub truncate: bool,
+    /// Whether to leave the time of access when it is read (`O_NOATIME`), if that is possible.
+    pub no_atime: bool,
 }
 
 /// One entry of a directory.

@@ -149,7 +149,7 @@ messages! {
     OPEN_AT struct OpenAtReq {
         /// A control FD.
         fd: FdId,
-        /// Access mode and `O_TRUNC`; other flags are ignored.
+        /// Access mode and `O_TRUNC`; other flags are ignored, except that this server knows `O_NOATIME`.
         flags: u32,
         /// Zero.
         pad: Pad<4>,

@@ -66,6 +66,7 @@ defects! {
     ShiftedWrite = "shifted-write",
     DirtyHoles = "dirty-holes",
     IgnoredExcl = "ignored-excl",
+    IgnoredNoatime = "ignored-noatime",
     CopiedLinks = "copied-links",
     SwallowedErrors = "swallowed-errors",
 }

@@ -208,6 +208,7 @@ impl Layer for Fault {
     fn deviates(&self, how: Deviation) -> bool {
         self.defects.shows(match how {
             Deviation::CreateOver => Defect::IgnoredExcl,
+            Deviation::ChangeAtime => Defect::IgnoredNoatime,
             Deviation::CopyLinks => Defect::CopiedLinks,
             Deviation::FillHoles => Defect::DirtyHoles,
             Deviation::GarbleReads => Defect::GarbledRead,

@@ -58,6 +58,7 @@
 //! | `shifted-write` | data is written one byte further on |
 //! | `dirty-holes` | what a write beyond the end of a file leaves out is no zeros |
 //! | `ignored-excl` | creating a file that exists opens it |
+//! | `ignored-noatime` | reading changes the time of access though it should not |
 //! | `copied-links` | a hard link is a copy |
 //! | `swallowed-errors` | calls that answer nothing but success succeed, even if they fail |
 //!

@@ -14,12 +14,12 @@ pub(super) fn open(inode: &Arc<Inode>, how: OpenHow) -> Result<Opened> {
             state.content_mut()?.set_size(0, inode.fs())?;
             state.modified(Time::now());
         }
-        Ok(Opened::new(MemFile::new(inode.clone())))
+        Ok(Opened::new(MemFile { inode: inode.clone(), no_atime: how.no_atime }))
     } else if inode.is(FileType::Directory) {
         if how.access != Access::Read || how.truncate {
             return Err(Errno::ISDIR);
         }
-        Ok(Opened::new(MemDir(inode.clone())))
+        Ok(Opened::new(MemDir { inode: inode.clone(), no_atime: how.no_atime }))
     } else if inode.is(FileType::Symlink) {
         Err(Errno::LOOP)
     } else if inode.is(FileType::Socket) {
@@ -31,29 +31,35 @@ pub(super) fn open(inode: &Arc<Inode>, how: OpenHow) -> Result<Opened> {
 }
 
 /// An open regular file.
-pub(super) struct MemFile(Arc<Inode>);
+pub(super) struct MemFile {
+    inode: Arc<Inode>,
+    /// Whether reading leaves the time of access.
+    no_atime: bool,
+}
 
 impl MemFile {
     pub(super) fn new(inode: Arc<Inode>) -> Self {
-        MemFile(inode)
+        MemFile { inode, no_atime: false }
     }
 }
 
 impl OpenFile for MemFile {
     fn stat(&self) -> Result<Statx> {
-        Ok(self.0.stat())
+        Ok(self.inode.stat())
     }
 
     fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
-        let state = self.0.read();
-        let count = state.content()?.read_at(into, offset, self.0.fs())?;
-        self.0.accessed(state);
+        let state = self.inode.read();
+        let count = state.content()?.read_at(into, offset, self.inode.fs())?;
+        if !self.no_atime {
+            self.inode.accessed(state);
+        }
         Ok(count)
     }
 
     fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
-        let mut state = self.0.write();
-        let count = state.content_mut()?.write_at(from, offset, self.0.fs())?;
+        let mut state = self.inode.write();
+        let count = state.content_mut()?.write_at(from, offset, self.inode.fs())?;
         if count > 0 {
             state.modified(Time::now());
         }
@@ -61,24 +67,28 @@ impl OpenFile for MemFile {
     }
 
     fn allocate(&self, mode: u32, offset: u64, length: u64) -> Result<()> {
-        let mut state = self.0.write();
-        state.content_mut()?.allocate(mode, offset, length, self.0.fs())?;
+        let mut state = self.inode.write();
+        state.content_mut()?.allocate(mode, offset, length, self.inode.fs())?;
         state.modified(Time::now());
         Ok(())
     }
 }
 
 /// An open directory.
-struct MemDir(Arc<Inode>);
+struct MemDir {
+    inode: Arc<Inode>,
+    /// Whether reading leaves the time of access.
+    no_atime: bool,
+}
 
 impl OpenFile for MemDir {
     fn stat(&self) -> Result<Statx> {
-        Ok(self.0.stat())
+        Ok(self.inode.stat())
     }
 
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
-        let state = self.0.read();
-        let dev = (0, self.0.fs().device);
+        let state = self.inode.read();
+        let dev = (0, self.inode.fs().device);
         for (position, entry) in state.dir()?.entries_from(from) {
             let entry = DirEntry {
                 name: &entry.name,
@@ -91,7 +101,9 @@ impl OpenFile for MemDir {
                 break;
             }
         }
-        self.0.accessed(state);
+        if !self.no_atime {
+            self.inode.accessed(state);
+        }
         Ok(())
     }
 }

@@ -68,7 +68,8 @@ impl<L: Layer> ControlFile for Control<L> {
         self.find(Call::Walk, || self.inner.walk(name))
     }
 
-    fn open(&self, how: OpenHow) -> Result<Opened> {
+    fn open(&self, mut how: OpenHow) -> Result<Opened> {
+        how.no_atime &= !self.layer.deviates(Deviation::ChangeAtime);
         self.around(Call::Open, || self.inner.open(how)).map(|opened| wrap_opened(&self.layer, opened))
     }
 

@@ -7,6 +7,8 @@ use lisafs::backend::{Access, ControlFile, Created, Errno, Found, IoSource, Name
 pub enum Deviation {
     /// Creating a file that exists opens it.
     CreateOver,
+    /// Reading changes the time of access also of a file that was opened with `O_NOATIME`.
+    ChangeAtime,
     /// A hard link is a new file with the same content.
     CopyLinks,
     /// What a write beyond the end leaves out is no zeros.
@@ -32,7 +34,7 @@ pub(super) fn create_over(dir: &dyn ControlFile, name: Name<'_>, new: &NewFile, 
     match dir.create(name, new, access) {
         Err(Errno::EXIST) => {
             let found = dir.walk(name)?;
-            let opened = found.file.open(OpenHow { access, truncate: false })?;
+            let opened = found.file.open(OpenHow { access, truncate: false, no_atime: false })?;
             Ok(Created { found, opened })
         }
         outcome => outcome,
@@ -45,7 +47,7 @@ pub(super) fn copy(dir: &dyn ControlFile, name: Name<'_>, target: &dyn ControlFi
     let new = NewFile { mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid };
     let created = dir.create(name, &new, Access::Write)?;
     let mut bytes = vec![0; 1 << 16];
-    let from = target.open(OpenHow { access: Access::Read, truncate: false })?.file;
+    let from = target.open(OpenHow { access: Access::Read, truncate: false, no_atime: false })?.file;
     let count = from.read_at(bytes.as_mut_slice().into(), 0)?;
     created.opened.file.write_at(bytes[..count].into(), 0)?;
     dir.walk(name)

@@ -74,7 +74,7 @@ impl DirSink for Listing {
 /// The entries of `dir` from position `from` on, `room` at most.
 pub(crate) fn list_part(dir: &dyn ControlFile, from: u64, room: usize) -> Listing {
     let mut listing = Listing { names: Vec::new(), inos: Vec::new(), next: 0, room };
-    let dir = dir.open(OpenHow { access: Access::Read, truncate: false }).ok().unwrap().file;
+    let dir = dir.open(OpenHow { access: Access::Read, truncate: false, no_atime: false }).ok().unwrap().file;
     dir.read_dir(from, &mut listing).unwrap();
     listing
 }

@@ -66,7 +66,7 @@ fn truncation_happens_only_if_asked() {
     let file = fixture.walk("f");
     assert!(open(&*file, Access::Write).is_ok());
     assert_eq!(std::fs::read(&path).unwrap(), b"content");
-    assert!(file.open(OpenHow { access: Access::Read, truncate: true }).is_ok());
+    assert!(file.open(OpenHow { access: Access::Read, truncate: true, no_atime: false }).is_ok());
     assert_eq!(std::fs::read(&path).unwrap(), b"");
 }
 
@@ -79,7 +79,10 @@ fn directories_are_opened_for_reading_only() {
     assert_eq!(opened.file.stat().unwrap().ino, fixture.root.stat().unwrap().ino);
     assert_eq!(read(&*opened.file, 0), Err(Errno::OPNOTSUPP));
     assert_eq!(error(open(&*fixture.root, Access::ReadWrite)), Some(Errno::ISDIR));
-    assert_eq!(error(fixture.root.open(OpenHow { access: Access::Read, truncate: true })), Some(Errno::ISDIR));
+    assert_eq!(
+        error(fixture.root.open(OpenHow { access: Access::Read, truncate: true, no_atime: false })),
+        Some(Errno::ISDIR)
+    );
 }
 
 #[test]

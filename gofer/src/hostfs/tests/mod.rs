@@ -93,7 +93,7 @@ fn owned(mode: u16, uid: u32, gid: u32) -> NewFile {
 }
 
 fn open(file: &dyn ControlFile, access: Access) -> Result<Opened> {
-    file.open(OpenHow { access, truncate: false })
+    file.open(OpenHow { access, truncate: false, no_atime: false })
 }
 
 fn mode(path: &Path) -> u32 {

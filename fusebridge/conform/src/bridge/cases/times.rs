@@ -6,8 +6,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, copy_file_range, fallocate,
-    statx, utimensat,
+    AtFlags, CWD, Dir, FallocateFlags, Mode, OFlags, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
+    copy_file_range, fallocate, statx, utimensat,
 };
 use rustix::time::{ClockId, clock_gettime};
 
@@ -29,6 +29,7 @@ cases! { "times":
     of_symlinks = "the times of a symbolic link can be set";
     far_away = "times before 1970 and after 2038 are kept";
     reading_does_not_write = "reading leaves the times of content and attributes";
+    no_access = "reading by a descriptor with O_NOATIME leaves the time of access";
     survive = "times that were set stay when the file is closed, renamed and linked";
     present = "a new file's times are the present";
 }
@@ -276,6 +277,38 @@ fn reading_does_not_write(scene: &Scene) -> Verdict {
     scene.read("a")?;
     scene.names("")?;
     equal("stat(a).st_mtim and .st_ctim after read(a)", (mtime(scene, "a")?, ctime(scene, "a")?), before)
+}
+
+fn no_access(scene: &Scene) -> Verdict {
+    scene.write("a", b"x")?;
+    scene.dir("d")?;
+    scene.write("d/entry", b"")?;
+    let open = |name: &str, flags: OFlags| {
+        let flags = flags | OFlags::NOATIME | OFlags::CLOEXEC;
+        rustix::fs::open(scene.at(name), flags, Mode::RUSR).of(format_args!("open({name}, O_NOATIME)"))
+    };
+    // As old as that it would be changed by any other reading.
+    for name in ["a", "d"] {
+        set(scene, name, (1000, 1), (2000, 2))?;
+    }
+    let mut bytes = [0; 10];
+    rustix::io::read(open("a", OFlags::RDONLY)?, &mut bytes).of("read(a)")?;
+    let dir = Dir::new(open("d", OFlags::DIRECTORY)?).of("opendir(d)")?;
+    equal("entries of d", dir.filter_map(Result::ok).count(), 3)?;
+    for name in ["a", "d"] {
+        equal(format_args!("stat({name}).st_atim"), atime(scene, name)?, (1000, 1))?;
+    }
+    let new = open("new", OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?;
+    rustix::io::write(&new, b"x").of("write(new)")?;
+    set(scene, "new", (1000, 1), (2000, 2))?;
+    rustix::io::pread(&new, &mut bytes, 0).of("pread(new)")?;
+    equal("stat(new).st_atim", atime(scene, "new")?, (1000, 1))
+}
+
+/// The time of access, as it is now.
+fn atime(scene: &Scene, name: &str) -> Verdict<Time> {
+    let stat = statx(CWD, scene.at(name), AtFlags::STATX_FORCE_SYNC, StatxFlags::BASIC_STATS).of("statx()")?;
+    Ok((stat.stx_atime.tv_sec, stat.stx_atime.tv_nsec.into()))
 }
 
 fn survive(scene: &Scene) -> Verdict {

@@ -1,6 +1,7 @@
 //! OpenAt.
 
 use parking_lot::Mutex;
+use rustix::fs::OFlags;
 
 use crate::backend::{Access, Errno, OpenHow, Opened, Result};
 use crate::server::dispatch::Context;
@@ -10,12 +11,17 @@ use crate::server::file_type::{DIRECTORY, SYMLINK};
 use crate::wire::message::{OpenAtReq, OpenAtResp};
 
 pub(super) fn open(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    const TRUNCATE: u32 = rustix::fs::OFlags::TRUNC.bits();
+    const TRUNCATE: u32 = OFlags::TRUNC.bits();
+    const NO_ATIME: u32 = OFlags::NOATIME.bits();
 
     let session = context.session;
     let request: OpenAtReq = request.decode()?;
     // All other flags are without meaning here and ignored.
-    let how = OpenHow { access: Access::from_flags(request.flags), truncate: request.flags & TRUNCATE != 0 };
+    let how = OpenHow {
+        access: Access::from_flags(request.flags),
+        truncate: request.flags & TRUNCATE != 0,
+        no_atime: request.flags & NO_ATIME != 0,
+    };
     let changes = how.access.writes() || how.truncate;
     if changes && session.options.read_only {
         return Err(Errno::ROFS);

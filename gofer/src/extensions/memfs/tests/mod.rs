@@ -99,7 +99,7 @@ fn own(mode: u16) -> NewFile {
 }
 
 fn open(file: &dyn ControlFile, access: Access) -> Result<OpenBox> {
-    file.open(OpenHow { access, truncate: false }).map(|opened| opened.file)
+    file.open(OpenHow { access, truncate: false, no_atime: false }).map(|opened| opened.file)
 }
 
 fn write(file: &dyn OpenFile, offset: u64, bytes: &[u8]) -> Result<usize> {
