@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 pub mod cli;
+mod configuration;
 mod doctor;
 pub mod extension;
 pub mod extensions;

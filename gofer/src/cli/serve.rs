@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{ArgMatches, Args, ValueEnum};
@@ -14,8 +14,9 @@ use rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::listener::Listener;
-use crate::extension::{Claim, OpenError, Registry};
+use crate::extension::{Claim, OpenError, Recipient, Registry};
 use crate::hostfs::{HostOptions, SpecialFiles};
+use crate::volume::Mount;
 use crate::{inherited, limits};
 use lisafs::server::{ConnectError, Connection, Server};
 
@@ -110,6 +111,9 @@ impl Serve {
             no_atime: self.noatime,
             ..HostOptions::default()
         };
+        if registry.recipient_of(&self.backend, false)?.is_some() {
+            return self.hand_over(registry, client);
+        }
         let mut claim = registry.backends(&host).open(&self.backend)?.read_only(self.read_only);
         claim.options.bound_fds(max_fds);
         let stop = stop_signals().map_err(Failure::Prepare)?;
@@ -127,6 +131,67 @@ impl Serve {
             (None, None) => unreachable!("clap wants one of the two"),
         }
     }
+}
+
+impl Serve {
+    /// Hands every client over to whoever serves the backend elsewhere.
+    fn hand_over(&self, registry: &Registry, client: Option<OwnedFd>) -> Result<(), Failure> {
+        let give = |client: OwnedFd| {
+            let recipient = registry.recipient_of(&self.backend, false)?;
+            let Some(recipient) = recipient else { unreachable!("it is the same backend as before") };
+            let mount = Mount {
+                path: Path::new("/"),
+                read_only: self.read_only,
+                directfs: false,
+                container: None,
+                annotations: None,
+            };
+            recipient.hand_over(client, &mount).map_err(Failure::Extension)?;
+            Ok::<_, Failure>(recipient)
+        };
+        let stop = stop_signals().map_err(Failure::Prepare)?;
+        if let Some(client) = client {
+            let recipient = give(client)?;
+            // The end of this process is the end of the connection, too.
+            return until_stopped(stop, move || recipient.wait());
+        }
+        let Some(path) = &self.to.socket else { unreachable!("clap wants one of the two") };
+        let listener = Listener::bind(path).map_err(|source| Failure::Listen { path: path.clone(), source })?;
+        let mut recipients: Vec<Box<dyn Recipient>> = Vec::new();
+        loop {
+            let fds = [stop.as_fd(), listener.as_fd()];
+            if wait_for(&fds, None).map_err(Failure::Wait)? {
+                return Ok(());
+            }
+            recipients.retain(|recipient| !recipient.has_ended());
+            match listener.accept() {
+                Ok(Some(client)) => match give(client.into()) {
+                    Ok(recipient) => recipients.push(recipient),
+                    Err(error) => tracing::warn!("a client is not served: {error}"),
+                },
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a client");
+                    if wait_for(&[stop.as_fd()], Some(ACCEPT_AGAIN)).map_err(Failure::Wait)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Runs `wait` to its end, or until somebody asks to stop.
+fn until_stopped(stop: UnixStream, wait: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let (ours, theirs) = UnixStream::pair().map_err(Failure::Prepare)?;
+    let waiting = move || {
+        wait();
+        drop(theirs);
+    };
+    std::thread::Builder::new().name("volume".to_owned()).spawn(waiting).map_err(Failure::Prepare)?;
+    wait_for(&[stop.as_fd(), ours.as_fd()], None).map_err(Failure::Wait)?;
+    drop(stop);
+    Ok(())
 }
 
 /// Starts serving `client` on `server`.

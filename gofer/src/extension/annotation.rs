@@ -26,6 +26,13 @@ pub fn backend_annotation<'a>(request: &MountRequest<'a>) -> Option<&'a str> {
     find(request.spec.annotations().as_ref()?, destination)
 }
 
+/// The backends that annotations want for the root file system and for mounts, one for each of those.
+pub(crate) fn backends_of(spec: &Spec) -> impl Iterator<Item = &str> {
+    let mounts = spec.mounts().iter().flatten().filter_map(|mount| mount.destination().to_str());
+    let annotations = spec.annotations().as_ref();
+    std::iter::once("/").chain(mounts).filter_map(move |destination| find(annotations?, destination))
+}
+
 /// Destinations of mounts that `dev.gofer.backend.` annotations name although there is no such mount.
 pub(crate) fn without_a_mount(spec: &Spec) -> impl Iterator<Item = &str> {
     let mounts = spec.mounts().iter().flatten();

@@ -6,11 +6,13 @@
 
 mod annotation;
 mod claim;
+mod recipient;
 mod registry;
 
-pub(crate) use annotation::without_a_mount;
 pub use annotation::{BACKEND_ANNOTATION, DESTINATION_ANNOTATION, backend_annotation};
+pub(crate) use annotation::{backends_of, without_a_mount};
 pub use claim::{Claim, MountRequest};
+pub use recipient::Recipient;
 pub use registry::{Backends, OpenError, Registry, RegistryError, split};
 
 use crate::seccomp::SyscallRules;
@@ -44,6 +46,14 @@ pub trait Extension: Send + Sync {
         }
     }
 
+    /// Who takes over whole connections of what `NAME:ARGUMENT` stands for, so that nobody in this process serves them; asked before
+    /// [`open`](Self::open) and [`claim`](Self::claim), once for each connection. `in_sandbox`: an annotation says so, and paths are those
+    /// of the container.
+    fn recipient(&self, argument: &str, in_sandbox: bool) -> Result<Option<Box<dyn Recipient>>> {
+        let _ = (argument, in_sandbox);
+        Ok(None)
+    }
+
     /// System calls that its backends need beyond those of the stock one. Each is added to what is allowed anyway; nothing
     /// can allow executable mappings.
     fn system_calls(&self) -> SyscallRules {
@@ -61,6 +71,12 @@ pub trait Extension: Send + Sync {
     /// [`open`](Self::open) may make some.
     fn prepare(&self, flags: &clap::ArgMatches) -> Result<()> {
         let _ = flags;
+        Ok(())
+    }
+
+    /// Called after [`prepare`](Self::prepare) and under the same conditions in the gofer of a container, whose runtime spec this is.
+    fn prepare_container(&self, spec: &oci_spec::runtime::Spec) -> Result<()> {
+        let _ = spec;
         Ok(())
     }
 }

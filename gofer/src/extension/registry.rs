@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Claim, Error, Extension, MountRequest, backend_annotation};
+use super::{Claim, Error, Extension, MountRequest, Recipient, backend_annotation};
 use crate::hostfs::{HostFs, HostOptions};
 use crate::seccomp::SyscallRules;
 
@@ -122,6 +122,24 @@ impl Registry {
             Some(backend) if !self.is_empty() => Err(self.unclaimed(backend, request.path)),
             _ => Ok(None),
         }
+    }
+
+    /// Who takes over the connection of a mount as a whole. `Ok(None)`: nobody, it is served here.
+    pub fn recipient(&self, request: &MountRequest<'_>) -> Result<Option<Box<dyn Recipient>>, OpenError> {
+        if request.path == Path::new("/dev") {
+            return Ok(None);
+        }
+        backend_annotation(request).map_or(Ok(None), |backend| self.recipient_of(backend.as_ref(), true))
+    }
+
+    /// Who takes over connections to `backend` as a whole, by what stands for it on a command line or in an annotation.
+    pub fn recipient_of(&self, backend: &OsStr, in_sandbox: bool) -> Result<Option<Box<dyn Recipient>>, OpenError> {
+        let Some((name, argument)) = split(backend) else { return Ok(None) };
+        let Some(extension) = self.iter().find(|extension| extension.name() == name) else { return Ok(None) };
+        // What is not UTF-8 is refused when it is opened.
+        let Some(argument) = argument.to_str() else { return Ok(None) };
+        let failed = |source| OpenError::Extension { name: extension.name(), source };
+        extension.recipient(argument, in_sandbox).map_err(failed)
     }
 
     fn unclaimed(&self, backend: &str, path: &Path) -> OpenError {

@@ -4,6 +4,7 @@ pub mod fault;
 pub mod memfs;
 pub mod readonly;
 pub mod stats;
+pub mod volume;
 pub mod wrap;
 
 use crate::extension::Extension;
@@ -15,5 +16,6 @@ pub fn shipped() -> Vec<Box<dyn Extension>> {
         Box::new(readonly::ReadOnlyExtension),
         Box::new(fault::FaultExtension),
         Box::new(stats::StatsExtension),
+        Box::new(volume::VolumeExtension::default()),
     ]
 }

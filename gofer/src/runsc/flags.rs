@@ -1,6 +1,6 @@
 //! The command-line flags of extensions.
 
-use super::configuration::Configuration;
+use crate::configuration::Configuration;
 use crate::extension::{self, Extension, Registry};
 
 /// All of them.

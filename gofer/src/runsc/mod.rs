@@ -9,7 +9,6 @@
 
 mod args;
 pub(crate) mod call;
-mod configuration;
 mod descriptors;
 mod flags;
 pub mod hints;

@@ -16,7 +16,7 @@ use super::plan::{Plan, PlanError};
 use super::privileges::{self, PrivilegeError};
 use super::rootfs::{self, RootError, RootFs, Served};
 use super::rpc::Rpc;
-use super::serve::{self, Common, Mounted, Ready, ServeError};
+use super::serve::{self, Common, Mounted, Prepared, ServeError};
 use super::spec::{Container, SpecError, has_option};
 use super::sync::{self, SyncError};
 use super::{mounts, raw};
@@ -134,6 +134,11 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     let code = Code::find();
     // Paths still mean what they mean to the host: in the container's root they would be its own.
     flags.prepare(registry, &command.extra).map_err(Failure::Prepare)?;
+    let spec = if registry.is_empty() { None } else { Some(container.oci()?) };
+    for extension in spec.iter().flat_map(|_| registry.iter()) {
+        let prepared = spec.as_ref().map_or(Ok(()), |spec| extension.prepare_container(spec));
+        prepared.map_err(|error| Failure::Prepare(format!("{}: {error}", extension.name()).into()))?;
+    }
     let made = make_root(call, &container, &plan, donated.rpc.map(Rpc::new), donated.dev_io.is_some(), &bundle)?;
 
     limits::clear_umask();
@@ -151,7 +156,6 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     let resolved = mounts::resolved(&container.mounts, &made.mounts);
     mounts::send(donated.mounts, &resolved).map_err(Failure::Mounts)?;
 
-    let spec = if registry.is_empty() { None } else { Some(container.oci()?) };
     for place in spec.iter().flat_map(extension::without_a_mount) {
         tracing::warn!("annotation {}{place}: there is no mount", extension::BACKEND_ANNOTATION);
     }
@@ -159,11 +163,13 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
         globals,
         registry,
         spec: spec.as_ref(),
+        container_id: Some(command.container_id.as_str()).filter(|id| !id.is_empty()),
         proc_fds: &proc_fds,
         // None may have them all.
         max_fds: limits::for_clients(descriptors) / 2,
     };
-    let ready = prepare(&common, donated.io, donated.dev_io, made, &container, &plan, &directfs)?;
+    let prepared = prepare(&common, donated.io, donated.dev_io, made, &container, &plan, &directfs)?;
+    let (ready, handed_over) = serve::separate(prepared);
     let without_descriptor = ready.iter().any(|ready| ready.needs_lisafs);
     let needs = Needs {
         lisafs: lisafs_needed(directfs.global, container.annotations(), without_descriptor),
@@ -177,6 +183,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     code.forget();
     server.release();
     connections.iter().for_each(Connection::wait);
+    handed_over.iter().for_each(|recipient| recipient.wait());
     tracing::info!("All lisafs servers exited.");
     if let Some(socket) = &donated.sandbox_exit {
         sync::wait_for_sandbox(socket);
@@ -193,7 +200,7 @@ fn prepare(
     container: &Container,
     plan: &Plan,
     directfs: &Directfs,
-) -> Result<Vec<Ready>, ServeError> {
+) -> Result<Vec<Prepared>, ServeError> {
     let root = plan.root.is_served().then_some(made.root).flatten().map(|served| Mounted {
         served,
         mount: None,

@@ -8,8 +8,9 @@ use oci_spec::runtime::{Mount, Spec};
 
 use super::args::{CharDevices, Globals};
 use super::rootfs::Served;
-use crate::extension::{Claim, MountRequest, OpenError, Registry};
+use crate::extension::{self, Claim, MountRequest, OpenError, Recipient, Registry};
 use crate::hostfs::{HostFs, HostOptions, ProcFds};
+use crate::volume;
 use lisafs::server::{ConnectError, Connection, Server};
 
 /// What a connection is to serve.
@@ -35,11 +36,33 @@ pub(super) struct Ready {
     pub(super) is_claimed: bool,
 }
 
+/// A connection that somebody answers for.
+pub(super) enum Prepared {
+    /// We do, when everything is ready.
+    Here(Ready),
+    /// Somebody else does already.
+    HandedOver(Box<dyn Recipient>),
+}
+
+/// Those that are served here, and those that are served elsewhere.
+pub(super) fn separate(prepared: Vec<Prepared>) -> (Vec<Ready>, Vec<Box<dyn Recipient>>) {
+    let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
+    for prepared in prepared {
+        match prepared {
+            Prepared::Here(ready) => here.push(ready),
+            Prepared::HandedOver(recipient) => elsewhere.push(recipient),
+        }
+    }
+    (here, elsewhere)
+}
+
 /// Why a mount cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServeError {
     #[error("{0}")]
     Claim(#[from] OpenError),
+    #[error("{path}: {source}")]
+    HandOver { path: String, source: extension::Error },
     #[error("cannot serve {path}: {source}")]
     Host { path: String, source: std::io::Error },
     #[error(
@@ -57,6 +80,8 @@ pub(super) struct Common<'a> {
     pub(super) registry: &'a Registry,
     /// The spec, if there are extensions to see it.
     pub(super) spec: Option<&'a Spec>,
+    /// The container's ID, if the caller says it.
+    pub(super) container_id: Option<&'a str>,
     pub(super) proc_fds: &'a ProcFds,
     /// How many FDs a client may have.
     pub(super) max_fds: usize,
@@ -64,7 +89,7 @@ pub(super) struct Common<'a> {
 
 impl Common<'_> {
     /// Finds the backend of the connection at `socket`: the first extension's that claims its mount, or the stock one.
-    pub(super) fn prepare(&self, mounted: Mounted<'_>, socket: OwnedFd) -> Result<Ready, ServeError> {
+    pub(super) fn prepare(&self, mounted: Mounted<'_>, socket: OwnedFd) -> Result<Prepared, ServeError> {
         let Mounted { served, mount, read_only, directfs, devices } = mounted;
         let path = served.path.display().to_string();
         let options = HostOptions {
@@ -79,6 +104,19 @@ impl Common<'_> {
         let claimed = match self.spec {
             Some(spec) if !devices => {
                 let request = MountRequest { spec, mount, path: &served.path, read_only };
+                if let Some(recipient) = self.registry.recipient(&request)? {
+                    let to = volume::Mount {
+                        path: &served.path,
+                        read_only,
+                        directfs,
+                        container: self.container_id,
+                        annotations: spec.annotations().as_ref(),
+                    };
+                    let handed_over = recipient.hand_over(socket, &to);
+                    handed_over.map_err(|source| ServeError::HandOver { path: path.clone(), source })?;
+                    tracing::info!("Handed {path:?} over (ro: {read_only}, directfs: {directfs})");
+                    return Ok(Prepared::HandedOver(recipient));
+                }
                 // What extensions open is theirs, and its root nobody's.
                 let host = HostOptions { donate_root: false, ..options.clone() };
                 self.registry.claim(&request, &host)?
@@ -102,7 +140,7 @@ impl Common<'_> {
         claim.options.bound_fds(self.max_fds);
         let by = if is_claimed { "an extension" } else { "the host" };
         tracing::info!("Serving {path:?} from {by} (ro: {read_only}, directfs: {directfs})");
-        Ok(Ready { socket, path: served.path, claim, needs_lisafs: !directfs, is_claimed })
+        Ok(Prepared::Here(Ready { socket, path: served.path, claim, needs_lisafs: !directfs, is_claimed }))
     }
 }
 

@@ -34,7 +34,8 @@ fn is_allowed(byte: u8) -> bool {
 }
 
 /// A volume's name, or a name with one `*` in it for all that begin and end alike.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct Pattern(String);
 
 impl Pattern {
@@ -76,6 +77,14 @@ impl Pattern {
     ) -> Option<(&'p Pattern, Option<&'n str>)> {
         let matching = patterns.into_iter().filter_map(|pattern| Some((pattern, pattern.matches(name)?)));
         matching.max_by_key(|(pattern, star)| (star.is_none(), pattern.0.len()))
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Pattern::new(&text)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::VARIABLE;
-use crate::runsc::configuration::{self, ConfigurationError};
+use crate::configuration::{self, ConfigurationError};
 
 /// Why runsc cannot be run. One line for a person each.
 #[derive(Debug, thiserror::Error)]

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use super::Failure;
+use crate::configuration::{self, Configuration};
 use crate::runsc::call::{Choice, explicit};
-use crate::runsc::configuration::{self, Configuration};
 
 /// The environment variable with the path of runsc.
 pub const VARIABLE: &str = "GOFER_RUNSC";
