@@ -14,7 +14,7 @@ use lisafs::backend::Options;
 const RESERVED: u64 = 64;
 
 /// Lets the process open as many files as it may in all, and answers how many.
-pub(crate) fn raise_descriptors() -> u64 {
+pub fn raise_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let descriptors = match setrlimit(Resource::Nofile, raised) {
@@ -42,17 +42,17 @@ fn widen_table(descriptors: u64) {
 
 /// How many of `descriptors` are for the files of clients. Where the process may have any number, they may not: each takes
 /// memory of the kernel.
-pub(crate) fn for_clients(descriptors: u64) -> usize {
+pub fn for_clients(descriptors: u64) -> usize {
     usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(usize::MAX).min(Options::default().max_fds)
 }
 
 /// Makes a write beyond `RLIMIT_FSIZE` fail instead of ending the process: any handler prevents that.
-pub(crate) fn survive_large_writes() -> io::Result<()> {
+pub fn survive_large_writes() -> io::Result<()> {
     signal_hook::flag::register(libc::SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// Clients send modes ready made.
-pub(crate) fn clear_umask() {
+pub fn clear_umask() {
     umask(Mode::empty());
 }
 

@@ -1,7 +1,6 @@
 //! The command line.
 
 mod doctor;
-mod listener;
 mod runtime;
 mod serve;
 

@@ -13,9 +13,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::listener::Listener;
 use crate::extension::{Claim, OpenError, Recipient, Registry};
 use crate::hostfs::{HostOptions, SpecialFiles};
+use crate::listener::Listener;
 use crate::volume::Mount;
 use crate::{inherited, limits};
 use lisafs::server::{ConnectError, Connection, Server};

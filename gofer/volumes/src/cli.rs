@@ -1,28 +1,64 @@
 //! The command line.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use gofer::extension::{Extension, Registry};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use gofer::extension::{Error, Extension, Registry};
 
-use crate::config::Config;
+use crate::config::{Config, SOCKET};
+use crate::{ask, serve};
 
 /// Serves volumes to sandboxes.
 #[derive(Debug, Parser)]
-#[command(name = "gofer-volumes", version)]
+#[command(name = "gofer-volumes", version, after_help = NOTES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+const NOTES: &str = "Signals for a running server:
+  SIGHUP            read the file again
+  SIGUSR2           start the program again, let it take over, end when the last connection has
+  SIGTERM, SIGINT   take no more connections, end when the last one has or after a limit; twice: end now
+
+gofer/docs/volumes.md describes the file.";
+
+/// The file if none is named.
+const FILE: &str = "/etc/gofer/volumes.toml";
+
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve the volumes of a file
+    Serve {
+        /// The file
+        #[arg(default_value = FILE)]
+        file: PathBuf,
+        /// What to report on stderr: error, warn, info, debug, trace, or filters such as lisafs::server=debug
+        #[arg(long, value_name = "LEVEL", default_value = "info")]
+        log: String,
+    },
     /// Check a configuration file
     Check {
         /// The file
-        #[arg(default_value = "/etc/gofer/volumes.toml")]
+        #[arg(default_value = FILE)]
         file: PathBuf,
+    },
+    /// List the volumes of a file
+    List {
+        /// The file
+        #[arg(default_value = FILE)]
+        file: PathBuf,
+    },
+    /// Show who is connected to a running server
+    Status {
+        /// The server's socket
+        #[arg(long, value_name = "PATH", default_value = SOCKET)]
+        socket: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -37,13 +73,47 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     }
 }
 
-fn run(extensions: Vec<Box<dyn Extension>>) -> Result<(), gofer::extension::Error> {
+fn run(extensions: Vec<Box<dyn Extension>>) -> Result<(), Error> {
     let registry = Registry::new(extensions)?;
-    match Cli::parse().command {
+    let command = Cli::command().mut_subcommand("serve", |serve| gofer::cli::with_flags(serve, &registry));
+    let matches = command.get_matches();
+    match Cli::from_arg_matches(&matches)?.command {
+        Command::Serve { file, log } => {
+            init_log(&log)?;
+            let flags = matches.subcommand().map(|(_, flags)| flags.clone()).unwrap_or_default();
+            for extension in registry.iter() {
+                extension.prepare(&flags).map_err(|error| format!("{}: {error}", extension.name()))?;
+            }
+            serve::serve(&file, registry)?;
+        }
         Command::Check { file } => {
             let config = Config::read(&file, &registry)?;
             println!("{}: {} volumes", file.display(), config.volumes.len());
         }
+        Command::List { file } => {
+            for (pattern, volume) in Config::read(&file, &registry)?.volumes {
+                let mode = if volume.read_only { "ro" } else { "rw" };
+                println!("{}\t{mode}\t{}", pattern.as_str(), volume.backend);
+            }
+        }
+        Command::Status { socket, json } => {
+            let status = ask::status(&socket)?;
+            print!("{}", if json { serde_json::to_string_pretty(&status)? + "\n" } else { status.table() });
+        }
     }
+    Ok(())
+}
+
+/// Reports what happens on stderr, as much as `level` says.
+fn init_log(level: &str) -> Result<(), Error> {
+    let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| format!("--log {level}: {error}"))?;
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    // Fails only if somebody else has set one up, which then reports.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !no_color)
+        .log_internal_errors(false)
+        .try_init();
     Ok(())
 }

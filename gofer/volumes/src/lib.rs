@@ -7,7 +7,19 @@
 
 pub mod config;
 
+mod ask;
 mod cli;
+mod connections;
+mod metrics;
+mod peer;
+mod pending;
+mod serve;
+mod sockets;
+mod stats;
+mod status;
+mod takes;
+mod upgrade;
+mod volumes;
 
 pub use cli::main_with;
 
@@ -15,5 +27,8 @@ use gofer::extension::Extension;
 
 /// The extensions whose file systems can be volumes: those that ship with the gofer, and those that ship with this server.
 pub fn extensions() -> Vec<Box<dyn Extension>> {
-    gofer::extensions::shipped()
+    let mut extensions = gofer::extensions::shipped();
+    // A volume is not one of another server.
+    extensions.retain(|extension| extension.name() != "volume");
+    extensions
 }

@@ -40,6 +40,8 @@ struct SlotState {
     stopper: Option<Stopper>,
     /// No channel will come any more.
     closed: bool,
+    /// It has a thread, or will have one in a moment.
+    has_thread: bool,
     /// The thread has left.
     left: bool,
 }
@@ -79,17 +81,23 @@ impl Channels {
         self.slots.len()
     }
 
-    /// Makes a channel and hands it to a parked thread. `ENOMEM` if all are busy, `ENOSYS` if the connection ends.
-    pub(super) fn open(&self) -> Result<Opened> {
+    /// The thread of slot `index` is about to be made.
+    pub(super) fn expect(&self, index: usize) {
+        self.slots[index].state.lock().has_thread = true;
+    }
+
+    /// Makes a channel and hands it to a parked thread, which `add_thread` makes if the slot has none yet. `ENOMEM` if all are busy,
+    /// `ENOSYS` if the connection ends.
+    pub(super) fn open(&self, add_thread: impl FnOnce(usize) -> Result<()>) -> Result<Opened> {
         let mut shared = self.shared.lock();
         if shared.closed {
             return Err(Errno::NOSYS);
         }
-        let is_free = |slot: &&Slot| {
+        let is_free = |(_, slot): &(usize, &Slot)| {
             let state = slot.state.lock();
             state.stopper.is_none() && !state.left
         };
-        let slot = self.slots.iter().find(is_free).ok_or(Errno::NOMEM)?;
+        let (index, slot) = self.slots.iter().enumerate().find(is_free).ok_or(Errno::NOMEM)?;
         let memory = match &mut shared.memory {
             Some(memory) => memory,
             none => none.insert(PacketMemory::new()?),
@@ -109,6 +117,11 @@ impl Channels {
         let (ours, theirs) = FdSocket::pair()?;
         let memory = rustix::io::fcntl_dupfd_cloexec(memory.as_fd(), 3)?;
         let channel = Channel::new(window, Role::Server);
+        if !state.has_thread {
+            // It waits for the state, which is locked here.
+            add_thread(index)?;
+            state.has_thread = true;
+        }
         state.stopper = Some(channel.stopper());
         state.waiting = Some(Start { channel, fds: ours });
         slot.changed.notify_all();
@@ -164,7 +177,7 @@ impl Slot {
         state.closed = true;
         state.waiting = None;
         self.changed.notify_all();
-        while !state.left {
+        while state.has_thread && !state.left {
             // A client that overwrites the channel's state can make a single shutdown go unnoticed.
             if let Some(stopper) = &state.stopper {
                 stopper.shut_down();

@@ -8,7 +8,7 @@ use std::thread::{Builder, JoinHandle};
 use parking_lot::{Condvar, Mutex};
 
 use super::session::Session;
-use super::{Server, serve_channel, serve_socket};
+use super::{Observer, Server, serve_channel, serve_socket};
 use crate::backend::{Backend, Errno, Options};
 use crate::transport::Socket;
 
@@ -54,30 +54,29 @@ impl Connection {
         mount_path: &[u8],
         backend: Arc<dyn Backend>,
         options: Options,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Result<Self, ConnectError> {
         let max_message = usize::try_from(options.max_message_size)
             .ok()
             .filter(|max| (SMALLEST_MESSAGE..=LARGEST_MESSAGE).contains(max))
             .ok_or(ConnectError::MessageSize(options.max_message_size))?;
-        let session = Session::new(server.clone(), mount_path, backend, options, max_message)
+        let session = Session::new(server.clone(), mount_path, backend, options, max_message, observer)
             .map_err(|_: Errno| ConnectError::MountPath)?;
         let session = Arc::new(session);
+        session.introduce();
         let socket = Arc::new(Socket::new(socket));
         let life = Arc::new(Life { socket: Mutex::new(Some(socket)), ended: Condvar::new() });
 
         let (starting, have_started) = mpsc::channel();
         // If a later thread cannot be started, dropping this ends the earlier ones.
         let mut serving = Serving { session: Some(session.clone()), channels: Vec::new(), life: life.clone() };
-        for index in 0..session.channels.count() {
-            let session = session.clone();
-            let thread = spawn(format!("lisafs-chan-{index}"), &starting, move || {
-                session.channels.serve(index, |start| serve_channel::serve(&session, start));
-            })?;
-            serving.channels.push(thread);
+        for index in 0..if server.late_threads { 0 } else { session.channels.count() } {
+            session.channels.expect(index);
+            serving.channels.push(spawn_channel(&session, index, Some(&starting))?);
         }
         drop(session);
         let server = server.clone();
-        spawn("lisafs-socket".to_owned(), &starting, move || {
+        spawn("lisafs-socket".to_owned(), Some(&starting), move || {
             server.wait_for_release();
             drop(server);
             let socket = serving.life.socket.lock().clone();
@@ -119,13 +118,25 @@ impl Drop for Connection {
     }
 }
 
+/// Starts the thread that serves channel after channel in slot `index`.
+pub(super) fn spawn_channel(
+    session: &Arc<Session>,
+    index: usize,
+    starting: Option<&mpsc::Sender<()>>,
+) -> Result<JoinHandle<()>, ConnectError> {
+    let session = session.clone();
+    spawn(format!("lisafs-chan-{index}"), starting, move || {
+        session.channels.serve(index, |start| serve_channel::serve(&session, start));
+    })
+}
+
 /// Starts a thread that drops its clone of `starting` before it does `f`.
 fn spawn(
     name: String,
-    starting: &mpsc::Sender<()>,
+    starting: Option<&mpsc::Sender<()>>,
     f: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, ConnectError> {
-    let starting = starting.clone();
+    let starting = starting.cloned();
     let body = move || {
         drop(starting);
         f();
@@ -142,21 +153,26 @@ struct Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
+        let mut observer = None;
         if let Some(session) = self.session.take() {
             session.close();
             session.channels.close();
-            for thread in self.channels.drain(..) {
+            for thread in self.channels.drain(..).chain(session.take_late_threads()) {
                 // It has left its slot already; what it panicked of was reported then.
                 let _ = thread.join();
             }
             for fd in session.fds.take_all() {
                 release(fd);
             }
+            observer = session.observer.clone();
             release(session);
         }
         // The last reference: this closes the socket.
         *self.life.socket.lock() = None;
         self.life.ended.notify_all();
+        if let Some(observer) = observer {
+            observer.ended();
+        }
     }
 }
 

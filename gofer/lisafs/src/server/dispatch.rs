@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use rustix::fs::OFlags;
 
@@ -29,15 +30,28 @@ impl<'s> Context<'s> {
 
     /// Answers one request, and says which message the answer is.
     pub(super) fn answer(&mut self, message: MessageId, request: Request<'_>, reply: &mut Reply<'_>) -> MessageId {
+        let Some(observer) = &self.session.observer else { return self.answer_unseen(message, request, reply).0 };
+        let (begin, received) = (Instant::now(), request.payload.len() + request.data.len());
+        let (answer, result) = self.answer_unseen(message, request, reply);
+        observer.answered(message, received, result.map(|()| reply.len()), begin.elapsed());
+        answer
+    }
+
+    fn answer_unseen(
+        &mut self,
+        message: MessageId,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> (MessageId, Result<()>) {
         match self.handle(message, request, reply) {
             Ok(()) => {
                 make_non_blocking(reply.fds());
-                message
+                (message, Ok(()))
             }
             Err(errno) => {
                 tracing::debug!(?message, %errno, "refused");
                 reply.fail(errno);
-                MessageId::ERROR
+                (MessageId::ERROR, Err(errno))
             }
         }
     }

@@ -35,12 +35,14 @@ mod fds;
 mod file_type;
 mod gate;
 mod handlers;
+mod observer;
 mod serve_channel;
 mod serve_socket;
 mod session;
 mod tree;
 
 pub use connection::{ConnectError, Connection};
+pub use observer::Observer;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -54,6 +56,8 @@ use tree::Tree;
 pub struct Server {
     tree: Tree,
     channels: usize,
+    /// Whether the thread of a channel is only made when the client asks for the channel.
+    late_threads: bool,
     gate: Gate,
 }
 
@@ -68,13 +72,18 @@ impl Server {
 
     /// A server whose connections may have up to `channels` channels each, and as many threads for them. Clients need one.
     pub fn with_channels(channels: usize) -> Arc<Self> {
-        Arc::new(Server { tree: Tree::new(), channels, gate: Gate::default() })
+        Arc::new(Server { tree: Tree::new(), channels, late_threads: false, gate: Gate::default() })
+    }
+
+    /// A server for many connections: threads of channels are made when clients ask for channels, and not before.
+    pub fn with_late_threads() -> Arc<Self> {
+        Arc::new(Server { tree: Tree::new(), channels: Self::CHANNELS, late_threads: true, gate: Gate::default() })
     }
 
     /// A server that answers nothing before [`release`](Self::release), for a process that gives up rights when all its
     /// connections have been made.
     pub fn held() -> Arc<Self> {
-        Arc::new(Server { tree: Tree::new(), channels: Self::CHANNELS, gate: Gate::held() })
+        Arc::new(Server { tree: Tree::new(), channels: Self::CHANNELS, late_threads: false, gate: Gate::held() })
     }
 
     /// Begins to answer.
@@ -104,7 +113,19 @@ impl Server {
         backend: Arc<dyn Backend>,
         options: Options,
     ) -> Result<Connection, ConnectError> {
-        Connection::start(self, socket, mount_path, backend, options)
+        Connection::start(self, socket, mount_path, backend, options, None)
+    }
+
+    /// The same, with somebody who hears of every answer and of the connection's end.
+    pub fn connect_observed(
+        self: &Arc<Self>,
+        socket: OwnedFd,
+        mount_path: &[u8],
+        backend: Arc<dyn Backend>,
+        options: Options,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Connection, ConnectError> {
+        Connection::start(self, socket, mount_path, backend, options, Some(observer))
     }
 
     /// Returns when requests may be answered.

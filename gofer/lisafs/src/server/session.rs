@@ -1,13 +1,17 @@
 //! What the threads of one connection share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread::JoinHandle;
 
-use super::Server;
+use parking_lot::Mutex;
+
 use super::channels::Channels;
+use super::connection::spawn_channel;
 use super::entry::{BoundSocket, Content, Control, Held, Open};
 use super::fds::{FdTable, NewFd, Ticket};
 use super::tree::{MountPath, Node, Place, Tree, read_data, write_data};
+use super::{Observer, Server};
 use crate::backend::{Attachment, Backend, ControlFile, Errno, Found, OpenFile, Options, Result, Statx};
 use crate::wire::{FdId, Inode};
 
@@ -27,6 +31,12 @@ pub(super) struct Session {
     mount: Option<MountPath>,
     closing: AtomicBool,
     complained: AtomicBool,
+    /// Who hears of answers.
+    pub(super) observer: Option<Arc<dyn Observer>>,
+    /// Itself, for threads that are made later.
+    itself: OnceLock<Weak<Session>>,
+    /// Threads of channels that were made when they were asked for.
+    late_threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Session {
@@ -37,6 +47,7 @@ impl Session {
         backend: Arc<dyn Backend>,
         options: Options,
         max_message: usize,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Result<Self> {
         let path = server.tree().mount_path(mount_path)?;
         Ok(Session {
@@ -47,9 +58,33 @@ impl Session {
             mount: options.tree_locks.then_some(path),
             closing: AtomicBool::new(false),
             complained: AtomicBool::new(false),
+            observer,
+            itself: OnceLock::new(),
+            late_threads: Mutex::default(),
             options,
             server,
         })
+    }
+
+    /// Lets the session know its owner. Comes before everything else.
+    pub(super) fn introduce(self: &Arc<Self>) {
+        self.itself.get_or_init(|| Arc::downgrade(self));
+    }
+
+    /// Makes the thread of channel slot `index`; `ENOMEM` if it cannot.
+    pub(super) fn add_channel_thread(&self, index: usize) -> Result<()> {
+        let session = self.itself.get().and_then(Weak::upgrade).ok_or(Errno::NOSYS)?;
+        let thread = spawn_channel(&session, index, None).map_err(|error| {
+            tracing::warn!(%error, "a client does not get a channel");
+            Errno::NOMEM
+        })?;
+        self.late_threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// What [`add_channel_thread`](Self::add_channel_thread) has made, to be joined.
+    pub(super) fn take_late_threads(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut *self.late_threads.lock())
     }
 
     /// Whether the connection is about to end and takes no requests.

@@ -25,7 +25,7 @@ pub(super) fn mount(context: &mut Context<'_>, _: Request<'_>, reply: &mut Reply
 }
 
 pub(super) fn channel(context: &mut Context<'_>, _: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    let opened = context.session.channels.open()?;
+    let opened = context.session.channels.open(|index| context.session.add_channel_thread(index))?;
     reply.message(&ChannelResp {
         data_offset: i64::try_from(opened.offset).map_err(|_| Errno::NOMEM)?,
         data_length: opened.len as u64,

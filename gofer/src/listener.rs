@@ -1,4 +1,4 @@
-//! The socket that clients connect to.
+//! A socket that clients connect to.
 
 use std::fs::remove_file;
 use std::io;
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode, OFlags, RenameFlags, Stat, fstat, lstat, open, renameat_with};
 
 /// A listening socket in the file system. Its file is removed with it.
-pub(super) struct Listener {
+#[derive(Debug)]
+pub struct Listener {
     listener: UnixListener,
     path: PathBuf,
     /// The file, to remove no other.
@@ -18,7 +19,7 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Listens at `path`. A socket file there that nobody listens on is left over from a server that died, and replaced.
-    pub(super) fn bind(path: &Path) -> io::Result<Self> {
+    pub fn bind(path: &Path) -> io::Result<Self> {
         let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 remove_stale(path)?;
@@ -30,8 +31,34 @@ impl Listener {
         Ok(Listener { listener, path: path.to_owned(), file: Held::at(path).ok() })
     }
 
+    /// Listens on a socket that somebody else has made. Its file is removed with it if it is at `path`.
+    pub fn adopt(listener: UnixListener, path: Option<&Path>) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let file = path.and_then(|path| Held::at(path).ok());
+        Ok(Listener { listener, path: path.unwrap_or(Path::new("")).to_owned(), file })
+    }
+
+    /// Whether the file is removed with it.
+    pub fn owns_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Leaves the file, and with it everybody who is going to connect, to somebody else who listens on the same socket.
+    pub fn leave_file(&mut self) {
+        self.file = None;
+    }
+
+    /// Removes the file, if it is still this socket's. Nobody can connect after that.
+    pub fn remove_file(&self) {
+        if let Some(file) = &self.file
+            && let Err(error) = file.remove_from(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
+        }
+    }
+
     /// The next client, or `None` if there is none after all.
-    pub(super) fn accept(&self) -> io::Result<Option<UnixStream>> {
+    pub fn accept(&self) -> io::Result<Option<UnixStream>> {
         match self.listener.accept() {
             Ok((client, _)) => Ok(Some(client)),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {
@@ -50,11 +77,7 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(file) = &self.file
-            && let Err(error) = file.remove_from(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
-        }
+        self.remove_file();
     }
 }
 
@@ -70,6 +93,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 /// A file that is held: as long as it is, no other has its number, also if it was removed.
+#[derive(Debug)]
 struct Held(OwnedFd);
 
 impl Held {

@@ -1,0 +1,126 @@
+//! Figures for Prometheus.
+//!
+//! Requests are counted by the connections themselves; what is counted becomes metrics only when somebody asks for them.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use metrics::{Label, counter, gauge};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use crate::serve::Shared;
+use crate::sockets::{MetricsListener, Stream};
+use crate::stats::{CLASSES, Stats};
+
+/// How long a reader may take.
+const LIMIT: Duration = Duration::from_secs(2);
+/// The longest request.
+const LONGEST: u64 = 8 << 10;
+
+/// Answers one reader after the other, until the other end of `stop` is closed.
+pub(crate) fn serve(listener: &MetricsListener, stop: &UnixStream, shared: &Shared) {
+    loop {
+        let mut polled = [listener.as_fd(), stop.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        match poll(&mut polled, None) {
+            Ok(_) if !polled[1].revents().is_empty() => return,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return tracing::error!(%error, "cannot wait for readers of metrics"),
+        }
+        match listener.accept() {
+            Ok(Some(mut stream)) => {
+                if let Err(error) = answer(&mut *stream, shared) {
+                    tracing::debug!(%error, "metrics are not read");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a reader of metrics");
+                // Most likely there are too many open files.
+                std::thread::sleep(LIMIT);
+            }
+        }
+    }
+}
+
+fn answer(stream: &mut dyn Stream, shared: &Shared) -> io::Result<()> {
+    stream.limit(LIMIT)?;
+    let mut first = String::new();
+    let mut request = BufReader::new((&mut *stream).take(LONGEST));
+    request.read_line(&mut first)?;
+    // The rest of its head is read so that the reader gets the answer before the end.
+    let mut line = String::new();
+    while request.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    let mut words = first.split_ascii_whitespace();
+    let (status, body) = match (words.next(), words.next()) {
+        (Some("GET"), Some("/metrics")) => ("200 OK", render(shared)),
+        (Some("GET"), _) => ("404 Not Found", "only /metrics is here\n".to_owned()),
+        _ => ("405 Method Not Allowed", "only GET is known\n".to_owned()),
+    };
+    write!(
+        stream,
+        "HTTP/1.0 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// All metrics in Prometheus' text format.
+pub(crate) fn render(shared: &Shared) -> String {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        let mut now = std::collections::BTreeMap::<String, (Stats, u64)>::new();
+        shared.connections.each(|about| {
+            let (stats, count) = now.entry(about.pattern.clone()).or_default();
+            stats.absorb(&about.stats);
+            *count += 1;
+        });
+        shared.connections.each_total(|pattern, totals| {
+            let (stats, count) = now.entry(pattern.to_owned()).or_default();
+            stats.absorb(&totals.ended);
+            let volume = Label::new("volume", pattern.to_owned());
+            #[expect(clippy::cast_precision_loss, reason = "there are not that many connections")]
+            gauge!("gofer_volumes_connections", [volume.clone()].iter()).set(*count as f64);
+            counter!("gofer_volumes_connections_total", [volume].iter()).absolute(totals.connections);
+        });
+        for (pattern, (stats, _)) in &now {
+            put(pattern, stats);
+        }
+        counter!("gofer_volumes_refused_total").absolute(shared.refusals.load(Ordering::Relaxed));
+    });
+    recorder.handle().render()
+}
+
+fn put(pattern: &str, stats: &Stats) {
+    let volume = Label::new("volume", pattern.to_owned());
+    let (read, written) = stats.bytes();
+    counter!("gofer_volumes_read_bytes_total", [volume.clone()].iter()).absolute(read);
+    counter!("gofer_volumes_written_bytes_total", [volume.clone()].iter()).absolute(written);
+    for (message, figures) in stats.messages() {
+        let name = message.name().unwrap_or("unknown");
+        let labels = [volume.clone(), Label::new("message", name)];
+        counter!("gofer_volumes_calls_total", labels.iter()).absolute(figures.calls);
+        counter!("gofer_volumes_errors_total", labels.iter()).absolute(figures.errors);
+        counter!("gofer_volumes_seconds_count", labels.iter()).absolute(figures.calls);
+        #[expect(clippy::cast_precision_loss, reason = "a sum of times has no need for its last bits")]
+        gauge!("gofer_volumes_seconds_sum", labels.iter()).set(figures.nanoseconds as f64 / 1e9);
+        let mut sum = 0;
+        for (class, count) in figures.classes.iter().enumerate() {
+            sum += count;
+            let end = CLASSES.get(class).map_or_else(|| "+Inf".to_owned(), |end| seconds(*end));
+            let labels = [volume.clone(), Label::new("message", name), Label::new("le", end)];
+            counter!("gofer_volumes_seconds_bucket", labels.iter()).absolute(sum);
+        }
+    }
+}
+
+fn seconds(nanoseconds: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "these are few digits")]
+    let seconds = nanoseconds as f64 / 1e9;
+    seconds.to_string()
+}
