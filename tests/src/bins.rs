@@ -25,6 +25,11 @@ pub fn gofer() -> Result<PathBuf> {
     Ok(directory()?.join("gofer"))
 }
 
+/// The `gofer-volumes` program.
+pub fn volumes() -> Result<PathBuf> {
+    Ok(directory()?.join("gofer-volumes"))
+}
+
 /// The directory of both programs, built by the first call if need be.
 pub fn directory() -> Result<&'static Path> {
     let found = BUILT.get_or_init(|| match env::var_os(DIRECTORY) {
@@ -49,7 +54,18 @@ fn build_in(profile: &str) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = Command::new(cargo)
         .current_dir(workspace())
-        .args(["build", "--profile", profile, "--package", "gofer", "--package", "fusebridge", "--bins"])
+        .args([
+            "build",
+            "--profile",
+            profile,
+            "--package",
+            "gofer",
+            "--package",
+            "gofer-volumes",
+            "--package",
+            "fusebridge",
+            "--bins",
+        ])
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -18,4 +18,5 @@ pub mod scene;
 pub mod scratch;
 pub mod skip;
 pub mod user;
+pub mod volumes;
 pub mod wait;

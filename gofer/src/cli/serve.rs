@@ -111,8 +111,8 @@ impl Serve {
             no_atime: self.noatime,
             ..HostOptions::default()
         };
-        if registry.recipient_of(&self.backend, false)?.is_some() {
-            return self.hand_over(registry, client);
+        if let Some(recipient) = registry.recipient_of(&self.backend, false)? {
+            return self.hand_over(registry, recipient, client);
         }
         let mut claim = registry.backends(&host).open(&self.backend)?.read_only(self.read_only);
         claim.options.bound_fds(max_fds);
@@ -135,10 +135,13 @@ impl Serve {
 
 impl Serve {
     /// Hands every client over to whoever serves the backend elsewhere.
-    fn hand_over(&self, registry: &Registry, client: Option<OwnedFd>) -> Result<(), Failure> {
-        let give = |client: OwnedFd| {
-            let recipient = registry.recipient_of(&self.backend, false)?;
-            let Some(recipient) = recipient else { unreachable!("it is the same backend as before") };
+    fn hand_over(
+        &self,
+        registry: &Registry,
+        first: Box<dyn Recipient>,
+        client: Option<OwnedFd>,
+    ) -> Result<(), Failure> {
+        let give = |client: OwnedFd, recipient: Box<dyn Recipient>| {
             let mount = Mount {
                 path: Path::new("/"),
                 read_only: self.read_only,
@@ -151,10 +154,16 @@ impl Serve {
         };
         let stop = stop_signals().map_err(Failure::Prepare)?;
         if let Some(client) = client {
-            let recipient = give(client)?;
+            let recipient = give(client, first)?;
             // The end of this process is the end of the connection, too.
             return until_stopped(stop, move || recipient.wait());
         }
+        // It has shown that the volume can be had. By the time of the first client its server may have lost patience.
+        drop(first);
+        let another = || match registry.recipient_of(&self.backend, false)? {
+            Some(recipient) => Ok(recipient),
+            None => unreachable!("it is the same backend as before"),
+        };
         let Some(path) = &self.to.socket else { unreachable!("clap wants one of the two") };
         let listener = Listener::bind(path).map_err(|source| Failure::Listen { path: path.clone(), source })?;
         let mut recipients: Vec<Box<dyn Recipient>> = Vec::new();
@@ -165,7 +174,7 @@ impl Serve {
             }
             recipients.retain(|recipient| !recipient.has_ended());
             match listener.accept() {
-                Ok(Some(client)) => match give(client.into()) {
+                Ok(Some(client)) => match another().and_then(|recipient| give(client.into(), recipient)) {
                     Ok(recipient) => recipients.push(recipient),
                     Err(error) => tracing::warn!("a client is not served: {error}"),
                 },

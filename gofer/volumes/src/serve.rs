@@ -84,13 +84,18 @@ struct Events {
     wake: UnixStream,
 }
 
+/// The number of a new connection, and its control socket.
+type Arrived = (u64, Arc<OwnedFd>);
+
 struct Main {
     shared: Arc<Shared>,
     path: PathBuf,
     pending: Arc<Pending>,
     /// Control sockets by the number of their connection.
     controls: HashMap<u64, Arc<OwnedFd>>,
-    arrived: (Sender<(u64, Arc<OwnedFd>)>, Receiver<(u64, Arc<OwnedFd>)>),
+    arrived: Receiver<Arrived>,
+    /// Where they come from.
+    arrivals: Sender<Arrived>,
     waker: Arc<UnixStream>,
     program: Program,
     /// The new server, if one was started.
@@ -134,12 +139,14 @@ pub(crate) fn serve(path: &Path, registry: Registry) -> Result<(), ServeError> {
         config: Mutex::new(Arc::new(config)),
     });
     let metrics = sockets.metrics.map(|listener| Metrics::start(listener, &shared)).transpose()?;
+    let (arrivals, arrived) = channel();
     let main = Main {
         shared,
         path: path.to_owned(),
         pending: Arc::default(),
         controls: HashMap::new(),
-        arrived: channel(),
+        arrived,
+        arrivals,
         waker: Arc::new(waker),
         program,
         successor: None,
@@ -273,7 +280,7 @@ impl Main {
             self.shared.connections.end(number);
         }
         if drain(&events.wake) {
-            while let Ok((number, control)) = self.arrived.1.try_recv() {
+            while let Ok((number, control)) = self.arrived.try_recv() {
                 self.controls.insert(number, control);
             }
             self.shared.connections.reap();
@@ -297,7 +304,7 @@ impl Main {
                 continue;
             }
             let arrival = Arrival { shared: self.shared.clone(), control: control.clone(), peer };
-            let (pending, waker, arrived) = (self.pending.clone(), self.waker.clone(), self.arrived.0.clone());
+            let (pending, waker, arrived) = (self.pending.clone(), self.waker.clone(), self.arrivals.clone());
             let attend = move || {
                 if let Some(number) = arrival.attend(&pending) {
                     // The main loop has ended if nobody receives it.

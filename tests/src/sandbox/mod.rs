@@ -82,6 +82,12 @@ impl Sandbox {
         self.scratch.path()
     }
 
+    /// Where a story may put what is in `/etc/gofer/runtime.json` elsewhere.
+    #[must_use]
+    pub fn configuration(&self) -> PathBuf {
+        self.path().join("runtime.json")
+    }
+
     /// The medium of the root's overlay, empty if there is none.
     pub(crate) fn root_overlay(&self) -> String {
         let overlay = self.flags.iter().rev().find_map(|flag| flag.strip_prefix("--overlay2=")).unwrap_or_default();
@@ -120,6 +126,10 @@ impl Sandbox {
             Gofer::Ours => {
                 let mut command = Command::new(bins::gofer()?);
                 command.args(["runtime", "--runsc"]).arg(self.runsc.path()).arg("--");
+                let configuration = self.configuration();
+                if configuration.exists() {
+                    command.env("GOFER_CONFIG", configuration);
+                }
                 command
             }
         })

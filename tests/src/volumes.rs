@@ -1,0 +1,130 @@
+//! Volume servers.
+
+use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{bins, command, process, scratch, wait};
+
+/// How long a server may take to start or to end.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// A `gofer-volumes serve`.
+#[derive(Debug)]
+pub struct VolumeServer {
+    child: Child,
+    scratch: TempDir,
+    log: File,
+}
+
+impl VolumeServer {
+    /// Serves `volumes`, the lines of the file's table of that name.
+    pub fn start(volumes: &str) -> Result<Self> {
+        Self::with("", volumes)
+    }
+
+    /// The same with `settings`, the lines before that table.
+    pub fn with(settings: &str, volumes: &str) -> Result<Self> {
+        let scratch = scratch::disk()?;
+        let socket = scratch.path().join("s");
+        fs::write(
+            scratch.path().join("volumes.toml"),
+            format!("socket = {:?}\n{settings}\n[volumes]\n{volumes}\n", socket.display().to_string()),
+        )?;
+        let log = tempfile::tempfile()?;
+        let mut program = Command::new(bins::volumes()?);
+        program.arg("serve").arg(scratch.path().join("volumes.toml"));
+        let child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone()?).spawn()?;
+        let mut server = Self { child, scratch, log };
+        let listens = wait::until("the server listens", LIMIT, || UnixStream::connect(&socket).is_ok());
+        if listens.is_err() && server.child.try_wait()?.is_some() {
+            bail!("the server has ended: {}", server.log()?);
+        }
+        listens.map(|()| server)
+    }
+
+    /// Its socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.scratch.path().join("s")
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.scratch.path().join("volumes.toml")
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What people and `gofer serve` call its volume `name`.
+    #[must_use]
+    pub fn backend(&self, name: &str) -> String {
+        format!("volume:{}#{name}", self.socket().display())
+    }
+
+    /// What it reported.
+    pub fn log(&self) -> Result<String> {
+        command::text(&self.log)
+    }
+
+    /// Who is connected.
+    pub fn connected(&self) -> Result<Vec<Value>> {
+        let mut status = Command::new(bins::volumes()?);
+        let text = command::succeed(status.args(["status", "--json", "--socket"]).arg(self.socket()), LIMIT)?;
+        let status: Value = serde_json::from_str(&text)?;
+        status["connections"].as_array().cloned().context("no connections")
+    }
+
+    /// Waits until nobody is connected.
+    pub fn is_left(&self) -> Result<()> {
+        wait::until("the last connection ends", LIMIT, || self.connected().is_ok_and(|connected| connected.is_empty()))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        process::signal(self.pid(), signal);
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self) -> Result<ExitStatus> {
+        command::exit_status(&mut self.child, LIMIT)
+    }
+
+    /// Has it end, which it must do well.
+    pub fn stop(mut self) -> Result<()> {
+        self.signal(Signal::TERM);
+        let status = self.ended()?;
+        if !status.success() || self.socket().exists() {
+            bail!("the server ended with {status}: {}", self.log()?);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for VolumeServer {
+    fn drop(&mut self) {
+        // Only of stories that have failed it is still there.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What `/etc/gofer/runtime.json` says if each of `names` is a volume at `socket`.
+#[must_use]
+pub fn configuration(socket: &Path, names: &[&str]) -> String {
+    let volume = serde_json::json!({"socket": socket, "time_limit": 2});
+    let volumes: serde_json::Map<_, _> = names.iter().map(|name| ((*name).to_owned(), volume.clone())).collect();
+    serde_json::json!({ "volumes": volumes }).to_string()
+}
