@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, connect, shutdown, socket_with};
 use serde::Deserialize;
 
 use super::{ANNOTATION, Answer, LineError, MAX_ANSWER, MAX_REQUEST, NameError, Request, VERSION, check_name};
@@ -283,10 +283,14 @@ impl Control {
 
     /// Hands `connection` over for `mount`. Whether it is taken or not, nothing of it stays here.
     pub fn hand_over(&self, connection: OwnedFd, mount: &Mount<'_>) -> Result<(), HandOverError> {
-        self.ask(connection, mount).map_err(|problem| self.volume.error(problem))
+        self.ask(connection.as_fd(), mount).map_err(|problem| {
+            // The server may still find it among what it has not read, and the client at its other end would wait.
+            let _ = shutdown(&connection, Shutdown::Both);
+            self.volume.error(problem)
+        })
     }
 
-    fn ask(&self, connection: OwnedFd, mount: &Mount<'_>) -> Result<(), Problem> {
+    fn ask(&self, connection: BorrowedFd<'_>, mount: &Mount<'_>) -> Result<(), Problem> {
         let mut line =
             serde_json::to_vec(&self.volume.request(mount)).map_err(|error| Problem::Invalid(error.to_string()))?;
         line.push(b'\n');
@@ -302,11 +306,10 @@ impl Control {
         };
         let deadline = || Instant::now() + Duration::from_secs(limit);
         // A server that hangs up may have said why before.
-        match send_line(&self.socket, &line, Some(connection.as_fd()), deadline()) {
+        match send_line(&self.socket, &line, Some(connection), deadline()) {
             Ok(()) | Err(LineError::HungUp) => {}
             Err(error) => return Err(failed(error)),
         }
-        drop(connection);
         let (line, _) = receive_line(&self.socket, MAX_ANSWER, deadline()).map_err(failed)?;
         let answer: Answer = serde_json::from_slice(&line).map_err(|error| Problem::Invalid(error.to_string()))?;
         match answer {
@@ -340,7 +343,7 @@ impl Control {
 }
 
 impl AsFd for Control {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
