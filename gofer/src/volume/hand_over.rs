@@ -283,11 +283,13 @@ impl Control {
 
     /// Hands `connection` over for `mount`. Whether it is taken or not, nothing of it stays here.
     pub fn hand_over(&self, connection: OwnedFd, mount: &Mount<'_>) -> Result<(), HandOverError> {
-        self.ask(connection.as_fd(), mount).map_err(|problem| {
+        let asked = self.ask(connection.as_fd(), mount);
+        if asked.is_err() {
             // The server may still find it among what it has not read, and the client at its other end would wait.
             let _ = shutdown(&connection, Shutdown::Both);
-            self.volume.error(problem)
-        })
+        }
+        drop(connection);
+        asked.map_err(|problem| self.volume.error(problem))
     }
 
     fn ask(&self, connection: BorrowedFd<'_>, mount: &Mount<'_>) -> Result<(), Problem> {
