@@ -24,6 +24,8 @@ pub struct Handle {
     share: Option<Share>,
     access: u32,
     listing: Mutex<Option<Shared>>,
+    /// Whether the kernel has a donated file of its own for it: maps are made of that.
+    pub(super) is_backed: bool,
     /// The file, if this goes past the kernel's cache.
     pub(super) mapped: Option<Arc<Mapped>>,
 }
@@ -40,6 +42,7 @@ impl Handle {
             share: None,
             access: access & ACCESS_MODE,
             listing: Mutex::default(),
+            is_backed: false,
             mapped: None,
         }
     }

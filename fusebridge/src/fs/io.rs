@@ -67,7 +67,7 @@ impl Bridge {
             handle.mapped = Some(self.mapped.open(id, handle.can_change_by_map()));
         }
         let mut nodes = self.nodes.lock();
-        nodes.opened(id);
+        nodes.opened(id, handle.can_change_by_map());
         if handle.is_writable() && !self.policy.keeps_cache() {
             // Others may have given it some.
             nodes.set_no_capabilities(id, false);
@@ -83,12 +83,13 @@ impl Bridge {
 
     /// Closes handle `number` on `id`.
     pub fn release(&self, id: NodeId, number: u64) {
-        if self.handles.remove(number).is_some_and(|handle| handle.is_past_cache()) {
+        let handle = self.handles.remove(number);
+        if handle.as_ref().is_some_and(|handle| handle.is_past_cache()) {
             self.mapped.close(id);
         }
         let fds = {
             let mut nodes = self.nodes.lock();
-            nodes.closed(id);
+            nodes.closed(id, handle.is_some_and(|handle| handle.can_change_by_map()));
             nodes.fds()
         };
         self.evictor.released(fds);
@@ -212,11 +213,11 @@ impl Bridge {
         Ok(if hole { size } else { offset })
     }
 
-    /// Copies within the host's kernel, if it has both files.
-    pub fn copy(&self, from: (&Handle, u64), to: (&Handle, u64), length: u64) -> Result<usize> {
+    /// Copies to `id` within the host's kernel, if it has both files.
+    pub fn copy(&self, from: (&Handle, u64), id: NodeId, to: (&Handle, u64), length: u64) -> Result<usize> {
         // For the kernel, this means to copy by reading and writing.
         let (source, target) = from.0.donated().zip(to.0.donated()).ok_or(Errno::OPNOTSUPP)?;
-        if self.is_mapped(to.0) {
+        if !to.0.is_backed && self.nodes.lock().is_mappable(id) {
             // Afterwards it would drop whole pages, with what maps have changed in them meanwhile.
             return Err(Errno::OPNOTSUPP);
         }

@@ -75,10 +75,6 @@ impl Mapped {
         drop(gate);
         Writing::Mapped(self.gate.write())
     }
-
-    fn is_mapped(&self) -> bool {
-        *self.gate.read()
-    }
 }
 
 /// The files that are open past the cache, with how often they are.
@@ -176,10 +172,5 @@ impl Bridge {
             offset += size as u64;
         }
         Ok(())
-    }
-
-    /// Whether the kernel may have pages of the file that are not as written.
-    pub(super) fn is_mapped(&self, handle: &Handle) -> bool {
-        handle.mapped().is_some_and(Mapped::is_mapped)
     }
 }

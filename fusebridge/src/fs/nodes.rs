@@ -24,6 +24,9 @@ struct Node<F> {
     children: HashMap<Arc<[u8]>, NodeId>,
     /// Open handles, which keep the control FD.
     handles: u32,
+    /// Those of them by which the file can be mapped so that the map changes it. As long as the map is there they are, unless the kernel
+    /// has made it of a donated file.
+    mappable: u32,
     /// Never without its control FD.
     kept: bool,
     /// Looked at since the last round of eviction.
@@ -391,14 +394,25 @@ impl<F: Clone> Nodes<F> {
         }
     }
 
-    /// Counts handles on `id`.
-    pub fn opened(&mut self, id: NodeId) {
-        self.change(id, |node| node.handles += 1);
+    /// Counts handles on `id`. `is_mappable`: a map can change the file.
+    pub fn opened(&mut self, id: NodeId, is_mappable: bool) {
+        self.change(id, |node| {
+            node.handles += 1;
+            node.mappable += u32::from(is_mappable);
+        });
     }
 
-    /// Counts handles on `id`.
-    pub fn closed(&mut self, id: NodeId) {
-        self.change(id, |node| node.handles = node.handles.saturating_sub(1));
+    /// Counts handles on `id`. `was_mappable`: as it was opened.
+    pub fn closed(&mut self, id: NodeId, was_mappable: bool) {
+        self.change(id, |node| {
+            node.handles = node.handles.saturating_sub(1);
+            node.mappable = node.mappable.saturating_sub(was_mappable.into());
+        });
+    }
+
+    /// Whether somebody has `id` open so that he can change it by a map.
+    pub fn is_mappable(&self, id: NodeId) -> bool {
+        self.nodes.get(&id).is_some_and(|node| node.mappable > 0)
     }
 
     /// Looks at the next `count` files of the queue. Those that were not used since the last time and that nobody has open are
@@ -450,6 +464,7 @@ impl<F> Node<F> {
             walked_by: None,
             children: HashMap::new(),
             handles: 0,
+            mappable: 0,
             kept: false,
             used: true,
             asked: false,
@@ -620,7 +635,7 @@ mod tests {
         for (name, control, ino) in [("used", 3, 7), ("idle", 4, 8), ("open", 5, 9), ("kept", 6, 10), ("gone", 7, 11)] {
             nodes.add(dir, name, control, ino, FILE);
         }
-        nodes.opened(NodeId(9));
+        nodes.opened(NodeId(9), true);
         nodes.keep(NodeId(10));
         nodes.lose_name(dir, b"gone");
         nodes.assert_counts(7, 3);
@@ -634,7 +649,7 @@ mod tests {
         nodes.assert_counts(5, 1);
         assert_eq!(nodes.sweep(100, true).given_up, [3]);
         nodes.assert_counts(4, 0);
-        nodes.closed(NodeId(9));
+        nodes.closed(NodeId(9), true);
         nodes.assert_counts(4, 1);
     }
 

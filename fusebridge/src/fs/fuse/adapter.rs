@@ -127,6 +127,17 @@ impl Adapter {
         flags
     }
 
+    /// Gives `handle` on `id`, which was opened with `flags`, its number, and the kernel's flags for it.
+    fn add_handle(&self, id: NodeId, mut handle: Handle, flags: u32, is_backed: bool) -> (FileHandle, FopenFlags) {
+        let is_past_cache = self.is_past_cache(id, &handle, flags, is_backed);
+        let open_flags = self.open_flags(&handle, is_past_cache, is_backed);
+        if is_backed && handle.can_change_by_map() {
+            self.bridge.may_change_unseen(id);
+        }
+        handle.is_backed = is_backed;
+        (FileHandle(self.bridge.add_handle(id, handle, is_past_cache)), open_flags)
+    }
+
     fn reply_entry(&self, result: Result<Entry, rustix::io::Errno>, reply: ReplyEntry) {
         match result {
             Ok(entry) => reply.entry(&self.bridge.ttl_of(entry.id), &attributes(entry.id, &entry.stat), GENERATION),
@@ -284,12 +295,7 @@ impl Filesystem for Adapter {
         };
         match self.backing(id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
-                let is_past_cache = self.is_past_cache(id, &handle, flags.0.cast_unsigned(), backing.is_some());
-                let open_flags = self.open_flags(&handle, is_past_cache, backing.is_some());
-                if backing.is_some() && handle.can_change_by_map() {
-                    self.bridge.may_change_unseen(id);
-                }
-                let number = FileHandle(self.bridge.add_handle(id, handle, is_past_cache));
+                let (number, open_flags) = self.add_handle(id, handle, flags.0.cast_unsigned(), backing.is_some());
                 match backing {
                     Some(backing) => reply.opened_passthrough(number, open_flags, &backing),
                     None => reply.opened(number, open_flags),
@@ -312,12 +318,7 @@ impl Filesystem for Adapter {
         };
         match self.backing(entry.id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
-                let is_past_cache = self.is_past_cache(entry.id, &handle, flags.cast_unsigned(), backing.is_some());
-                let open_flags = self.open_flags(&handle, is_past_cache, backing.is_some());
-                if backing.is_some() && handle.can_change_by_map() {
-                    self.bridge.may_change_unseen(entry.id);
-                }
-                let number = FileHandle(self.bridge.add_handle(entry.id, handle, is_past_cache));
+                let (number, open_flags) = self.add_handle(entry.id, handle, flags.cast_unsigned(), backing.is_some());
                 let (ttl, attr) = (self.bridge.ttl_of(entry.id), attributes(entry.id, &entry.stat));
                 match backing {
                     Some(backing) => {
@@ -576,7 +577,7 @@ impl Filesystem for Adapter {
         _: INodeNo,
         from: FileHandle,
         from_offset: u64,
-        _: INodeNo,
+        target: INodeNo,
         to: FileHandle,
         to_offset: u64,
         length: u64,
@@ -587,7 +588,7 @@ impl Filesystem for Adapter {
         let length = length.min(1 << 30);
         let result = self.bridge.handle(from.0).and_then(|from| {
             let to = self.bridge.handle(to.0)?;
-            self.bridge.copy((&from, from_offset), (&to, to_offset), length)
+            self.bridge.copy((&from, from_offset), node(target), (&to, to_offset), length)
         });
         reply_written(result, reply);
     }

@@ -27,6 +27,8 @@ cases! { "writers":
     map_and_calls = "what one stores in a map and another writes by calls in the same pages is all there";
     map_and_appends = "what one stores in a map stays when another appends in the same page, and the other way round";
     map_and_holes = "a hole that one makes stays when another stores in a map of the same page";
+    map_and_copies = "what one stores in a map stays when another copies to the same page by copy_file_range";
+    map_and_truncations = "what one stores in a map stays when another changes the size behind it in the same page";
     map_is_never_behind = "what is written by a call shows in a map at once, while others look at it, too";
 }
 
@@ -254,6 +256,42 @@ fn map_and_holes(scene: &Scene) -> Verdict {
     expected[..ROUNDS].fill(b'm');
     expected[PAGE / 2..PAGE / 2 + ROUNDS].fill(0);
     same_bytes("read(a), stored in through a map and given holes in turns", &scene.read("a")?, &expected)
+}
+
+fn map_and_copies(scene: &Scene) -> Verdict {
+    const ROUNDS: usize = 300;
+    let from = scene.file("b", b"c")?;
+    let file = scene.file("a", &[b'.'; PAGE])?;
+    let mut map = Mapping::shared(&file, PAGE)?;
+    let copy = |round| {
+        let place = (PAGE / 2 + round) as u64;
+        let copied = rustix::fs::copy_file_range(&from, Some(&mut 0), &file, Some(&mut { place }), 1);
+        equal("copy_file_range(b, a, 1) beside a map", copied.offered("copy_file_range(b, a, 1) beside a map")?, 1)
+    };
+    in_step(ROUNDS, copy, |round| map.set(round, b'm'))?;
+    map.flush()?;
+    drop(map);
+    let mut expected = [b'.'; PAGE];
+    expected[..ROUNDS].fill(b'm');
+    expected[PAGE / 2..PAGE / 2 + ROUNDS].fill(b'c');
+    same_bytes("read(a), stored in through a map and copied to in turns", &scene.read("a")?, &expected)
+}
+
+fn map_and_truncations(scene: &Scene) -> Verdict {
+    const ROUNDS: usize = 300;
+    let file = scene.file("a", &[b'.'; PAGE])?;
+    let mut map = Mapping::shared(&file, PAGE)?;
+    let truncate = |round| {
+        let size = if round % 2 == 0 { PAGE / 2 } else { PAGE };
+        file.set_len(size as u64).of("ftruncate(a) beside a map")
+    };
+    in_step(ROUNDS, truncate, |round| map.set(round, b'm'))?;
+    map.flush()?;
+    drop(map);
+    let mut expected = [0; PAGE];
+    expected[..PAGE / 2].fill(b'.');
+    expected[..ROUNDS].fill(b'm');
+    same_bytes("read(a), stored in through a map and truncated in turns", &scene.read("a")?, &expected)
 }
 
 fn map_is_never_behind(scene: &Scene) -> Verdict {
