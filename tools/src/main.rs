@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a person runs while developing.
 
+mod analysis;
 mod bench;
 mod conform;
 mod fuzz;
@@ -30,6 +31,10 @@ enum Task {
     Conform(conform::Options),
     /// Say anything at all to the server, the client and the reader of traces. Needs the nightly compiler and cargo-fuzz.
     Fuzz(fuzz::Options),
+    /// Interpret the tests of memory and messages, which finds undefined behaviour. Needs the nightly compiler with Miri.
+    Miri,
+    /// Try every order in which threads come to a window, to the locks of the tree, and to the pool of the client.
+    Loom,
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -41,6 +46,8 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Conform(options) => conform::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Miri => analysis::miri(),
+        Task::Loom => analysis::loom(),
         Task::Bench(bench) => bench::run(&bench).map(|()| true),
     };
     match done {

@@ -9,6 +9,7 @@ pub mod backend;
 pub mod client;
 pub mod iobuf;
 pub mod server;
+mod sync;
 pub mod trace;
 pub mod transport;
 pub mod wire;

@@ -124,6 +124,12 @@ impl Communicator {
         self.in_flight
     }
 
+    /// Leaves it as after a request whose answer has not come.
+    #[cfg(all(test, loom))]
+    pub(super) fn pretend_in_flight(&mut self) {
+        self.in_flight = true;
+    }
+
     /// Sets the largest payload in either direction.
     pub(super) fn set_max_message(&mut self, max_message: usize) {
         self.max_message = max_message;

@@ -1,10 +1,10 @@
 //! The communicators of a connection, and who uses which.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
+use crate::sync::{AtomicBool, Condvar, Mutex};
 use crate::transport::{Ended, Socket, Stopper};
-use parking_lot::{Condvar, Mutex};
 
 use super::communicator::Communicator;
 
@@ -191,3 +191,6 @@ impl Drop for Lease<'_> {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod model;

@@ -94,16 +94,19 @@ mod tests {
 
     #[test]
     fn any_part_is_copied_and_nothing_else() {
-        const ROOM: usize = 1024;
+        const ROOM: usize = 400;
+        // All ways in which the ends lie beside words; fewer for Miri, which takes its time.
+        const STEP: usize = if cfg!(miri) { 5 } else { 1 };
         let bytes: Vec<u8> = (0..ROOM).map(|index| u8::try_from(index % 251 + 1).unwrap()).collect();
-        for (start, len) in (0..9).flat_map(|start| [0, 1, 7, 8, 9, 31, 100, 255, 256, 700].map(|len| (start, len))) {
+        let lens = [0, 1, 7, 8, 9, 31, 255, 256, 300];
+        for (start, len) in (0..9).step_by(STEP).flat_map(|start| lens.map(|len| (start, len))) {
             let part = &bytes[start..start + len];
             let mut shared = vec![0; ROOM];
             // SAFETY: within the vector, which nobody else has.
             unsafe { to_shared(shared.as_mut_ptr().add(start), part) };
             assert!(shared[..start].iter().chain(&shared[start + len..]).all(|byte| *byte == 0));
             assert_eq!(&shared[start..start + len], part);
-            for at in 0..9 {
+            for at in (0..9).step_by(STEP) {
                 let mut private = vec![0; ROOM];
                 // SAFETY: as above.
                 unsafe { from_shared(shared.as_ptr().add(start), &mut private[at..at + len]) };

@@ -1,13 +1,10 @@
 //! Passing control of a packet window back and forth.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::thread::futex;
-
-use super::deadline::Deadline;
+use super::handover::{CLIENT_ACTIVE, Handover, SERVER_ACTIVE, shut_down};
 use super::spin::Spin;
 use super::window::Mapping;
 use super::{Ended, Window};
@@ -21,10 +18,6 @@ pub enum Role {
     /// Answers them.
     Server,
 }
-
-const CLIENT_ACTIVE: u32 = 0;
-const SERVER_ACTIVE: u32 = 1;
-const SHUT_DOWN: u32 = 2;
 
 /// What each side sends first: an empty set of options, as JSON.
 const HELLO: &[u8] = b"{}\n";
@@ -44,7 +37,7 @@ pub struct Channel {
 #[derive(Clone, Debug)]
 pub struct Stopper {
     mapping: Arc<Mapping>,
-    stopped: Arc<AtomicBool>,
+    stopped: Arc<AtomicU32>,
 }
 
 impl Channel {
@@ -59,18 +52,13 @@ impl Channel {
         self.stopper.clone()
     }
 
-    fn own(&self) -> u32 {
-        match self.role {
-            Role::Client => CLIENT_ACTIVE,
-            Role::Server => SERVER_ACTIVE,
-        }
-    }
-
-    fn other(&self) -> u32 {
-        match self.role {
-            Role::Client => SERVER_ACTIVE,
-            Role::Server => CLIENT_ACTIVE,
-        }
+    fn handover(&self) -> Handover<'_, AtomicU32> {
+        let (own, other) = match self.role {
+            Role::Client => (CLIENT_ACTIVE, SERVER_ACTIVE),
+            Role::Server => (SERVER_ACTIVE, CLIENT_ACTIVE),
+        };
+        let (state, len) = (self.window.state(), self.window.datagram_len());
+        Handover { state, len, stopped: &self.stopper.stopped, own, other }
     }
 
     /// The window, for as long as this end is in control.
@@ -120,45 +108,16 @@ impl Channel {
     /// Gives control to the peer, with a datagram of `len` bytes.
     pub fn pass(&self, len: usize) -> Result<(), Ended> {
         let len = u32::try_from(len).map_err(|_| Ended::Protocol("the datagram is too long"))?;
-        let state = self.window.state();
-        self.window.datagram_len().store(len, Ordering::Relaxed);
-        // Everything written so far must be there when the peer sees that it is in control.
-        match state.compare_exchange(self.own(), self.other(), Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => {
-                futex::wake(state, futex::Flags::empty(), 1)?;
-                Ok(())
-            }
-            Err(SHUT_DOWN) => Err(Ended::ShutDown),
-            Err(_) => Err(Ended::Protocol("the peer has taken control")),
-        }
+        self.handover().pass(len)
     }
 
     /// Waits for the peer to give control back, and answers the length of its datagram in bytes.
     ///
     /// With a time limit, a peer that does not answer in time ends the channel: it must not be used again.
     pub fn wait(&self, limit: Option<Duration>) -> Result<usize, Ended> {
-        let deadline = Deadline::after(limit);
-        let state = self.window.state();
-        self.spin.until(|| state.load(Ordering::Relaxed) != self.other());
-        loop {
-            match state.load(Ordering::Acquire) {
-                current if current == self.own() => break,
-                SHUT_DOWN => return Err(Ended::ShutDown),
-                current if current == self.other() => {}
-                _ => return Err(Ended::Protocol("the window is in an unknown state")),
-            }
-            if self.stopper.stopped.load(Ordering::Acquire) {
-                return Err(Ended::ShutDown);
-            }
-            let remaining = deadline.remaining()?;
-            match futex::wait(state, futex::Flags::empty(), self.other(), remaining.as_ref()) {
-                // The loop looks again; a wake-up alone means nothing.
-                Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        // Read once: the peer could change it between a check and a use.
-        let len = self.window.datagram_len().load(Ordering::Relaxed) as usize;
+        let handover = self.handover();
+        self.spin.until(|| handover.is_over());
+        let len = handover.wait(limit)? as usize;
         if len > self.window.capacity() {
             return Err(Ended::Protocol("the datagram is longer than its window"));
         }
@@ -174,26 +133,17 @@ impl Channel {
 impl Stopper {
     /// Ends the channel for both sides, and wakes whoever waits on it.
     pub fn shut_down(&self) {
-        // A peer that overwrites the state again cannot keep a thread of ours waiting.
-        self.stopped.store(true, Ordering::Release);
-        let state = self.mapping.state();
-        state.swap(SHUT_DOWN, Ordering::AcqRel);
-        if let Err(error) = futex::wake(state, futex::Flags::empty(), i32::MAX as u32) {
-            tracing::debug!(%error, "cannot wake the other end of a channel");
-        }
+        shut_down(self.mapping.state(), &self.stopped);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::PacketMemory;
     use super::*;
 
     fn pair() -> (Channel, Channel) {
-        let mut memory = PacketMemory::new().unwrap();
-        let (offset, len) = memory.allocate(100).unwrap();
-        let end = |role| Channel::new(memory.window(offset, len).unwrap(), role);
-        (end(Role::Client), end(Role::Server))
+        let (client, server) = Window::pair();
+        (Channel::new(client, Role::Client), Channel::new(server, Role::Server))
     }
 
     #[test]

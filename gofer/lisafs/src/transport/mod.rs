@@ -10,6 +10,7 @@
 mod channel;
 mod deadline;
 mod fd_socket;
+mod handover;
 mod memory;
 mod socket;
 mod spin;

@@ -72,6 +72,18 @@ impl Window {
         Ok(Window { mapping: Arc::new(Mapping { start, len }) })
     }
 
+    /// Both ends of one window in memory of this process: all that Miri knows how to map.
+    #[cfg(test)]
+    pub(super) fn pair() -> (Window, Window) {
+        let len = rustix::param::page_size();
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+        let start =
+            unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), len, access, MapFlags::PRIVATE) }.unwrap();
+        let mapping = Arc::new(Mapping { start: NonNull::new(start.cast()).unwrap(), len });
+        (Window { mapping: mapping.clone() }, Window { mapping })
+    }
+
     /// How long a datagram can be, in bytes.
     pub fn capacity(&self) -> usize {
         self.mapping.len - Self::HEADER
@@ -132,5 +144,32 @@ impl Drop for Mapping {
         if let Err(error) = unsafe { munmap(self.start.as_ptr().cast(), self.len) } {
             tracing::error!(%error, "cannot unmap a packet window");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_end_puts_the_other_gets() {
+        let (mut one, other) = Window::pair();
+        one.target().put(3, b"hello");
+        assert_eq!(other.source(2, 7).to_vec(), b"\0hello\0");
+        let (mut start, rest) = one.split(8, 4);
+        start.put(0, b"12345678");
+        assert_eq!(rest.to_vec(), [0; 4]);
+        drop(one);
+        let last = other.capacity() - 1;
+        assert_eq!(other.source(last, 1).to_vec(), [0]);
+        assert_eq!(other.source(0, 8).to_vec(), b"12345678");
+    }
+
+    #[test]
+    #[should_panic(expected = "out of range")]
+    fn nothing_is_beyond_the_end() {
+        let (mut one, _other) = Window::pair();
+        let capacity = one.capacity();
+        one.split(capacity, 1);
     }
 }

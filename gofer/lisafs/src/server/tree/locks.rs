@@ -6,7 +6,7 @@ use super::{Node, Place, Tree};
 use crate::backend::{Errno, Result};
 
 /// How often a caller steps back from a busy node before it waits with the rename lock in its hand.
-const PATIENCE: usize = 100;
+const PATIENCE: usize = if cfg!(loom) { 1 } else { 100 };
 
 impl Tree {
     /// Calls `f` while nothing is renamed and nobody writes to `node`.

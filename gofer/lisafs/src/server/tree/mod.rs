@@ -16,9 +16,8 @@ pub(super) use node::Node;
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
 use crate::backend::{Errno, Name, Result};
+use crate::sync::RwLock;
 
 /// The tree of a server.
 #[derive(Debug)]
@@ -117,5 +116,7 @@ pub(super) fn exchanged(one: Place<'_>, other: Place<'_>) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod model;
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -1,12 +1,11 @@
 //! One position.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::{Mutex, RwLock};
-
 use super::Place;
+use crate::sync::{AtomicBool, Mutex, RwLock};
 
 /// One position in the tree.
 #[derive(Debug)]
