@@ -41,31 +41,24 @@ pub fn directory() -> Result<&'static Path> {
 
 /// Builds both programs as they are installed, for figures. Nothing may have asked for one before.
 pub fn build_to_install() -> Result<()> {
-    BUILT.set(build_in("dist")).map_err(|_| anyhow!("the binaries are there already"))?;
+    // One after the other: together, the gofer would get what fusebridge wants for tests.
+    let built = build_of("dist", &["fusebridge"]).and_then(|_| build_of("dist", &["gofer", "gofer-volumes"]));
+    BUILT.set(built).map_err(|_| anyhow!("the binaries are there already"))?;
     directory().map(drop)
 }
 
 /// Builds both programs in the release profile and gives the directory they are in.
 pub fn build() -> Result<PathBuf> {
-    build_in("release")
+    build_of("release", &["gofer", "gofer-volumes", "fusebridge"])
 }
 
-fn build_in(profile: &str) -> Result<PathBuf> {
+/// Builds the programs of `packages` and gives the directory they are in.
+fn build_of(profile: &str, packages: &[&str]) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = Command::new(cargo)
         .current_dir(workspace())
-        .args([
-            "build",
-            "--profile",
-            profile,
-            "--package",
-            "gofer",
-            "--package",
-            "gofer-volumes",
-            "--package",
-            "fusebridge",
-            "--bins",
-        ])
+        .args(["build", "--profile", profile, "--bins"])
+        .args(packages.iter().flat_map(|package| ["--package", *package]))
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -79,9 +72,9 @@ fn build_in(profile: &str) -> Result<PathBuf> {
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter_map(|message| message.get("executable").and_then(Value::as_str).map(PathBuf::from))
-        .find(|path| path.ends_with("fusebridge"))
+        .find(|path| packages.iter().any(|package| path.ends_with(package)))
         .and_then(|path| path.parent().map(Path::to_path_buf))
-        .context("cargo did not say where it put fusebridge")
+        .with_context(|| format!("cargo did not say where it put {}", packages.join(" and ")))
 }
 
 /// The root of the source tree.

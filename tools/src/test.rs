@@ -38,10 +38,17 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             tests.args(["test", "--workspace", "--no-fail-fast"]).args(&options.rest).env(bins::DIRECTORY, directory);
             // Errors of tests say what went wrong; where in the test harness they were made helps nobody.
             tests.env("RUST_LIB_BACKTRACE", "0");
-            let well = watch(&mut tests, &mut summary)?;
-            // A test program that does not compile, or dies, has no result line.
-            if !well && summary.failed == 0 {
-                broken.push(shell::line(&tests));
+            // Tested with the workspace, the gofer has what tests need, and what is installed has not.
+            let mut installed = shell::cargo();
+            installed.args(["test", "--package", "gofer", "--test", "installed"]);
+            let installed = options.rest.is_empty().then_some(installed);
+            for mut tests in std::iter::once(tests).chain(installed) {
+                let failed = summary.failed;
+                let well = watch(&mut tests, &mut summary)?;
+                // A test program that does not compile, or dies, has no result line.
+                if !well && summary.failed == failed {
+                    broken.push(shell::line(&tests));
+                }
             }
         }
         Err(error) => {

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_wraps_it_stays_read_only() {
-        assert!(open("stats:fault:readonly:mem:?latency=1ns").options.read_only);
+        assert!(open("stats:stats:readonly:mem:").options.read_only);
         assert!(open("readonly:stats:mem:").options.read_only);
     }
 

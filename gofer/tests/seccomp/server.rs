@@ -251,6 +251,7 @@ fn shipped_under_the_filter(test: &str, backend: &str) {
     ends_well(client, server);
 }
 
+#[cfg(feature = "testing")]
 #[test]
 fn delays_work_under_the_filter() {
     shipped_under_the_filter("server::delays_work_under_the_filter", "fault:mem:?latency=1ms");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "testing")]
 use super::deviation::{Deviation, LAST_BYTE, fill_hole, garbled};
 use super::{Call, Layer, act, around, around_bytes};
 use lisafs::backend::{DirSink, IoSource, IoTarget, OpenBox, OpenFile, Result, Statx};
@@ -39,6 +40,7 @@ impl<L: Layer> OpenFile for Open<L> {
                 let len = self.layer.length(Call::Read, into.len());
                 let mut into = into.into_part(0, len);
                 let count = self.inner.read_at(into.reborrow(), offset)?;
+                #[cfg(feature = "testing")]
                 if count > 0 && self.layer.deviates(Deviation::GarbleReads) {
                     into.put(count - 1, &LAST_BYTE);
                 }
@@ -57,10 +59,13 @@ impl<L: Layer> OpenFile for Open<L> {
                 if self.layer.skips(Call::Write) {
                     return Ok(len);
                 }
+                #[cfg(feature = "testing")]
                 let offset = offset + u64::from(self.layer.deviates(Deviation::ShiftWrites));
+                #[cfg(feature = "testing")]
                 if self.layer.deviates(Deviation::FillHoles) {
                     fill_hole(&*self.inner, offset)?;
                 }
+                #[cfg(feature = "testing")]
                 if self.layer.deviates(Deviation::GarbleWrites) {
                     return self.inner.write_at(garbled(&from.part(0, len)).as_slice().into(), offset);
                 }
