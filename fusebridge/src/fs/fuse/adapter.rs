@@ -49,7 +49,8 @@ pub(super) struct Adapter {
 /// In the flags of an open file: writes go to the end.
 const O_APPEND: u32 = libc::O_APPEND.cast_unsigned();
 
-/// Files never share a number with an earlier one while the kernel remembers it.
+/// Files never share a number with an earlier one while the kernel remembers it, unless others have removed that one when it was
+/// idle: then the kernel has nothing of it that it does not ask for again.
 const GENERATION: Generation = Generation(0);
 
 impl Adapter {
