@@ -129,8 +129,8 @@ fn what_cannot_be_had_fails_and_nothing_else() {
     let mut handles = Vec::new();
     let error = paths.iter().find_map(|path| {
         // There may be no room for the way either.
-        let names = path.split('/');
-        let id = names.fold(Ok(NodeId::ROOT), |parent, name| Ok(scene.bridge.lookup(parent?, name.as_bytes())?.id));
+        let mut names = path.split('/');
+        let id = names.try_fold(NodeId::ROOT, |parent, name| Ok(scene.bridge.lookup(parent, name.as_bytes())?.id));
         let opened = id.and_then(|id| Ok((id, scene.bridge.open(id, 0)?)));
         opened.map(|(id, handle)| handles.push((id, scene.bridge.add_handle(id, handle, false)))).err()
     });
