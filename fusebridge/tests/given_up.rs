@@ -8,9 +8,9 @@ use fusebridge::fs::bridge::Caller;
 use fusebridge::fs::identity::NodeId;
 use fusebridge::fs::{Access, Bridge, IoMode, Policy};
 use gofer::hostfs::{HostFs, HostOptions};
+use lisafs::Errno;
 use lisafs::client::{Client, ClientOptions};
 use lisafs::server::{Connection, Server};
-use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tempfile::TempDir;
 

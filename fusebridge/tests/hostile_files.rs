@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fusebridge::fs::bridge::Caller;
 use fusebridge::fs::identity::NodeId;
 use fusebridge::fs::{Access, Bridge, IoMode, Policy};
+use lisafs::Errno;
 use lisafs::wire::message::{MkdirAtResp, OpenAtResp};
 use lisafs::wire::{FdId, MessageId, WalkStatus};
-use rustix::io::Errno;
 
 #[path = "../../gofer/lisafs/tests/support/mod.rs"]
 mod support;

@@ -8,11 +8,11 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use gofer::hostfs::{HostFs, HostOptions, UdsPolicy};
+use lisafs::Errno;
 use lisafs::client::{Client, ClientOptions};
 use lisafs::server::{Connection, Server};
 use lisafs::wire::message::SetStatReq;
 use lisafs::wire::{CreateCommon, FdId, MessageId, NO_ID, Statx, Timespec, WalkStatus};
-use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 const READ: u32 = libc::O_RDONLY.unsigned_abs();

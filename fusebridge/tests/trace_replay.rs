@@ -11,11 +11,11 @@ use fusebridge::trace::{
 };
 use gofer::extension::Registry;
 use gofer::hostfs::HostOptions;
+use lisafs::Errno;
 use lisafs::client::{Client, ClientOptions, Root};
 use lisafs::server::{Connection, Server};
 use lisafs::wire::message::SetStatReq;
 use lisafs::wire::{CreateCommon, FdId, MessageId, NO_ID, Timespec};
-use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tempfile::TempDir;
 

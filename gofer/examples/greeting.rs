@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use gofer::extension::{self, Backends, Claim, Extension};
 use lisafs::backend::{
-    Attachment, Backend, ControlFile, DirEntry, DirSink, Errno, Found, IoTarget, Name, OpenFile, OpenHow, Opened,
-    Options, Result, Statx,
+    Attachment, Backend, ControlFile, DirEntry, DirSink, Error, FileType, Found, IoTarget, Name, OpenFile, OpenHow,
+    Opened, Options, Result, Statx,
 };
 
-const REGULAR: u32 = 0o100_000;
 const ROOT: u64 = 1;
 const HELLO: u64 = 2;
 
@@ -36,11 +35,11 @@ impl File {
 
 impl Backend for File {
     fn options(&self) -> Options {
-        Options { read_only: true, tree_locks: false, ..Options::default() }
+        Options::default().read_only(true)
     }
 
     fn attach(&self) -> Result<Attachment> {
-        Ok(Attachment { root: self.found(ROOT), donated: None })
+        Ok(Attachment::new(self.found(ROOT)))
     }
 }
 
@@ -50,7 +49,7 @@ impl ControlFile for File {
     }
 
     fn walk(&self, name: Name<'_>) -> Result<Found> {
-        if name.as_bytes() == b"hello" { Ok(self.found(HELLO)) } else { Err(Errno::NOENT) }
+        if name.as_bytes() == b"hello" { Ok(self.found(HELLO)) } else { Err(Error::NOENT) }
     }
 
     fn open(&self, _: OpenHow) -> Result<Opened> {
@@ -71,9 +70,13 @@ impl OpenFile for File {
         Ok(part.len())
     }
 
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
         if from == 0 {
-            sink.add(&DirEntry { name: b"hello", ino: HELLO, dev: (77, 0), file_type: REGULAR, next: 1 });
+            sink.add(&DirEntry::new(b"hello", HELLO, FileType::Regular, 1).on_device(77, 0));
         }
         Ok(())
     }

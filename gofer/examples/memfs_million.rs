@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use gofer::extensions::memfs::{MemFs, MemOptions};
-use lisafs::backend::{Access, Backend, DirEntry, DirSink, Errno, Name, NewFile, OpenHow};
+use lisafs::backend::{Access, Backend, DirEntry, DirSink, Mode, Name, NewFile, OpenHow};
 
 const DIRECTORIES: usize = 1000;
 
@@ -47,16 +47,16 @@ fn measure(files: usize, bytes: usize) -> Result<(), Box<dyn Error>> {
 }
 
 /// Does something to all files and prints how long it took for each.
-fn each(files: usize, done: &str, work: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+fn each(files: usize, done: &str, work: impl FnOnce() -> Result<(), lisafs::Error>) -> Result<(), lisafs::Error> {
     let start = Instant::now();
     work()?;
     println!("  {:>9.0} ns until a file was {done}", start.elapsed().as_secs_f64() * 1e9 / per(files));
     Ok(())
 }
 
-fn make(fs: &MemFs, files: usize, bytes: usize) -> Result<(), Errno> {
+fn make(fs: &MemFs, files: usize, bytes: usize) -> Result<(), lisafs::Error> {
     let content = vec![b'x'; bytes];
-    let new = NewFile { mode: 0o755, uid: 0, gid: 0 };
+    let new = NewFile::new(Mode::new(0o755), 0, 0);
     let root = fs.attach()?.root.file;
     for dir in 0..DIRECTORIES {
         let dir_name = format!("dir-{dir}");
@@ -70,7 +70,7 @@ fn make(fs: &MemFs, files: usize, bytes: usize) -> Result<(), Errno> {
     Ok(())
 }
 
-fn find(fs: &MemFs, files: usize) -> Result<(), Errno> {
+fn find(fs: &MemFs, files: usize) -> Result<(), lisafs::Error> {
     let root = fs.attach()?.root.file;
     for file in 0..files {
         let (dir, name) = (format!("dir-{}", file % DIRECTORIES), format!("file-{file}"));
@@ -79,7 +79,7 @@ fn find(fs: &MemFs, files: usize) -> Result<(), Errno> {
     Ok(())
 }
 
-fn list(fs: &MemFs, files: usize) -> Result<(), Errno> {
+fn list(fs: &MemFs, files: usize) -> Result<(), lisafs::Error> {
     struct Count(usize);
     impl DirSink for Count {
         fn add(&mut self, _: &DirEntry<'_>) -> bool {
@@ -91,10 +91,10 @@ fn list(fs: &MemFs, files: usize) -> Result<(), Errno> {
     let mut count = Count(0);
     for dir in 0..DIRECTORIES {
         let dir_file = root.walk(Name::new(format!("dir-{dir}").as_bytes())?)?.file;
-        let opened = dir_file.open(OpenHow { access: Access::Read, truncate: false, no_atime: false })?;
+        let opened = dir_file.open(OpenHow::new(Access::Read))?;
         opened.file.read_dir(0, &mut count)?;
     }
-    if count.0 == files { Ok(()) } else { Err(Errno::IO) }
+    if count.0 == files { Ok(()) } else { Err(lisafs::Error::IO) }
 }
 
 /// Bytes of this process that are in memory.

@@ -106,7 +106,7 @@ fn check(through: &mut impl Pathway, root: FdId, path: &[&[u8]], file: FdId) {
 fn common_requests_do_not_allocate() {
     let path: [&[u8]; 8] = [b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"file"];
 
-    let mem = Arc::new(Mem::new(Options { tree_locks: false, ..Options::default() }));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(false)));
     let dir = path[..7].iter().fold(mem.root.clone(), |dir, name| mem.add_dir(&dir, name));
     mem.add_file(&dir, b"file", b"");
     let (mut client, _connection) = common::serve(mem);

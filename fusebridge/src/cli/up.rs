@@ -24,6 +24,7 @@ use crate::mounts::{Pin, table};
 use crate::trace::{Facts, Recorder, RecorderOptions};
 use crate::unmount::{UnmountError, Unmounted, detach};
 use ::conform::stderr::say;
+use lisafs::backend::FileType;
 use lisafs::client::{Client, ClientOptions, ConnectError};
 
 /// How long the end of a mount may take after it was unmounted.
@@ -102,7 +103,7 @@ impl Up {
         };
         let options = ClientOptions { time_limit: args.time_limit, trace: trace.clone(), ..ClientOptions::default() };
         let (client, root, server) = connect_unless_interrupted(&launcher, spec, &options, events)?;
-        if root.inode.stat.file_type() != libc::S_IFDIR {
+        if root.inode.stat.file_type() != Some(FileType::Directory) {
             // The server waits for that.
             drop(client);
             return Err(UpError::NotADirectory(spec.to_string()));

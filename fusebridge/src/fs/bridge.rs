@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use lisafs::backend::SetStat;
-use lisafs::wire::{FdId, Inode, MessageId, NO_ID, S_IFMT, StatFs, Statx, message::SetStatReq};
+use lisafs::Errno;
+use lisafs::backend::{Mode, SetStat};
+use lisafs::wire::{FdId, Inode, MessageId, NO_ID, StatFs, Statx, message::SetStatReq};
 use parking_lot::{Mutex, RwLock};
-use rustix::io::Errno;
 
 use super::control::Control;
 use super::dir::Recent;
@@ -277,12 +277,18 @@ fn errno_of(number: u32) -> Errno {
     }
 }
 
+/// The permissions in a mode as the kernel has it.
+pub(super) fn permissions(mode: u32) -> Mode {
+    let [low, high, ..] = mode.to_le_bytes();
+    Mode::new(u16::from_le_bytes([low, high]))
+}
+
 /// The request that makes `change` to `fd`.
 pub(super) fn set_stat_request(fd: FdId, change: &SetStat) -> SetStatReq {
     SetStatReq {
         fd,
         mask: change.mask(),
-        mode: change.mode.unwrap_or(0) & !S_IFMT,
+        mode: change.mode.map_or(0, |mode| mode.bits().into()),
         uid: change.uid.unwrap_or(NO_ID),
         gid: change.gid.unwrap_or(NO_ID),
         size: change.size.unwrap_or(0),

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use lisafs::Errno;
 use lisafs::wire::{FdId, Inode};
-use rustix::io::Errno;
 
 use super::bridge::{Bridge, Result};
 use super::identity::{Identity, NodeId};

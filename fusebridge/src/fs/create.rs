@@ -1,10 +1,10 @@
 //! Making files.
 
+use lisafs::Errno;
 use lisafs::backend::SetStat;
-use lisafs::wire::{CreateCommon, Inode, S_IFMT};
-use rustix::io::Errno;
+use lisafs::wire::{CreateCommon, FileType, Inode};
 
-use super::bridge::{Bridge, Caller, Entry, Result, set_stat_request};
+use super::bridge::{Bridge, Caller, Entry, Result, permissions, set_stat_request};
 use super::handles::Handle;
 use super::identity::NodeId;
 use super::io::TRUNCATE;
@@ -18,7 +18,7 @@ impl Bridge {
         let (owner, inherits) = self.owner_in(parent, caller);
         let mode = if inherits { mode | SET_GID } else { mode };
         let dir = self.control(parent)?;
-        let common = CreateCommon::new(dir.id(), owner.uid, owner.gid, permissions(mode));
+        let common = CreateCommon::new(dir.id(), owner.uid, owner.gid, permissions(mode).bits());
         let inode = self.evictor.with_room(|| self.client.mkdir_at(common, name))?;
         self.made(parent, name, inode, mode)
     }
@@ -59,7 +59,7 @@ impl Bridge {
     ) -> Result<(Entry, Handle)> {
         let (owner, _) = self.owner_in(parent, caller);
         let dir = self.control(parent)?;
-        let common = CreateCommon::new(dir.id(), owner.uid, owner.gid, permissions(mode));
+        let common = CreateCommon::new(dir.id(), owner.uid, owner.gid, permissions(mode).bits());
         let access = flags & ACCESS_MODE;
         match self.evictor.with_room(|| self.client.open_create_at(common, access, name)) {
             Ok((inode, open_fd, donated)) => {
@@ -73,7 +73,7 @@ impl Bridge {
             Err(Errno::EXIST) if flags & EXCLUSIVE == 0 => {
                 let mut entry = self.lookup(parent, name)?;
                 // With this answer the kernel looks again, and does what is right for a directory, or goes where a link leads.
-                let is_file = entry.stat.file_type() == S_IFREG;
+                let is_file = entry.stat.file_type() == Some(FileType::Regular);
                 let opened = if is_file { self.open(entry.id, flags) } else { Err(Errno::STALE) };
                 match opened {
                     Ok(handle) => {
@@ -95,8 +95,8 @@ impl Bridge {
     /// Makes a new file known, after giving back set-id bits that a change of owner has cleared on some servers.
     fn made(&self, parent: NodeId, name: &[u8], mut inode: Inode, mode: u32) -> Result<Entry> {
         let lost = mode & SET_IDS & !u32::from(inode.stat.mode);
-        if lost != 0 && inode.stat.file_type() != S_IFLNK {
-            let change = SetStat { mode: Some(mode & !S_IFMT), ..SetStat::default() };
+        if lost != 0 && inode.stat.file_type() != Some(FileType::Symlink) {
+            let change = SetStat::new().mode(permissions(mode));
             // The file is there, with or without.
             if self.client.set_stat(&set_stat_request(inode.control_fd, &change)).is_ok()
                 && let Ok(stat) = self.client.fstat(inode.control_fd)
@@ -111,10 +111,3 @@ impl Bridge {
 /// The access mode in `open(2)` flags.
 pub(super) const ACCESS_MODE: u32 = 3;
 pub(super) const EXCLUSIVE: u32 = 0o200;
-const S_IFLNK: u32 = 0o120_000;
-const S_IFREG: u32 = 0o100_000;
-
-/// The permission bits of a mode, which are the lower twelve.
-fn permissions(mode: u32) -> u16 {
-    u16::try_from(mode & 0o7777).unwrap_or(0)
-}

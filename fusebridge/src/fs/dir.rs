@@ -10,9 +10,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use lisafs::Errno;
 use lisafs::wire::Dirent;
 use parking_lot::Mutex;
-use rustix::io::Errno;
 
 use super::bridge::{Bridge, Result};
 use super::handles::Handle;

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use lisafs::Errno;
 use parking_lot::{Condvar, Mutex};
-use rustix::io::Errno;
 
 use super::control::Control;
 use super::identity::NodeId;

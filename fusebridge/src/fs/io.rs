@@ -4,10 +4,11 @@ use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+use lisafs::Errno;
 use lisafs::iobuf::{IoSource, IoTarget};
 use lisafs::wire::MessageId;
 use rustix::fs::{OFlags, SeekFrom, StatVfsMountFlags, fstatvfs};
-use rustix::io::{Errno, ReadWriteFlags, pwritev2, retry_on_intr};
+use rustix::io::{ReadWriteFlags, pwritev2, retry_on_intr};
 
 use super::bridge::{Bridge, Result};
 use super::create::{ACCESS_MODE, EXCLUSIVE};
@@ -191,7 +192,7 @@ impl Bridge {
     /// Makes a file's or directory's data durable. That can take longer than any answer of a server may.
     pub fn fsync(&self, handle: &Handle) -> Result<()> {
         match handle.donated() {
-            Some(file) => rustix::fs::fsync(file),
+            Some(file) => Ok(rustix::fs::fsync(file)?),
             None => self.client.fsync(&[handle.fd()]),
         }
     }
@@ -204,7 +205,7 @@ impl Bridge {
     /// Looks for data or a hole. Without a donated file all of it counts as data, which is always a right answer.
     pub fn seek(&self, id: NodeId, handle: &Handle, offset: u64, hole: bool) -> Result<u64> {
         if let Some(file) = handle.donated() {
-            return rustix::fs::seek(file, if hole { SeekFrom::Hole(offset) } else { SeekFrom::Data(offset) });
+            return Ok(rustix::fs::seek(file, if hole { SeekFrom::Hole(offset) } else { SeekFrom::Data(offset) })?);
         }
         let size = self.getattr(id)?.size;
         if offset >= size {
@@ -223,7 +224,7 @@ impl Bridge {
         }
         let (mut source_offset, mut target_offset) = (from.1, to.1);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        rustix::fs::copy_file_range(source, Some(&mut source_offset), target, Some(&mut target_offset), length)
+        Ok(rustix::fs::copy_file_range(source, Some(&mut source_offset), target, Some(&mut target_offset), length)?)
     }
 
     /// Whether the server wants to be told when applications close descriptors.
@@ -253,7 +254,7 @@ fn place(offset: u64, done: usize) -> Result<u64> {
 
 /// Writes `data` at the end of `file`, which should be at `offset`.
 fn append(file: BorrowedFd<'_>, offset: u64, data: &[u8]) -> Result<usize> {
-    retry_on_intr(|| pwritev2(file, &[IoSlice::new(data)], offset, ReadWriteFlags::APPEND))
+    Ok(retry_on_intr(|| pwritev2(file, &[IoSlice::new(data)], offset, ReadWriteFlags::APPEND))?)
 }
 
 /// Runs `with` with `size` bytes of this thread's own buffer.

@@ -5,8 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use lisafs::wire::{Inode, S_IFMT, Statx};
-use rustix::io::Errno;
+use lisafs::Errno;
+use lisafs::wire::{FileType, Inode, Statx};
 
 use super::identity::{Identity, NodeId, Numbering};
 use super::names::{Name, Names};
@@ -14,7 +14,7 @@ use super::names::{Name, Names};
 #[derive(Debug)]
 struct Node<F> {
     identity: Identity,
-    file_type: u32,
+    file_type: Option<FileType>,
     /// How often the kernel was told of this file and has not forgotten it.
     lookups: u64,
     names: Names,
@@ -61,7 +61,7 @@ pub struct Way<F> {
     /// How to tell whether that still is the file.
     pub identity: Identity,
     /// Its type, as in a mode.
-    pub file_type: u32,
+    pub file_type: Option<FileType>,
     /// A control FD under a name that is gone, which servers may refuse.
     pub otherwise: Option<F>,
 }
@@ -457,7 +457,7 @@ impl<F> Node<F> {
     fn new(identity: Identity, stat: &Statx) -> Self {
         Node {
             identity,
-            file_type: u32::from(stat.mode) & S_IFMT,
+            file_type: stat.file_type(),
             lookups: 0,
             names: Names::None,
             control: None,

@@ -3,10 +3,10 @@
 //! The kernel sees to that by itself as long as data goes through its cache. Of what goes past it only this is left: a request to
 //! clear the set-id bits, if whoever writes may not keep them.
 
+use lisafs::Errno;
 use lisafs::backend::SetStat;
-use rustix::io::Errno;
 
-use super::bridge::{Bridge, Result};
+use super::bridge::{Bridge, Result, permissions};
 use super::identity::NodeId;
 use super::xattr::CAPABILITIES;
 
@@ -20,7 +20,7 @@ impl Bridge {
     pub fn end_privileges(&self, id: NodeId, set_ids: bool) -> Result<()> {
         let (mode, no_capabilities) = self.nodes.lock().privileges(id);
         if set_ids && let Some(mode) = without_set_ids(mode.into()) {
-            self.setattr(id, None, &SetStat { mode: Some(mode), ..SetStat::default() })?;
+            self.setattr(id, None, &SetStat::new().mode(permissions(mode)))?;
         }
         if no_capabilities || !self.has_xattr() {
             return Ok(());

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lisafs::Errno;
 use parking_lot::Mutex;
-use rustix::io::Errno;
 
 /// All open files that cost descriptors.
 pub(super) struct Shares {

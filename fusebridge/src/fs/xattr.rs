@@ -1,7 +1,7 @@
 //! Extended attributes.
 
+use lisafs::Errno;
 use lisafs::wire::MessageId;
-use rustix::io::Errno;
 
 use super::bridge::{Bridge, Result};
 use super::identity::NodeId;

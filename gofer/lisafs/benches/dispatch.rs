@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use lisafs::backend::{Attachment, Backend, ControlFile, Errno, Found, Name, OpenHow, Opened, Options, Result, Statx};
+use lisafs::backend::{Attachment, Backend, ControlFile, Error, Found, Name, OpenHow, Opened, Options, Result, Statx};
 use lisafs::server::Server;
 use lisafs::transport::Socket;
 use lisafs::wire::{FdId, MessageId, SocketHeader, Wire, message::FStatReq};
@@ -26,11 +26,11 @@ const fn zero() -> Statx {
 
 impl Backend for Null {
     fn options(&self) -> Options {
-        Options { tree_locks: false, ..Options::default() }
+        Options::default()
     }
 
     fn attach(&self) -> Result<Attachment> {
-        Ok(Attachment { root: Found::new(Null, ATTRIBUTES), donated: None })
+        Ok(Attachment::new(Found::new(Null, ATTRIBUTES)))
     }
 }
 
@@ -40,11 +40,11 @@ impl ControlFile for Null {
     }
 
     fn walk(&self, _: Name<'_>) -> Result<Found> {
-        Err(Errno::NOENT)
+        Err(Error::NOENT)
     }
 
     fn open(&self, _: OpenHow) -> Result<Opened> {
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 }
 

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
-use rustix::io::Errno;
+use crate::errno::Errno;
 
 /// Memory to put data into: the destination of a read.
 #[derive(Debug)]
@@ -196,8 +196,7 @@ impl<'a> From<&'a [u8]> for IoSource<'a> {
 
 /// The result of a read or write in Rust's terms.
 fn transferred(n: isize) -> Result<usize, Errno> {
-    usize::try_from(n)
-        .map_err(|_| Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)))
+    usize::try_from(n).map_err(|_| Errno::last_os_error())
 }
 
 #[cfg(test)]

@@ -7,9 +7,12 @@
 
 pub mod backend;
 pub mod client;
+mod errno;
 pub mod iobuf;
 pub mod server;
 mod sync;
 pub mod trace;
 pub mod transport;
 pub mod wire;
+
+pub use errno::{Errno, Error};

@@ -36,12 +36,16 @@ impl ReadOnly {
 
 impl Backend for ReadOnly {
     fn options(&self) -> Options {
-        self.0.options.clone()
+        self.0.options.clone().donates_root(false)
     }
 
     fn attach(&self) -> Result<Attachment> {
         // With a descriptor of the root a client could change files without asking.
-        Ok(Attachment { donated: None, ..self.0.backend.attach()? })
+        Ok(self.0.backend.attach()?.donating(None))
+    }
+
+    fn detach(&self) {
+        self.0.backend.detach();
     }
 }
 

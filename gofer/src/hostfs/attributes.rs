@@ -9,8 +9,9 @@ use rustix::fs::{
 
 use super::control::HostControl;
 use super::proc_fds::ProcFds;
-use lisafs::backend::{Errno, NO_ID, Result, SetStat, SetStatFailure, StatFs, Statx, StatxTimestamp};
+use lisafs::backend::{NO_ID, SetStat, SetStatFailure, StatFs, Statx, StatxTimestamp};
 use lisafs::wire::Timespec;
+use rustix::io::{Errno, Result};
 
 /// The attributes that clients get.
 const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
@@ -41,7 +42,7 @@ pub(super) fn stat_entry(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Statx> {
 
 /// The type in attributes.
 pub(super) fn kind(stat: &Statx) -> FileType {
-    FileType::from_raw_mode(stat.file_type())
+    FileType::from_raw_mode(stat.mode.into())
 }
 
 /// Whether both are the same file.
@@ -131,7 +132,7 @@ impl HostControl {
         let mut failure = None;
         let mut note = |mask: u32, result: Result<()>| {
             if let Err(errno) = result {
-                let first = failure.get_or_insert(SetStatFailure { mask: 0, errno });
+                let first = failure.get_or_insert_with(|| SetStatFailure::new(0, errno));
                 first.mask |= mask;
             }
         };
@@ -145,6 +146,7 @@ impl HostControl {
         }
         if let Some(mode) = change.mode {
             // Set-id bits are meant for the new owner. On a file that stays the old one's they would lend that one's rights.
+            let mode = u32::from(mode.bits());
             let owner = if mode & SET_IDS == 0 { Ok(()) } else { owner };
             note(Statx::MODE, owner.and_then(|()| self.set_mode(mode)));
         }

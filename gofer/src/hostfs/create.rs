@@ -15,7 +15,8 @@ use super::control::HostControl;
 use super::open::{HostFile, access_flags};
 use super::options::SpecialFiles;
 use super::proc_fds::ProcFds;
-use lisafs::backend::{Access, Created, Errno, Found, NO_ID, Name, NewFile, Opened, Result, Statx};
+use lisafs::backend::{Access, Created, Found, NO_ID, Name, NewFile, Opened, Statx};
+use rustix::io::{Errno, Result};
 
 impl HostControl {
     /// Creates a regular file and opens it at once, so that its mode need not allow it.
@@ -23,7 +24,7 @@ impl HostControl {
         let (found, opened) = self.make_file(name, new, access)?;
         // Without it the client asks for each read, which is no reason to fail.
         let donated = if self.shared.options.donate_files { fcntl_dupfd_cloexec(&opened, 0).ok() } else { None };
-        Ok(Created { found, opened: Opened::new(HostFile::new(opened)).donating(donated) })
+        Ok(Created::new(found, Opened::new(HostFile::new(opened)).donating(donated)))
     }
 
     /// Makes a regular file by opening it: the only kind that can be made and held in one step.
@@ -55,8 +56,14 @@ impl HostControl {
     }
 
     /// Makes a regular or special file.
-    pub(super) fn make_node(&self, name: Name<'_>, new: &NewFile, file_type: u32, device: (u32, u32)) -> Result<Found> {
-        let kind = FileType::from_raw_mode(file_type);
+    pub(super) fn make_node(
+        &self,
+        name: Name<'_>,
+        new: &NewFile,
+        file_type: lisafs::backend::FileType,
+        device: (u32, u32),
+    ) -> Result<Found> {
+        let kind = FileType::from_raw_mode(file_type.bits().into());
         let is_device = matches!(kind, FileType::CharacterDevice | FileType::BlockDevice);
         match (self.shared.options.special, kind) {
             (_, FileType::RegularFile) => return Ok(self.make_file(name, new, Access::Read)?.0),
@@ -128,7 +135,7 @@ impl HostControl {
             stat = attributes::stat(self.fd())?;
         }
         // Other bits may differ for a good reason: an access control list that the directory passes on.
-        let missing = u32::from(new.mode) & SET_IDS & !u32::from(stat.mode);
+        let missing = u32::from(new.mode.bits()) & SET_IDS & !u32::from(stat.mode);
         if missing != 0 && self.kind != FileType::Symlink {
             self.set_mode(u32::from(stat.mode) | missing)?;
             stat = attributes::stat(self.fd())?;
@@ -152,7 +159,7 @@ impl HostControl {
 
 /// The mode to make a file with. Set-id bits wait for the owner they are meant for.
 pub(super) fn first_mode(new: &NewFile) -> Mode {
-    Mode::from_raw_mode(u32::from(new.mode) & PERMISSIONS & !SET_IDS)
+    Mode::from_raw_mode(u32::from(new.mode.bits()) & PERMISSIONS & !SET_IDS)
 }
 
 /// Major and minor number in one; `EINVAL` for what the kernel would cut off.

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, SeekFrom, StatxFlags, fsync, seek, statx};
 use rustix::io::retry_on_intr;
 
 use super::{attributes, raw};
-use lisafs::backend::{DirEntry, DirSink, Errno, OpenFile, Result, Statx};
+use lisafs::backend::{DirEntry, DirSink, Errno, Error, FileType, OpenFile, Result, Statx};
 
 /// Bytes of entries that are taken from the kernel at once.
 const BUFFER: usize = 8 << 10;
@@ -59,7 +59,7 @@ impl HostDir {
                 Ok(len) => left.extend_from_slice(self.give(&buffer[..len], position, sink)?),
                 // What was given counts. Whoever goes on from there gets the error.
                 Err(_) if *position != from => break,
-                Err(errno) => return Err(errno),
+                Err(errno) => return Err(errno.into()),
             }
         }
         Ok(())
@@ -71,7 +71,7 @@ impl HostDir {
             let (raw, rest) = RawEntry::split(entries)?;
             if !matches!(raw.name.to_bytes(), b"." | b"..") {
                 match self.describe(&raw) {
-                    Err(Errno::NOENT) => {}
+                    Err(error) if error == Errno::NOENT => {}
                     entry => {
                         if !sink.add(&entry?) {
                             break;
@@ -90,29 +90,27 @@ impl HostDir {
     fn describe<'a>(&self, raw: &RawEntry<'a>) -> Result<DirEntry<'a>> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
         let (ino, dev, file_type) = match statx(&self.fd, raw.name, flags, StatxFlags::TYPE | StatxFlags::INO) {
-            Ok(stat) => (
-                stat.stx_ino,
-                (stat.stx_dev_major, stat.stx_dev_minor),
-                u32::from(stat.stx_mode) & lisafs::wire::S_IFMT,
-            ),
-            Err(Errno::NOENT) => return Err(Errno::NOENT),
+            Ok(stat) => {
+                (stat.stx_ino, (stat.stx_dev_major, stat.stx_dev_minor), FileType::from_mode(stat.stx_mode.into()))
+            }
+            Err(rustix::io::Errno::NOENT) => return Err(Error::NOENT),
             // It is there, so it is reported, with what the directory knows of it.
             Err(_) => {
                 let dir = self.stat()?;
                 (raw.ino, (dir.dev_major, dir.dev_minor), raw.file_type)
             }
         };
-        Ok(DirEntry { name: raw.name.to_bytes(), ino, dev, file_type, next: raw.next })
+        Ok(DirEntry::new(raw.name.to_bytes(), ino, file_type, raw.next).on_device(dev.0, dev.1))
     }
 }
 
 impl OpenFile for HostDir {
     fn stat(&self) -> Result<Statx> {
-        attributes::stat(self.fd.as_fd())
+        Ok(attributes::stat(self.fd.as_fd())?)
     }
 
     fn sync(&self) -> Result<()> {
-        retry_on_intr(|| fsync(&self.fd))
+        Ok(retry_on_intr(|| fsync(&self.fd))?)
     }
 
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
@@ -130,14 +128,14 @@ impl OpenFile for HostDir {
 struct RawEntry<'a> {
     ino: u64,
     next: u64,
-    file_type: u32,
+    file_type: Option<FileType>,
     name: &'a CStr,
 }
 
 impl<'a> RawEntry<'a> {
     /// The first entry in `bytes`, a sequence of `struct linux_dirent64`, and the others.
     fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8])> {
-        Self::parse(bytes).ok_or(Errno::IO)
+        Self::parse(bytes).ok_or(Error::IO)
     }
 
     fn parse(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
@@ -149,7 +147,7 @@ impl<'a> RawEntry<'a> {
         let raw = RawEntry {
             ino: u64::from_ne_bytes(*ino),
             next: u64::from_ne_bytes(*next),
-            file_type: u32::from(*file_type) << 12,
+            file_type: FileType::from_mode(u32::from(*file_type) << 12),
             name: CStr::from_bytes_until_nul(name).ok()?,
         };
         // A position of 0 would start the listing over, for ever.
@@ -165,7 +163,7 @@ mod tests {
     fn broken_entries_are_errors() {
         let mut entry = [&7_u64.to_ne_bytes()[..], &9_u64.to_ne_bytes(), &24_u16.to_ne_bytes(), b"\x08name\0"].concat();
         let (raw, rest) = RawEntry::split(&entry).ok().unwrap();
-        assert_eq!((raw.ino, raw.next, raw.file_type, raw.name), (7, 9, 0o100_000, c"name"));
+        assert_eq!((raw.ino, raw.next, raw.file_type, raw.name), (7, 9, Some(FileType::Regular), c"name"));
         assert!(rest.is_empty());
         for len in 1..entry.len() {
             assert!(RawEntry::split(&entry[..len]).is_err(), "{len}");

@@ -17,7 +17,8 @@ use rustix::thread::{
 };
 
 use super::proc_fds::errno;
-use lisafs::backend::{Credentials, Errno, NO_ID, Result};
+use lisafs::backend::{Credentials, NO_ID};
+use rustix::io::{Errno, Result};
 
 /// A way to the thread, which ends when the last one is dropped.
 pub(super) struct Helper {

@@ -87,7 +87,7 @@ impl HostFs {
 
     /// A descriptor of the root for a client that works on the host's files itself. Reading a directory or a regular file
     /// has no side effects, so it gets a descriptor that allows as much as possible.
-    fn donate_root(&self, kind: FileType) -> Result<OwnedFd> {
+    fn donate_root(&self, kind: FileType) -> rustix::io::Result<OwnedFd> {
         let reopened = match kind {
             FileType::Directory | FileType::RegularFile => {
                 self.shared.proc_fds.reopen(self.root.as_fd(), OFlags::RDONLY).ok()
@@ -103,13 +103,12 @@ impl HostFs {
 
 impl Backend for HostFs {
     fn options(&self) -> Options {
-        Options {
-            read_only: self.shared.options.read_only,
-            max_fds: self.shared.options.max_fds,
-            tree_locks: false,
-            walk_stat: true,
-            ..Options::default()
-        }
+        let options = &self.shared.options;
+        Options::default()
+            .read_only(options.read_only)
+            .donates_root(options.donate_root)
+            .max_fds(options.max_fds)
+            .walk_stat(true)
     }
 
     fn attach(&self) -> Result<Attachment> {
@@ -117,7 +116,7 @@ impl Backend for HostFs {
         let stat = attributes::stat(fd.as_fd())?;
         let kind = attributes::kind(&stat);
         let donated = if self.shared.options.donate_root { Some(self.donate_root(kind)?) } else { None };
-        Ok(Attachment { root: HostControl::root(&self.shared, fd, stat)?, donated })
+        Ok(Attachment::new(HostControl::root(&self.shared, fd, stat)?).donating(donated))
     }
 }
 

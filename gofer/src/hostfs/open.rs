@@ -3,12 +3,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FallocateFlags, FileType, OFlags, fallocate, fsync};
-use rustix::io::{fcntl_dupfd_cloexec, retry_on_intr};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 
 use super::attributes;
 use super::control::HostControl;
 use super::dir::HostDir;
-use lisafs::backend::{Access, Errno, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, Statx};
+use lisafs::backend::{Access, AllocateFlags, Error, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, Statx};
 
 /// The access mode for `open(2)`.
 pub(super) fn access_flags(access: Access) -> OFlags {
@@ -28,9 +28,9 @@ impl HostControl {
             FileType::Fifo if options.host_fifo => self.open_file(how),
             FileType::CharacterDevice if options.char_devices => self.open_file(how),
             // What the kernel says; a socket is to be connected to.
-            FileType::Socket if options.host_uds.opens() => Err(Errno::NXIO),
-            FileType::Symlink => Err(Errno::INVAL),
-            _ => Err(Errno::PERM),
+            FileType::Socket if options.host_uds.opens() => Err(Error::NXIO),
+            FileType::Symlink => Err(Error::INVAL),
+            _ => Err(Error::PERM),
         }
     }
 
@@ -52,7 +52,7 @@ impl HostControl {
 
     fn open_dir(&self, how: OpenHow) -> Result<Opened> {
         if how.access != Access::Read || how.truncate {
-            return Err(Errno::ISDIR);
+            return Err(Error::ISDIR);
         }
         let open = || self.reopen(OFlags::RDONLY | OFlags::DIRECTORY, how.no_atime);
         // Opened twice: a duplicate would share the position.
@@ -60,7 +60,7 @@ impl HostControl {
         Ok(Opened::new(HostDir::new(open()?)).donating(donated))
     }
 
-    fn reopen(&self, flags: OFlags, no_atime: bool) -> Result<OwnedFd> {
+    fn reopen(&self, flags: OFlags, no_atime: bool) -> rustix::io::Result<OwnedFd> {
         let reopen = |flags| self.shared.proc_fds.reopen(self.fd(), flags);
         match if no_atime { reopen(flags | OFlags::NOATIME) } else { Err(Errno::PERM) } {
             // Only to a file's owner the kernel grants that.
@@ -89,17 +89,17 @@ impl HostFile {
     /// What data goes through. That of special files goes through the client's descriptor: it may have made that one blocking,
     /// and with it this one.
     fn data(&self) -> Result<BorrowedFd<'_>> {
-        if self.is_regular { Ok(self.fd.as_fd()) } else { Err(Errno::SPIPE) }
+        if self.is_regular { Ok(self.fd.as_fd()) } else { Err(Error::SPIPE) }
     }
 }
 
 impl OpenFile for HostFile {
     fn stat(&self) -> Result<Statx> {
-        attributes::stat(self.fd.as_fd())
+        Ok(attributes::stat(self.fd.as_fd())?)
     }
 
     fn read_at(&self, mut into: IoTarget<'_>, offset: u64) -> Result<usize> {
-        into.fill_from(self.data()?, offset)
+        Ok(into.fill_from(self.data()?, offset)?)
     }
 
     fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
@@ -112,17 +112,18 @@ impl OpenFile for HostFile {
                 Ok(n) => done += n,
                 // What was written counts. Whoever writes the rest gets the error, since its cause lasts.
                 Err(_) if done > 0 => break,
-                Err(errno) => return Err(errno),
+                Err(errno) => return Err(errno.into()),
             }
         }
         Ok(done)
     }
 
     fn sync(&self) -> Result<()> {
-        retry_on_intr(|| fsync(&self.fd))
+        Ok(retry_on_intr(|| fsync(&self.fd))?)
     }
 
-    fn allocate(&self, mode: u32, offset: u64, length: u64) -> Result<()> {
-        retry_on_intr(|| fallocate(&self.fd, FallocateFlags::from_bits_retain(mode), offset, length))
+    fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {
+        let flags = FallocateFlags::from_bits_retain(flags.bits());
+        Ok(retry_on_intr(|| fallocate(&self.fd, flags, offset, length))?)
     }
 }

@@ -11,7 +11,8 @@ use rustix::io::retry_on_intr;
 use rustix::path::DecInt;
 
 use super::helper::Helper;
-use lisafs::backend::{Errno, Result};
+
+use rustix::io::{Errno, Result};
 
 /// A descriptor of the directory `/proc/self/fd`. The link "N" there leads to the very file that descriptor N is open on,
 /// wherever that is and whatever its name is now.

@@ -6,7 +6,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use self::xattrat::{GETXATTRAT, LISTXATTRAT, REMOVEXATTRAT, SETXATTRAT};
-use lisafs::backend::{Errno, Result};
+
+use rustix::io::{Errno, Result};
 
 /// Numbers of these system calls: the same on all architectures, and not in all C libraries' headers yet.
 pub(crate) mod xattrat {

@@ -12,7 +12,8 @@ use super::control::HostControl;
 use super::create::first_mode;
 use super::helper::{Helper, Station};
 use super::proc_fds::ProcFds;
-use lisafs::backend::{Bound, BoundSocket, Credentials, Errno, Name, NewFile, Result, SocketType};
+use lisafs::backend::{self, Bound, BoundSocket, Credentials, Name, NewFile, SocketType};
+use rustix::io::{Errno, Result};
 
 /// Neither blocking nor inherited.
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
@@ -60,7 +61,7 @@ impl HostControl {
         let found = self.make(name, new, FileType::Socket, || {
             helper.run(move |station| station.in_dir(dir.as_str(), || rustix::net::bind(&to_bind, &address)))
         })?;
-        Ok(Bound { found, socket: Box::new(HostSocket { fd: socket }), donated })
+        Ok(Bound::new(found, Box::new(HostSocket { fd: socket }), donated))
     }
 
     fn helper_if(&self, allowed: bool) -> Result<&Helper> {
@@ -83,13 +84,13 @@ struct HostSocket {
 }
 
 impl BoundSocket for HostSocket {
-    fn listen(&self, backlog: i32) -> Result<()> {
-        listen(self.fd.as_fd(), backlog)
+    fn listen(&self, backlog: i32) -> backend::Result<()> {
+        Ok(listen(self.fd.as_fd(), backlog)?)
     }
 
-    fn accept(&self) -> Result<OwnedFd> {
+    fn accept(&self) -> backend::Result<OwnedFd> {
         // The client has a duplicate and may have made both of them blocking.
         rustix::io::ioctl_fionbio(&self.fd, true)?;
-        accept_with(&self.fd, FLAGS)
+        Ok(accept_with(&self.fd, FLAGS)?)
     }
 }

@@ -10,7 +10,8 @@ use rustix::fs::{XattrFlags, getxattr, listxattr, removexattr, setxattr};
 use super::control::HostControl;
 use super::proc_fds::Target;
 use super::raw;
-use lisafs::backend::{Errno, Result};
+
+use rustix::io::{Errno, Result};
 
 /// The longest value that an answer can carry; for longer ones the kernel says `ERANGE`.
 const MAX_VALUE: usize = 65_535;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use gofer::extension::{self, Backends, Claim, Extension};
 use lisafs::backend::{
-    Attachment, Backend, ControlFile, Errno, Found, IoTarget, Name, OpenFile, OpenHow, Opened, Result, Statx,
+    Attachment, Backend, ControlFile, Error, Found, IoTarget, Name, OpenFile, OpenHow, Opened, Result, Statx,
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use serde_json::json;
@@ -88,7 +88,7 @@ impl OneFile {
 
 impl Backend for OneFile {
     fn attach(&self) -> Result<Attachment> {
-        Ok(Attachment { root: Found::new(*self, Self::attributes()), donated: None })
+        Ok(Attachment::new(Found::new(*self, Self::attributes())))
     }
 }
 
@@ -98,7 +98,7 @@ impl ControlFile for OneFile {
     }
 
     fn walk(&self, _: Name<'_>) -> Result<Found> {
-        Err(Errno::NOTDIR)
+        Err(Error::NOTDIR)
     }
 
     fn open(&self, _: OpenHow) -> Result<Opened> {
@@ -107,6 +107,10 @@ impl ControlFile for OneFile {
 }
 
 impl OpenFile for OneFile {
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn stat(&self) -> Result<Statx> {
         Ok(Self::attributes())
     }

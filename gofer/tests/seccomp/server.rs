@@ -221,7 +221,10 @@ fn a_client_with_directfs_gets_the_help_that_it_needs_and_no_more() {
 fn a_panic_is_an_error_under_the_filter_too() {
     const NAME: &str = "server::a_panic_is_an_error_under_the_filter_too";
     if part().is_some() {
-        serve(Arc::new(Mem::new(Options::default())), Needs { lisafs: true, host_uds: UdsPolicy::None });
+        serve(
+            Arc::new(Mem::new(Options::default().tree_locks(true))),
+            Needs { lisafs: true, host_uds: UdsPolicy::None },
+        );
     }
     let (mut client, server) = client_of(NAME, "");
     let root = client.mount();

@@ -15,7 +15,7 @@ use crate::common::mem::Mem;
 use crate::common::{LIMIT, connect, serve, until};
 
 fn client() -> (Client, lisafs::server::Connection) {
-    let mem = Mem::new(Options::default());
+    let mem = Mem::new(Options::default().tree_locks(true));
     mem.add_file(&mem.root, b"f", b"data");
     serve(Arc::new(mem))
 }
@@ -48,7 +48,7 @@ fn there_are_four_of_them_and_each_may_ask_for_the_next() {
 #[test]
 fn the_number_can_be_chosen() {
     let server = Server::with_channels(1);
-    let (mut client, _connection) = connect(&server, Arc::new(Mem::new(Options::default())));
+    let (mut client, _connection) = connect(&server, Arc::new(Mem::new(Options::default().tree_locks(true))));
     client.channel().unwrap();
     assert_eq!(client.channel().unwrap_err(), Errno::NOMEM);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gofer::hostfs::{HostFs, HostOptions, UdsPolicy};
-use lisafs::backend::{Errno, Options};
+use lisafs::backend::{Errno, FileType, Options};
 use lisafs::server::Server;
 use lisafs::wire::FdId;
 use lisafs::wire::message::{BindAtReq, BindAtResp};
@@ -15,7 +15,7 @@ use crate::common::{connect, serve};
 
 #[test]
 fn numbers_count_up_and_are_never_used_again() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     mem.add_file(&mem.root, b"f", b"");
     let (mut client, _connection) = serve(mem);
     let root = client.mount();
@@ -38,7 +38,7 @@ fn numbers_count_up_and_are_never_used_again() {
 
 #[test]
 fn an_open_file_outlives_its_control_fd() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     mem.add_file(&mem.root, b"f", b"data");
     let (mut client, _connection) = serve(mem);
     let root = client.mount();
@@ -52,7 +52,7 @@ fn an_open_file_outlives_its_control_fd() {
 fn a_connection_has_its_share_and_no_more() {
     let server = Server::new();
     let mem = |max_fds| {
-        let mem = Arc::new(Mem::new(Options { max_fds, ..Options::default() }));
+        let mem = Arc::new(Mem::new(Options::default().max_fds(max_fds).tree_locks(true)));
         let dir = mem.add_dir(&mem.root, b"d");
         let dir = mem.add_dir(&dir, b"d");
         mem.add_dir(&dir, b"d");
@@ -102,7 +102,7 @@ fn a_bound_socket_counts_with_its_file() {
 #[test]
 fn numbers_that_are_guessed_do_not_disturb_their_maker() {
     for tree_locks in [false, true] {
-        let mem = Arc::new(Mem::new(Options { tree_locks, ..Options::default() }));
+        let mem = Arc::new(Mem::new(Options::default().tree_locks(tree_locks)));
         let mut dir = mem.root.clone();
         for _ in 0..60 {
             dir = mem.add_dir(&dir, b"d");
@@ -134,7 +134,7 @@ fn numbers_that_are_guessed_do_not_disturb_their_maker() {
 
 #[test]
 fn everything_is_released_when_the_client_goes() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     mem.add_file(&mem.root, b"f", b"");
     let (root_count, mem_count) = (Arc::strong_count(&mem.root), Arc::strong_count(&mem));
     let (mut client, connection) = serve(mem.clone());
@@ -155,16 +155,16 @@ fn everything_is_released_when_the_client_goes() {
 
 #[test]
 fn a_type_that_changes_is_an_error() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let file = mem.add_file(&mem.root, b"f", b"");
     let (mut client, _connection) = serve(mem);
     let root = client.mount();
     let control = client.reach(root, &[b"f"]);
     let open = client.open(control, libc::O_RDONLY).unwrap();
-    file.set_type(0o010_000);
+    file.set_type(FileType::Fifo);
     assert_eq!(client.stat(control).unwrap_err(), Errno::IO);
     assert_eq!(client.stat(open).unwrap_err(), Errno::IO);
     assert_eq!(client.walk_stat(control, &[b""]).unwrap_err(), Errno::IO);
-    file.set_type(0o100_000);
+    file.set_type(FileType::Regular);
     assert!(client.stat(control).is_ok());
 }

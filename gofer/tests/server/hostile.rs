@@ -37,7 +37,7 @@ fn requests_of_random_bytes() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("f"), "data").unwrap();
     let host = Arc::new(HostFs::open(dir.path(), HostOptions::default()).unwrap());
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut witness, _witness_connection) = connect(&server, mem.clone());
     let witness_root = witness.mount();
     let mut random = Random(42);
@@ -63,7 +63,7 @@ fn requests_of_random_bytes() {
 #[test]
 fn streams_of_random_bytes() {
     let server = Server::new();
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut witness, _witness_connection) = connect(&server, mem.clone());
     let mut random = Random(4711);
     for _ in 0..50 {
@@ -80,7 +80,7 @@ fn streams_of_random_bytes() {
 #[test]
 fn windows_of_random_bytes() {
     let server = Server::new();
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut witness, _witness_connection) = connect(&server, mem.clone());
     let mut random = Random(7);
     for _ in 0..50 {
@@ -107,7 +107,7 @@ fn windows_of_random_bytes() {
 #[test]
 fn a_window_that_changes_all_the_time() {
     let server = Server::new();
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     mem.add_file(&mem.root, b"f", &[1; 100_000]);
     let (mut client, connection) = connect(&server, mem);
     let root = client.mount();

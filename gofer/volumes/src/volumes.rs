@@ -97,5 +97,5 @@ fn close(key: &Key, slot: &Slot) {
 /// Makes what was written durable, as far as the root knows of it.
 fn sync(claim: &Claim) -> lisafs::backend::Result<()> {
     let root = claim.backend.attach()?.root;
-    root.file.open(OpenHow { access: Access::Read, truncate: false, no_atime: false })?.file.sync()
+    root.file.open(OpenHow::new(Access::Read))?.file.sync()
 }

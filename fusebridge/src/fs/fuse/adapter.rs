@@ -23,7 +23,7 @@ use super::convert::{
     attributes, caller, errno, file_type, node, reply_empty, reply_written, reply_xattr, send_data, split_device,
     time_to_set,
 };
-use crate::fs::bridge::{Bridge, Entry};
+use crate::fs::bridge::{Bridge, Entry, permissions};
 use crate::fs::handles::Handle;
 use crate::fs::identity::NodeId;
 use crate::fs::policy::IoMode;
@@ -139,14 +139,14 @@ impl Adapter {
         (FileHandle(self.bridge.add_handle(id, handle, is_past_cache)), open_flags)
     }
 
-    fn reply_entry(&self, result: Result<Entry, rustix::io::Errno>, reply: ReplyEntry) {
+    fn reply_entry(&self, result: Result<Entry, lisafs::Errno>, reply: ReplyEntry) {
         match result {
             Ok(entry) => reply.entry(&self.bridge.ttl_of(entry.id), &attributes(entry.id, &entry.stat), GENERATION),
             Err(error) => reply.error(errno(error)),
         }
     }
 
-    fn reply_attributes(&self, id: NodeId, result: Result<Statx, rustix::io::Errno>, reply: ReplyAttr) {
+    fn reply_attributes(&self, id: NodeId, result: Result<Statx, lisafs::Errno>, reply: ReplyAttr) {
         match result {
             Ok(stat) => reply.attr(&self.bridge.ttl_of(id), &attributes(id, &stat)),
             Err(error) => reply.error(errno(error)),
@@ -197,7 +197,7 @@ impl Filesystem for Adapter {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         match self.bridge.lookup(node(parent), name.as_bytes()) {
             // Number 0 says that the name does not exist, and lets the kernel remember that.
-            Err(rustix::io::Errno::NOENT) if self.bridge.policy().keeps_cache() => {
+            Err(lisafs::Errno::NOENT) if self.bridge.policy().keeps_cache() => {
                 reply.entry(&self.bridge.ttl(), &attributes(NodeId(0), &Statx::default()), GENERATION);
             }
             result => self.reply_entry(result, reply),
@@ -231,7 +231,13 @@ impl Filesystem for Adapter {
         _: Option<fuser::BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let change = SetStat { mode, uid, gid, size, atime: atime.map(time_to_set), mtime: mtime.map(time_to_set) };
+        let change = SetStat::new()
+            .mode(mode.map(permissions))
+            .uid(uid)
+            .gid(gid)
+            .size(size)
+            .atime(atime.map(time_to_set))
+            .mtime(mtime.map(time_to_set));
         let result = self.bridge.setattr(node(ino), handle.map(|handle| handle.0), &change);
         self.reply_attributes(node(ino), result, reply);
     }
@@ -458,7 +464,7 @@ impl Filesystem for Adapter {
                 let (attr, ttl, found) = match found {
                     Some(Ok(entry)) => (attributes(entry.id, &entry.stat), self.bridge.ttl_of(entry.id), Some(entry)),
                     // It has gone meanwhile.
-                    Some(Err(rustix::io::Errno::NOENT)) => return Ok(true),
+                    Some(Err(lisafs::Errno::NOENT)) => return Ok(true),
                     Some(Err(_)) => (attributes(self.next_stranger(), &unknown), Duration::ZERO, None),
                     // The kernel does not count these two.
                     None => (attributes(listed.id, &unknown), ttl, None),
@@ -518,7 +524,7 @@ impl Filesystem for Adapter {
         }
         match self.bridge.getxattr(node(ino), name.as_bytes()) {
             // The kernel asks for this at each write, and stops asking for any attribute at the answer ENOSYS.
-            Err(rustix::io::Errno::OPNOTSUPP) if name.as_bytes() == CAPABILITIES => {
+            Err(lisafs::Errno::OPNOTSUPP) if name.as_bytes() == CAPABILITIES => {
                 let knows_none = self.bridge.knows_no_attributes(node(ino));
                 reply.error(if knows_none { Errno::ENOSYS } else { Errno::ENODATA });
             }

@@ -22,18 +22,18 @@ pub(super) fn caller(request: &Request) -> Caller {
     Caller { uid: request.uid(), gid: request.gid() }
 }
 
-pub(super) fn errno(error: rustix::io::Errno) -> Errno {
+pub(super) fn errno(error: lisafs::Errno) -> Errno {
     Errno::from_i32(error.raw_os_error())
 }
 
-pub(super) fn reply_empty(result: Result<(), rustix::io::Errno>, reply: ReplyEmpty) {
+pub(super) fn reply_empty(result: Result<(), lisafs::Errno>, reply: ReplyEmpty) {
     match result {
         Ok(()) => reply.ok(),
         Err(error) => reply.error(errno(error)),
     }
 }
 
-pub(super) fn reply_written(result: Result<usize, rustix::io::Errno>, reply: ReplyWrite) {
+pub(super) fn reply_written(result: Result<usize, lisafs::Errno>, reply: ReplyWrite) {
     match result.map(u32::try_from) {
         Ok(Ok(n)) => reply.written(n),
         Ok(Err(_)) => reply.error(Errno::EIO),
@@ -41,7 +41,7 @@ pub(super) fn reply_written(result: Result<usize, rustix::io::Errno>, reply: Rep
     }
 }
 
-pub(super) fn reply_xattr(value: Result<Vec<u8>, rustix::io::Errno>, size: u32, reply: ReplyXattr) {
+pub(super) fn reply_xattr(value: Result<Vec<u8>, lisafs::Errno>, size: u32, reply: ReplyXattr) {
     match value {
         Ok(value) if size == 0 => reply.size(u32::try_from(value.len()).unwrap_or(u32::MAX)),
         Ok(value) if value.len() > size as usize => reply.error(Errno::ERANGE),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use lisafs::wire::{S_IFMT, Statx, Timespec};
+use lisafs::wire::{FileType, Statx, Timespec};
 use nix::errno::Errno;
 
 /// `bytes` as they can be shown in a line: control characters and what is no UTF-8 are escaped.
@@ -67,15 +67,15 @@ pub(crate) fn errno_from_name(name: &str) -> Option<u32> {
 
 /// The kind of file that the `S_IFMT` bits of a mode stand for.
 pub(crate) fn file_type(mode: u32) -> &'static str {
-    match mode & S_IFMT {
-        libc::S_IFREG => "file",
-        libc::S_IFDIR => "directory",
-        libc::S_IFLNK => "symlink",
-        libc::S_IFCHR => "character device",
-        libc::S_IFBLK => "block device",
-        libc::S_IFIFO => "FIFO",
-        libc::S_IFSOCK => "socket",
-        _ => "something",
+    match FileType::from_mode(mode) {
+        Some(FileType::Regular) => "file",
+        Some(FileType::Directory) => "directory",
+        Some(FileType::Symlink) => "symlink",
+        Some(FileType::CharDevice) => "character device",
+        Some(FileType::BlockDevice) => "block device",
+        Some(FileType::Fifo) => "FIFO",
+        Some(FileType::Socket) => "socket",
+        None => "something",
     }
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn stat(stat: &Statx) -> String {
     add(Statx::UID | Statx::GID, format!("{}:{}", id(stat.uid), id(stat.gid)));
     add(Statx::SIZE, format!("size={}", stat.size));
     add(Statx::NLINK, format!("nlink={}", stat.nlink));
-    if matches!(stat.file_type(), libc::S_IFCHR | libc::S_IFBLK) {
+    if matches!(stat.file_type(), Some(FileType::CharDevice | FileType::BlockDevice)) {
         add(u32::MAX, format!("rdev={}:{}", stat.rdev_major, stat.rdev_minor));
     }
     add(Statx::INO, format!("ino={}", stat.ino));

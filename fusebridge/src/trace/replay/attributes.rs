@@ -1,9 +1,12 @@
 //! What is different between two sets of attributes.
 
-use lisafs::wire::Statx;
+use lisafs::wire::{FileType, Statx};
 
 use super::super::describe::words::file_type;
 use super::compare::{Comparison, Found};
+
+/// The part of a mode that is the type.
+const S_IFMT: u16 = 0o170_000;
 
 impl Comparison {
     /// Compares what both sides say they know. `of` stands in front of each difference.
@@ -12,7 +15,9 @@ impl Comparison {
         if self.strict {
             found.check(&format!("{of}the mask"), recorded.mask, now.mask, |mask| format!("{mask:#x}"));
         }
-        found.check(&format!("{of}the type"), recorded.file_type(), now.file_type(), |mode| file_type(mode).to_owned());
+        found.check(&format!("{of}the type"), recorded.mode & S_IFMT, now.mode & S_IFMT, |mode| {
+            file_type(mode.into()).to_owned()
+        });
         let mut check = |bit: u32, what: &str, recorded: u64, now: u64, show: fn(u64) -> String| {
             if both & bit == bit {
                 found.check(&format!("{of}{what}"), recorded, now, show);
@@ -24,7 +29,7 @@ impl Comparison {
         check(Statx::NLINK, "nlink", recorded.nlink.into(), now.nlink.into(), decimal);
         check(Statx::UID, "uid", recorded.uid.into(), now.uid.into(), decimal);
         check(Statx::GID, "gid", recorded.gid.into(), now.gid.into(), decimal);
-        if self.strict || recorded.file_type() != libc::S_IFDIR {
+        if self.strict || recorded.file_type() != Some(FileType::Directory) {
             check(Statx::SIZE, "size", recorded.size, now.size, decimal);
         }
         let device = |stat: &Statx| u64::from(stat.rdev_major) << 32 | u64::from(stat.rdev_minor);

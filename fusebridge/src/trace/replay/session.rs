@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use lisafs::Errno;
 use lisafs::wire::message::MountResp;
 use lisafs::wire::{FdId, Malformed, MessageId, Wire};
-use rustix::io::Errno;
 
 use super::super::describe::{self, words::errno_name};
 use super::super::granted::granted;

@@ -3,17 +3,13 @@
 use std::any::Any;
 use std::os::fd::OwnedFd;
 
-use smallbox::space::S8;
-use smallbox::{SmallBox, smallbox};
-
-use super::open::{Access, OpenBox, OpenFile, OpenHow};
-use super::{Errno, Name, Result, StatFs, Statx};
+use super::boxed::{ControlBox, OpenBox};
+use super::open::{Access, OpenFile, OpenHow};
+use super::{Error, FileType, Mode, Name, Result, StatFs, Statx, XattrFlags};
 use crate::wire::Timespec;
 
-/// A control file in a box that keeps small ones in place, so that a walk does not allocate.
-pub type ControlBox = SmallBox<dyn ControlFile, S8>;
-
 /// A file that was walked to or made, with its attributes.
+#[non_exhaustive]
 pub struct Found {
     /// The file.
     pub file: ControlBox,
@@ -24,11 +20,12 @@ pub struct Found {
 impl Found {
     /// A file of the backend's own type and its attributes.
     pub fn new(file: impl ControlFile, stat: Statx) -> Self {
-        Found { file: smallbox!(file), stat }
+        Found { file: ControlBox::new(file), stat }
     }
 }
 
 /// A file that was opened.
+#[non_exhaustive]
 pub struct Opened {
     /// The file.
     pub file: OpenBox,
@@ -40,7 +37,7 @@ pub struct Opened {
 impl Opened {
     /// An open file of the backend's own type, with nothing for the client.
     pub fn new(file: impl OpenFile) -> Self {
-        Opened { file: smallbox!(file), donated: None }
+        Opened { file: OpenBox::new(file), donated: None }
     }
 
     /// The same with a host descriptor for the client.
@@ -51,6 +48,7 @@ impl Opened {
 }
 
 /// A file that was created and opened.
+#[non_exhaustive]
 pub struct Created {
     /// The new file.
     pub found: Found,
@@ -58,7 +56,15 @@ pub struct Created {
     pub opened: Opened,
 }
 
+impl Created {
+    /// A new file, and the same opened.
+    pub fn new(found: Found, opened: Opened) -> Self {
+        Created { found, opened }
+    }
+}
+
 /// A socket that was bound.
+#[non_exhaustive]
 pub struct Bound {
     /// Its file.
     pub found: Found,
@@ -68,22 +74,38 @@ pub struct Bound {
     pub donated: OwnedFd,
 }
 
+impl Bound {
+    /// A bound socket with its file, and a descriptor of it for the client to poll.
+    pub fn new(found: Found, socket: Box<dyn BoundSocket>, donated: OwnedFd) -> Self {
+        Bound { found, socket, donated }
+    }
+}
+
 /// Who owns a new file and who may use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NewFile {
-    /// Permission bits including set-id and sticky, ready made: no umask is applied.
-    pub mode: u16,
+    /// Permissions, ready made: no umask is applied.
+    pub mode: Mode,
     /// Owner, or [`NO_ID`](super::NO_ID) for the server's own.
     pub uid: u32,
     /// Group, or [`NO_ID`](super::NO_ID) for the server's own.
     pub gid: u32,
 }
 
+impl NewFile {
+    /// A new file's permissions and owner.
+    pub const fn new(mode: Mode, uid: u32, gid: u32) -> Self {
+        NewFile { mode, uid, gid }
+    }
+}
+
 /// Attributes to set; `None` leaves one as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SetStat {
-    /// Permission bits including set-id and sticky.
-    pub mode: Option<u32>,
+    /// Permissions.
+    pub mode: Option<Mode>,
     /// Owner.
     pub uid: Option<u32>,
     /// Group.
@@ -97,6 +119,47 @@ pub struct SetStat {
 }
 
 impl SetStat {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This and the permissions.
+    #[must_use]
+    pub fn mode(self, mode: impl Into<Option<Mode>>) -> Self {
+        SetStat { mode: mode.into(), ..self }
+    }
+
+    /// This and the owner.
+    #[must_use]
+    pub fn uid(self, uid: impl Into<Option<u32>>) -> Self {
+        SetStat { uid: uid.into(), ..self }
+    }
+
+    /// This and the group.
+    #[must_use]
+    pub fn gid(self, gid: impl Into<Option<u32>>) -> Self {
+        SetStat { gid: gid.into(), ..self }
+    }
+
+    /// This and the size.
+    #[must_use]
+    pub fn size(self, size: impl Into<Option<u64>>) -> Self {
+        SetStat { size: size.into(), ..self }
+    }
+
+    /// This and the time of the last access.
+    #[must_use]
+    pub fn atime(self, time: impl Into<Option<Timespec>>) -> Self {
+        SetStat { atime: time.into(), ..self }
+    }
+
+    /// This and the time of the last change.
+    #[must_use]
+    pub fn mtime(self, time: impl Into<Option<Timespec>>) -> Self {
+        SetStat { mtime: time.into(), ..self }
+    }
+
     /// The `STATX_*` bits of what is to be set, see [`Statx`].
     pub fn mask(&self) -> u32 {
         let wanted = [
@@ -112,12 +175,20 @@ impl SetStat {
 }
 
 /// Attributes that could not be set. Those not named here were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SetStatFailure {
     /// `STATX_*` bits, see [`Statx`].
     pub mask: u32,
     /// The first error.
-    pub errno: Errno,
+    pub error: Error,
+}
+
+impl SetStatFailure {
+    /// The attributes of `mask` could not be set, the first of them because of `error`.
+    pub fn new(mask: u32, error: impl Into<Error>) -> Self {
+        SetStatFailure { mask, error: error.into() }
+    }
 }
 
 /// What [`ControlFile::unlink`] may remove.
@@ -131,6 +202,7 @@ pub enum Unlink {
 
 /// How [`ControlFile::rename`] treats an existing new name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RenameFlags {
     /// It is replaced.
     Replace,
@@ -153,11 +225,19 @@ pub enum SocketType {
 
 /// In whose name to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Credentials {
     /// Effective user.
     pub uid: u32,
     /// Effective group.
     pub gid: u32,
+}
+
+impl Credentials {
+    /// This user and group.
+    pub fn new(uid: u32, gid: u32) -> Self {
+        Credentials { uid, gid }
+    }
 }
 
 /// A socket that is bound to a name.
@@ -188,113 +268,112 @@ pub trait ControlFile: Any + Send + Sync {
     /// [`Options::walk_stat`](super::Options::walk_stat) is set. Guarantee: *read* on this file only.
     fn walk_stat(&self, path: &mut dyn Iterator<Item = Name<'_>>, visit: &mut dyn FnMut(Statx)) -> Result<()> {
         let _ = (path, visit);
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Sets attributes: each that can be is, the others are named in the answer. Owner before mode, since a change of owner
     /// clears set-id bits. Guarantee: *write*.
     fn set_stat(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
         let mask = change.mask();
-        if mask == 0 { Ok(()) } else { Err(SetStatFailure { mask, errno: Errno::OPNOTSUPP }) }
+        if mask == 0 { Ok(()) } else { Err(SetStatFailure::new(mask, Error::OPNOTSUPP)) }
     }
 
     /// Creates a regular file in this directory and opens it; `EEXIST` if the name is taken. The mode need not allow the
     /// access that is asked for. Guarantee: *write*.
     fn create(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
         let _ = (name, new, access);
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Makes a directory in this directory. Guarantee: *write*.
     fn mkdir(&self, name: Name<'_>, new: &NewFile) -> Result<Found> {
         let _ = (name, new);
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
-    /// Makes a file of type `file_type` (`S_IFREG`, `S_IFIFO`, `S_IFSOCK`, `S_IFCHR`, `S_IFBLK`) in this directory; `device` is
-    /// major and minor number. `EPERM` makes a sandbox fall back to sockets and FIFOs of its own. Guarantee: *write*.
-    fn mknod(&self, name: Name<'_>, new: &NewFile, file_type: u32, device: (u32, u32)) -> Result<Found> {
+    /// Makes a regular file, FIFO, socket or device in this directory; `device` is major and minor number. `EPERM` makes a sandbox fall back to sockets and FIFOs of its own. Guarantee: *write*.
+    fn mknod(&self, name: Name<'_>, new: &NewFile, file_type: FileType, device: (u32, u32)) -> Result<Found> {
         let _ = (name, new, file_type, device);
-        Err(Errno::PERM)
+        Err(Error::PERM)
     }
 
     /// Makes a symbolic link in this directory; the mode of `new` does not count. Guarantee: *write*.
     fn symlink(&self, name: Name<'_>, target: &[u8], new: &NewFile) -> Result<Found> {
         let _ = (name, target, new);
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Makes a hard link to `target`, a file of the same backend and not a directory, in this directory.
     /// Guarantee: *write* on this directory, *read* on the target.
     fn link(&self, name: Name<'_>, target: &dyn ControlFile) -> Result<Found> {
         let _ = (name, target);
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Removes a name from this directory. Guarantee: *write* on this directory and on the file.
     fn unlink(&self, name: Name<'_>, what: Unlink) -> Result<()> {
         let _ = (name, what);
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Gives the entry `name` of this directory the name `new_name` in `new_dir`, a directory of the same backend.
     /// Guarantee: *global*.
     fn rename(&self, name: Name<'_>, new_dir: &dyn ControlFile, new_name: Name<'_>, flags: RenameFlags) -> Result<()> {
         let _ = (name, new_dir, new_name, flags);
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Where this symbolic link leads. Guarantee: *read*.
     fn read_link(&self) -> Result<Vec<u8>> {
-        Err(Errno::INVAL)
+        Err(Error::INVAL)
     }
 
     /// Statistics of the file system. Guarantee: *read*.
     fn stat_fs(&self) -> Result<StatFs> {
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// The value of an extended attribute, 65,535 bytes at most; `ENODATA` if there is none. Guarantee: *read*.
     fn get_xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
         let _ = name;
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
-    /// Sets an extended attribute; `flags` as in `setxattr(2)`. Guarantee: *write*.
-    fn set_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
+    /// Sets an extended attribute. Guarantee: *write*.
+    fn set_xattr(&self, name: &[u8], value: &[u8], flags: XattrFlags) -> Result<()> {
         let _ = (name, value, flags);
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Names of all extended attributes. Guarantee: *read*.
     fn list_xattr(&self) -> Result<Vec<Vec<u8>>> {
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Removes an extended attribute. Guarantee: *write*.
     fn remove_xattr(&self, name: &[u8]) -> Result<()> {
         let _ = name;
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Connects to this socket; `None` for whichever kind it is. Must not block: `EAGAIN` if the other end's queue is full.
     /// Guarantee: *read*.
     fn connect(&self, kind: Option<SocketType>, credentials: Option<Credentials>) -> Result<OwnedFd> {
         let _ = (kind, credentials);
-        Err(Errno::CONNREFUSED)
+        Err(Error::CONNREFUSED)
     }
 
     /// Makes a socket and binds it to a name in this directory. `EPERM` makes a sandbox fall back to a socket of its own.
     /// Guarantee: *write*.
     fn bind(&self, name: Name<'_>, new: &NewFile, kind: SocketType) -> Result<Bound> {
         let _ = (name, new, kind);
-        Err(Errno::PERM)
+        Err(Error::PERM)
     }
 }
 
 impl dyn ControlFile {
     /// This file as the backend's own type; `EXDEV` if it is another backend's.
     pub fn downcast<T: ControlFile>(&self) -> Result<&T> {
-        (self as &dyn Any).downcast_ref().ok_or(Errno::XDEV)
+        (self as &dyn Any).downcast_ref().ok_or(Error::XDEV)
     }
 }

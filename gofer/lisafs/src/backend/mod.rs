@@ -11,8 +11,10 @@
 //!
 //! # Concurrency
 //!
-//! Calls come from several threads at once, one for each communicator of each connection. A backend that sets
-//! [`Options::tree_locks`] gets them under the server's locks, so that it can rely on what its tree looks like:
+//! Calls come from several threads at once, one for each communicator of each connection: the socket and up to
+//! [`Server::CHANNELS`](crate::server::Server::CHANNELS) channels, so a mount has five calls under way at most. By default
+//! nothing else is promised, and calls must be atomic by themselves. A backend that sets [`Options::tree_locks`] gets them
+//! under the server's locks, so that it can rely on what its tree looks like:
 //!
 //! | guarantee | meaning | who runs meanwhile |
 //! |---|---|---|
@@ -22,8 +24,7 @@
 //! | *global* | no other call under a lock runs on any connection of the server | calls with guarantee *none*, data |
 //!
 //! Each method names its guarantee. Calls of an [`OpenFile`] are about data and may take long, so they have theirs on the
-//! file alone: a rename may move or replace it meanwhile, and nobody waits for them who does not need the same file. A backend whose calls are atomic by themselves, as the host's are, leaves
-//! [`Options::tree_locks`] off and gets *none* everywhere.
+//! file alone: a rename may move or replace it meanwhile, and nobody waits for them who does not need the same file.
 //!
 //! # Rules
 //!
@@ -33,29 +34,35 @@
 //!   must be unique and stable as long as a control file lives; never use inode 0. The type never changes.
 //! * **[`Statx::mask`] must have TYPE**, and SIZE for regular files.
 //! * **An error has no effect.** A call that fails leaves nothing behind that the client could see.
-//! * **Errors are errnos** that reach the application as they are. `EOPNOTSUPP` is the default of optional methods.
+//! * **Errors are errnos** that reach the application as they are, [with a cause](Errno::because) for the server's log where
+//!   there is more to say. `EOPNOTSUPP` is the default of optional methods.
 
+mod boxed;
 mod control;
+mod mode;
 mod name;
 mod open;
 mod options;
 
+pub use boxed::{ControlBox, OpenBox};
 pub use control::{
-    Bound, BoundSocket, ControlBox, ControlFile, Created, Credentials, Found, NewFile, Opened, RenameFlags, SetStat,
+    Bound, BoundSocket, ControlFile, Created, Credentials, Found, NewFile, Opened, RenameFlags, SetStat,
     SetStatFailure, SocketType, Unlink,
 };
+pub use mode::{AllocateFlags, Mode, XattrFlags};
 pub use name::Name;
-pub use open::{Access, DirEntry, DirSink, OpenBox, OpenFile, OpenHow};
+pub use open::{Access, DirEntry, DirSink, OpenFile, OpenHow};
 pub use options::{DeletedFiles, Options};
-pub use rustix::io::Errno;
 
+pub use crate::errno::{Errno, Error};
 pub use crate::iobuf::{IoSource, IoTarget};
-pub use crate::wire::{MessageId, MessageSet, NO_ID, StatFs, Statx, StatxTimestamp, Timespec};
+pub use crate::wire::{FileType, MessageId, MessageSet, NO_ID, StatFs, Statx, StatxTimestamp, Timespec};
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// The result of a backend's call.
-pub type Result<T> = std::result::Result<T, Errno>;
+pub type Result<T> = std::result::Result<T, Error>;
 
 /// A file system, as one connection sees it.
 pub trait Backend: Send + Sync + 'static {
@@ -64,14 +71,48 @@ pub trait Backend: Send + Sync + 'static {
         Options::default()
     }
 
-    /// The root of the mount. Called for each Mount request. Guarantee: *read* on the mount point.
+    /// The root of the mount. Called once for each Mount request. Guarantee: *read* on the mount point.
     fn attach(&self) -> Result<Attachment>;
+
+    /// Called once when a connection has ended, however it did, and all its files have been dropped: the place to give back what
+    /// the connection alone has used. No call of the connection runs or follows. It is not called if the process is killed, so
+    /// what must not be lost goes through [`OpenFile::sync`].
+    fn detach(&self) {}
+}
+
+impl<B: Backend + ?Sized> Backend for Arc<B> {
+    fn options(&self) -> Options {
+        (**self).options()
+    }
+
+    fn attach(&self) -> Result<Attachment> {
+        (**self).attach()
+    }
+
+    fn detach(&self) {
+        (**self).detach();
+    }
 }
 
 /// The root of a mount.
+#[non_exhaustive]
 pub struct Attachment {
     /// The root, a directory or (for mounts on files) anything else.
     pub root: Found,
-    /// A descriptor of the root for a client that wants to work on the host files directly.
+    /// A descriptor of the root for a client that wants to work on the host files directly. Backends that give one say so in
+    /// [`Options::donates_root`].
     pub donated: Option<OwnedFd>,
+}
+
+impl Attachment {
+    /// A root without a descriptor.
+    pub fn new(root: Found) -> Self {
+        Attachment { root, donated: None }
+    }
+
+    /// The same with a host descriptor for the client.
+    #[must_use]
+    pub fn donating(self, fd: Option<OwnedFd>) -> Self {
+        Attachment { donated: fd, ..self }
+    }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Errno, Result};
+use super::{Error, Result};
 
 /// One component of a path: not empty, not `.` or `..`, without `/` and NUL. Otherwise arbitrary bytes of any length.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,8 +14,8 @@ impl<'a> Name<'a> {
     /// Checks `bytes`; `EINVAL` if they are not the name of a directory entry.
     pub fn new(bytes: &'a [u8]) -> Result<Self> {
         match bytes {
-            b"" | b"." | b".." => Err(Errno::INVAL),
-            _ if bytes.iter().any(|byte| matches!(byte, b'/' | 0)) => Err(Errno::INVAL),
+            b"" | b"." | b".." => Err(Error::INVAL),
+            _ if bytes.iter().any(|byte| matches!(byte, b'/' | 0)) => Err(Error::INVAL),
             _ => Ok(Name(bytes)),
         }
     }
@@ -47,7 +47,7 @@ mod tests {
             assert_eq!(Name::new(good).map(Name::as_bytes), Ok(good));
         }
         for bad in [&b""[..], b".", b"..", b"a/b", b"/", b"a\0b"] {
-            assert_eq!(Name::new(bad), Err(Errno::INVAL), "{bad:?}");
+            assert_eq!(Name::new(bad), Err(Error::INVAL), "{bad:?}");
         }
     }
 }

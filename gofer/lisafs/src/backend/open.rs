@@ -2,13 +2,7 @@
 
 use std::any::Any;
 
-use smallbox::SmallBox;
-use smallbox::space::S8;
-
-use super::{Errno, IoSource, IoTarget, Result, Statx};
-
-/// An open file in a box that keeps small ones in place, so that opening does not allocate.
-pub type OpenBox = SmallBox<dyn OpenFile, S8>;
+use super::{AllocateFlags, Error, FileType, IoSource, IoTarget, Result, Statx};
 
 /// What an open file may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +38,7 @@ impl Access {
 
 /// How to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenHow {
     /// What it will be used for.
     pub access: Access,
@@ -53,8 +48,28 @@ pub struct OpenHow {
     pub no_atime: bool,
 }
 
+impl OpenHow {
+    /// Opening for `access`, with the content as it is.
+    pub const fn new(access: Access) -> Self {
+        OpenHow { access, truncate: false, no_atime: false }
+    }
+
+    /// The same, emptying the file if `truncate`.
+    #[must_use]
+    pub const fn truncate(self, truncate: bool) -> Self {
+        OpenHow { truncate, ..self }
+    }
+
+    /// The same, leaving the time of access if `no_atime`.
+    #[must_use]
+    pub const fn no_atime(self, no_atime: bool) -> Self {
+        OpenHow { no_atime, ..self }
+    }
+}
+
 /// One entry of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DirEntry<'a> {
     /// The name, as it is: the server leaves out `.` and `..`.
     pub name: &'a [u8],
@@ -62,15 +77,28 @@ pub struct DirEntry<'a> {
     pub ino: u64,
     /// Device, as in [`Statx::dev_major`] and [`Statx::dev_minor`].
     pub dev: (u32, u32),
-    /// The type as in [`Statx::file_type`].
-    pub file_type: u32,
+    /// The type, as in [`Statx::file_type`], if it is known.
+    pub file_type: Option<FileType>,
     /// Where the listing goes on after this entry. Never 0, and stable while the directory is open.
     pub next: u64,
 }
 
+impl<'a> DirEntry<'a> {
+    /// The entry `name`, behind which the listing goes on at `next`; the file is on a device of major and minor number 0.
+    pub fn new(name: &'a [u8], ino: u64, file_type: impl Into<Option<FileType>>, next: u64) -> Self {
+        DirEntry { name, ino, dev: (0, 0), file_type: file_type.into(), next }
+    }
+
+    /// The same of a file on the device with this major and minor number.
+    #[must_use]
+    pub fn on_device(self, major: u32, minor: u32) -> Self {
+        DirEntry { dev: (major, minor), ..self }
+    }
+}
+
 /// Takes the entries of a directory.
 pub trait DirSink {
-    /// Takes `entry` and answers `true`, or answers `false` because there is no room left: the entry was not taken, and
+    /// Takes `entry` and returns `true`, or returns `false` because there is no room left: the entry was not taken, and
     /// the listing stops before it.
     fn add(&mut self, entry: &DirEntry<'_>) -> bool;
 }
@@ -84,30 +112,29 @@ pub trait OpenFile: Any + Send + Sync {
     /// fewer than they asked for as the end of the file. Guarantee: *read*.
     fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
         let _ = (into, offset);
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Writes `from` at byte `offset`, and says how many bytes it took. If some were taken before an error came up, says so
     /// and keeps the error for the next call. Guarantee: *write*.
     fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
         let _ = (from, offset);
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
-    /// Makes the data durable. Guarantee: *read*.
-    fn sync(&self) -> Result<()> {
-        Ok(())
-    }
+    /// Makes data and attributes durable: what an application has synced must survive the end of this process. A file system
+    /// that does not outlive it has nothing to do. Guarantee: *read*.
+    fn sync(&self) -> Result<()>;
 
     /// Reserves or frees space, as `fallocate(2)`. Guarantee: *write*.
-    fn allocate(&self, mode: u32, offset: u64, length: u64) -> Result<()> {
-        let _ = (mode, offset, length);
-        Err(Errno::OPNOTSUPP)
+    fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {
+        let _ = (flags, offset, length);
+        Err(Error::OPNOTSUPP)
     }
 
     /// Called when the application closes a writable descriptor, if Flush is supported. Guarantee: *read*.
     fn flush(&self) -> Result<()> {
-        Err(Errno::OPNOTSUPP)
+        Err(Error::OPNOTSUPP)
     }
 
     /// Lists a directory from position `from` on, which is 0 for the start or some entry's [`DirEntry::next`], until the
@@ -116,6 +143,6 @@ pub trait OpenFile: Any + Send + Sync {
     /// An entry that exists all the time while a directory is listed turns up exactly once.
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
         let _ = (from, sink);
-        Err(Errno::NOTDIR)
+        Err(Error::NOTDIR)
     }
 }

@@ -4,6 +4,7 @@ use crate::wire::{MessageId, MessageSet, STOCK_MAX_MESSAGE_SIZE};
 
 /// How one connection is served.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
     /// The messages that are answered; the others get `EOPNOTSUPP`.
     ///
@@ -14,13 +15,16 @@ pub struct Options {
     pub max_message_size: u32,
     /// Refuses everything that would change something with `EROFS`.
     pub read_only: bool,
-    /// Whether calls are made under the locks of the server's tree, see [the module's documentation](super).
+    /// Whether calls are made under the locks of the server's tree, see [the module's documentation](super). Off by default.
     pub tree_locks: bool,
     /// Whether [`ControlFile::walk_stat`](super::ControlFile::walk_stat) is used for whole paths; otherwise the server
     /// walks step by step.
     pub walk_stat: bool,
     /// What still works on a file whose name is gone.
     pub deleted: DeletedFiles,
+    /// Whether [`Backend::attach`](super::Backend::attach) gives a descriptor of the root to the client, as a mount with directfs
+    /// needs it.
+    pub donates_root: bool,
     /// How many FDs the connection may hold; more are refused with `EMFILE`.
     pub max_fds: usize,
     /// Whether FDs hold descriptors of the process, so that its limit on these bounds them, too.
@@ -32,6 +36,7 @@ pub struct Options {
 /// What still works on a file whose name was removed. Only used with [`Options::tree_locks`]: without, the server does
 /// not know which files are deleted.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct DeletedFiles {
     /// Attributes can be set.
     pub set_stat: bool,
@@ -39,6 +44,14 @@ pub struct DeletedFiles {
     pub allocate: bool,
     /// It can be opened. A sandbox needs this to be saved while it holds deleted files open.
     pub open: bool,
+}
+
+impl DeletedFiles {
+    /// Everything works, as on the host.
+    pub const ALL: DeletedFiles = DeletedFiles { set_stat: true, allocate: true, open: true };
+
+    /// Nothing of it works.
+    pub const NONE: DeletedFiles = DeletedFiles { set_stat: false, allocate: false, open: false };
 }
 
 impl Options {
@@ -53,6 +66,60 @@ impl Options {
     pub fn stock_messages() -> MessageSet {
         MessageSet::of(MessageId::ALL.iter().copied()).without(MessageId::ERROR).without(MessageId::FLUSH)
     }
+
+    /// The same, refusing all changes if `read_only`.
+    #[must_use]
+    pub fn read_only(self, read_only: bool) -> Self {
+        Options { read_only, ..self }
+    }
+
+    /// The same with or without the locks of the server's tree.
+    #[must_use]
+    pub fn tree_locks(self, tree_locks: bool) -> Self {
+        Options { tree_locks, ..self }
+    }
+
+    /// The same with or without use of [`ControlFile::walk_stat`](super::ControlFile::walk_stat).
+    #[must_use]
+    pub fn walk_stat(self, walk_stat: bool) -> Self {
+        Options { walk_stat, ..self }
+    }
+
+    /// The same for a backend that does or does not give a descriptor of its root away.
+    #[must_use]
+    pub fn donates_root(self, donates_root: bool) -> Self {
+        Options { donates_root, ..self }
+    }
+
+    /// The same with another largest payload, in bytes.
+    #[must_use]
+    pub fn max_message_size(self, max_message_size: u32) -> Self {
+        Options { max_message_size, ..self }
+    }
+
+    /// The same with another answer to what works on deleted files.
+    #[must_use]
+    pub fn deleted(self, deleted: DeletedFiles) -> Self {
+        Options { deleted, ..self }
+    }
+
+    /// The same for a backend whose FDs take a descriptor each, or for one where they do not.
+    #[must_use]
+    pub fn fds_are_descriptors(self, fds_are_descriptors: bool) -> Self {
+        Options { fds_are_descriptors, ..self }
+    }
+
+    /// The same with another limit to FDs.
+    #[must_use]
+    pub fn max_fds(self, max_fds: usize) -> Self {
+        Options { max_fds, ..self }
+    }
+
+    /// The same, answering only `supported`.
+    #[must_use]
+    pub fn supported(self, supported: MessageSet) -> Self {
+        Options { supported, ..self }
+    }
 }
 
 impl Default for Options {
@@ -61,9 +128,10 @@ impl Default for Options {
             supported: Self::stock_messages(),
             max_message_size: STOCK_MAX_MESSAGE_SIZE,
             read_only: false,
-            tree_locks: true,
+            tree_locks: false,
             walk_stat: false,
-            deleted: DeletedFiles { set_stat: true, allocate: true, open: true },
+            deleted: DeletedFiles::ALL,
+            donates_root: false,
             max_fds: 1 << 20,
             fds_are_descriptors: true,
             max_channels: usize::MAX,

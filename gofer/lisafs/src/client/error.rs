@@ -1,8 +1,8 @@
 //! What can go wrong with a call, and with making a connection.
 
+use crate::errno::Errno;
 use crate::transport::Ended;
 use crate::wire::MessageId;
-use rustix::io::Errno;
 
 /// Why a call has no result. Callers of the client see the errno it [comes to](Self::into_errno).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

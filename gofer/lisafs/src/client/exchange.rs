@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::errno::Errno;
 use crate::wire::message::ErrorResp;
 use crate::wire::{Message, MessageId, MessageSet, Wire};
-use rustix::io::Errno;
 
 use super::closes::Closes;
 use super::communicator::{Answer, Communicator};

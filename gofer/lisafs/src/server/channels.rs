@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::backend::{Errno, Result};
+use crate::backend::{Error, Result};
 use crate::transport::{Channel, Ended, FdSocket, PacketMemory, Role, Stopper};
 use crate::wire::ChannelHeader;
 
@@ -91,13 +91,13 @@ impl Channels {
     pub(super) fn open(&self, add_thread: impl FnOnce(usize) -> Result<()>) -> Result<Opened> {
         let mut shared = self.shared.lock();
         if shared.closed {
-            return Err(Errno::NOSYS);
+            return Err(Error::NOSYS);
         }
         let is_free = |(_, slot): &(usize, &Slot)| {
             let state = slot.state.lock();
             state.stopper.is_none() && !state.left
         };
-        let (index, slot) = self.slots.iter().enumerate().find(is_free).ok_or(Errno::NOMEM)?;
+        let (index, slot) = self.slots.iter().enumerate().find(is_free).ok_or(Error::NOMEM)?;
         let memory = match &mut shared.memory {
             Some(memory) => memory,
             none => none.insert(PacketMemory::new()?),
@@ -111,8 +111,8 @@ impl Channels {
             None => *state.region.insert(memory.allocate(self.capacity)?),
         };
         let window = memory.window(offset, len).map_err(|ended| match ended {
-            Ended::System(errno) => errno,
-            _ => Errno::NOMEM,
+            Ended::System(errno) => errno.into(),
+            _ => Error::NOMEM,
         })?;
         let (ours, theirs) = FdSocket::pair()?;
         let memory = rustix::io::fcntl_dupfd_cloexec(memory.as_fd(), 3)?;

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::session::Session;
 use super::{Observer, Server, serve_channel, serve_socket};
-use crate::backend::{Backend, Errno, Options};
+use crate::backend::{Backend, Error, Options};
 use crate::transport::Socket;
 
 /// Enough for every handler; backends are asked to be modest.
@@ -61,7 +61,7 @@ impl Connection {
             .filter(|max| (SMALLEST_MESSAGE..=LARGEST_MESSAGE).contains(max))
             .ok_or(ConnectError::MessageSize(options.max_message_size))?;
         let session = Session::new(server.clone(), mount_path, backend, options, max_message, observer)
-            .map_err(|_: Errno| ConnectError::MountPath)?;
+            .map_err(|_: Error| ConnectError::MountPath)?;
         let session = Arc::new(session);
         session.introduce();
         let socket = Arc::new(Socket::new(socket));
@@ -165,6 +165,9 @@ impl Drop for Serving {
                 release(fd);
             }
             observer = session.observer.clone();
+            if catch_unwind(AssertUnwindSafe(|| session.backend.detach())).is_err() {
+                tracing::error!("a backend has panicked in detach");
+            }
             release(session);
         }
         // The last reference: this closes the socket.

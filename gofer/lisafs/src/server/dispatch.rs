@@ -10,7 +10,7 @@ use super::exchange::{Reply, Request};
 use super::fds::NewFd;
 use super::handlers::{self, Handler};
 use super::session::Session;
-use crate::backend::{Errno, Result};
+use crate::backend::{Errno, Error, Result};
 use crate::transport::Fds;
 use crate::wire::{MessageId, MessageSet};
 
@@ -42,29 +42,30 @@ impl<'s> Context<'s> {
         message: MessageId,
         request: Request<'_>,
         reply: &mut Reply<'_>,
-    ) -> (MessageId, Result<()>) {
+    ) -> (MessageId, std::result::Result<(), Errno>) {
         match self.handle(message, request, reply) {
             Ok(()) => {
                 make_non_blocking(reply.fds());
                 (message, Ok(()))
             }
-            Err(errno) => {
-                tracing::debug!(?message, %errno, "refused");
-                reply.fail(errno);
-                (MessageId::ERROR, Err(errno))
+            Err(error) => {
+                tracing::debug!(?message, errno = %error.errno(), "refused");
+                log_cause(message, &error);
+                reply.fail(error.errno());
+                (MessageId::ERROR, Err(error.errno()))
             }
         }
     }
 
     fn handle(&mut self, message: MessageId, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
         if self.session.is_closing() {
-            return Err(Errno::CONNRESET);
+            return Err(Error::CONNRESET);
         }
         let Some(Handler { changes, handle }) = find(self.session.options.supported, message) else {
-            return Err(Errno::OPNOTSUPP);
+            return Err(Error::OPNOTSUPP);
         };
         if *changes && self.session.options.read_only {
-            return Err(Errno::ROFS);
+            return Err(Error::ROFS);
         }
         // What a handler leaves behind when it panics is dropped by its owners; nothing is half done in the session.
         let handled = catch_unwind(AssertUnwindSafe(|| handle(self, request, reply)));
@@ -72,8 +73,15 @@ impl<'s> Context<'s> {
         let forgotten = catch_unwind(AssertUnwindSafe(|| self.walked.clear()));
         handled.and_then(|result| forgotten.map(|()| result)).unwrap_or_else(|_| {
             tracing::error!(?message, "a handler has panicked");
-            Err(Errno::REMOTEIO)
+            Err(Error::REMOTEIO)
         })
+    }
+}
+
+/// Tells people what a backend says about a failure beyond its number.
+pub(super) fn log_cause(message: MessageId, error: &Error) {
+    if let Some(cause) = error.cause() {
+        tracing::warn!(?message, errno = %error.errno(), "{cause}");
     }
 }
 
@@ -101,7 +109,7 @@ fn make_non_blocking(fds: &Fds) {
         });
         match result {
             // It cannot be said of descriptors that only name a file, nor need it.
-            Ok(()) | Err(Errno::BADF) => {}
+            Ok(()) | Err(rustix::io::Errno::BADF) => {}
             Err(error) => tracing::debug!(%error, "cannot make a donated descriptor non-blocking"),
         }
     }

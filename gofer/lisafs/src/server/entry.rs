@@ -10,16 +10,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::file_type;
 use super::tree::Node;
-use crate::backend::{self, Access, ControlBox, Errno, OpenBox, Result};
+use crate::backend::{self, Access, ControlBox, Error, FileType, OpenBox, Result};
 
 /// A control FD.
 pub(super) struct Control {
     /// The file.
     pub(super) file: ControlBox,
     /// Its type, which never changes.
-    pub(super) file_type: u32,
+    pub(super) file_type: Option<FileType>,
     /// Its position, on connections with locks.
     pub(super) node: Option<Arc<Node>>,
 }
@@ -27,7 +26,7 @@ pub(super) struct Control {
 impl Control {
     /// Whether this is a directory.
     pub(super) fn is_dir(&self) -> bool {
-        self.file_type == file_type::DIRECTORY
+        self.file_type == Some(FileType::Directory)
     }
 
     /// Whether the name is known to be gone.
@@ -41,7 +40,7 @@ pub(super) struct Open {
     /// The file.
     pub(super) file: OpenBox,
     /// Its type, which never changes.
-    pub(super) file_type: u32,
+    pub(super) file_type: Option<FileType>,
     /// What it was opened for.
     pub(super) access: Access,
     /// Where the next Getdents64 goes on, for a directory.
@@ -98,7 +97,7 @@ impl Pool {
     pub(super) fn reserve(self: &Arc<Self>) -> Result<Share> {
         let share = Share(self.clone());
         // It exists in any case, and its drop undoes the count.
-        if self.held.fetch_add(1, Ordering::Relaxed) < self.most { Ok(share) } else { Err(Errno::MFILE) }
+        if self.held.fetch_add(1, Ordering::Relaxed) < self.most { Ok(share) } else { Err(Error::MFILE) }
     }
 
     fn give_back(&self, entry: Arc<Entry>) {
@@ -155,7 +154,7 @@ impl EntryRef {
     pub(super) fn hold<K: Kind>(self) -> Result<Held<K>> {
         match K::of(self.content()) {
             Some(_) => Ok(Held(self, PhantomData)),
-            None => Err(Errno::INVAL),
+            None => Err(Error::INVAL),
         }
     }
 }

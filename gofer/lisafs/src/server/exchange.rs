@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use crate::backend::{Errno, IoSource, IoTarget, Result};
+use crate::backend::{Errno, Error, IoSource, IoTarget, Result};
 use crate::transport::Fds;
 use crate::wire::message::{ErrorResp, PWriteHead};
 use crate::wire::{DoesNotFit, MessageId, Sink, Wire};
@@ -24,7 +24,7 @@ impl<'a> Request<'a> {
 
     /// The request as a message; `EIO` if it is cut off.
     pub(super) fn decode<T: Wire<'a>>(self) -> Result<T> {
-        T::from_bytes(self.payload).map_err(|_| Errno::IO)
+        T::from_bytes(self.payload).map_err(|_| Error::IO)
     }
 }
 
@@ -43,14 +43,14 @@ impl<'a> Reply<'a> {
 
     /// Writes `message` behind what is there; `EIO` if it does not fit.
     pub(super) fn message<'m>(&mut self, message: &impl Wire<'m>) -> Result<()> {
-        message.encode(self).map_err(|DoesNotFit| Errno::IO)
+        message.encode(self).map_err(|DoesNotFit| Error::IO)
     }
 
     /// Makes the answer an error and forgets everything else.
     pub(super) fn fail(&mut self, errno: Errno) {
         self.len = 0;
         self.fds.clear();
-        let errno = u32::try_from(errno.raw_os_error()).unwrap_or_default();
+        let errno = errno.to_wire();
         if self.message(&ErrorResp { errno }).is_err() {
             tracing::error!("an answer has no room for an error");
         }
@@ -58,7 +58,7 @@ impl<'a> Reply<'a> {
 
     /// Sends `fd` along.
     pub(super) fn donate(&mut self, fd: OwnedFd) -> Result<()> {
-        self.fds.try_push(fd).map_err(|_| Errno::IO)
+        self.fds.try_push(fd).map_err(|_| Error::IO)
     }
 
     /// What is sent along.
@@ -84,7 +84,7 @@ impl<'a> Reply<'a> {
     /// Leaves `len` bytes to be filled in later, with [`overwrite`](Self::overwrite) or through [`room`](Self::room).
     pub(super) fn skip(&mut self, len: usize) -> Result<()> {
         if len > self.remaining() {
-            return Err(Errno::IO);
+            return Err(Error::IO);
         }
         self.len += len;
         Ok(())

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use super::entry::{Content, EntryRef, Held, Kind, Pool, Share};
-use crate::backend::{Errno, Result};
+use crate::backend::{Error, Result};
 use crate::wire::FdId;
 
 const SHARDS: usize = 16;
@@ -44,7 +44,7 @@ impl FdTable {
 
     /// The FD `id` of whichever kind.
     pub(super) fn any(&self, id: FdId) -> Result<EntryRef> {
-        self.shard(id).read().get(&id.0).cloned().ok_or(Errno::BADF)
+        self.shard(id).read().get(&id.0).cloned().ok_or(Error::BADF)
     }
 
     /// Takes `id` out of the table, if it is there.

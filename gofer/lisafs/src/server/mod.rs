@@ -32,7 +32,6 @@ mod dispatch;
 mod entry;
 mod exchange;
 mod fds;
-mod file_type;
 mod gate;
 mod handlers;
 mod observer;

@@ -12,7 +12,7 @@ use super::entry::{BoundSocket, Content, Control, Held, Open};
 use super::fds::{FdTable, NewFd, Ticket};
 use super::tree::{MountPath, Node, Place, Tree, read_data, write_data};
 use super::{Observer, Server};
-use crate::backend::{Attachment, Backend, ControlFile, Errno, Found, OpenFile, Options, Result, Statx};
+use crate::backend::{Attachment, Backend, ControlFile, Error, FileType, Found, OpenFile, Options, Result, Statx};
 use crate::wire::{FdId, Inode};
 
 /// One connection, as its handlers see it.
@@ -73,10 +73,10 @@ impl Session {
 
     /// Makes the thread of channel slot `index`; `ENOMEM` if it cannot.
     pub(super) fn add_channel_thread(&self, index: usize) -> Result<()> {
-        let session = self.itself.get().and_then(Weak::upgrade).ok_or(Errno::NOSYS)?;
+        let session = self.itself.get().and_then(Weak::upgrade).ok_or(Error::NOSYS)?;
         let thread = spawn_channel(&session, index, None).map_err(|error| {
             tracing::warn!(%error, "a client does not get a channel");
-            Errno::NOMEM
+            Error::NOMEM
         })?;
         self.late_threads.lock().push(thread);
         Ok(())
@@ -119,7 +119,7 @@ impl Session {
     /// The control FD `id`, which must be a directory.
     pub(super) fn directory(&self, id: FdId) -> Result<Held<Control>> {
         let control = self.control(id)?;
-        if control.is_dir() { Ok(control) } else { Err(Errno::NOTDIR) }
+        if control.is_dir() { Ok(control) } else { Err(Error::NOTDIR) }
     }
 
     /// The open FD `id`.
@@ -150,7 +150,7 @@ impl Session {
 
     /// Calls `f` with a directory that nobody uses meanwhile; `EINVAL` if it was removed.
     pub(super) fn change<R>(&self, dir: &Control, f: impl FnOnce(&dyn ControlFile) -> Result<R>) -> Result<R> {
-        self.write(dir, |file| if dir.is_deleted() { Err(Errno::INVAL) } else { f(file) })
+        self.write(dir, |file| if dir.is_deleted() { Err(Error::INVAL) } else { f(file) })
     }
 
     /// The root of the mount, and its position on connections with locks.
@@ -179,12 +179,12 @@ pub(super) fn writing<R>(open: &Open, f: impl FnOnce(&dyn OpenFile) -> R) -> R {
 }
 
 /// Attributes of a file whose type is known; `EIO` if the backend has changed it, which no client could bear.
-pub(super) fn same_type(stat: Statx, file_type: u32) -> Result<Statx> {
+pub(super) fn same_type(stat: Statx, file_type: Option<FileType>) -> Result<Statx> {
     if stat.file_type() == file_type {
         return Ok(stat);
     }
-    tracing::debug!(now = stat.file_type(), before = file_type, "a file has changed its type");
-    Err(Errno::IO)
+    tracing::debug!(now = ?stat.file_type(), before = ?file_type, "a file has changed its type");
+    Err(Error::IO)
 }
 
 /// A name in a directory whose node is known.
@@ -221,5 +221,5 @@ impl<'t> Ticket<'t> {
 
 /// Whether these are a directory's attributes.
 pub(super) fn is_dir(stat: &Statx) -> bool {
-    stat.file_type() == super::file_type::DIRECTORY
+    stat.file_type() == Some(FileType::Directory)
 }

@@ -16,13 +16,13 @@ pub struct FdSocket(OwnedFd);
 
 impl FdSocket {
     /// A connected pair.
-    pub fn pair() -> Result<(FdSocket, FdSocket), Errno> {
+    pub fn pair() -> Result<(FdSocket, FdSocket), crate::Errno> {
         let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         Ok((FdSocket(one), FdSocket(other)))
     }
 
     /// Sends `fd`, or fails with `EAGAIN` if the peer does not take what it was sent before.
-    pub fn send(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub fn send(&self, fd: BorrowedFd<'_>) -> Result<(), crate::Errno> {
         let fds = [fd];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -31,7 +31,7 @@ impl FdSocket {
         loop {
             match sendmsg(&self.0, &no_data, &mut control, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Err(Errno::INTR) => {}
-                result => return result.map(drop),
+                result => return Ok(result.map(drop)?),
             }
         }
     }
@@ -102,6 +102,6 @@ mod tests {
         let (one, _other) = FdSocket::pair().unwrap();
         let file = tempfile::tempfile().unwrap();
         let refused = (0..100_000).find_map(|_| one.send(file.as_fd()).err());
-        assert!(matches!(refused, Some(Errno::AGAIN | Errno::TOOMANYREFS)), "{refused:?}");
+        assert!(matches!(refused, Some(crate::Errno::AGAIN | crate::Errno::TOOMANYREFS)), "{refused:?}");
     }
 }

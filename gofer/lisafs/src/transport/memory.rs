@@ -24,14 +24,14 @@ pub struct PacketMemory {
 
 impl PacketMemory {
     /// An empty file that can grow but not shrink.
-    pub fn new() -> Result<Self, Errno> {
+    pub fn new() -> Result<Self, crate::Errno> {
         let file = memfd_create("lisafs_packet_windows", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::SEAL)?;
         Ok(PacketMemory { file, used: 0, len: 0 })
     }
 
     /// A new window of zeros for datagrams of up to `capacity` bytes: its offset and length in the file.
-    pub fn allocate(&mut self, capacity: usize) -> Result<(u64, usize), Errno> {
+    pub fn allocate(&mut self, capacity: usize) -> Result<(u64, usize), crate::Errno> {
         let page = rustix::param::page_size();
         let len = capacity.checked_add(Window::HEADER).ok_or(Errno::NOMEM)?.next_multiple_of(page);
         let offset = self.used;
@@ -46,8 +46,8 @@ impl PacketMemory {
     }
 
     /// Makes a window whose channel has ended one of zeros again, and gives its memory back until it is used.
-    pub fn reset(&self, offset: u64, len: usize) -> Result<(), Errno> {
-        fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len as u64)
+    pub fn reset(&self, offset: u64, len: usize) -> Result<(), crate::Errno> {
+        Ok(fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len as u64)?)
     }
 
     /// Maps a window that was [allocated](Self::allocate).

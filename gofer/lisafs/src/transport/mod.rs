@@ -24,8 +24,8 @@ pub use window::Window;
 
 use std::os::fd::OwnedFd;
 
+use crate::errno::Errno;
 use arrayvec::ArrayVec;
-use rustix::io::Errno;
 
 /// Most descriptors that come with one message: Channel has two, the others one or none.
 pub const MAX_FDS: usize = 2;
@@ -48,4 +48,10 @@ pub enum Ended {
     /// A system call failed.
     #[error("{0}")]
     System(#[from] Errno),
+}
+
+impl From<rustix::io::Errno> for Ended {
+    fn from(errno: rustix::io::Errno) -> Self {
+        Ended::System(errno.into())
+    }
 }

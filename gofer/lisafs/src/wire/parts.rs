@@ -5,6 +5,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::codec::plain;
+use super::file_type::FileType;
 use super::id::{FdId, MessageId};
 
 /// Declares a fixed-layout structure and asserts its size and offsets while compiling.
@@ -178,14 +179,11 @@ impl Statx {
     /// The bits that `stat(2)` has always had.
     pub const BASIC_STATS: u32 = 0x7ff;
 
-    /// The type bits of `mode`, in place.
-    pub fn file_type(&self) -> u32 {
-        u32::from(self.mode) & S_IFMT
+    /// The type in `mode`; `None` if those bits are no type.
+    pub fn file_type(&self) -> Option<FileType> {
+        FileType::from_mode(self.mode.into())
     }
 }
-
-/// Mask of the file type in a mode.
-pub const S_IFMT: u32 = 0o170_000;
 
 layout! {
     /// A file that was walked to or created.
@@ -251,6 +249,6 @@ mod tests {
     #[test]
     fn the_type_is_taken_from_the_mode() {
         let stat = Statx { mode: 0o100_644, ..Statx::default() };
-        assert_eq!(stat.file_type(), 0o100_000);
+        assert_eq!(stat.file_type(), Some(FileType::Regular));
     }
 }

@@ -1,15 +1,12 @@
 //! A file system in memory, whose calls a test can watch and hold up.
 
+use lisafs::backend::FileType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lisafs::backend::*;
 use parking_lot::Mutex;
-
-const DIRECTORY: u32 = 0o040_000;
-const REGULAR: u32 = 0o100_000;
-const SYMLINK: u32 = 0o120_000;
 
 /// Called before each call of a backend, with the method's name.
 pub(crate) type Hook = Box<dyn Fn(&'static str) + Send + Sync>;
@@ -29,8 +26,8 @@ struct Shared {
 /// A file.
 pub(crate) struct Node {
     ino: u64,
-    file_type: Mutex<u32>,
-    mode: Mutex<u16>,
+    file_type: Mutex<FileType>,
+    mode: Mutex<Mode>,
     data: Mutex<Vec<u8>>,
     entries: Mutex<Entries>,
     xattrs: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
@@ -51,13 +48,13 @@ impl Mem {
     /// The same, with somebody who watches.
     pub(crate) fn with_hook(options: Options, hook: Hook) -> Self {
         let shared = Arc::new(Shared { hook, next: AtomicU64::new(1) });
-        let root = shared.node(DIRECTORY, 0o755);
+        let root = shared.node(FileType::Directory, 0o755);
         Mem { options, shared, root }
     }
 
     /// Adds a file, from outside as it were.
     pub(crate) fn add_file(&self, dir: &Node, name: &[u8], data: &[u8]) -> Arc<Node> {
-        let file = self.shared.node(REGULAR, 0o644);
+        let file = self.shared.node(FileType::Regular, 0o644);
         *file.data.lock() = data.to_vec();
         self.shared.add(dir, name, file.clone()).unwrap();
         file
@@ -65,14 +62,14 @@ impl Mem {
 
     /// Adds a directory.
     pub(crate) fn add_dir(&self, dir: &Node, name: &[u8]) -> Arc<Node> {
-        let new = self.shared.node(DIRECTORY, 0o755);
+        let new = self.shared.node(FileType::Directory, 0o755);
         self.shared.add(dir, name, new.clone()).unwrap();
         new
     }
 
     /// Adds a symbolic link.
     pub(crate) fn add_symlink(&self, dir: &Node, name: &[u8]) -> Arc<Node> {
-        let new = self.shared.node(SYMLINK, 0o777);
+        let new = self.shared.node(FileType::Symlink, 0o777);
         self.shared.add(dir, name, new.clone()).unwrap();
         new
     }
@@ -85,7 +82,7 @@ impl Mem {
 
 impl Node {
     /// Makes the file one of another type, which no backend should do.
-    pub(crate) fn set_type(&self, file_type: u32) {
+    pub(crate) fn set_type(&self, file_type: FileType) {
         *self.file_type.lock() = file_type;
     }
 
@@ -95,7 +92,7 @@ impl Node {
     }
 
     fn stat(&self) -> Statx {
-        let mode = u16::try_from(*self.file_type.lock()).unwrap() | *self.mode.lock();
+        let mode = self.file_type.lock().bits() | self.mode.lock().bits();
         let size = self.data.lock().len().try_into().unwrap();
         Statx { mask: Statx::BASIC_STATS, ino: self.ino, mode, size, nlink: 1, dev_minor: 7, ..Statx::default() }
     }
@@ -110,11 +107,11 @@ impl Entries {
 }
 
 impl Shared {
-    fn node(&self, file_type: u32, mode: u16) -> Arc<Node> {
+    fn node(&self, file_type: FileType, mode: impl Into<Mode>) -> Arc<Node> {
         Arc::new(Node {
             ino: self.next.fetch_add(1, Ordering::Relaxed),
             file_type: Mutex::new(file_type),
-            mode: Mutex::new(mode),
+            mode: Mutex::new(mode.into()),
             data: Mutex::default(),
             entries: Mutex::default(),
             xattrs: Mutex::default(),
@@ -124,7 +121,7 @@ impl Shared {
     fn add(&self, dir: &Node, name: &[u8], node: Arc<Node>) -> Result<()> {
         let mut entries = dir.entries.lock();
         if entries.by_name.contains_key(name) {
-            return Err(Errno::EXIST);
+            return Err(Error::EXIST);
         }
         let position = self.next.fetch_add(1, Ordering::Relaxed);
         entries.by_name.insert(name.to_vec(), (position, node));
@@ -140,7 +137,7 @@ impl Backend for Mem {
 
     fn attach(&self) -> Result<Attachment> {
         (self.shared.hook)("attach");
-        Ok(Attachment { root: File::new(&self.shared, &self.root).found(), donated: None })
+        Ok(Attachment::new(File::new(&self.shared, &self.root).found()))
     }
 }
 
@@ -164,7 +161,7 @@ impl File {
         (self.shared.hook)(what);
     }
 
-    fn make(&self, name: Name<'_>, file_type: u32, mode: u16) -> Result<Found> {
+    fn make(&self, name: Name<'_>, file_type: FileType, mode: Mode) -> Result<Found> {
         let node = self.shared.node(file_type, mode);
         self.shared.add(&self.node, name.as_bytes(), node.clone())?;
         Ok(File::new(&self.shared, &node).found())
@@ -181,7 +178,7 @@ impl ControlFile for File {
         self.hook("walk");
         assert_ne!(name.as_bytes(), b"panic", "as wanted");
         let entries = self.node.entries.lock();
-        let (_, node) = entries.by_name.get(name.as_bytes()).ok_or(Errno::NOENT)?;
+        let (_, node) = entries.by_name.get(name.as_bytes()).ok_or(Error::NOENT)?;
         Ok(File::new(&self.shared, node).found())
     }
 
@@ -196,25 +193,25 @@ impl ControlFile for File {
     fn set_stat(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
         self.hook("set_stat");
         if let Some(mode) = change.mode {
-            *self.node.mode.lock() = mode.try_into().unwrap();
+            *self.node.mode.lock() = mode;
         }
         Ok(())
     }
 
     fn create(&self, name: Name<'_>, new: &NewFile, _: Access) -> Result<Created> {
         self.hook("create");
-        let found = self.make(name, REGULAR, new.mode)?;
+        let found = self.make(name, FileType::Regular, new.mode)?;
         let node = self.node.entries.lock().by_name[name.as_bytes()].1.clone();
-        Ok(Created { found, opened: Opened::new(File::new(&self.shared, &node)) })
+        Ok(Created::new(found, Opened::new(File::new(&self.shared, &node))))
     }
 
     fn mkdir(&self, name: Name<'_>, new: &NewFile) -> Result<Found> {
         self.hook("mkdir");
-        self.make(name, DIRECTORY, new.mode)
+        self.make(name, FileType::Directory, new.mode)
     }
 
     fn symlink(&self, name: Name<'_>, target: &[u8], new: &NewFile) -> Result<Found> {
-        let found = self.make(name, SYMLINK, new.mode)?;
+        let found = self.make(name, FileType::Symlink, new.mode)?;
         *self.node.entries.lock().by_name[name.as_bytes()].1.data.lock() = target.to_vec();
         Ok(found)
     }
@@ -233,12 +230,12 @@ impl ControlFile for File {
     fn unlink(&self, name: Name<'_>, what: Unlink) -> Result<()> {
         self.hook("unlink");
         let mut entries = self.node.entries.lock();
-        let (_, node) = entries.by_name.get(name.as_bytes()).ok_or(Errno::NOENT)?;
-        let is_dir = *node.file_type.lock() == DIRECTORY;
+        let (_, node) = entries.by_name.get(name.as_bytes()).ok_or(Error::NOENT)?;
+        let is_dir = *node.file_type.lock() == FileType::Directory;
         match what {
-            Unlink::File if is_dir => return Err(Errno::ISDIR),
-            Unlink::Directory if !is_dir => return Err(Errno::NOTDIR),
-            Unlink::Directory if !node.entries.lock().by_name.is_empty() => return Err(Errno::NOTEMPTY),
+            Unlink::File if is_dir => return Err(Error::ISDIR),
+            Unlink::Directory if !is_dir => return Err(Error::NOTDIR),
+            Unlink::Directory if !node.entries.lock().by_name.is_empty() => return Err(Error::NOTEMPTY),
             _ => {}
         }
         entries.remove(name.as_bytes());
@@ -251,11 +248,11 @@ impl ControlFile for File {
         let find = |dir: &File, name: Name<'_>| {
             dir.node.entries.lock().by_name.get(name.as_bytes()).map(|(_, node)| node.clone())
         };
-        let source = find(self, name).ok_or(Errno::NOENT)?;
+        let source = find(self, name).ok_or(Error::NOENT)?;
         let target = find(new_dir, new_name);
         match (flags, &target) {
-            (RenameFlags::NoReplace, Some(_)) => return Err(Errno::EXIST),
-            (RenameFlags::Exchange, None) => return Err(Errno::NOENT),
+            (RenameFlags::NoReplace, Some(_)) => return Err(Error::EXIST),
+            (RenameFlags::Exchange, None) => return Err(Error::NOENT),
             (_, Some(target)) if Arc::ptr_eq(&source, target) => return Ok(()),
             _ => {}
         }
@@ -269,10 +266,10 @@ impl ControlFile for File {
     }
 
     fn get_xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
-        self.node.xattrs.lock().get(name).cloned().ok_or(Errno::NODATA)
+        self.node.xattrs.lock().get(name).cloned().ok_or(Error::NODATA)
     }
 
-    fn set_xattr(&self, name: &[u8], value: &[u8], _: u32) -> Result<()> {
+    fn set_xattr(&self, name: &[u8], value: &[u8], _: XattrFlags) -> Result<()> {
         // A value that stands for a longer one than any message can set.
         let value = if value == b"huge" { vec![0; 65536] } else { value.to_vec() };
         self.node.xattrs.lock().insert(name.to_vec(), value);
@@ -301,9 +298,9 @@ impl OpenFile for File {
 
     fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
         self.hook("write");
-        let start = usize::try_from(offset).map_err(|_| Errno::FBIG)?;
+        let start = usize::try_from(offset).map_err(|_| Error::FBIG)?;
         let mut data = self.node.data.lock();
-        let end = start.checked_add(from.len()).ok_or(Errno::FBIG)?;
+        let end = start.checked_add(from.len()).ok_or(Error::FBIG)?;
         if data.len() < end {
             data.resize(end, 0);
         }
@@ -321,11 +318,11 @@ impl OpenFile for File {
         let entries = self.node.entries.lock();
         for (position, name) in entries.by_position.range(from + 1..) {
             if name == b"broken" {
-                return Err(Errno::IO);
+                return Err(Error::IO);
             }
             let node = &entries.by_name[name].1;
             let file_type = *node.file_type.lock();
-            if !sink.add(&DirEntry { name, ino: node.ino, dev: (0, 7), file_type, next: *position }) {
+            if !sink.add(&DirEntry::new(name, node.ino, file_type, *position).on_device(0, 7)) {
                 break;
             }
         }

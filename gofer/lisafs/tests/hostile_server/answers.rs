@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use lisafs::Errno;
 use lisafs::wire::message::{OpenCreateAtResp, PReadHead, PWriteResp, SetStatReq, SetStatResp, WalkStatResp};
 use lisafs::wire::{Array, CreateCommon, FdId, Inode, MessageId, Statx, Timespec, WalkStatus};
-use rustix::io::Errno;
 
 use crate::support::{PATIENCE, ROOT, Reply, Setup, both, bytes, connected, inode, walked};
 

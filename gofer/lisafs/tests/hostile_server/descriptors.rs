@@ -2,11 +2,11 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use lisafs::Errno;
 use lisafs::wire::message::{BindAtResp, OpenAtResp};
 use lisafs::wire::{CreateCommon, FdId, MessageId};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::support::{PATIENCE, ROOT, Reply, both, connected, inode};

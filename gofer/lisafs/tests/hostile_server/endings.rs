@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use lisafs::Errno;
 use lisafs::transport::{FdSocket, PacketMemory};
 use lisafs::wire::message::{ChannelResp, FStatReq};
 use lisafs::wire::{FdId, MessageId, Wire};
 use parking_lot::{Condvar, Mutex};
-use rustix::io::Errno;
 
 use crate::support::{PATIENCE, ROOT, Reply, Request, SHORT, Setup, both, bytes, connect, connected, honest};
 

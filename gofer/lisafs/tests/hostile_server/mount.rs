@@ -1,9 +1,9 @@
 //! Answers to the first message.
 
+use lisafs::Errno;
 use lisafs::client::{Client, ClientOptions, ConnectError};
 use lisafs::wire::message::MountResp;
 use lisafs::wire::{Array, FdId, Inode, MessageId};
-use rustix::io::Errno;
 
 use crate::support::{ROOT, Reply, Request, SHORT, Setup, connect, connected, inode};
 

@@ -1,8 +1,8 @@
 //! K9: names, link targets and lists of names that nothing on the host could have.
 
+use lisafs::Errno;
 use lisafs::wire::message::{FGetXattrResp, FListXattrResp, ReadLinkAtResp};
 use lisafs::wire::{Dirent, MessageId, StringArrayBuf};
-use rustix::io::Errno;
 
 use crate::support::{ROOT, Reply, both, connected, listing};
 

@@ -15,7 +15,7 @@ use crate::common::{LIMIT, connect, connect_at, serve, socket_pair};
 
 #[test]
 fn mount_says_what_there_is() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut client, _connection) = serve(mem);
     let answer = client.raw(1, b"bytes").unwrap();
     assert_eq!(answer.payload.len(), 222);
@@ -31,8 +31,8 @@ fn each_connection_is_served_its_own_way() {
     let server = Server::new();
     let mem = |options| Arc::new(Mem::new(options));
     let supported = Options::stock_messages().without(MessageId::MKDIR_AT).without(MessageId::ERROR);
-    let small = mem(Options { max_message_size: 4096, supported, ..Options::default() });
-    let large = mem(Options { max_message_size: 1 << 16, tree_locks: false, ..Options::default() });
+    let small = mem(Options::default().max_message_size(4096).supported(supported).tree_locks(true));
+    let large = mem(Options::default().max_message_size(1 << 16).tree_locks(false));
     large.add_file(&large.root, b"f", b"");
     let (mut small_client, _small) = connect(&server, small);
     let (mut large_client, _large) = connect_at(&server, b"/mnt/large", large);
@@ -57,7 +57,7 @@ fn each_connection_is_served_its_own_way() {
 #[test]
 fn one_that_ends_leaves_the_others_alone() {
     let server = Server::new();
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut first, first_connection) = connect(&server, mem.clone());
     let (mut second, _second_connection) = connect(&server, mem);
     let (first_root, second_root) = (first.mount(), second.mount());
@@ -71,7 +71,7 @@ fn one_that_ends_leaves_the_others_alone() {
 
 #[test]
 fn dropping_a_connection_ends_it() {
-    let (mut client, connection) = serve(Arc::new(Mem::new(Options::default())));
+    let (mut client, connection) = serve(Arc::new(Mem::new(Options::default().tree_locks(true))));
     client.mount();
     drop(connection);
     assert!(client.receive().is_err());
@@ -87,7 +87,7 @@ fn a_request_that_is_being_answered_is_finished_first() {
             wait.lock().recv().unwrap();
         }
     };
-    let mem = Arc::new(Mem::with_hook(Options::default(), Box::new(hook)));
+    let mem = Arc::new(Mem::with_hook(Options::default().tree_locks(true), Box::new(hook)));
     let (mut client, connection) = serve(mem.clone());
     let root = client.mount();
     let mut channel = client.channel().unwrap();
@@ -113,7 +113,7 @@ fn a_request_that_is_being_answered_is_finished_first() {
 fn mounts_that_cannot_be() {
     let server = Server::new();
     let start = |path: &[u8], max_message_size| {
-        let mem = Arc::new(Mem::new(Options { max_message_size, ..Options::default() }));
+        let mem = Arc::new(Mem::new(Options::default().max_message_size(max_message_size).tree_locks(true)));
         server.connect(socket_pair().1, path, mem).map(drop)
     };
     for path in [&b""[..], b"relative", b"/a/../b", b"/."] {
@@ -128,7 +128,7 @@ fn mounts_that_cannot_be() {
 #[test]
 fn a_held_server_answers_when_it_is_released() {
     let server = Server::held();
-    let (mut client, _connection) = connect(&server, Arc::new(Mem::new(Options::default())));
+    let (mut client, _connection) = connect(&server, Arc::new(Mem::new(Options::default().tree_locks(true))));
     client.send(MessageId::MOUNT.0, 0, &[]).unwrap();
     // What must not come can only be waited for.
     let while_held = PollTimespec { tv_sec: 0, tv_nsec: 50_000_000 };

@@ -36,7 +36,8 @@ fn rest(client: &mut Client, dir: FdId, count: i32) -> Vec<Vec<u8>> {
 
 #[test]
 fn counts_are_bytes_of_the_kernels_own_listing() {
-    let (mut client, dir, _connection, _mem) = directory(100, |i| format!("{i:04}"), Options::default());
+    let (mut client, dir, _connection, _mem) =
+        directory(100, |i| format!("{i:04}"), Options::default().tree_locks(true));
     // An entry with a name of four bytes has 24.
     let expected =
         [(0, 0, 2), (-1, 0, 2), (-16, 0, 2), (-24, 1, 33), (-32, 1, 33), (-40, 1, 33), (-64, 2, 64), (-280, 11, 343)];
@@ -48,7 +49,8 @@ fn counts_are_bytes_of_the_kernels_own_listing() {
 
 #[test]
 fn listing_goes_on_where_it_stopped() {
-    let (mut client, dir, _connection, _mem) = directory(100, |i| format!("{i:04}"), Options::default());
+    let (mut client, dir, _connection, _mem) =
+        directory(100, |i| format!("{i:04}"), Options::default().tree_locks(true));
     for count in [24, 40, 100, 1000, 65536, i32::MAX] {
         assert_eq!(client.list(dir, -48).unwrap().0.len(), 2);
         let names = rest(&mut client, dir, count);
@@ -61,7 +63,8 @@ fn listing_goes_on_where_it_stopped() {
 
 #[test]
 fn open_fds_have_positions_of_their_own() {
-    let (mut client, dir, _connection, _mem) = directory(10, |i| format!("{i:04}"), Options::default());
+    let (mut client, dir, _connection, _mem) =
+        directory(10, |i| format!("{i:04}"), Options::default().tree_locks(true));
     let other = client.open(FdId(1), libc::O_RDONLY).unwrap();
     client.list(dir, 48).unwrap();
     assert_eq!(client.list(other, 24).unwrap().0, [b"0000"]);
@@ -70,7 +73,8 @@ fn open_fds_have_positions_of_their_own() {
 
 #[test]
 fn one_answer_has_no_more_entries_than_its_count_can_tell() {
-    let (mut client, dir, _connection, _mem) = directory(65537, |i| format!("{i:04x}"), Options::default());
+    let (mut client, dir, _connection, _mem) =
+        directory(65537, |i| format!("{i:04x}"), Options::default().tree_locks(true));
     assert_eq!(client.list(dir, i32::MAX).unwrap().0.len(), 65535);
     assert_eq!(client.list(dir, i32::MAX).unwrap().0, [&b"ffff"[..], b"10000"]);
     assert!(client.list(dir, i32::MAX).unwrap().0.is_empty());
@@ -78,7 +82,7 @@ fn one_answer_has_no_more_entries_than_its_count_can_tell() {
 
 #[test]
 fn what_does_not_fit_into_one_answer_comes_with_the_next() {
-    let options = Options { max_message_size: 4096, ..Options::default() };
+    let options = Options::default().max_message_size(4096).tree_locks(true);
     let (mut client, dir, _connection, _mem) = directory(500, |i| format!("{i:0100}"), options);
     let (names, size) = client.list(dir, i32::MAX).unwrap();
     assert_eq!((names.len(), size), (32, 2 + 32 * 127));
@@ -87,7 +91,7 @@ fn what_does_not_fit_into_one_answer_comes_with_the_next() {
 
 #[test]
 fn an_error_in_the_middle_loses_nothing() {
-    let (mut client, dir, _connection, mem) = directory(10, |i| format!("{i:04}"), Options::default());
+    let (mut client, dir, _connection, mem) = directory(10, |i| format!("{i:04}"), Options::default().tree_locks(true));
     mem.add_file(&mem.root, b"broken", b"");
     mem.add_file(&mem.root, b"behind", b"");
     assert_eq!(client.list(dir, 48).unwrap().0.len(), 2);
@@ -100,7 +104,7 @@ fn an_error_in_the_middle_loses_nothing() {
 
 #[test]
 fn a_directory_and_its_parent_are_not_among_the_entries() {
-    let (mut client, dir, _connection, mem) = directory(0, |_| String::new(), Options::default());
+    let (mut client, dir, _connection, mem) = directory(0, |_| String::new(), Options::default().tree_locks(true));
     for name in [&b"."[..], b"..", b"a", b"..."] {
         mem.add_file(&mem.root, name, b"");
     }
@@ -112,7 +116,8 @@ fn a_directory_and_its_parent_are_not_among_the_entries() {
 /// Two threads list through one FD: each entry comes once.
 #[test]
 fn threads_share_a_listing() {
-    let (mut client, dir, _connection, _mem) = directory(5000, |i| format!("{i:05}"), Options::default());
+    let (mut client, dir, _connection, _mem) =
+        directory(5000, |i| format!("{i:05}"), Options::default().tree_locks(true));
     let mut channel = client.channel().unwrap();
     let mut names = std::thread::scope(|scope| {
         let other = scope.spawn(|| {

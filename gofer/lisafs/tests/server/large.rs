@@ -18,7 +18,7 @@ fn bytes(len: u32) -> Vec<u8> {
 
 #[test]
 fn a_payload_may_be_as_long_as_was_said() {
-    let (mut client, _connection) = serve(Arc::new(Mem::new(Options::default())));
+    let (mut client, _connection) = serve(Arc::new(Mem::new(Options::default().tree_locks(true))));
     let mut channel = client.channel().unwrap();
     assert_eq!(client.raw(3, &bytes(MAX)).unwrap_err(), Errno::BADF);
     assert_eq!(channel.raw(3, &bytes(MAX)).unwrap_err(), Errno::BADF);
@@ -34,7 +34,7 @@ fn a_payload_may_be_as_long_as_was_said() {
 #[test]
 fn a_length_beyond_reason_ends_the_connection() {
     for len in [u32::MAX, u32::MAX - 7, 1 << 31, 17 << 20] {
-        let mem = Arc::new(Mem::new(Options::default()));
+        let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
         let (mut client, connection) = serve(mem);
         client.send(3, len, b"").unwrap();
         assert!(client.receive().is_err());
@@ -44,7 +44,7 @@ fn a_length_beyond_reason_ends_the_connection() {
 
 #[test]
 fn a_message_that_never_comes_holds_nobody_up() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut client, connection) = serve(mem);
     let mut channel = client.channel().unwrap();
     client.send(3, 100, b"only this").unwrap();
@@ -65,7 +65,7 @@ fn file(options: Options, data: &[u8]) -> (Client, FdId, lisafs::server::Connect
 
 #[test]
 fn reads_up_to_the_limit() {
-    let (mut client, fd, _connection, _mem) = file(Options::default(), b"0123456789");
+    let (mut client, fd, _connection, _mem) = file(Options::default().tree_locks(true), b"0123456789");
     let mut channel = client.channel().unwrap();
     for count in [5, 10, 11, MAX - 8] {
         let expected = &b"0123456789"[..10.min(count.try_into().unwrap())];
@@ -80,7 +80,7 @@ fn reads_up_to_the_limit() {
 
 #[test]
 fn the_largest_writes_and_reads_arrive_whole() {
-    let (mut client, fd, _connection, _mem) = file(Options::default(), b"");
+    let (mut client, fd, _connection, _mem) = file(Options::default().tree_locks(true), b"");
     let mut channel = client.channel().unwrap();
     let data: Vec<u8> = (0..MAX - 20).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect();
     let through: [&mut dyn Pathway; 2] = [&mut client, &mut channel];
@@ -95,7 +95,7 @@ fn the_largest_writes_and_reads_arrive_whole() {
 
 #[test]
 fn walks_up_to_the_limit() {
-    let (mut client, _connection) = serve(Arc::new(Mem::new(Options::default())));
+    let (mut client, _connection) = serve(Arc::new(Mem::new(Options::default().tree_locks(true))));
     let root = client.mount();
     let path = |len| vec![&b"x"[..]; len];
     assert_eq!(client.walk(root, &path(13770)).unwrap().0, 1);
@@ -111,7 +111,7 @@ fn walks_up_to_the_limit() {
 
 #[test]
 fn a_deep_walk_comes_back_whole() {
-    let mem = Arc::new(Mem::new(Options { tree_locks: false, ..Options::default() }));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(false)));
     let mut dir = mem.root.clone();
     for _ in 0..300 {
         dir = mem.add_dir(&dir, b"d");
@@ -129,7 +129,7 @@ fn a_deep_walk_comes_back_whole() {
 
 #[test]
 fn extended_attributes_that_no_length_can_tell_are_too_large() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut client, _connection) = serve(mem);
     let root = client.mount();
     let mut set = |name, value| client.call(&FSetXattrReq { fd: root, flags: 0, name, value }).unwrap();
@@ -147,7 +147,7 @@ fn extended_attributes_that_no_length_can_tell_are_too_large() {
 
 #[test]
 fn an_answer_beyond_the_limit_is_an_error() {
-    let mem = Arc::new(Mem::new(Options { max_message_size: 512, ..Options::default() }));
+    let mem = Arc::new(Mem::new(Options::default().max_message_size(512).tree_locks(true)));
     let (mut client, _connection) = serve(mem);
     let root = client.mount();
     for i in 0..3u8 {

@@ -12,7 +12,7 @@ use crate::common::{connect, serve};
 
 #[test]
 fn one_request_fails_and_everything_else_goes_on() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     mem.add_dir(&mem.root, b"dir");
     let server = Server::new();
     let (mut client, _connection) = connect(&server, mem.clone());
@@ -44,7 +44,7 @@ struct Bomb;
 
 impl Backend for Fragile {
     fn attach(&self) -> Result<Attachment> {
-        Ok(Attachment { root: Found::new(Root, stat()), donated: None })
+        Ok(Attachment::new(Found::new(Root, stat())))
     }
 }
 
@@ -58,7 +58,7 @@ impl ControlFile for Root {
     }
 
     fn walk(&self, name: Name<'_>) -> Result<Found> {
-        if name.as_bytes() == b"bomb" { Ok(Found::new(Bomb, stat())) } else { Err(Errno::NOENT) }
+        if name.as_bytes() == b"bomb" { Ok(Found::new(Bomb, stat())) } else { Err(Error::NOENT) }
     }
 
     fn open(&self, _: OpenHow) -> Result<Opened> {
@@ -73,16 +73,20 @@ impl ControlFile for Bomb {
     }
 
     fn walk(&self, _: Name<'_>) -> Result<Found> {
-        Err(Errno::IO)
+        Err(Error::IO)
     }
 
     fn open(&self, _: OpenHow) -> Result<Opened> {
-        Err(Errno::IO)
+        Err(Error::IO)
     }
 }
 
 impl OpenFile for Bomb {
     fn stat(&self) -> Result<Statx> {
+        panic!("as wanted")
+    }
+
+    fn sync(&self) -> Result<()> {
         panic!("as wanted")
     }
 }

@@ -13,7 +13,7 @@ use crate::common::serve;
 
 #[test]
 fn changes_are_refused_before_anything_else_is_looked_at() {
-    let mem = Arc::new(Mem::new(Options { read_only: true, ..Options::default() }));
+    let mem = Arc::new(Mem::new(Options::default().read_only(true).tree_locks(true)));
     mem.add_file(&mem.root, b"f", b"data");
     let (mut client, _connection) = serve(mem);
     for message in [4, 8, 11, 13, 14, 15, 16, 18, 22, 23, 26, 28, 29, 33] {

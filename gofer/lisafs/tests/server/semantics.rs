@@ -24,7 +24,7 @@ fn scene(options: Options) -> (Client, FdId, Arc<Mem>, Connection) {
 #[test]
 fn walks_step_by_step() {
     for tree_locks in [false, true] {
-        let (mut client, root, _mem, _connection) = scene(Options { tree_locks, ..Options::default() });
+        let (mut client, root, _mem, _connection) = scene(Options::default().tree_locks(tree_locks));
         let kinds = |client: &mut Client, path: &[&[u8]]| {
             client.walk(root, path).map(|(status, inodes)| (status, inodes.len()))
         };
@@ -45,7 +45,7 @@ fn walks_step_by_step() {
 #[test]
 fn a_walk_that_fails_leaves_nothing() {
     for tree_locks in [false, true] {
-        let (mut client, root, mem, _connection) = scene(Options { tree_locks, max_fds: 10, ..Options::default() });
+        let (mut client, root, mem, _connection) = scene(Options::default().tree_locks(tree_locks).max_fds(10));
         let before = Arc::strong_count(&mem.root);
         for _ in 0..100 {
             assert_eq!(client.walk(root, &[b"dir", b"file", b"x"]).unwrap_err(), Errno::NOTDIR);
@@ -57,7 +57,7 @@ fn a_walk_that_fails_leaves_nothing() {
 
 #[test]
 fn a_deleted_file_lives_on() {
-    let (mut client, root, _mem, _connection) = scene(Options::default());
+    let (mut client, root, _mem, _connection) = scene(Options::default().tree_locks(true));
     let dir = client.reach(root, &[b"dir"]);
     let (file, link) = (client.reach(dir, &[b"file"]), client.reach(dir, &[b"link"]));
     let open = client.open(file, libc::O_RDWR).unwrap();
@@ -77,8 +77,8 @@ fn a_deleted_file_lives_on() {
 
 #[test]
 fn what_works_on_deleted_files_can_be_chosen() {
-    let deleted = DeletedFiles { set_stat: false, allocate: false, open: false };
-    let (mut client, root, _mem, _connection) = scene(Options { deleted, ..Options::default() });
+    let deleted = DeletedFiles::NONE;
+    let (mut client, root, _mem, _connection) = scene(Options::default().deleted(deleted).tree_locks(true));
     let dir = client.reach(root, &[b"dir"]);
     let file = client.reach(dir, &[b"file"]);
     let open = client.open(file, libc::O_RDWR).unwrap();
@@ -92,7 +92,7 @@ fn what_works_on_deleted_files_can_be_chosen() {
 
 #[test]
 fn nothing_happens_in_a_deleted_directory() {
-    let (mut client, root, _mem, _connection) = scene(Options::default());
+    let (mut client, root, _mem, _connection) = scene(Options::default().tree_locks(true));
     let empty = client.mkdir(root, b"empty").unwrap();
     let open = client.open(empty, libc::O_RDONLY).unwrap();
     client.rmdir(root, b"empty").unwrap();
@@ -111,7 +111,7 @@ fn nothing_happens_in_a_deleted_directory() {
 
 #[test]
 fn reading_a_directory_is_no_reading() {
-    let (mut client, root, _mem, _connection) = scene(Options::default());
+    let (mut client, root, _mem, _connection) = scene(Options::default().tree_locks(true));
     let open = client.open(root, libc::O_RDONLY).unwrap();
     assert_eq!(client.read(open, 0, 10).unwrap_err(), Errno::ISDIR);
     let flush = client.call(&FlushReq { fd: open });

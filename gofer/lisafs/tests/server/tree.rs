@@ -29,7 +29,7 @@ fn gated(method: &'static str) -> (Arc<Mem>, Gate) {
             wait.lock().recv().unwrap();
         }
     };
-    (Arc::new(Mem::with_hook(Options::default(), Box::new(hook))), Gate { entered, go_on })
+    (Arc::new(Mem::with_hook(Options::default().tree_locks(true), Box::new(hook))), Gate { entered, go_on })
 }
 
 /// A client with a file `slow` that is open, the calls of which wait at a gate, and a file `f`.
@@ -56,7 +56,7 @@ fn slow(method: &'static str) -> Slow {
 /// A name that is used again belongs to the new file, whatever becomes of the old one's FDs.
 #[test]
 fn an_old_file_does_not_take_the_new_ones_place() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut client, _connection) = serve(mem);
     let root = client.mount();
     for replace in [false, true] {
@@ -80,7 +80,7 @@ fn an_old_file_does_not_take_the_new_ones_place() {
 
 #[test]
 fn a_file_that_was_replaced_is_deleted_and_the_other_is_not() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut client, _connection) = serve(mem);
     let root = client.mount();
     let (source, target) = (client.mkdir(root, b"source").unwrap(), client.mkdir(root, b"target").unwrap());
@@ -96,7 +96,7 @@ fn a_file_that_was_replaced_is_deleted_and_the_other_is_not() {
 
 #[test]
 fn exchanged_files_have_each_others_names() {
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut client, _connection) = serve(mem);
     let root = client.mount();
     let (one, other) = (client.mkdir(root, b"one").unwrap(), client.mkdir(root, b"other").unwrap());
@@ -111,7 +111,7 @@ fn exchanged_files_have_each_others_names() {
 /// Renaming one link of a file to another does nothing.
 #[test]
 fn hard_links_of_one_file_both_stay() {
-    let mem = Arc::new(Mem::new(Options { deleted: no_deleted(), ..Options::default() }));
+    let mem = Arc::new(Mem::new(Options::default().deleted(no_deleted()).tree_locks(true)));
     let (mut client, _connection) = serve(mem);
     let root = client.mount();
     let (inode, _) = client.create(root, b"a", 0o644).unwrap();
@@ -126,16 +126,16 @@ fn hard_links_of_one_file_both_stay() {
 }
 
 fn no_deleted() -> lisafs::backend::DeletedFiles {
-    lisafs::backend::DeletedFiles { set_stat: false, allocate: false, open: false }
+    lisafs::backend::DeletedFiles::NONE
 }
 
 #[test]
 fn mounts_meet_in_one_tree() {
     let server = Server::new();
-    let outer = Arc::new(Mem::new(Options::default()));
+    let outer = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let mnt = outer.add_dir(&outer.root, b"mnt");
     outer.add_dir(&mnt, b"a");
-    let inner = Arc::new(Mem::new(Options::default()));
+    let inner = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut outer_client, _outer) = connect(&server, outer);
     let (mut inner_client, _inner) = connect_at(&server, b"/mnt/a", inner);
     let (outer_root, inner_root) = (outer_client.mount(), inner_client.mount());
@@ -152,7 +152,7 @@ fn mounts_meet_in_one_tree() {
 #[test]
 fn two_connections_see_one_position() {
     let server = Server::new();
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let (mut one, _one) = connect(&server, mem.clone());
     let (mut other, _other) = connect(&server, mem);
     let (one_root, other_root) = (one.mount(), other.mount());
@@ -241,7 +241,7 @@ fn nothing_else_runs_during_a_rename() {
 #[test]
 fn locks_do_not_lock_each_other_out() {
     let server = Server::new();
-    let mem = Arc::new(Mem::new(Options::default()));
+    let mem = Arc::new(Mem::new(Options::default().tree_locks(true)));
     let clients: Vec<_> = (0..4).map(|_| connect(&server, mem.clone())).collect();
     std::thread::scope(|scope| {
         for (seed, (mut client, connection)) in clients.into_iter().enumerate() {

@@ -13,7 +13,9 @@ use super::defect::{Defect, Defects};
 use super::listing::Tampered;
 use super::parameters::Parameters;
 use crate::extensions::wrap::{Call, Calls, Deviation, Layer};
-use lisafs::backend::{DirSink, Errno, NO_ID, NewFile, RenameFlags, Result, SetStat, StatFs, Statx};
+use lisafs::backend::{
+    DirSink, Errno, Error, FileType, Mode, NO_ID, NewFile, RenameFlags, Result, SetStat, StatFs, Statx,
+};
 
 /// What is wrong with a file system.
 #[derive(Debug)]
@@ -78,10 +80,10 @@ impl Layer for Fault {
             std::thread::sleep(latency);
         }
         let failed = |(calls, _, chance): &&(Calls, Errno, Chance)| calls.contains(call) && chance.hits();
-        self.errors.iter().find(failed).map_or(Ok(()), |(_, errno, _)| Err(*errno))
+        self.errors.iter().find(failed).map_or(Ok(()), |(_, errno, _)| Err((*errno).into()))
     }
 
-    fn after(&self, _: Call, (): (), _: Result<u64>) {}
+    fn after(&self, _: Call, (): (), _: std::result::Result<u64, Errno>) {}
 
     fn skips(&self, call: Call) -> bool {
         match call {
@@ -95,8 +97,8 @@ impl Layer for Fault {
         }
     }
 
-    fn errno(&self, _: Call, errno: Errno) -> Errno {
-        if errno != Errno::NOENT && self.defects.shows(Defect::WrongErrno) { Errno::IO } else { errno }
+    fn error(&self, _: Call, error: Error) -> Error {
+        if error != Errno::NOENT && self.defects.shows(Defect::WrongErrno) { Error::IO } else { error }
     }
 
     fn stat(&self, stat: &mut Statx) {
@@ -110,22 +112,24 @@ impl Layer for Fault {
             }
         }
         let file_type = stat.file_type();
-        if file_type != libc::S_IFDIR && self.defects.shows(Defect::WrongNlink) {
+        if file_type != Some(FileType::Directory) && self.defects.shows(Defect::WrongNlink) {
             stat.nlink = 1;
         }
-        if file_type == libc::S_IFREG && self.defects.shows(Defect::WrongSize) {
+        if file_type == Some(FileType::Regular) && self.defects.shows(Defect::WrongSize) {
             stat.size = stat.size.wrapping_add(1);
         }
-        if file_type == libc::S_IFREG && self.defects.shows(Defect::ZeroIno) {
+        if file_type == Some(FileType::Regular) && self.defects.shows(Defect::ZeroIno) {
             stat.ino = 0;
         }
-        if file_type == libc::S_IFREG && self.defects.shows(Defect::WrongBlocks) {
+        if file_type == Some(FileType::Regular) && self.defects.shows(Defect::WrongBlocks) {
             stat.blocks = 0;
         }
-        if matches!(file_type, libc::S_IFCHR | libc::S_IFBLK) && self.defects.shows(Defect::WrongDevice) {
+        if matches!(file_type, Some(FileType::CharDevice | FileType::BlockDevice))
+            && self.defects.shows(Defect::WrongDevice)
+        {
             stat.rdev_minor = stat.rdev_minor.wrapping_add(1);
         }
-        if file_type == libc::S_IFREG && self.defects.shows(Defect::ChangingIno) {
+        if file_type == Some(FileType::Regular) && self.defects.shows(Defect::ChangingIno) {
             stat.ino = self.next_ino.fetch_add(1, Ordering::Relaxed);
         }
         if self.defects.shows(Defect::WrongMode) {
@@ -155,13 +159,13 @@ impl Layer for Fault {
 
     fn new_file(&self, new: &mut NewFile) {
         if self.defects.shows(Defect::WrongOwner) {
-            *new = NewFile { uid: NO_ID, gid: NO_ID, ..*new };
+            (new.uid, new.gid) = (NO_ID, NO_ID);
         }
         if self.defects.shows(Defect::WideMode) {
-            new.mode |= 0o666;
+            new.mode = Mode::new(new.mode.bits() | 0o666);
         }
         if self.defects.shows(Defect::LostSpecialBits) {
-            new.mode &= 0o777;
+            new.mode = Mode::new(new.mode.bits() & 0o777);
         }
     }
 

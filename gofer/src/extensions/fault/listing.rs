@@ -1,7 +1,7 @@
 //! Directories with defects.
 
 use super::defect::{Defect, Defects};
-use lisafs::backend::{DirEntry, DirSink};
+use lisafs::backend::{DirEntry, DirSink, FileType};
 
 /// Takes entries as they are and hands them on as the client is to see them.
 pub(super) struct Tampered<'a> {
@@ -41,7 +41,9 @@ impl<'a> Tampered<'a> {
     /// Hands the held entry on. If there is no room for it, it is lost, as defects go.
     fn release(&mut self) -> bool {
         let Some((name, entry)) = self.held.take() else { return true };
-        self.sink.add(&DirEntry { name: &name, ..entry })
+        let mut entry: DirEntry<'_> = entry;
+        entry.name = &name;
+        self.sink.add(&entry)
     }
 }
 
@@ -54,17 +56,19 @@ impl DirSink for Tampered<'_> {
         if std::mem::take(&mut self.leaves_out) {
             return true;
         }
-        if self.no_ino && entry.file_type == libc::S_IFREG {
+        if self.no_ino && entry.file_type == Some(FileType::Regular) {
             entry.ino = 0;
         }
         if self.other_ino {
             entry.ino = entry.ino.wrapping_add(1);
         }
         if self.no_type {
-            entry.file_type = libc::S_IFREG;
+            entry.file_type = Some(FileType::Regular);
         }
         if self.reorders && self.held.is_none() {
-            self.held = Some((entry.name.to_vec(), DirEntry { name: b"", ..entry }));
+            let (major, minor) = entry.dev;
+            let nameless = DirEntry::new(b"", entry.ino, entry.file_type, entry.next).on_device(major, minor);
+            self.held = Some((entry.name.to_vec(), nameless));
             return true;
         }
         if !self.sink.add(&entry) {

@@ -3,21 +3,23 @@
 use std::time::{Duration, Instant};
 
 use crate::extensions::wrap::testing::{NEW, create, list, list_part, name, open_error, read, root, write};
-use lisafs::backend::{ControlFile, Errno, NewFile, RenameFlags, SetStat, Unlink};
+use lisafs::backend::{
+    AllocateFlags, ControlFile, Error, FileType, Mode, NewFile, RenameFlags, SetStat, Unlink, XattrFlags,
+};
 
 #[test]
 fn calls_fail_as_asked() {
     let root = self::root("fault:mem:?error=ENOSPC@create&error=EACCES@xattr&error=EIO@stat:0");
-    assert_eq!(root.create(name("f"), &NEW, lisafs::backend::Access::Read).err(), Some(Errno::NOSPC));
+    assert_eq!(root.create(name("f"), &NEW, lisafs::backend::Access::Read).err(), Some(Error::NOSPC));
     assert_eq!(list(&*root), [""; 0]);
-    assert_eq!(root.set_xattr(b"user.a", b"b", 0), Err(Errno::ACCESS));
-    assert_eq!(root.list_xattr().err(), Some(Errno::ACCESS));
+    assert_eq!(root.set_xattr(b"user.a", b"b", XattrFlags::empty()), Err(Error::ACCESS));
+    assert_eq!(root.list_xattr().err(), Some(Error::ACCESS));
     assert!(root.stat().is_ok());
     let all = self::root("fault:mem:?error=EIO@*");
-    assert_eq!(all.stat().err(), Some(Errno::IO));
-    let change = SetStat { mode: Some(0o700), size: Some(0), ..SetStat::default() };
+    assert_eq!(all.stat().err(), Some(Error::IO));
+    let change = SetStat::new().mode(Mode::new(0o700)).size(0);
     let failure = all.set_stat(&change).unwrap_err();
-    assert_eq!((failure.errno, failure.mask), (Errno::IO, change.mask()));
+    assert_eq!((failure.error, failure.mask), (Error::IO, change.mask()));
 }
 
 #[test]
@@ -30,7 +32,7 @@ fn chance_repeats_with_a_seed() {
     let first = outcomes(42);
     assert_eq!(first, outcomes(42));
     assert_ne!(first, outcomes(43));
-    assert!(first.contains(&Err(Errno::IO)) && first.contains(&Ok(1000)));
+    assert!(first.contains(&Err(Error::IO)) && first.contains(&Ok(1000)));
     let shorts: Vec<usize> = first.into_iter().flatten().filter(|count| *count < 1000).collect();
     assert!(shorts.len() > 10 && shorts.iter().all(|count| *count > 0), "{shorts:?}");
 }
@@ -57,8 +59,8 @@ fn latencies_add_up() {
 #[test]
 fn wrappers_nest() {
     let root = self::root("stats:fault:fault:mem:size=1m?error=EIO@sync?error=EPERM@mkdir");
-    assert_eq!(root.mkdir(name("d"), &NEW).err(), Some(Errno::PERM));
-    assert_eq!(create(&*root, "f").sync(), Err(Errno::IO));
+    assert_eq!(root.mkdir(name("d"), &NEW).err(), Some(Error::PERM));
+    assert_eq!(create(&*root, "f").sync(), Err(Error::IO));
     let file = root.walk(name("f")).ok().unwrap().file;
     root.link(name("g"), &*file).ok().unwrap();
     root.rename(name("g"), &*root, name("h"), RenameFlags::Replace).unwrap();
@@ -93,7 +95,7 @@ fn attributes_are_wrong() {
     assert_eq!(linked(&*with("stale-stat")).nlink, 1);
     let times = linked(&*with("coarse-times"));
     assert!(times.mtime.sec > 0 && (times.mtime.nsec, times.ctime.nsec) == (0, 0));
-    let new = NewFile { uid: 4711, ..NEW };
+    let new = NewFile::new(NEW.mode, 4711, NEW.gid);
     assert_eq!(with("wrong-owner:0").mkdir(name("d"), &new).ok().unwrap().stat.uid, 4711);
     assert_ne!(with("wrong-owner").mkdir(name("d"), &new).ok().unwrap().stat.uid, 4711);
 }
@@ -105,13 +107,13 @@ fn changes_are_lost() {
     assert_eq!(write(&file, b"hello"), Ok(5));
     assert_eq!(read(&file).unwrap(), b"");
     let found = root.walk(name("f")).ok().unwrap().file;
-    set(&*found, SetStat { size: Some(9), mode: Some(0o600), ..SetStat::default() });
+    set(&*found, SetStat::new().size(9).mode(Mode::new(0o600)));
     let stat = found.stat().unwrap();
     assert_eq!((stat.size, stat.mode & 0o777), (0, 0o600));
     root.unlink(name("f"), Unlink::File).unwrap();
     assert_eq!(list(&*root), ["f"]);
-    found.set_xattr(b"user.a", b"b", 0).unwrap();
-    assert_eq!(found.get_xattr(b"user.a").err(), Some(Errno::NODATA));
+    found.set_xattr(b"user.a", b"b", XattrFlags::empty()).unwrap();
+    assert_eq!(found.get_xattr(b"user.a").err(), Some(Error::NODATA));
 }
 
 #[test]
@@ -121,20 +123,20 @@ fn more_changes_are_lost() {
     let found = root.walk(name("f")).ok().unwrap().file;
     let before = found.stat().unwrap();
     let time = lisafs::wire::Timespec { sec: 7, nsec: 0 };
-    let change = SetStat { mode: Some(0), uid: Some(4711), atime: Some(time), mtime: Some(time), ..SetStat::default() };
+    let change = SetStat::new().mode(Mode::new(0)).uid(4711).atime(time).mtime(time);
     set(&*found, change);
     let after = found.stat().unwrap();
     assert_eq!((after.mode, after.uid, after.mtime), (before.mode, before.uid, before.mtime));
     root.rename(name("f"), &*root, name("g"), RenameFlags::Replace).unwrap();
     assert_eq!(list(&*root), ["f"]);
-    root.set_xattr(b"user.a", b"b", 0).unwrap();
+    root.set_xattr(b"user.a", b"b", XattrFlags::empty()).unwrap();
     root.remove_xattr(b"user.a").unwrap();
     assert_eq!(root.get_xattr(b"user.a").unwrap(), b"b");
     let root = with("lost-allocate&defect=lost-special-bits&defect=wide-mode");
     let file = create(&*root, "f");
-    file.allocate(0, 0, 100).unwrap();
+    file.allocate(AllocateFlags::empty(), 0, 100).unwrap();
     assert_eq!(file.stat().unwrap().size, 0);
-    let made = root.mkdir(name("d"), &NewFile { mode: 0o1700, ..NEW }).ok().unwrap();
+    let made = root.mkdir(name("d"), &NewFile::new(Mode::new(0o1700), NEW.uid, NEW.gid)).ok().unwrap();
     assert_eq!(made.stat.mode & 0o7777, 0o766);
 }
 
@@ -150,9 +152,9 @@ fn more_attributes_are_wrong() {
     assert_eq!((after.blocks, after.size, after.mtime), (0, 10_000, before.mtime));
     let space = root.stat_fs().unwrap();
     assert!(space.blocks_free > space.blocks);
-    root.set_xattr(b"user.a", b"b", 0).unwrap();
+    root.set_xattr(b"user.a", b"b", XattrFlags::empty()).unwrap();
     assert_eq!(root.list_xattr().unwrap().len(), 0);
-    let device = with("wrong-device").mknod(name("n"), &NEW, libc::S_IFCHR, (1, 3)).ok().unwrap();
+    let device = with("wrong-device").mknod(name("n"), &NEW, FileType::CharDevice, (1, 3)).ok().unwrap();
     assert_eq!((device.stat.rdev_major, device.stat.rdev_minor), (1, 4));
     let root = with("wrong-dirent-ino");
     create(&*root, "f");
@@ -191,12 +193,12 @@ fn calls_do_other_things() {
 #[test]
 fn answers_are_wrong() {
     let root = with("wrong-errno&defect=cut-link&defect=cut-xattr");
-    root.set_xattr(b"user.a", b"value", 0).unwrap();
+    root.set_xattr(b"user.a", b"value", XattrFlags::empty()).unwrap();
     assert_eq!(root.get_xattr(b"user.a").unwrap(), b"valu");
     let link = root.symlink(name("l"), b"target", &NEW).ok().unwrap().file;
     assert_eq!(link.read_link().unwrap(), b"targe");
-    assert_eq!(root.mkdir(name("l"), &NEW).err(), Some(Errno::IO));
-    assert_eq!(root.walk(name("m")).err(), Some(Errno::NOENT));
+    assert_eq!(root.mkdir(name("l"), &NEW).err(), Some(Error::IO));
+    assert_eq!(root.walk(name("m")).err(), Some(Error::NOENT));
 }
 
 #[test]
@@ -207,10 +209,10 @@ fn renames_are_wrong() {
         create(&*root, "b");
         root.rename(name("a"), &*root, name("b"), flags)
     };
-    assert_eq!(rename("no-rename-replace", RenameFlags::Replace), Err(Errno::EXIST));
+    assert_eq!(rename("no-rename-replace", RenameFlags::Replace), Err(Error::EXIST));
     assert_eq!(rename("no-rename-replace", RenameFlags::Exchange), Ok(()));
     assert_eq!(rename("rename-over", RenameFlags::NoReplace), Ok(()));
-    assert_eq!(rename("rename-over:0", RenameFlags::NoReplace), Err(Errno::EXIST));
+    assert_eq!(rename("rename-over:0", RenameFlags::NoReplace), Err(Error::EXIST));
 }
 
 #[test]

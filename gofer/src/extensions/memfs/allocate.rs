@@ -9,7 +9,7 @@ use super::content::{Content, MAX_SIZE, split};
 use super::slot::PAGE;
 use super::small::rounded;
 use super::store::SLOT;
-use lisafs::backend::{Errno, Result};
+use lisafs::backend::{AllocateFlags, Error, Result};
 
 /// What a call of `fallocate(2)` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,21 +31,21 @@ impl What {
             PUNCH => Ok(What::Punch),
             ZERO => Ok(What::Zero { grow: true }),
             ZERO_AND_KEEP => Ok(What::Zero { grow: false }),
-            _ => Err(Errno::OPNOTSUPP),
+            _ => Err(Error::OPNOTSUPP),
         }
     }
 }
 
 impl Content {
     /// Does what `fallocate(2)` does in this mode.
-    pub(super) fn allocate(&mut self, mode: u32, offset: u64, length: u64, fs: &Shared) -> Result<()> {
-        let what = What::of(mode)?;
+    pub(super) fn allocate(&mut self, flags: AllocateFlags, offset: u64, length: u64, fs: &Shared) -> Result<()> {
+        let what = What::of(flags.bits())?;
         if offset > MAX_SIZE || length > MAX_SIZE || length == 0 {
-            return Err(Errno::INVAL);
+            return Err(Error::INVAL);
         }
         let end = offset + length;
         if end > MAX_SIZE {
-            return Err(Errno::FBIG);
+            return Err(Error::FBIG);
         }
         let range = offset..end;
         match what {
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn modes_that_would_move_data_are_refused() {
         for mode in [PUNCH, PUNCH | ZERO | KEEP, 4, 8, 0x20, 0x40, 0x8000_0000] {
-            assert_eq!(What::of(mode), Err(Errno::OPNOTSUPP), "{mode:#x}");
+            assert_eq!(What::of(mode), Err(Error::OPNOTSUPP), "{mode:#x}");
         }
     }
 
@@ -137,14 +137,14 @@ mod tests {
         let mut content = Content::default();
         content.write_at((&[1; 10][..]).into(), 70_000, fs).unwrap();
         let before = fs.space.used();
-        assert_eq!(content.allocate(0, 0, SIZE + 1, fs), Err(Errno::NOSPC));
-        assert_eq!(content.allocate(0, 0, MAX_SIZE, fs), Err(Errno::NOSPC));
+        assert_eq!(content.allocate(AllocateFlags::empty(), 0, SIZE + 1, fs), Err(Error::NOSPC));
+        assert_eq!(content.allocate(AllocateFlags::empty(), 0, MAX_SIZE, fs), Err(Error::NOSPC));
         assert_eq!((fs.space.used(), content.size()), (before, 70_010));
-        assert_eq!(content.allocate(KEEP, 1, SIZE - 1, fs), Ok(()));
+        assert_eq!(content.allocate(AllocateFlags::from_bits_retain(KEEP), 1, SIZE - 1, fs), Ok(()));
         assert_eq!((content.size(), content.held(), fs.space.used().0), (70_010, SIZE, SIZE));
         // Reserved space can be written although nothing else is left.
         assert_eq!(content.write_at(BYTES.into(), 0, fs), Ok(BYTES.len()));
-        assert_eq!(content.write_at((&[2; 5000][..]).into(), SIZE, fs), Err(Errno::NOSPC));
+        assert_eq!(content.write_at((&[2; 5000][..]).into(), SIZE, fs), Err(Error::NOSPC));
         content.clear(fs);
         assert_eq!(fs.space.used().0, 0);
     }
@@ -153,17 +153,17 @@ mod tests {
     fn small_files_reserve_little() {
         let fs = &*file_system(Some(8192));
         let mut content = Content::default();
-        assert_eq!(content.allocate(0, 10, 90, fs), Ok(()));
+        assert_eq!(content.allocate(AllocateFlags::empty(), 10, 90, fs), Ok(()));
         assert_eq!((content.size(), content.held(), fs.space.used().0), (100, 104, 104));
         assert_eq!(content.write_at((&[1; 100][..]).into(), 0, fs), Ok(100));
-        assert_eq!(content.allocate(ZERO | KEEP, 50, 1000, fs), Ok(()));
+        assert_eq!(content.allocate(AllocateFlags::from_bits_retain(ZERO | KEEP), 50, 1000, fs), Ok(()));
         assert_eq!((content.size(), content.held()), (100, 1064));
-        assert_eq!(content.allocate(PUNCH | KEEP, 40, 10_000, fs), Ok(()));
+        assert_eq!(content.allocate(AllocateFlags::from_bits_retain(PUNCH | KEEP), 40, 10_000, fs), Ok(()));
         assert_eq!((content.size(), content.held()), (100, 40));
         // Outgrown, as far as there is space.
-        assert_eq!(content.allocate(0, 0, 8193, fs), Err(Errno::NOSPC));
+        assert_eq!(content.allocate(AllocateFlags::empty(), 0, 8193, fs), Err(Error::NOSPC));
         assert_eq!(content.size(), 100);
-        assert_eq!(content.allocate(0, 0, 8192, fs), Ok(()));
+        assert_eq!(content.allocate(AllocateFlags::empty(), 0, 8192, fs), Ok(()));
         assert_eq!((content.size(), content.held(), fs.space.used().0), (8192, 8192, 8192));
         let mut bytes = [9; 60];
         content.read_at((&mut bytes[..]).into(), 20, fs).unwrap();
@@ -174,10 +174,10 @@ mod tests {
     fn ranges_are_checked() {
         let fs = &*file_system(None);
         let mut content = Content::default();
-        assert_eq!(content.allocate(0, 0, 0, fs), Err(Errno::INVAL));
-        assert_eq!(content.allocate(0, 1 << 63, 1, fs), Err(Errno::INVAL));
-        assert_eq!(content.allocate(0, 1, MAX_SIZE, fs), Err(Errno::FBIG));
-        assert_eq!(content.allocate(PUNCH | KEEP, 1, MAX_SIZE - 1, fs), Ok(()));
+        assert_eq!(content.allocate(AllocateFlags::empty(), 0, 0, fs), Err(Error::INVAL));
+        assert_eq!(content.allocate(AllocateFlags::empty(), 1 << 63, 1, fs), Err(Error::INVAL));
+        assert_eq!(content.allocate(AllocateFlags::empty(), 1, MAX_SIZE, fs), Err(Error::FBIG));
+        assert_eq!(content.allocate(AllocateFlags::from_bits_retain(PUNCH | KEEP), 1, MAX_SIZE - 1, fs), Ok(()));
         assert_eq!((content.size(), content.held()), (0, 0));
     }
 }

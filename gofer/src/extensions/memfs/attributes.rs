@@ -1,22 +1,20 @@
 //! Setting attributes.
 
-use super::inode::{Body, FileType, Inode, State};
+use super::inode::{Body, Inode, State};
 use super::time::Time;
-use lisafs::backend::{Errno, NO_ID, Result, SetStat, SetStatFailure, Statx};
+use lisafs::backend::{Error, FileType, Mode, NO_ID, Result, SetStat, SetStatFailure, Statx};
 
 const SET_UID: u16 = 0o4000;
 const SET_GID: u16 = 0o2000;
 const GROUP_EXECUTE: u16 = 0o010;
-/// The bits of a mode that can be set.
-const PERMISSIONS: u32 = 0o7777;
 
 /// Size, owner, mode, times, in this order: a change of owner clears set-id bits, a change of size sets times.
 pub(super) fn apply(inode: &Inode, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
     let now = Time::now();
     let mut failure = None;
     let mut note = |mask: u32, result: Result<()>| {
-        if let Err(errno) = result {
-            failure.get_or_insert(SetStatFailure { mask: 0, errno }).mask |= mask;
+        if let Err(error) = result {
+            failure.get_or_insert_with(|| SetStatFailure::new(0, error)).mask |= mask;
         }
     };
     let mut state = inode.write();
@@ -44,9 +42,9 @@ pub(super) fn apply(inode: &Inode, change: &SetStat) -> std::result::Result<(), 
 fn set_size(inode: &Inode, state: &mut State, size: u64, now: Time) -> Result<()> {
     match &mut state.body {
         Body::Regular(content) => content.set_size(size, inode.fs())?,
-        Body::Directory(_) => return Err(Errno::ISDIR),
-        Body::Symlink(_) => return Err(Errno::LOOP),
-        Body::Device { .. } | Body::Special => return Err(Errno::INVAL),
+        Body::Directory(_) => return Err(Error::ISDIR),
+        Body::Symlink(_) => return Err(Error::LOOP),
+        Body::Device { .. } | Body::Special => return Err(Error::INVAL),
     }
     state.modified(now);
     Ok(())
@@ -66,11 +64,11 @@ fn set_owner(inode: &Inode, state: &mut State, uid: Option<u32>, gid: Option<u32
     state.ctime = now;
 }
 
-fn set_mode(inode: &Inode, state: &mut State, mode: u32, now: Time) -> Result<()> {
+fn set_mode(inode: &Inode, state: &mut State, mode: Mode, now: Time) -> Result<()> {
     if inode.is(FileType::Symlink) {
-        return Err(Errno::OPNOTSUPP);
+        return Err(Error::OPNOTSUPP);
     }
-    state.mode = u16::try_from(mode & PERMISSIONS).map_err(|_| Errno::INVAL)?;
+    state.mode = mode.bits();
     state.ctime = now;
     Ok(())
 }

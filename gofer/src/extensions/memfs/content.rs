@@ -7,7 +7,7 @@ use super::Shared;
 use super::slot::{PAGE, Slot};
 use super::small::{SMALL, Small};
 use super::store::{SLOT, fill_with_zeros};
-use lisafs::backend::{Errno, IoSource, IoTarget, Result};
+use lisafs::backend::{Error, IoSource, IoTarget, Result};
 
 /// No file is larger: offsets are signed in system calls.
 pub(super) const MAX_SIZE: u64 = i64::MAX as u64;
@@ -40,7 +40,7 @@ pub(super) fn split(offset: u64) -> (u64, usize) {
 
 /// `offset` and the number of bytes behind it as far as a file can have them, up to `len`.
 fn within_limits(offset: u64, len: usize) -> Result<usize> {
-    let room = MAX_SIZE.checked_sub(offset).ok_or(Errno::INVAL)?;
+    let room = MAX_SIZE.checked_sub(offset).ok_or(Error::INVAL)?;
     Ok(usize::try_from(room).map_or(len, |room| room.min(len)))
 }
 
@@ -137,7 +137,7 @@ impl Content {
                     fs.space.take_regardless(bytes.held());
                 }
                 self.small = bytes;
-                Err(Errno::NOSPC)
+                Err(Error::NOSPC)
             }
         }
     }
@@ -175,7 +175,7 @@ impl Content {
             return Ok(0);
         }
         if len == 0 {
-            return Err(Errno::FBIG);
+            return Err(Error::FBIG);
         }
         let from = from.part(0, len);
         let done = match usize::try_from(offset) {
@@ -183,7 +183,7 @@ impl Content {
             _ => self.write_slots(from, offset, fs)?,
         };
         if done == 0 {
-            return Err(Errno::NOSPC);
+            return Err(Error::NOSPC);
         }
         self.extend(offset + done as u64);
         Ok(done)
@@ -208,7 +208,7 @@ impl Content {
     /// Cuts the file off or makes it longer by a hole.
     pub(super) fn set_size(&mut self, size: u64, fs: &Shared) -> Result<()> {
         if size > MAX_SIZE {
-            return Err(Errno::INVAL);
+            return Err(Error::INVAL);
         }
         if size <= self.size {
             self.cut(size, fs);

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use super::attributes;
-use super::inode::{Body, FileType, Inode};
+use super::inode::{Body, Inode};
 use lisafs::backend::{
-    Access, ControlFile, Created, Errno, Found, Name, NewFile, OpenHow, Opened, RenameFlags, Result, SetStat,
-    SetStatFailure, StatFs, Statx, Unlink,
+    Access, ControlFile, Created, Errno, Error, FileType, Found, Name, NewFile, OpenHow, Opened, RenameFlags, Result,
+    SetStat, SetStatFailure, StatFs, Statx, Unlink, XattrFlags,
 };
 
 /// A file.
@@ -27,7 +27,7 @@ impl MemControl {
     /// `other` as a file of the same file system; `EXDEV` if it is another's.
     fn neighbour<'a>(&self, other: &'a dyn ControlFile) -> Result<&'a Arc<Inode>> {
         let other: &MemControl = other.downcast()?;
-        if Arc::ptr_eq(self.0.fs(), other.0.fs()) { Ok(&other.0) } else { Err(Errno::XDEV) }
+        if Arc::ptr_eq(self.0.fs(), other.0.fs()) { Ok(&other.0) } else { Err(Error::XDEV) }
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn found(inode: Arc<Inode>) -> Found {
 /// The entry `name` of `dir`.
 fn child(dir: &Inode, name: Name<'_>) -> Result<Arc<Inode>> {
     let key = dir.fs().key(name)?;
-    dir.read().dir()?.get(&key).cloned().ok_or(Errno::NOENT)
+    dir.read().dir()?.get(&key).cloned().ok_or(Error::NOENT)
 }
 
 impl ControlFile for MemControl {
@@ -57,7 +57,7 @@ impl ControlFile for MemControl {
         for name in path {
             match child(&at, name) {
                 Ok(next) => at = next,
-                Err(Errno::NOENT) => return Ok(()),
+                Err(error) if error == Errno::NOENT => return Ok(()),
                 Err(error) => return Err(error),
             }
             visit(at.stat());
@@ -84,7 +84,7 @@ impl ControlFile for MemControl {
         self.make_dir(name, new)
     }
 
-    fn mknod(&self, name: Name<'_>, new: &NewFile, file_type: u32, device: (u32, u32)) -> Result<Found> {
+    fn mknod(&self, name: Name<'_>, new: &NewFile, file_type: FileType, device: (u32, u32)) -> Result<Found> {
         self.make_node(name, new, file_type, device)
     }
 
@@ -107,7 +107,7 @@ impl ControlFile for MemControl {
 
     fn read_link(&self) -> Result<Vec<u8>> {
         let state = self.0.read();
-        let Body::Symlink(target) = &state.body else { return Err(Errno::INVAL) };
+        let Body::Symlink(target) = &state.body else { return Err(Error::INVAL) };
         let target = target.to_vec();
         self.0.accessed(state);
         Ok(target)
@@ -121,7 +121,7 @@ impl ControlFile for MemControl {
         self.xattr(name)
     }
 
-    fn set_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
+    fn set_xattr(&self, name: &[u8], value: &[u8], flags: XattrFlags) -> Result<()> {
         self.put_xattr(name, value, flags)
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::Shared;
 use super::inode::Inode;
-use lisafs::backend::{Errno, Name, Result};
+use lisafs::backend::{Error, Name, Result};
 
 /// Bytes of the longest name.
 pub(super) const MAX_NAME: usize = 255;
@@ -43,7 +43,7 @@ impl Shared {
     pub(super) fn key<'a>(&self, name: Name<'a>) -> Result<Key<'a>> {
         let name = name.as_bytes();
         if name.len() > MAX_NAME {
-            return Err(Errno::NAMETOOLONG);
+            return Err(Error::NAMETOOLONG);
         }
         Ok(Key::of(name, self.hasher.hash_one(name)))
     }
@@ -96,7 +96,7 @@ impl Dir {
             position += 1;
         }
         // So many equal hashes do not happen.
-        if position < key.first + SLOTS { Ok(position) } else { Err(Errno::NOSPC) }
+        if position < key.first + SLOTS { Ok(position) } else { Err(Error::NOSPC) }
     }
 
     /// Puts a name that is not there yet at its position.
@@ -145,7 +145,7 @@ mod tests {
             dir.insert(position, &key(i), inode.clone());
             assert!(i64::try_from(position + 1).is_ok());
         }
-        assert_eq!(dir.free_position(&key(256)), Err(Errno::NOSPC));
+        assert_eq!(dir.free_position(&key(256)), Err(Error::NOSPC));
         assert!(dir.remove(&key(7)).is_some());
         assert!(dir.remove(&key(7)).is_none());
         assert_eq!(dir.free_position(&key(256)), Ok(key(0).first + 7));
@@ -156,7 +156,7 @@ mod tests {
     fn long_names_are_refused() {
         let fs = MemFs::new(MemOptions::default()).unwrap();
         let key = |len| fs.root.fs().key(Name::new(&vec![b'n'; len]).unwrap()).map(|key| key.name.len());
-        assert_eq!((key(255), key(256)), (Ok(255), Err(Errno::NAMETOOLONG)));
+        assert_eq!((key(255), key(256)), (Ok(255), Err(Error::NAMETOOLONG)));
         assert!(!fs.options().tree_locks);
     }
 }

@@ -10,8 +10,7 @@ use super::content::Content;
 use super::dir::Dir;
 use super::time::Time;
 use super::xattr::Xattrs;
-use lisafs::backend::{Errno, NewFile, Result, Statx};
-use lisafs::wire::S_IFMT;
+use lisafs::backend::{Error, FileType, NewFile, Result, Statx};
 
 /// A file of any type. Lives as long as a name, a control file or an open file refers to it.
 pub(super) struct Inode {
@@ -59,51 +58,23 @@ pub(super) enum Body {
     Special,
 }
 
-/// Type bits of a mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FileType {
-    Fifo = 1,
-    Character = 2,
-    Directory = 4,
-    Block = 6,
-    Regular = 8,
-    Symlink = 10,
-    Socket = 12,
-}
-
-impl FileType {
-    /// The type as a mode has it.
-    pub(super) fn bits(self) -> u16 {
-        (self as u16) << 12
-    }
-
-    /// The type that a mode has.
-    pub(super) fn of(mode: u32) -> Option<Self> {
-        use FileType::{Block, Character, Directory, Fifo, Regular, Socket, Symlink};
-        let all = [Fifo, Character, Directory, Block, Regular, Symlink, Socket];
-        all.into_iter().find(|kind| u32::from(kind.bits()) == mode & S_IFMT)
-    }
-}
-
 impl Id {
     /// Bits of the number. The type is above.
     const NUMBER: u64 = (1 << 60) - 1;
 
     fn new(ino: u64, kind: FileType) -> Self {
-        Id((kind as u64) << 60 | ino & Self::NUMBER)
+        Id(u64::from(kind.dirent_type()) << 60 | ino & Self::NUMBER)
     }
 
     fn ino(self) -> u64 {
         self.0 & Self::NUMBER
     }
 
-    fn type_bits(self) -> u16 {
-        u16::try_from(self.0 >> 60).unwrap_or_default() << 12
+    fn file_type(self) -> FileType {
+        let mode = u32::try_from(self.0 >> 60).unwrap_or_default() << 12;
+        FileType::from_mode(mode).unwrap_or(FileType::Regular)
     }
 }
-
-/// Permission bits, with set-id and sticky.
-const PERMISSIONS: u16 = 0o7777;
 
 /// Bytes that an entry adds to the size of its directory.
 const ENTRY_SIZE: u64 = 32;
@@ -125,7 +96,7 @@ impl Inode {
     fn make(fs: &Arc<Shared>, kind: FileType, new: &NewFile, body: Body) -> Arc<Self> {
         let now = Time::now();
         let state = State {
-            mode: new.mode & PERMISSIONS,
+            mode: new.mode.bits(),
             nlink: if kind == FileType::Directory { 2 } else { 1 },
             owner: fs.owner(new),
             atime: now,
@@ -144,14 +115,14 @@ impl Inode {
         self.id.ino()
     }
 
-    /// Its type, in place.
-    pub(super) fn file_type(&self) -> u32 {
-        self.id.type_bits().into()
+    /// Its type.
+    pub(super) fn file_type(&self) -> FileType {
+        self.id.file_type()
     }
 
     /// Whether it is of this type.
     pub(super) fn is(&self, kind: FileType) -> bool {
-        self.id.type_bits() == kind.bits()
+        self.id.file_type() == kind
     }
 
     /// The file system that it is in.
@@ -188,7 +159,7 @@ impl Inode {
             nlink: state.nlink,
             uid: state.owner.uid,
             gid: state.owner.gid,
-            mode: self.id.type_bits() | state.mode,
+            mode: self.id.file_type().bits() | state.mode,
             ino: self.ino(),
             size,
             blocks: held.div_ceil(512),
@@ -221,18 +192,18 @@ impl State {
     /// The entries; `ENOTDIR` if this is no directory, `ENOENT` if it is removed: nothing is in it, and nothing will be.
     pub(super) fn dir(&self) -> Result<&Dir> {
         match &self.body {
-            Body::Directory(_) if self.nlink == 0 => Err(Errno::NOENT),
+            Body::Directory(_) if self.nlink == 0 => Err(Error::NOENT),
             Body::Directory(dir) => Ok(dir),
-            _ => Err(Errno::NOTDIR),
+            _ => Err(Error::NOTDIR),
         }
     }
 
     /// The same, to change them.
     pub(super) fn dir_mut(&mut self) -> Result<&mut Dir> {
         match &mut self.body {
-            Body::Directory(_) if self.nlink == 0 => Err(Errno::NOENT),
+            Body::Directory(_) if self.nlink == 0 => Err(Error::NOENT),
             Body::Directory(dir) => Ok(dir),
-            _ => Err(Errno::NOTDIR),
+            _ => Err(Error::NOTDIR),
         }
     }
 
@@ -240,8 +211,8 @@ impl State {
     pub(super) fn content(&self) -> Result<&Content> {
         match &self.body {
             Body::Regular(content) => Ok(content),
-            Body::Directory(_) => Err(Errno::ISDIR),
-            _ => Err(Errno::INVAL),
+            Body::Directory(_) => Err(Error::ISDIR),
+            _ => Err(Error::INVAL),
         }
     }
 
@@ -249,8 +220,8 @@ impl State {
     pub(super) fn content_mut(&mut self) -> Result<&mut Content> {
         match &mut self.body {
             Body::Regular(content) => Ok(content),
-            Body::Directory(_) => Err(Errno::ISDIR),
-            _ => Err(Errno::INVAL),
+            Body::Directory(_) => Err(Error::ISDIR),
+            _ => Err(Error::INVAL),
         }
     }
 
@@ -307,9 +278,9 @@ mod tests {
 
     #[test]
     fn types_and_modes_are_told_apart() {
-        assert_eq!(FileType::of(0o140_755), Some(FileType::Socket));
-        assert_eq!(FileType::of(0o755), None);
+        assert_eq!(FileType::from_mode(0o140_755), Some(FileType::Socket));
+        assert_eq!(FileType::from_mode(0o755), None);
         let id = Id::new(77, FileType::Socket);
-        assert_eq!((id.ino(), id.type_bits()), (77, 0o140_000));
+        assert_eq!((id.ino(), id.file_type()), (77, FileType::Socket));
     }
 }

@@ -6,10 +6,10 @@ use super::Shared;
 use super::content::Content;
 use super::control::{MemControl, found};
 use super::dir::Dir;
-use super::inode::{Body, FileType, Inode, State};
+use super::inode::{Body, Inode, State};
 use super::open::MemFile;
 use super::time::Time;
-use lisafs::backend::{Created, Errno, Found, Name, NewFile, Opened, Result};
+use lisafs::backend::{Created, Error, FileType, Found, Mode, Name, NewFile, Opened, Result};
 
 /// Bytes of the longest target, with a NUL less than the kernel's longest path.
 const MAX_TARGET: usize = 4095;
@@ -19,7 +19,7 @@ impl MemControl {
     pub(super) fn create_file(&self, name: Name<'_>, new: &NewFile) -> Result<Created> {
         let body = Body::Regular(Content::default());
         let inode = self.add(name, |_| Inode::new(self.fs(), FileType::Regular, new, body))?;
-        Ok(Created { found: found(inode.clone()), opened: Opened::new(MemFile::new(inode)) })
+        Ok(Created::new(found(inode.clone()), Opened::new(MemFile::new(inode))))
     }
 
     /// Makes a directory.
@@ -34,15 +34,14 @@ impl MemControl {
     }
 
     /// Makes a regular or special file.
-    pub(super) fn make_node(&self, name: Name<'_>, new: &NewFile, file_type: u32, device: (u32, u32)) -> Result<Found> {
-        let kind = FileType::of(file_type).ok_or(Errno::INVAL)?;
+    pub(super) fn make_node(&self, name: Name<'_>, new: &NewFile, kind: FileType, device: (u32, u32)) -> Result<Found> {
         // An overlay marks names that are removed with it.
-        let is_whiteout = kind == FileType::Character && device == (0, 0);
+        let is_whiteout = kind == FileType::CharDevice && device == (0, 0);
         let body = match kind {
             FileType::Regular => Body::Regular(Content::default()),
-            FileType::Directory | FileType::Symlink => return Err(Errno::INVAL),
-            _ if !self.fs().options.special && !is_whiteout => return Err(Errno::PERM),
-            FileType::Character | FileType::Block => Body::Device { major: device.0, minor: device.1 },
+            FileType::Directory | FileType::Symlink => return Err(Error::INVAL),
+            _ if !self.fs().options.special && !is_whiteout => return Err(Error::PERM),
+            FileType::CharDevice | FileType::BlockDevice => Body::Device { major: device.0, minor: device.1 },
             FileType::Fifo | FileType::Socket => Body::Special,
         };
         self.add(name, |_| Inode::new(self.fs(), kind, new, body)).map(found)
@@ -51,10 +50,10 @@ impl MemControl {
     /// Makes a symbolic link.
     pub(super) fn make_symlink(&self, name: Name<'_>, target: &[u8], new: &NewFile) -> Result<Found> {
         if target.len() > MAX_TARGET {
-            return Err(Errno::NAMETOOLONG);
+            return Err(Error::NAMETOOLONG);
         }
         let fs = self.fs();
-        let new = NewFile { mode: 0o777, ..*new };
+        let new = NewFile::new(Mode::new(0o777), new.uid, new.gid);
         self.add(name, |_| {
             let bytes = target.len() as u64;
             fs.space.take(bytes)?;
@@ -66,15 +65,15 @@ impl MemControl {
     /// Makes a hard link to `target`.
     pub(super) fn make_link(&self, name: Name<'_>, target: &Arc<Inode>) -> Result<Found> {
         if target.is(FileType::Directory) {
-            return Err(Errno::PERM);
+            return Err(Error::PERM);
         }
         self.add(name, |_| {
             let mut state = target.write();
             // A file whose last name is gone does not come back.
             if state.nlink == 0 {
-                return Err(Errno::NOENT);
+                return Err(Error::NOENT);
             }
-            let nlink = state.nlink.checked_add(1).ok_or(Errno::MLINK)?;
+            let nlink = state.nlink.checked_add(1).ok_or(Error::MLINK)?;
             target.fs().space.take_name()?;
             state.nlink = nlink;
             state.ctime = Time::now();
@@ -89,7 +88,7 @@ impl MemControl {
         let mut state = self.inode().write();
         let dir = state.dir()?;
         if dir.get(&key).is_some() {
-            return Err(Errno::EXIST);
+            return Err(Error::EXIST);
         }
         let position = dir.free_position(&key)?;
         let inode = make(&mut state)?;

@@ -72,7 +72,7 @@ use self::control::MemControl;
 use self::inode::{Inode, Owner};
 use self::space::Space;
 use self::store::Store;
-use lisafs::backend::{Attachment, Backend, Found, NO_ID, NewFile, Options, Result};
+use lisafs::backend::{Attachment, Backend, Found, Mode, NO_ID, NewFile, Options, Result};
 
 /// A file system in memory. Connections that serve the same one see the same files.
 pub struct MemFs {
@@ -100,7 +100,7 @@ static NEXT_DEVICE: AtomicU32 = AtomicU32::new(1 << 20);
 impl MemFs {
     /// An empty file system. Fails if the process may not have the descriptors that hold its memory.
     pub fn new(options: MemOptions) -> Result<Self> {
-        let root = NewFile { mode: options.mode, uid: options.uid, gid: options.gid };
+        let root = NewFile::new(Mode::new(options.mode), options.uid, options.gid);
         let fs = Arc::new(Shared {
             space: Space::new(options.size, options.inodes),
             store: Store::new()?,
@@ -124,17 +124,11 @@ impl Shared {
 
 impl Backend for MemFs {
     fn options(&self) -> Options {
-        Options {
-            read_only: self.root.fs().options.read_only,
-            tree_locks: false,
-            walk_stat: true,
-            fds_are_descriptors: false,
-            ..Options::default()
-        }
+        Options::default().read_only(self.root.fs().options.read_only).walk_stat(true).fds_are_descriptors(false)
     }
 
     fn attach(&self) -> Result<Attachment> {
         let stat = self.root.stat();
-        Ok(Attachment { root: Found::new(MemControl::new(self.root.clone()), stat), donated: None })
+        Ok(Attachment::new(Found::new(MemControl::new(self.root.clone()), stat)))
     }
 }

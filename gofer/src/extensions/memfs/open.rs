@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::inode::{FileType, Inode};
+use super::inode::Inode;
 use super::time::Time;
-use lisafs::backend::{Access, DirEntry, DirSink, Errno, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, Statx};
+use lisafs::backend::{
+    Access, AllocateFlags, DirEntry, DirSink, Error, FileType, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result,
+    Statx,
+};
 
 /// Opens `inode`.
 pub(super) fn open(inode: &Arc<Inode>, how: OpenHow) -> Result<Opened> {
@@ -17,16 +20,16 @@ pub(super) fn open(inode: &Arc<Inode>, how: OpenHow) -> Result<Opened> {
         Ok(Opened::new(MemFile { inode: inode.clone(), no_atime: how.no_atime }))
     } else if inode.is(FileType::Directory) {
         if how.access != Access::Read || how.truncate {
-            return Err(Errno::ISDIR);
+            return Err(Error::ISDIR);
         }
         Ok(Opened::new(MemDir { inode: inode.clone(), no_atime: how.no_atime }))
     } else if inode.is(FileType::Symlink) {
-        Err(Errno::LOOP)
+        Err(Error::LOOP)
     } else if inode.is(FileType::Socket) {
-        Err(Errno::NXIO)
+        Err(Error::NXIO)
     } else {
         // For a FIFO ENXIO would say: try again, there is no reader yet.
-        Err(Errno::PERM)
+        Err(Error::PERM)
     }
 }
 
@@ -66,9 +69,14 @@ impl OpenFile for MemFile {
         Ok(count)
     }
 
-    fn allocate(&self, mode: u32, offset: u64, length: u64) -> Result<()> {
+    // It lives no longer than this process.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {
         let mut state = self.inode.write();
-        state.content_mut()?.allocate(mode, offset, length, self.inode.fs())?;
+        state.content_mut()?.allocate(flags, offset, length, self.inode.fs())?;
         state.modified(Time::now());
         Ok(())
     }
@@ -86,17 +94,17 @@ impl OpenFile for MemDir {
         Ok(self.inode.stat())
     }
 
+    // It lives no longer than this process.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
         let state = self.inode.read();
-        let dev = (0, self.inode.fs().device);
+        let device = self.inode.fs().device;
         for (position, entry) in state.dir()?.entries_from(from) {
-            let entry = DirEntry {
-                name: &entry.name,
-                ino: entry.inode.ino(),
-                dev,
-                file_type: entry.inode.file_type(),
-                next: position + 1,
-            };
+            let (ino, file_type) = (entry.inode.ino(), entry.inode.file_type());
+            let entry = DirEntry::new(&entry.name, ino, file_type, position + 1).on_device(0, device);
             if !sink.add(&entry) {
                 break;
             }

@@ -1,9 +1,9 @@
 //! Removing names.
 
 use super::control::MemControl;
-use super::inode::{FileType, Inode, State};
+use super::inode::{Inode, State};
 use super::time::Time;
-use lisafs::backend::{Errno, Name, Result, Unlink};
+use lisafs::backend::{Error, FileType, Name, Result, Unlink};
 
 impl MemControl {
     /// Removes the name of a file or empty directory.
@@ -11,10 +11,10 @@ impl MemControl {
         let key = self.inode().fs().key(name)?;
         let mut state = self.inode().write();
         let dir = state.dir_mut()?;
-        let victim = dir.get(&key).ok_or(Errno::NOENT)?.clone();
+        let victim = dir.get(&key).ok_or(Error::NOENT)?.clone();
         match (what, victim.is(FileType::Directory)) {
-            (Unlink::File, true) => return Err(Errno::ISDIR),
-            (Unlink::Directory, false) => return Err(Errno::NOTDIR),
+            (Unlink::File, true) => return Err(Error::ISDIR),
+            (Unlink::Directory, false) => return Err(Error::NOTDIR),
             _ => {}
         }
         let now = Time::now();
@@ -38,7 +38,7 @@ impl MemControl {
 /// `ENOTEMPTY` if this is a directory with entries.
 pub(super) fn check_empty(state: &State) -> Result<()> {
     match state.dir() {
-        Ok(dir) if !dir.is_empty() => Err(Errno::NOTEMPTY),
+        Ok(dir) if !dir.is_empty() => Err(Error::NOTEMPTY),
         _ => Ok(()),
     }
 }

@@ -5,37 +5,40 @@ use std::sync::Arc;
 use parking_lot::RwLockWriteGuard;
 
 use super::dir::Key;
-use super::inode::{Body, FileType, Inode, State};
+use super::inode::{Body, Inode, State};
 use super::remove::{check_empty, lose_name};
 use super::time::Time;
-use lisafs::backend::{Errno, Name, RenameFlags, Result};
+use lisafs::backend::{Error, FileType, Name, RenameFlags, Result};
 
 type Guard<'a> = RwLockWriteGuard<'a, State>;
 
 /// Gives the entry `from` the name `to`. The locking order is in [the module's documentation](super).
 pub(super) fn rename(from: (&Arc<Inode>, Name<'_>), to: (&Arc<Inode>, Name<'_>), flags: RenameFlags) -> Result<()> {
+    if !matches!(flags, RenameFlags::Replace | RenameFlags::NoReplace | RenameFlags::Exchange) {
+        return Err(Error::INVAL);
+    }
     let (old_dir, new_dir) = (from.0, to.0);
     let fs = old_dir.fs();
     let (from, to) = (fs.key(from.1)?, fs.key(to.1)?);
     // A file that is none would be locked before a directory, against the order.
     if ![old_dir, new_dir].into_iter().all(|dir| dir.is(FileType::Directory)) {
-        return Err(Errno::NOTDIR);
+        return Err(Error::NOTDIR);
     }
     let one_at_a_time = fs.renames.lock();
     let mut dirs = Dirs::lock(old_dir, new_dir);
 
-    let moved = dirs.source().dir()?.get(&from).ok_or(Errno::NOENT)?.clone();
+    let moved = dirs.source().dir()?.get(&from).ok_or(Error::NOENT)?.clone();
     let target = dirs.target().dir()?.get(&to).cloned();
     match (flags, &target) {
-        (RenameFlags::NoReplace, Some(_)) => return Err(Errno::EXIST),
-        (RenameFlags::Exchange, None) => return Err(Errno::NOENT),
+        (RenameFlags::NoReplace, Some(_)) => return Err(Error::EXIST),
+        (RenameFlags::Exchange, None) => return Err(Error::NOENT),
         _ => {}
     }
     if dirs.towards_new == Some(moved.ino()) {
-        return Err(Errno::INVAL);
+        return Err(Error::INVAL);
     }
     if dirs.towards_old.is_some() && dirs.towards_old == target.as_ref().map(|target| target.ino()) {
-        return Err(if flags == RenameFlags::Exchange { Errno::INVAL } else { Errno::NOTEMPTY });
+        return Err(if flags == RenameFlags::Exchange { Error::INVAL } else { Error::NOTEMPTY });
     }
     match &target {
         // Two names of one file: there is nothing to do.
@@ -70,8 +73,8 @@ fn replace(
     (to, target): (&Key<'_>, &Arc<Inode>),
 ) -> Result<()> {
     match (moved.is(FileType::Directory), target.is(FileType::Directory)) {
-        (true, false) => return Err(Errno::NOTDIR),
-        (false, true) => return Err(Errno::ISDIR),
+        (true, false) => return Err(Error::NOTDIR),
+        (false, true) => return Err(Error::ISDIR),
         _ => {}
     }
     let now = Time::now();

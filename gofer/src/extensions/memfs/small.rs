@@ -2,7 +2,7 @@
 
 use super::space::Space;
 use super::store::fill_with_zeros;
-use lisafs::backend::{Errno, IoSource, IoTarget, Result};
+use lisafs::backend::{Error, IoSource, IoTarget, Result};
 
 /// The most bytes of a small file. In the store they would take a page, and some memory to keep track of it.
 pub(super) const SMALL: usize = 2048;
@@ -81,7 +81,7 @@ impl Small {
     /// Makes the allocation `capacity` bytes large, if it is smaller. The caller has taken the difference from `space`.
     pub(super) fn reserve(&mut self, capacity: usize, space: &Space) -> Result<()> {
         if capacity > self.0.capacity() {
-            self.0.try_reserve_exact(capacity - self.0.len()).map_err(|_| Errno::NOSPC)?;
+            self.0.try_reserve_exact(capacity - self.0.len()).map_err(|_| Error::NOSPC)?;
             // The allocator may have given more than it was asked for.
             space.take_regardless((self.0.capacity() - capacity) as u64);
         }

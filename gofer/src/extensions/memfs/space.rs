@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::sysinfo::sysinfo;
 
-use lisafs::backend::{Errno, Result, StatFs};
+use lisafs::backend::{Error, Result, StatFs};
 
 /// Bytes of a block, as statistics count.
 pub(super) const BLOCK: u64 = 4096;
@@ -47,7 +47,7 @@ impl Space {
 
     /// Takes `bytes`; `ENOSPC` if there are not so many.
     pub(super) fn take(&self, bytes: u64) -> Result<()> {
-        if self.bytes.take(bytes, bytes).is_some() { Ok(()) } else { Err(Errno::NOSPC) }
+        if self.bytes.take(bytes, bytes).is_some() { Ok(()) } else { Err(Error::NOSPC) }
     }
 
     /// Takes `bytes`, or as many as there are.
@@ -67,7 +67,7 @@ impl Space {
 
     /// Takes a name; `ENOSPC` if there is none left.
     pub(super) fn take_name(&self) -> Result<()> {
-        if self.names.take(1, 1).is_some() { Ok(()) } else { Err(Errno::NOSPC) }
+        if self.names.take(1, 1).is_some() { Ok(()) } else { Err(Error::NOSPC) }
     }
 
     /// Takes the name of the root, without which there is nothing.
@@ -132,12 +132,12 @@ mod tests {
     fn nothing_is_taken_beyond_the_limit() {
         let space = Space::new(Some(100), Some(1));
         assert_eq!(space.take(60), Ok(()));
-        assert_eq!(space.take(41), Err(Errno::NOSPC));
+        assert_eq!(space.take(41), Err(Error::NOSPC));
         assert_eq!(space.take_some(50), 40);
         assert_eq!(space.take_some(50), 0);
         space.give(10);
         assert_eq!(space.take(10), Ok(()));
-        assert_eq!((space.take_name(), space.take_name()), (Ok(()), Err(Errno::NOSPC)));
+        assert_eq!((space.take_name(), space.take_name()), (Ok(()), Err(Error::NOSPC)));
         space.give_name();
         assert_eq!(space.take_name(), Ok(()));
     }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, memfd_create};
 use rustix::io::retry_on_intr;
 
-use lisafs::backend::{Errno, IoSource, IoTarget, Result};
+use lisafs::backend::{Error, IoSource, IoTarget, Result};
 
 /// Bytes of content in one slot.
 pub(super) const SLOT: usize = 64 << 10;
@@ -51,7 +51,7 @@ impl Store {
             return Ok(slot);
         }
         let slot = free.never_used;
-        free.never_used = slot.checked_add(1).ok_or(Errno::NOSPC)?;
+        free.never_used = slot.checked_add(1).ok_or(Error::NOSPC)?;
         Ok(SlotId(slot))
     }
 
@@ -104,7 +104,7 @@ impl Store {
     pub(super) fn punch(&self, slot: &SlotId, start: usize, len: usize) -> Result<()> {
         let (file, base) = self.place(slot);
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        retry_on_intr(|| fallocate(file, flags, base + start as u64, len as u64))
+        Ok(retry_on_intr(|| fallocate(file, flags, base + start as u64, len as u64))?)
     }
 }
 

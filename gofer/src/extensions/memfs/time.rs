@@ -2,7 +2,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-use lisafs::backend::{Errno, Result, StatxTimestamp};
+use lisafs::backend::{Error, Result, StatxTimestamp};
 use lisafs::wire::Timespec;
 
 /// A point in time. Packed, as every file has four.
@@ -29,7 +29,7 @@ impl Time {
             Timespec::UTIME_OMIT => Ok(None),
             nsec => match u32::try_from(nsec) {
                 Ok(nsec) if nsec < NANOSECONDS => Ok(Some(Time { sec: wanted.sec, nsec })),
-                _ => Err(Errno::INVAL),
+                _ => Err(Error::INVAL),
             },
         }
     }
@@ -62,8 +62,8 @@ mod tests {
         assert_eq!(ask(-1, 999_999_999), Ok(Some(Time { sec: -1, nsec: 999_999_999 })));
         assert_eq!(ask(-1, Timespec::UTIME_NOW), Ok(Some(now)));
         assert_eq!(ask(-1, Timespec::UTIME_OMIT), Ok(None));
-        assert_eq!(ask(0, 1_000_000_000), Err(Errno::INVAL));
-        assert_eq!(ask(0, -1), Err(Errno::INVAL));
+        assert_eq!(ask(0, 1_000_000_000), Err(Error::INVAL));
+        assert_eq!(ask(0, -1), Err(Error::INVAL));
     }
 
     #[test]

@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use rustix::fs::XattrFlags;
-
 use super::control::MemControl;
-use super::inode::{FileType, Inode};
+use super::inode::Inode;
 use super::space::Space;
 use super::time::Time;
-use lisafs::backend::{Errno, Result};
+use lisafs::backend::{Error, FileType, Result, XattrFlags};
 
 /// The longest name.
 const MAX_NAME: usize = 255;
@@ -49,13 +47,13 @@ impl Xattrs {
 
     fn set(&mut self, name: &[u8], value: &[u8], flags: XattrFlags, space: &Space) -> Result<()> {
         let before = match self.get(name) {
-            Some(_) if flags.contains(XattrFlags::CREATE) => return Err(Errno::EXIST),
-            None if flags.contains(XattrFlags::REPLACE) => return Err(Errno::NODATA),
+            Some(_) if flags.contains(XattrFlags::CREATE) => return Err(Error::EXIST),
+            None if flags.contains(XattrFlags::REPLACE) => return Err(Error::NODATA),
             Some(before) => cost(name, before),
             None => {
                 let list: usize = self.iter().map(|(name, _)| name.len() + 1).sum();
                 if list + name.len() + 1 > MAX_LIST {
-                    return Err(Errno::NOSPC);
+                    return Err(Error::NOSPC);
                 }
                 0
             }
@@ -68,8 +66,8 @@ impl Xattrs {
     }
 
     fn remove(&mut self, name: &[u8], space: &Space) -> Result<()> {
-        let map = self.0.as_mut().ok_or(Errno::NODATA)?;
-        let value = map.remove(name).ok_or(Errno::NODATA)?;
+        let map = self.0.as_mut().ok_or(Error::NODATA)?;
+        let value = map.remove(name).ok_or(Error::NODATA)?;
         if map.is_empty() {
             self.0 = None;
         }
@@ -81,10 +79,10 @@ impl Xattrs {
 /// Whether this is the name of an attribute that files can have.
 fn check(name: &[u8]) -> Result<()> {
     match name.strip_prefix(b"user.") {
-        _ if name.is_empty() || name.len() > MAX_NAME => Err(Errno::RANGE),
-        Some(b"") => Err(Errno::INVAL),
+        _ if name.is_empty() || name.len() > MAX_NAME => Err(Error::RANGE),
+        Some(b"") => Err(Error::INVAL),
         Some(_) => Ok(()),
-        None => Err(Errno::OPNOTSUPP),
+        None => Err(Error::OPNOTSUPP),
     }
 }
 
@@ -96,23 +94,22 @@ fn has_xattrs(inode: &Inode) -> bool {
 impl MemControl {
     pub(super) fn xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
         if name.starts_with(b"security.") {
-            return Err(Errno::NODATA);
+            return Err(Error::NODATA);
         }
         check(name)?;
-        self.inode().read().xattrs.get(name).map(<[u8]>::to_vec).ok_or(Errno::NODATA)
+        self.inode().read().xattrs.get(name).map(<[u8]>::to_vec).ok_or(Error::NODATA)
     }
 
-    pub(super) fn put_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
+    pub(super) fn put_xattr(&self, name: &[u8], value: &[u8], flags: XattrFlags) -> Result<()> {
         check(name)?;
         if value.len() > MAX_VALUE {
-            return Err(Errno::TOOBIG);
+            return Err(Error::TOOBIG);
         }
-        let flags = XattrFlags::from_bits_retain(flags);
         if !XattrFlags::CREATE.union(XattrFlags::REPLACE).contains(flags) {
-            return Err(Errno::INVAL);
+            return Err(Error::INVAL);
         }
         if !has_xattrs(self.inode()) {
-            return Err(Errno::PERM);
+            return Err(Error::PERM);
         }
         let mut state = self.inode().write();
         state.xattrs.set(name, value, flags, &self.inode().fs().space)?;
@@ -127,7 +124,7 @@ impl MemControl {
     pub(super) fn drop_xattr(&self, name: &[u8]) -> Result<()> {
         check(name)?;
         if !has_xattrs(self.inode()) {
-            return Err(Errno::PERM);
+            return Err(Error::PERM);
         }
         let mut state = self.inode().write();
         state.xattrs.remove(name, &self.inode().fs().space)?;

@@ -17,7 +17,7 @@ use self::report::Reported;
 use super::wrap::{self, Call, Layer, Wrapped};
 use crate::extension::{Backends, Claim, Error, Extension};
 use crate::seccomp::{Condition, SyscallRules};
-use lisafs::backend::Result;
+use lisafs::backend::{Errno, Result};
 
 /// Brings file systems whose calls are counted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,7 +64,7 @@ impl Stats {
         self.0[call as usize].snapshot().calls
     }
 
-    fn add(&self, call: Call, time: Duration, outcome: Result<u64>) {
+    fn add(&self, call: Call, time: Duration, outcome: std::result::Result<u64, Errno>) {
         self.0[call as usize].add(time, outcome.ok());
     }
 }
@@ -82,7 +82,7 @@ impl Layer for Stats {
         Ok(Instant::now())
     }
 
-    fn after(&self, call: Call, started: Instant, outcome: Result<u64>) {
+    fn after(&self, call: Call, started: Instant, outcome: std::result::Result<u64, Errno>) {
         self.add(call, started.elapsed(), outcome);
     }
 }

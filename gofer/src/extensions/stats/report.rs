@@ -9,7 +9,7 @@ use signal_hook::iterator::{Handle, Signals};
 
 use super::Stats;
 use crate::extensions::wrap::{Call, Layer};
-use lisafs::backend::Result;
+use lisafs::backend::{Errno, Result};
 
 /// Statistics that are printed when the process is asked to and at the end.
 pub(super) struct Reported {
@@ -61,7 +61,7 @@ impl Layer for Reported {
         self.titled.stats.before(call)
     }
 
-    fn after(&self, call: Call, started: Instant, outcome: Result<u64>) {
+    fn after(&self, call: Call, started: Instant, outcome: std::result::Result<u64, Errno>) {
         self.titled.stats.after(call, started, outcome);
     }
 }

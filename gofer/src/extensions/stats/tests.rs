@@ -2,7 +2,7 @@
 
 use crate::extensions::wrap::testing::{NEW, create, list, name, open, open_error, read, root, write};
 use crate::extensions::wrap::{Call, Wrapped};
-use lisafs::backend::{Backend, Errno};
+use lisafs::backend::{Backend, Error, XattrFlags};
 
 use super::Stats;
 
@@ -13,9 +13,9 @@ fn each_call_is_counted() {
     let file = create(&*root, "f");
     assert_eq!(write(&file, b"hello"), Ok(5));
     assert_eq!(read(&file).unwrap(), b"hello");
-    assert_eq!(root.walk(name("missing")).err(), Some(Errno::NOENT));
+    assert_eq!(root.walk(name("missing")).err(), Some(Error::NOENT));
     let found = root.walk(name("f")).ok().unwrap().file;
-    found.set_xattr(b"user.a", b"value", 0).unwrap();
+    found.set_xattr(b"user.a", b"value", XattrFlags::empty()).unwrap();
     assert_eq!(found.get_xattr(b"user.a").unwrap(), b"value");
     assert_eq!(list(&*root), ["f"]);
     let stats = fs.layer();
@@ -44,9 +44,9 @@ fn nothing_else_is_different() {
     assert_eq!(list(&*dir), ["c"]);
     // Files of another wrapper, and of what is wrapped, are another file system's.
     #[cfg(feature = "testing")]
-    assert_eq!(self::root("fault:mem:").link(name("x"), &*file).err(), Some(Errno::XDEV));
+    assert_eq!(self::root("fault:mem:").link(name("x"), &*file).err(), Some(Error::XDEV));
     let inner = self::root("mem:");
-    assert_eq!(root.link(name("x"), &*inner).err(), Some(Errno::XDEV));
+    assert_eq!(root.link(name("x"), &*inner).err(), Some(Error::XDEV));
 }
 
 #[test]

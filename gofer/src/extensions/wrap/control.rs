@@ -8,8 +8,8 @@ use super::deviation::{Deviation, copy, create_over};
 use super::socket::Socket;
 use super::{Call, Layer, act, around, around_bytes, swallow, wrap_found, wrap_opened};
 use lisafs::backend::{
-    Access, Bound, ControlBox, ControlFile, Created, Credentials, Found, Name, NewFile, OpenHow, Opened, RenameFlags,
-    Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, Unlink,
+    Access, Bound, ControlBox, ControlFile, Created, Credentials, FileType, Found, Name, NewFile, OpenHow, Opened,
+    RenameFlags, Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, Unlink, XattrFlags,
 };
 
 /// A position: that of the inner file system.
@@ -71,7 +71,7 @@ impl<L: Layer> ControlFile for Control<L> {
 
     fn open(&self, how: OpenHow) -> Result<Opened> {
         #[cfg(feature = "testing")]
-        let how = OpenHow { no_atime: how.no_atime && !self.layer.deviates(Deviation::ChangeAtime), ..how };
+        let how = how.no_atime(how.no_atime && !self.layer.deviates(Deviation::ChangeAtime));
         self.around(Call::Open, || self.inner.open(how)).map(|opened| wrap_opened(&self.layer, opened))
     }
 
@@ -92,10 +92,10 @@ impl<L: Layer> ControlFile for Control<L> {
         let outcome = self.act(Call::SetStat, || {
             self.inner.set_stat(&change).map_err(|failure| {
                 mask = failure.mask;
-                failure.errno
+                failure.error
             })
         });
-        outcome.map_err(|errno| SetStatFailure { mask, errno })
+        outcome.map_err(|error| SetStatFailure::new(mask, error))
     }
 
     fn create(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
@@ -107,14 +107,14 @@ impl<L: Layer> ControlFile for Control<L> {
             }
             self.inner.create(name, &new, access)
         })?;
-        Ok(Created { found: wrap_found(&self.layer, created.found), opened: wrap_opened(&self.layer, created.opened) })
+        Ok(Created::new(wrap_found(&self.layer, created.found), wrap_opened(&self.layer, created.opened)))
     }
 
     fn mkdir(&self, name: Name<'_>, new: &NewFile) -> Result<Found> {
         self.make(Call::Mkdir, new, |new| self.inner.mkdir(name, new))
     }
 
-    fn mknod(&self, name: Name<'_>, new: &NewFile, file_type: u32, device: (u32, u32)) -> Result<Found> {
+    fn mknod(&self, name: Name<'_>, new: &NewFile, file_type: FileType, device: (u32, u32)) -> Result<Found> {
         self.make(Call::Mknod, new, |new| self.inner.mknod(name, new, file_type, device))
     }
 
@@ -157,7 +157,7 @@ impl<L: Layer> ControlFile for Control<L> {
         self.get(Call::GetXattr, || self.inner.get_xattr(name))
     }
 
-    fn set_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
+    fn set_xattr(&self, name: &[u8], value: &[u8], flags: XattrFlags) -> Result<()> {
         let outcome = around_bytes(
             &*self.layer,
             Call::SetXattr,
@@ -185,10 +185,7 @@ impl<L: Layer> ControlFile for Control<L> {
     fn bind(&self, name: Name<'_>, new: &NewFile, kind: SocketType) -> Result<Bound> {
         let new = self.changed(new);
         let bound = self.around(Call::Bind, || self.inner.bind(name, &new, kind))?;
-        Ok(Bound {
-            found: wrap_found(&self.layer, bound.found),
-            socket: Box::new(Socket::new(bound.socket, self.layer.clone())),
-            donated: bound.donated,
-        })
+        let socket = Box::new(Socket::new(bound.socket, self.layer.clone()));
+        Ok(Bound::new(wrap_found(&self.layer, bound.found), socket, bound.donated))
     }
 }

@@ -1,6 +1,8 @@
 //! Other ways to answer calls than the inner file system's, for layers that want something wrong.
 
-use lisafs::backend::{Access, ControlFile, Created, Errno, Found, IoSource, Name, NewFile, OpenFile, OpenHow, Result};
+use lisafs::backend::{
+    Access, ControlFile, Created, Errno, Found, IoSource, Mode, Name, NewFile, OpenFile, OpenHow, Result,
+};
 
 /// What a layer may have done differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +34,10 @@ const FILLED: u64 = 4096;
 /// Creates a file, or opens the one that is there.
 pub(super) fn create_over(dir: &dyn ControlFile, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
     match dir.create(name, new, access) {
-        Err(Errno::EXIST) => {
+        Err(error) if error == Errno::EXIST => {
             let found = dir.walk(name)?;
-            let opened = found.file.open(OpenHow { access, truncate: false, no_atime: false })?;
-            Ok(Created { found, opened })
+            let opened = found.file.open(OpenHow::new(access))?;
+            Ok(Created::new(found, opened))
         }
         outcome => outcome,
     }
@@ -44,10 +46,10 @@ pub(super) fn create_over(dir: &dyn ControlFile, name: Name<'_>, new: &NewFile, 
 /// Makes a new file with the content of `target`, the first 64 KiB of it.
 pub(super) fn copy(dir: &dyn ControlFile, name: Name<'_>, target: &dyn ControlFile) -> Result<Found> {
     let stat = target.stat()?;
-    let new = NewFile { mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid };
+    let new = NewFile::new(Mode::new(stat.mode), stat.uid, stat.gid);
     let created = dir.create(name, &new, Access::Write)?;
     let mut bytes = vec![0; 1 << 16];
-    let from = target.open(OpenHow { access: Access::Read, truncate: false, no_atime: false })?.file;
+    let from = target.open(OpenHow::new(Access::Read))?.file;
     let count = from.read_at(bytes.as_mut_slice().into(), 0)?;
     created.opened.file.write_at(bytes[..count].into(), 0)?;
     dir.walk(name)

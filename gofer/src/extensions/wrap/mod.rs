@@ -19,13 +19,12 @@ pub use deviation::Deviation;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use smallbox::smallbox;
-
 use self::control::Control;
 use self::open::Open;
-use crate::extension::{Backends, Claim, Error};
+use crate::extension::{self, Backends, Claim};
 use lisafs::backend::{
-    Attachment, Backend, DirSink, Errno, Found, NewFile, Opened, Options, RenameFlags, Result, SetStat, StatFs, Statx,
+    Attachment, Backend, DirSink, Errno, Error, FileType, Found, NewFile, Opened, Options, RenameFlags, Result,
+    SetStat, StatFs, Statx,
 };
 
 /// What a wrapper does around calls. All methods have defaults that do nothing.
@@ -40,7 +39,7 @@ pub trait Layer: Send + Sync + Sized + 'static {
     fn before(&self, call: Call) -> Result<Self::Started>;
 
     /// Comes after `call`, which has moved a number of bytes or has failed.
-    fn after(&self, call: Call, started: Self::Started, outcome: Result<u64>);
+    fn after(&self, call: Call, started: Self::Started, outcome: std::result::Result<u64, Errno>);
 
     /// Whether the call is to be answered with success, without being made. Only asked about calls whose answer says
     /// nothing else.
@@ -49,10 +48,10 @@ pub trait Layer: Send + Sync + Sized + 'static {
         false
     }
 
-    /// The error that the client gets if the inner file system says `errno`.
-    fn errno(&self, call: Call, errno: Errno) -> Errno {
+    /// The error that the client gets if the inner file system fails with `error`.
+    fn error(&self, call: Call, error: Error) -> Error {
         let _ = call;
-        errno
+        error
     }
 
     /// Changes attributes on their way to the client.
@@ -135,20 +134,23 @@ impl<L: Layer> Wrapped<L> {
 
 impl<L: Layer> Backend for Wrapped<L> {
     fn options(&self) -> Options {
-        self.inner.options.clone()
+        let donates_root = self.inner.options.donates_root && !L::WITHHOLDS;
+        self.inner.options.clone().donates_root(donates_root)
     }
 
     fn attach(&self) -> Result<Attachment> {
         let attached = around(&*self.layer, Call::Attach, || self.inner.backend.attach())?;
-        Ok(Attachment {
-            root: wrap_found(&self.layer, attached.root),
-            donated: attached.donated.filter(|_| !L::WITHHOLDS),
-        })
+        let donated = attached.donated.filter(|_| !L::WITHHOLDS);
+        Ok(Attachment::new(wrap_found(&self.layer, attached.root)).donating(donated))
+    }
+
+    fn detach(&self) {
+        self.inner.backend.detach();
     }
 }
 
 /// The file system that `argument` of the extension `name` stands for.
-pub(super) fn open(name: &str, argument: &str, backends: &Backends<'_>) -> std::result::Result<Claim, Error> {
+pub(super) fn open(name: &str, argument: &str, backends: &Backends<'_>) -> extension::Result<Claim> {
     if argument.is_empty() {
         return Err(format!("no BACKEND after the colon; for example {name}:/srv/data or {name}:mem:").into());
     }
@@ -185,24 +187,24 @@ fn around_bytes<L: Layer, T>(
 ) -> Result<T> {
     let started = layer.before(call)?;
     let outcome = work();
-    layer.after(call, started, outcome.as_ref().map(|answer| bytes(answer) as u64).map_err(|errno| *errno));
-    outcome.map_err(|errno| layer.errno(call, errno))
+    layer.after(call, started, outcome.as_ref().map(|answer| bytes(answer) as u64).map_err(Error::errno));
+    outcome.map_err(|error| layer.error(call, error))
 }
 
 /// A file of the inner file system as one of the wrapper.
 fn wrap_found<L: Layer>(layer: &Arc<L>, found: Found) -> Found {
-    let Found { file, mut stat } = found;
+    let Found { file, mut stat, .. } = found;
     layer.stat(&mut stat);
-    Found { file: smallbox!(Control::new(file, layer.clone())), stat }
+    Found::new(Control::new(file, layer.clone()), stat)
 }
 
 /// An open file of the inner file system as one of the wrapper.
 fn wrap_opened<L: Layer>(layer: &Arc<L>, opened: Opened) -> Opened {
-    let Opened { file, mut donated } = opened;
+    let Opened { file, mut donated, .. } = opened;
     // FIFOs and devices work with the host's descriptor only.
-    let is_data = |stat: Statx| matches!(stat.file_type(), libc::S_IFREG | libc::S_IFDIR);
+    let is_data = |stat: Statx| matches!(stat.file_type(), Some(FileType::Regular | FileType::Directory));
     if L::WITHHOLDS && donated.is_some() && file.stat().map_or(true, is_data) {
         donated = None;
     }
-    Opened { file: smallbox!(Open::new(file, layer.clone())), donated }
+    Opened::new(Open::new(file, layer.clone())).donating(donated)
 }

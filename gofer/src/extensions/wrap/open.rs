@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "testing")]
 use super::deviation::{Deviation, LAST_BYTE, fill_hole, garbled};
 use super::{Call, Layer, act, around, around_bytes};
-use lisafs::backend::{DirSink, IoSource, IoTarget, OpenBox, OpenFile, Result, Statx};
+use lisafs::backend::{AllocateFlags, DirSink, IoSource, IoTarget, OpenBox, OpenFile, Result, Statx};
 
 /// An open file: that of the inner file system.
 pub(super) struct Open<L> {
@@ -78,8 +78,8 @@ impl<L: Layer> OpenFile for Open<L> {
         self.act(Call::Sync, || self.inner.sync())
     }
 
-    fn allocate(&self, mode: u32, offset: u64, length: u64) -> Result<()> {
-        self.act(Call::Allocate, || self.inner.allocate(mode, offset, length))
+    fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {
+        self.act(Call::Allocate, || self.inner.allocate(flags, offset, length))
     }
 
     fn flush(&self) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::extension::{Claim, Registry};
 use crate::extensions::shipped;
 use crate::hostfs::HostOptions;
 use lisafs::backend::{
-    Access, ControlBox, ControlFile, DirEntry, DirSink, NO_ID, Name, NewFile, OpenBox, OpenHow, Result,
+    Access, ControlBox, ControlFile, DirEntry, DirSink, Mode, NO_ID, Name, NewFile, OpenBox, OpenHow, Result,
 };
 
 fn try_open(backend: &str) -> std::result::Result<Claim, String> {
@@ -34,7 +34,7 @@ pub(crate) fn name(name: &str) -> Name<'_> {
 }
 
 /// A new file of nobody's.
-pub(crate) const NEW: NewFile = NewFile { mode: 0o640, uid: NO_ID, gid: NO_ID };
+pub(crate) const NEW: NewFile = NewFile::new(Mode::new(0o640), NO_ID, NO_ID);
 
 pub(crate) fn create(dir: &dyn ControlFile, file: &str) -> OpenBox {
     dir.create(name(file), &NEW, Access::ReadWrite).ok().unwrap().opened.file
@@ -74,7 +74,7 @@ impl DirSink for Listing {
 /// The entries of `dir` from position `from` on, `room` at most.
 pub(crate) fn list_part(dir: &dyn ControlFile, from: u64, room: usize) -> Listing {
     let mut listing = Listing { names: Vec::new(), inos: Vec::new(), next: 0, room };
-    let dir = dir.open(OpenHow { access: Access::Read, truncate: false, no_atime: false }).ok().unwrap().file;
+    let dir = dir.open(OpenHow::new(Access::Read)).ok().unwrap().file;
     dir.read_dir(from, &mut listing).unwrap();
     listing
 }

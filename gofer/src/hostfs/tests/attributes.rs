@@ -3,25 +3,24 @@
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
-use lisafs::backend::{SetStat, SetStatFailure, Statx};
+use lisafs::backend::{FileType, Mode, SetStat, SetStatFailure, Statx};
 use lisafs::wire::Timespec;
 
 fn failure(mask: u32, errno: Errno) -> std::result::Result<(), SetStatFailure> {
-    Err(SetStatFailure { mask, errno })
+    Err(SetStatFailure::new(mask, errno))
 }
 
 #[test]
 fn everything_is_set_in_an_order_that_keeps_it() {
     let fixture = Fixture::stock();
     let path = fixture.write("f", "content");
-    let change = SetStat {
-        mode: Some(0o6755),
-        uid: Some(USER),
-        gid: Some(USER + 1),
-        size: Some(3),
-        atime: Some(Timespec { sec: 1, nsec: 2 }),
-        mtime: Some(Timespec { sec: -3, nsec: 4 }),
-    };
+    let change = SetStat::new()
+        .mode(Mode::new(0o6755))
+        .uid(USER)
+        .gid(USER + 1)
+        .size(3)
+        .atime(Timespec { sec: 1, nsec: 2 })
+        .mtime(Timespec { sec: -3, nsec: 4 });
     assert_eq!(fixture.walk("f").set_stat(&change), Ok(()));
     let is = std::fs::metadata(&path).unwrap();
     assert_eq!((mode(&path), owner(&path), is.size()), (0o6755, (USER, USER + 1), 3));
@@ -37,12 +36,12 @@ fn what_is_not_named_stays() {
     assert_eq!(file.set_stat(&SetStat::default()), Ok(()));
     assert_eq!(file.stat(), Ok(before));
     let omit = Timespec { sec: 0, nsec: Timespec::UTIME_OMIT };
-    let change = SetStat { uid: Some(NO_ID), gid: Some(USER), atime: Some(omit), ..SetStat::default() };
+    let change = SetStat::new().uid(NO_ID).gid(USER).atime(omit);
     assert_eq!(file.set_stat(&change), Ok(()));
     assert_eq!(owner(&path), (0, USER));
     assert_eq!(file.stat().unwrap().atime, before.atime);
     let now = Timespec { sec: 0, nsec: Timespec::UTIME_NOW };
-    assert_eq!(file.set_stat(&SetStat { mtime: Some(now), ..SetStat::default() }), Ok(()));
+    assert_eq!(file.set_stat(&SetStat::new().mtime(now)), Ok(()));
     let stat = file.stat().unwrap();
     assert!(stat.mtime.sec >= before.mtime.sec);
     assert_eq!(stat.atime, before.atime);
@@ -53,17 +52,17 @@ fn each_attribute_fails_for_itself() {
     let fixture = Fixture::open();
     symlink("nowhere", fixture.path("l")).unwrap();
     std::fs::create_dir(fixture.path("d")).unwrap();
-    let size = SetStat { size: Some(0), ..SetStat::default() };
+    let size = SetStat::new().size(0);
     let link = fixture.walk("l");
-    let both = SetStat { mode: Some(0o600), uid: Some(USER), ..size };
+    let both = size.mode(Mode::new(0o600)).uid(USER);
     assert_eq!(link.set_stat(&both), failure(Statx::SIZE | Statx::MODE, Errno::LOOP));
     assert_eq!(owner(&fixture.path("l")).0, USER);
-    assert_eq!(link.set_stat(&SetStat { mode: Some(0), ..SetStat::default() }), failure(Statx::MODE, Errno::OPNOTSUPP));
+    assert_eq!(link.set_stat(&SetStat::new().mode(Mode::new(0))), failure(Statx::MODE, Errno::OPNOTSUPP));
     assert_eq!(fixture.walk("d").set_stat(&size), failure(Statx::SIZE, Errno::ISDIR));
-    let fifo = fixture.root.mknod(name("p"), &own(0o600), libc::S_IFIFO, (0, 0)).ok().unwrap().file;
+    let fifo = fixture.root.mknod(name("p"), &own(0o600), FileType::Fifo, (0, 0)).ok().unwrap().file;
     assert_eq!(fifo.set_stat(&size), failure(Statx::SIZE, Errno::INVAL));
     let bad = Timespec { sec: 0, nsec: 1_000_000_000 };
-    let times = SetStat { atime: Some(bad), mtime: Some(bad), ..SetStat::default() };
+    let times = SetStat::new().atime(bad).mtime(bad);
     assert_eq!(fifo.set_stat(&times), failure(Statx::ATIME | Statx::MTIME, Errno::INVAL));
 }
 
@@ -71,17 +70,18 @@ fn each_attribute_fails_for_itself() {
 fn all_kinds_of_files_take_owner_mode_and_times() {
     let fixture = Fixture::open();
     let time = Some(Timespec { sec: 77, nsec: 0 });
-    for (entry, file_type) in [("p", libc::S_IFIFO), ("s", libc::S_IFSOCK), ("c", libc::S_IFCHR), ("b", libc::S_IFBLK)]
+    for (entry, file_type) in
+        [("p", FileType::Fifo), ("s", FileType::Socket), ("c", FileType::CharDevice), ("b", FileType::BlockDevice)]
     {
         let file = fixture.root.mknod(name(entry), &own(0o600), file_type, (0, 0)).ok().unwrap().file;
-        let change = SetStat { mode: Some(0o4711), uid: Some(USER), mtime: time, ..SetStat::default() };
+        let change = SetStat::new().mode(Mode::new(0o4711)).uid(USER).mtime(time);
         assert_eq!(file.set_stat(&change), Ok(()));
         let stat = file.stat().unwrap();
-        assert_eq!((stat.uid, stat.mtime.sec, u32::from(stat.mode)), (USER, 77, file_type | 0o4711), "{entry}");
+        assert_eq!((stat.uid, stat.mtime.sec, stat.mode), (USER, 77, file_type.bits() | 0o4711), "{entry}");
     }
     symlink("nowhere", fixture.path("l")).unwrap();
     let link = fixture.walk("l");
-    assert_eq!(link.set_stat(&SetStat { mtime: time, atime: time, ..SetStat::default() }), Ok(()));
+    assert_eq!(link.set_stat(&SetStat::new().mtime(time).atime(time)), Ok(()));
     assert_eq!(link.stat().unwrap().mtime.sec, 77);
 }
 
@@ -91,7 +91,7 @@ fn nothing_is_left_open_for_writing() {
     let path = fixture.write("f", "content");
     let file = fixture.walk("f");
     let time = Some(Timespec { sec: 77, nsec: 0 });
-    assert_eq!(file.set_stat(&SetStat { size: Some(5), mtime: time, ..SetStat::default() }), Ok(()));
+    assert_eq!(file.set_stat(&SetStat::new().size(5).mtime(time)), Ok(()));
     let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let of_this = open.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == path));
     let flags = of_this.map(|entry| {
@@ -110,7 +110,7 @@ fn set_id_bits_are_not_given_to_the_wrong_owner() {
     as_user(|| {
         let fs = HostFs::open(&path, HostOptions::default()).unwrap();
         let file = fs.attach().ok().unwrap().root.file;
-        let change = |mode| SetStat { uid: Some(USER + 1), mode: Some(mode), ..SetStat::default() };
+        let change = |mode| SetStat::new().uid(USER + 1).mode(Mode::new(mode));
         assert_eq!(file.set_stat(&change(0o4755)), failure(Statx::UID | Statx::MODE, Errno::PERM));
         assert_eq!(file.set_stat(&change(0o711)), failure(Statx::UID, Errno::PERM));
     });

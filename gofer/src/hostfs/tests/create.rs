@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::*;
-use lisafs::backend::{IoSource, Statx, Unlink};
+use lisafs::backend::{Error, FileType, IoSource, Statx, Unlink};
 
 #[test]
 fn a_new_file_has_owner_mode_and_set_id_bits() {
@@ -17,7 +17,7 @@ fn a_new_file_has_owner_mode_and_set_id_bits() {
     assert_eq!(created.found.file.stat(), Ok(created.found.stat));
     assert_eq!(error(fixture.root.create(name("f"), &own(0o644), Access::Read)), Some(Errno::EXIST));
 
-    let node = fixture.root.mknod(name("n"), &owned(0o4711, USER, NO_ID), libc::S_IFREG, (0, 0)).ok().unwrap();
+    let node = fixture.root.mknod(name("n"), &owned(0o4711, USER, NO_ID), FileType::Regular, (0, 0)).ok().unwrap();
     assert_eq!((node.stat.mode, node.stat.uid, node.stat.gid), (0o104_711, USER, 0));
 }
 
@@ -59,7 +59,7 @@ fn what_cannot_be_completed_is_removed_again() {
         let other = owned(0o755, USER + 1, USER);
         assert_eq!(error(root.create(name("f"), &other, Access::Write)), Some(Errno::PERM));
         assert_eq!(error(root.mkdir(name("d"), &other)), Some(Errno::PERM));
-        assert_eq!(error(root.mknod(name("n"), &other, libc::S_IFREG, (0, 0))), Some(Errno::PERM));
+        assert_eq!(error(root.mknod(name("n"), &other, FileType::Regular, (0, 0))), Some(Errno::PERM));
         assert_eq!(error(root.symlink(name("l"), b"to", &other)), Some(Errno::PERM));
     });
     assert_eq!(std::fs::read_dir(fixture.dir.path()).unwrap().count(), 0);
@@ -89,9 +89,9 @@ fn links_lead_where_they_should() {
     let fixture = Fixture::stock();
     let target = [b'\xff'; 4000];
     let found = fixture.root.symlink(name("l"), &target, &owned(0, USER, USER)).ok().unwrap();
-    assert_eq!((found.stat.file_type(), found.stat.uid, found.stat.gid), (libc::S_IFLNK, USER, USER));
+    assert_eq!((found.stat.file_type(), found.stat.uid, found.stat.gid), (Some(FileType::Symlink), USER, USER));
     assert_eq!(found.file.read_link(), Ok(target.to_vec()));
-    assert_eq!(fixture.root.read_link(), Err(Errno::INVAL));
+    assert_eq!(fixture.root.read_link(), Err(Error::INVAL));
     std::fs::remove_file(fixture.path("l")).unwrap();
     assert_eq!(found.file.read_link(), Ok(target.to_vec()));
 }
@@ -106,7 +106,7 @@ fn hard_links_are_made_to_the_very_file() {
     assert_eq!((second.stat.nlink, second.stat.ino), (2, file.stat().unwrap().ino));
     // The link itself gets a second name, not what it leads to.
     let second = fixture.root.link(name("l2"), &*link).ok().unwrap();
-    assert_eq!((second.stat.file_type(), second.stat.ino), (libc::S_IFLNK, link.stat().unwrap().ino));
+    assert_eq!((second.stat.file_type(), second.stat.ino), (Some(FileType::Symlink), link.stat().unwrap().ino));
     assert_eq!(error(fixture.root.link(name("f2"), &*file)), Some(Errno::EXIST));
     assert_eq!(error(fixture.root.link(name("d"), &*fixture.root)), Some(Errno::PERM));
 }
@@ -115,28 +115,28 @@ fn hard_links_are_made_to_the_very_file() {
 fn the_stock_server_makes_no_special_files() {
     let fixture = Fixture::stock();
     let mknod = |file_type, device| error(fixture.root.mknod(name("n"), &own(0o600), file_type, device));
-    for file_type in [libc::S_IFIFO, libc::S_IFSOCK, libc::S_IFBLK, libc::S_IFDIR, libc::S_IFLNK, 0] {
-        assert_eq!(mknod(file_type, (0, 0)), Some(Errno::PERM), "{file_type:o}");
+    for file_type in [FileType::Fifo, FileType::Socket, FileType::BlockDevice, FileType::Directory, FileType::Symlink] {
+        assert_eq!(mknod(file_type, (0, 0)), Some(Errno::PERM), "{file_type:?}");
     }
-    assert_eq!(mknod(libc::S_IFCHR, (1, 3)), Some(Errno::PERM));
-    assert_eq!(mknod(libc::S_IFCHR, (u32::MAX, 0)), Some(Errno::PERM));
+    assert_eq!(mknod(FileType::CharDevice, (1, 3)), Some(Errno::PERM));
+    assert_eq!(mknod(FileType::CharDevice, (u32::MAX, 0)), Some(Errno::PERM));
     assert!(!exists(&fixture.path("n")));
-    assert_eq!(mknod(libc::S_IFCHR, (0, 0)), None);
+    assert_eq!(mknod(FileType::CharDevice, (0, 0)), None);
 }
 
 #[test]
 fn special_files_are_made_if_allowed() {
     let fixture = Fixture::open();
-    let types = [libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK, libc::S_IFCHR, libc::S_IFBLK];
+    let types = [FileType::Regular, FileType::Fifo, FileType::Socket, FileType::CharDevice, FileType::BlockDevice];
     for (file_type, entry) in types.into_iter().zip(["r", "f", "s", "c", "b"]) {
         let found = fixture.root.mknod(name(entry), &owned(0o640, USER, USER), file_type, (300, 70_000)).ok().unwrap();
-        assert_eq!((found.stat.file_type(), u32::from(found.stat.mode) & 0o7777), (file_type, 0o640));
+        assert_eq!((found.stat.file_type(), u32::from(found.stat.mode) & 0o7777), (Some(file_type), 0o640));
         assert_eq!(found.stat.uid, USER);
         let device = if matches!(entry, "c" | "b") { (300, 70_000) } else { (0, 0) };
         assert_eq!((found.stat.rdev_major, found.stat.rdev_minor), device);
         assert!(fixture.root.walk(name(entry)).is_ok());
     }
-    for (file_type, device) in [(libc::S_IFCHR, (1 << 12, 0)), (libc::S_IFBLK, (0, 1 << 20)), (0, (0, 0))] {
+    for (file_type, device) in [(FileType::CharDevice, (1 << 12, 0)), (FileType::BlockDevice, (0, 1 << 20))] {
         assert_eq!(error(fixture.root.mknod(name("x"), &own(0o600), file_type, device)), Some(Errno::INVAL));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use lisafs::backend::{DirEntry, DirSink, OpenFile};
+use lisafs::backend::{DirEntry, DirSink, Error, OpenFile};
 
 /// Takes so many entries.
 struct Portion {
@@ -146,5 +146,5 @@ fn a_removed_directory_is_an_error() {
     let fixture = Fixture::stock();
     let dir = fill(&fixture, 0);
     std::fs::remove_dir(fixture.dir.path()).unwrap();
-    assert_eq!(dir.read_dir(0, &mut Portion { room: 1, names: Vec::new(), next: 0 }), Err(Errno::NOENT));
+    assert_eq!(dir.read_dir(0, &mut Portion { room: 1, names: Vec::new(), next: 0 }), Err(Error::NOENT));
 }

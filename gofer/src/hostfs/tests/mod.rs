@@ -85,15 +85,15 @@ fn name(name: &str) -> Name<'_> {
 
 /// A new file of the server's own.
 fn own(mode: u16) -> NewFile {
-    NewFile { mode, uid: NO_ID, gid: NO_ID }
+    NewFile::new(mode.into(), NO_ID, NO_ID)
 }
 
 fn owned(mode: u16, uid: u32, gid: u32) -> NewFile {
-    NewFile { mode, uid, gid }
+    NewFile::new(mode.into(), uid, gid)
 }
 
 fn open(file: &dyn ControlFile, access: Access) -> Result<Opened> {
-    file.open(OpenHow { access, truncate: false, no_atime: false })
+    file.open(OpenHow::new(access))
 }
 
 fn mode(path: &Path) -> u32 {
@@ -113,7 +113,7 @@ fn exists(path: &Path) -> bool {
 
 /// The error of something whose success cannot be printed.
 fn error<T>(result: Result<T>) -> Option<Errno> {
-    result.err()
+    result.err().map(|error| error.errno())
 }
 
 /// Waits for what the kernel does when the last one who has a descriptor lets go of it. A child that another test starts has all of

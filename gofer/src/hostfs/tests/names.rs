@@ -4,10 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
-use smallbox::SmallBox;
-
 use super::*;
-use lisafs::backend::{RenameFlags, Statx, Unlink};
+use lisafs::backend::{Error, FileType, Mode, RenameFlags, Statx, Unlink, XattrFlags};
 
 /// The sizes of what a walk of `path` from the root visits.
 fn walk_stat(fixture: &Fixture, path: &[&str]) -> Result<Vec<Statx>> {
@@ -22,13 +20,13 @@ fn a_walk_finds_files_without_allocating_boxes() {
     let fixture = Fixture::stock();
     fixture.write("f", "hello");
     let found = fixture.root.walk(name("f")).ok().unwrap();
-    assert_eq!((found.stat.size, found.stat.file_type()), (5, libc::S_IFREG));
+    assert_eq!((found.stat.size, found.stat.file_type()), (5, Some(FileType::Regular)));
     assert_eq!(found.stat.mask & Statx::BASIC_STATS, Statx::BASIC_STATS);
     assert_eq!((found.stat.attributes, found.stat.attributes_mask), (0, 0));
     assert_eq!(found.file.stat(), Ok(found.stat));
-    assert!(!SmallBox::is_heap(&found.file));
-    assert!(!SmallBox::is_heap(&open(&*found.file, Access::Read).ok().unwrap().file));
-    assert!(!SmallBox::is_heap(&open(&*fixture.root, Access::Read).ok().unwrap().file));
+    assert!(!found.file.is_heap());
+    assert!(!open(&*found.file, Access::Read).ok().unwrap().file.is_heap());
+    assert!(!open(&*fixture.root, Access::Read).ok().unwrap().file.is_heap());
 }
 
 #[test]
@@ -61,7 +59,7 @@ fn a_walk_never_leaves_by_a_symbolic_link() {
     symlink("/etc", fixture.path("d/l")).unwrap();
     symlink("/etc/passwd", fixture.path("f")).unwrap();
     let link = fixture.walk("d/l");
-    assert_eq!(link.stat().unwrap().file_type(), libc::S_IFLNK);
+    assert_eq!(link.stat().unwrap().file_type(), Some(FileType::Symlink));
     assert_eq!(error(link.walk(name("passwd"))), Some(Errno::NOTDIR));
     assert_eq!(walk_stat(&fixture, &["d", "l", "passwd"]).unwrap().len(), 2);
     assert_eq!(error(open(&*fixture.walk("f"), Access::Read)), Some(Errno::INVAL));
@@ -98,7 +96,7 @@ fn a_walk_for_attributes_stops_quietly() {
     assert_eq!(count(&["a", "b", "f"]), Ok(3));
     assert_eq!(count(&["a", "nope", "f"]), Ok(1));
     assert_eq!(count(&["l", "b"]), Ok(1));
-    assert_eq!(count(&["a", "b", "f", "x"]), Err(Errno::NOTDIR));
+    assert_eq!(count(&["a", "b", "f", "x"]), Err(Error::NOTDIR));
     assert_eq!(walk_stat(&fixture, &["a", "b", "f"]).unwrap().last(), Some(&fixture.walk("a/b/f").stat().unwrap()));
 }
 
@@ -108,10 +106,10 @@ fn unlink_tells_directories_from_files() {
     fixture.write("f", "");
     std::fs::create_dir_all(fixture.path("d/full")).unwrap();
     let unlink = |entry, what| fixture.root.unlink(name(entry), what);
-    assert_eq!(unlink("d", Unlink::File), Err(Errno::ISDIR));
-    assert_eq!(unlink("f", Unlink::Directory), Err(Errno::NOTDIR));
-    assert_eq!(unlink("d", Unlink::Directory), Err(Errno::NOTEMPTY));
-    assert_eq!(unlink("nope", Unlink::File), Err(Errno::NOENT));
+    assert_eq!(unlink("d", Unlink::File), Err(Error::ISDIR));
+    assert_eq!(unlink("f", Unlink::Directory), Err(Error::NOTDIR));
+    assert_eq!(unlink("d", Unlink::Directory), Err(Error::NOTEMPTY));
+    assert_eq!(unlink("nope", Unlink::File), Err(Error::NOENT));
     assert_eq!(unlink("f", Unlink::File), Ok(()));
     assert_eq!(fixture.walk("d").unlink(name("full"), Unlink::Directory), Ok(()));
     assert_eq!(unlink("d", Unlink::Directory), Ok(()));
@@ -125,12 +123,12 @@ fn rename_replaces_refuses_and_exchanges() {
     fixture.write("d/b", "bb");
     let dir = fixture.walk("d");
     let rename = |flags| fixture.root.rename(name("a"), &*dir, name("b"), flags);
-    assert_eq!(rename(RenameFlags::NoReplace), Err(Errno::EXIST));
+    assert_eq!(rename(RenameFlags::NoReplace), Err(Error::EXIST));
     assert_eq!(rename(RenameFlags::Exchange), Ok(()));
     assert_eq!(std::fs::read_to_string(fixture.path("a")).unwrap(), "bb");
     assert_eq!(rename(RenameFlags::Replace), Ok(()));
     assert_eq!(std::fs::read_to_string(fixture.path("d/b")).unwrap(), "bb");
-    assert_eq!(rename(RenameFlags::Replace), Err(Errno::NOENT));
+    assert_eq!(rename(RenameFlags::Replace), Err(Error::NOENT));
 }
 
 #[test]
@@ -139,8 +137,8 @@ fn renaming_a_name_to_itself_looks_whether_it_is_there() {
     fixture.write("f", "");
     let rename = |entry, flags| fixture.root.rename(name(entry), &*fixture.root, name(entry), flags);
     assert_eq!(rename("f", RenameFlags::Replace), Ok(()));
-    assert_eq!(rename("f", RenameFlags::NoReplace), Err(Errno::EXIST));
-    assert_eq!(rename("nope", RenameFlags::Replace), Err(Errno::NOENT));
+    assert_eq!(rename("f", RenameFlags::NoReplace), Err(Error::EXIST));
+    assert_eq!(rename("nope", RenameFlags::Replace), Err(Error::NOENT));
 }
 
 #[test]
@@ -150,14 +148,11 @@ fn a_deleted_file_still_works() {
     let file = fixture.walk("f");
     std::fs::remove_file(path).unwrap();
     assert_eq!(file.stat().unwrap().nlink, 0);
-    assert_eq!(
-        file.set_stat(&lisafs::backend::SetStat { mode: Some(0o604), size: Some(3), ..Default::default() }),
-        Ok(())
-    );
+    assert_eq!(file.set_stat(&lisafs::backend::SetStat::new().mode(Mode::new(0o604)).size(3)), Ok(()));
     let opened = open(&*file, Access::ReadWrite).ok().unwrap();
     let stat = opened.file.stat().unwrap();
     assert_eq!((stat.size, stat.mode), (3, 0o100_604));
-    file.set_xattr(b"user.a", b"1", 0).unwrap();
+    file.set_xattr(b"user.a", b"1", XattrFlags::empty()).unwrap();
     assert_eq!(file.get_xattr(b"user.a"), Ok(b"1".to_vec()));
     assert!(file.stat_fs().is_ok());
     assert_eq!(error(fixture.root.link(name("again"), &*file)), Some(Errno::NOENT));
@@ -172,7 +167,7 @@ fn a_file_that_lost_one_of_its_names_still_works() {
     std::fs::remove_file(path).unwrap();
     // Whatever is under the old name now has nothing to do with it.
     symlink("/etc/passwd", fixture.path("f")).unwrap();
-    file.set_xattr(b"user.a", b"1", 0).unwrap();
+    file.set_xattr(b"user.a", b"1", XattrFlags::empty()).unwrap();
     assert_eq!(fixture.walk("g").get_xattr(b"user.a"), Ok(b"1".to_vec()));
     let linked = fixture.root.link(name("h"), &*file).ok().unwrap();
     assert_eq!((linked.stat.nlink, linked.stat.ino), (2, file.stat().unwrap().ino));
@@ -183,17 +178,17 @@ fn another_backends_files_are_refused() {
     struct Alien;
     impl ControlFile for Alien {
         fn stat(&self) -> Result<Statx> {
-            Err(Errno::IO)
+            Err(Error::IO)
         }
         fn walk(&self, _: Name<'_>) -> Result<lisafs::backend::Found> {
-            Err(Errno::IO)
+            Err(Error::IO)
         }
         fn open(&self, _: OpenHow) -> Result<Opened> {
-            Err(Errno::IO)
+            Err(Error::IO)
         }
     }
     let fixture = Fixture::stock();
     fixture.write("f", "");
     assert_eq!(error(fixture.root.link(name("l"), &Alien)), Some(Errno::XDEV));
-    assert_eq!(fixture.root.rename(name("f"), &Alien, name("f"), RenameFlags::Replace), Err(Errno::XDEV));
+    assert_eq!(fixture.root.rename(name("f"), &Alien, name("f"), RenameFlags::Replace), Err(Error::XDEV));
 }

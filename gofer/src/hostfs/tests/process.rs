@@ -8,7 +8,7 @@ use nix::unistd::chroot;
 
 use super::*;
 use crate::hostfs::ProcFds;
-use lisafs::backend::{DirEntry, DirSink, IoSource, SetStat, SocketType};
+use lisafs::backend::{DirEntry, DirSink, Error, IoSource, Mode, SetStat, SocketType, XattrFlags};
 
 #[test]
 fn everything_works_in_a_root_directory_without_proc() {
@@ -20,19 +20,19 @@ fn everything_works_in_a_root_directory_without_proc() {
         chroot(fixture.dir.path()).unwrap();
         std::env::set_current_dir("/").unwrap();
         assert!(!exists(Path::new("/proc")));
-        assert_eq!(ProcFds::new().err(), Some(Errno::NOENT));
+        assert_eq!(ProcFds::new().err(), Some(rustix::io::Errno::NOENT));
         let options = HostOptions { host_uds: UdsPolicy::All, ..HostOptions::default() };
         let root_fd = std::fs::File::open("/").unwrap();
         let root = HostFs::with_proc_fds(root_fd.as_fd(), proc_fds, options).unwrap().attach().ok().unwrap().root.file;
         let file = walk(&*root, "f").unwrap();
         assert!(open(&*file, Access::ReadWrite).is_ok());
-        assert_eq!(file.set_stat(&SetStat { mode: Some(0o4600), size: Some(2), ..SetStat::default() }), Ok(()));
+        assert_eq!(file.set_stat(&SetStat::new().mode(Mode::new(0o4600)).size(2)), Ok(()));
         assert!(root.link(name("g"), &*file).is_ok());
         let bound = root.bind(name("s"), &own(0o600), SocketType::Stream).ok().unwrap();
         bound.socket.listen(1).unwrap();
         assert!(bound.found.file.connect(None, None).is_ok());
         // Old kernels need a path for this.
-        if file.set_xattr(b"user.a", b"1", 0) == Err(Errno::NOENT) {
+        if file.set_xattr(b"user.a", b"1", XattrFlags::empty()) == Err(Error::NOENT) {
             eprintln!("skipped extended attributes, because this kernel has no setxattrat");
         }
     });
@@ -60,7 +60,7 @@ fn a_write_that_does_not_fit_is_short_and_the_next_fails() {
         let data = vec![1; 2 << 20];
         let len = file.write_at(IoSource::from(&data[..]), 0).unwrap();
         assert_eq!(len, 1 << 20);
-        assert_eq!(file.write_at(IoSource::from(&data[len..]), len as u64), Err(Errno::NOSPC));
+        assert_eq!(file.write_at(IoSource::from(&data[len..]), len as u64), Err(Error::NOSPC));
         assert_eq!(file.stat().unwrap().size, len as u64);
     });
 }
@@ -115,11 +115,11 @@ fn a_value_that_no_answer_can_carry_is_an_error() {
     with_mount(&fixture, || {
         let root = HostFs::open(&fixture.path("m"), HostOptions::default()).unwrap().attach().ok().unwrap().root.file;
         let file = root.create(name("f"), &own(0o600), Access::Read).ok().unwrap().found.file;
-        if file.set_xattr(b"user.a", &[1; 65_535], 0) == Err(Errno::OPNOTSUPP) {
+        if file.set_xattr(b"user.a", &[1; 65_535], XattrFlags::empty()) == Err(Error::OPNOTSUPP) {
             return eprintln!("skipped, because this kernel's tmpfs has no extended attributes for users");
         }
         assert_eq!(file.get_xattr(b"user.a").map(|value| value.len()), Ok(65_535));
-        file.set_xattr(b"user.a", &[1; 65_536], 0).unwrap();
-        assert_eq!(file.get_xattr(b"user.a"), Err(Errno::RANGE));
+        file.set_xattr(b"user.a", &[1; 65_536], XattrFlags::empty()).unwrap();
+        assert_eq!(file.get_xattr(b"user.a"), Err(Error::RANGE));
     });
 }

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use rustix::net::sockopt::{socket_peercred, socket_type};
 
 use super::*;
-use lisafs::backend::{Credentials, SetStat, SocketType};
+use lisafs::backend::{Credentials, FileType, Mode, SetStat, SocketType};
 
 fn with(host_uds: UdsPolicy) -> Fixture {
     Fixture::new(HostOptions { host_uds, ..HostOptions::default() })
@@ -100,10 +100,10 @@ fn a_bound_socket_and_its_file_are_two_things() {
     let bound = fixture.root.bind(name("s"), &owned(0o4642, USER, USER), SocketType::Stream).ok().unwrap();
     let path = fixture.path("s");
     let on_disk = std::fs::symlink_metadata(&path).unwrap();
-    assert_eq!((bound.found.stat.ino, bound.found.stat.file_type()), (on_disk.ino(), libc::S_IFSOCK));
+    assert_eq!((bound.found.stat.ino, bound.found.stat.file_type()), (on_disk.ino(), Some(FileType::Socket)));
     assert_eq!((mode(&path), owner(&path)), (0o4642, (USER, USER)));
     assert_eq!(bound.found.file.stat(), Ok(bound.found.stat));
-    let change = SetStat { uid: Some(USER + 1), mode: Some(0o600), ..SetStat::default() };
+    let change = SetStat::new().uid(USER + 1).mode(Mode::new(0o600));
     assert_eq!(bound.found.file.set_stat(&change), Ok(()));
     assert_eq!((mode(&path), owner(&path).0), (0o600, USER + 1));
 
@@ -139,7 +139,7 @@ fn credentials_are_the_ones_asked_for_and_only_for_this_connection() {
     let listener = UnixListener::bind(&path).unwrap();
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let socket = fixture.walk("s");
-    let connect = |uid, gid| socket.connect(None, Some(Credentials { uid, gid }));
+    let connect = |uid, gid| socket.connect(None, Some(Credentials::new(uid, gid)));
     assert_eq!(error(connect(USER, USER)), Some(Errno::ACCESS));
     chown(&path, Some(USER), None).unwrap();
     let _near = connect(USER, USER + 1).unwrap();
@@ -164,7 +164,7 @@ fn nobody_becomes_somebody_without_the_right_to() {
     as_user(|| {
         let options = HostOptions { host_uds: UdsPolicy::Open, ..HostOptions::default() };
         let socket = HostFs::open(&path, options).unwrap().attach().ok().unwrap().root.file;
-        let connect = |uid, gid| error(socket.connect(None, Some(Credentials { uid, gid })));
+        let connect = |uid, gid| error(socket.connect(None, Some(Credentials::new(uid, gid))));
         assert_eq!(connect(0, 0), Some(Errno::PERM));
         assert_eq!(connect(USER, 0), Some(Errno::PERM));
         assert_eq!(connect(USER + 1, USER), Some(Errno::PERM));

@@ -3,6 +3,7 @@
 use rustix::fs::{CWD, FileType, Mode, OFlags, makedev, mknodat, open as host_open};
 
 use super::*;
+use lisafs::backend::Error;
 use lisafs::backend::{IoSource, IoTarget};
 
 fn make(fixture: &Fixture, entry: &str, kind: FileType, device: (u32, u32)) {
@@ -15,7 +16,7 @@ fn a_fifo_that_is_only_looked_at_has_no_reader() {
     make(&fixture, "p", FileType::Fifo, (0, 0));
     let fifo = fixture.walk("p");
     let write = || host_open(fixture.path("p"), OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
-    assert_eq!(write().err(), Some(Errno::NXIO));
+    assert_eq!(write().err(), Some(rustix::io::Errno::NXIO));
     // Nor does opening it wait for somebody; the client asks again.
     assert_eq!(error(open(&*fifo, Access::Write)), Some(Errno::NXIO));
     let reader = open(&*fifo, Access::Read).ok().unwrap();
@@ -25,7 +26,7 @@ fn a_fifo_that_is_only_looked_at_has_no_reader() {
     let mut bytes = [0; 8];
     assert_eq!(rustix::io::read(reader.donated.unwrap(), &mut bytes), Ok(4));
     drop(reader.file);
-    until("the end of the reader", || error(write()) == Some(Errno::NXIO));
+    until("the end of the reader", || write().err() == Some(rustix::io::Errno::NXIO));
 }
 
 #[test]
@@ -46,8 +47,8 @@ fn character_devices_are_donated() {
     let opened = open(&*fixture.walk("null"), Access::ReadWrite).ok().unwrap();
     assert_eq!(rustix::io::write(opened.donated.unwrap(), b"data"), Ok(4));
     // That is how to use them: whoever has it can make the server's descriptor block, too.
-    assert_eq!(opened.file.write_at(IoSource::from(&b"data"[..]), 0), Err(Errno::SPIPE));
-    assert_eq!(opened.file.read_at(IoTarget::from(&mut [0][..]), 0), Err(Errno::SPIPE));
+    assert_eq!(opened.file.write_at(IoSource::from(&b"data"[..]), 0), Err(Error::SPIPE));
+    assert_eq!(opened.file.read_at(IoTarget::from(&mut [0][..]), 0), Err(Error::SPIPE));
     make(&fixture, "s", FileType::Socket, (0, 0));
     assert_eq!(error(open(&*fixture.walk("s"), Access::Read)), Some(Errno::NXIO));
 }
@@ -58,7 +59,7 @@ fn block_devices_are_not_there_for_the_stock_server() {
     make(&fixture, "b", FileType::BlockDevice, (7, 0));
     assert_eq!(error(fixture.root.walk(name("b"))), Some(Errno::PERM));
     let mut names = [name("b")].into_iter();
-    assert_eq!(fixture.root.walk_stat(&mut names, &mut |_| panic!("visited")), Err(Errno::PERM));
+    assert_eq!(fixture.root.walk_stat(&mut names, &mut |_| panic!("visited")), Err(Error::PERM));
     let fs = HostFs::open(&fixture.path("b"), HostOptions::default()).unwrap();
     assert_eq!(error(fs.attach()), Some(Errno::PERM));
 

@@ -1,5 +1,6 @@
 //! Extended attributes.
 
+use lisafs::backend::{Error, XattrFlags};
 use std::os::unix::fs::symlink;
 
 use super::*;
@@ -9,20 +10,26 @@ fn attributes_come_and_go() {
     let fixture = Fixture::stock();
     fixture.write("f", "");
     let file = fixture.walk("f");
-    assert_eq!(file.get_xattr(b"user.a"), Err(Errno::NODATA));
+    assert_eq!(file.get_xattr(b"user.a"), Err(Error::NODATA));
     assert_eq!(file.list_xattr(), Ok(vec![]));
-    file.set_xattr(b"user.a", b"\0one\xff", 0).unwrap();
-    file.set_xattr(b"user.empty", b"", 0).unwrap();
-    assert_eq!(file.set_xattr(b"user.a", b"", libc::XATTR_CREATE as u32), Err(Errno::EXIST));
-    assert_eq!(file.set_xattr(b"user.b", b"", libc::XATTR_REPLACE as u32), Err(Errno::NODATA));
+    file.set_xattr(b"user.a", b"\0one\xff", XattrFlags::empty()).unwrap();
+    file.set_xattr(b"user.empty", b"", XattrFlags::empty()).unwrap();
+    assert_eq!(
+        file.set_xattr(b"user.a", b"", XattrFlags::from_bits_retain(libc::XATTR_CREATE as u32)),
+        Err(Error::EXIST)
+    );
+    assert_eq!(
+        file.set_xattr(b"user.b", b"", XattrFlags::from_bits_retain(libc::XATTR_REPLACE as u32)),
+        Err(Error::NODATA)
+    );
     assert_eq!(file.get_xattr(b"user.a"), Ok(b"\0one\xff".to_vec()));
     assert_eq!(file.get_xattr(b"user.empty"), Ok(vec![]));
     let mut names = file.list_xattr().unwrap();
     names.sort();
     assert_eq!(names, [&b"user.a"[..], b"user.empty"]);
     file.remove_xattr(b"user.a").unwrap();
-    assert_eq!(file.remove_xattr(b"user.a"), Err(Errno::NODATA));
-    fixture.root.set_xattr(b"user.dir", b"1", 0).unwrap();
+    assert_eq!(file.remove_xattr(b"user.a"), Err(Error::NODATA));
+    fixture.root.set_xattr(b"user.dir", b"1", XattrFlags::empty()).unwrap();
     assert_eq!(fixture.root.list_xattr(), Ok(vec![b"user.dir".to_vec()]));
 }
 
@@ -33,16 +40,16 @@ fn other_namespaces_are_closed() {
     rustix::fs::setxattr(&path, "trusted.secret", b"1", rustix::fs::XattrFlags::empty()).unwrap();
     rustix::fs::setxattr(&path, "security.label", b"2", rustix::fs::XattrFlags::empty()).unwrap();
     let file = fixture.walk("f");
-    assert_eq!(file.get_xattr(b"trusted.secret"), Err(Errno::OPNOTSUPP));
-    assert_eq!(file.get_xattr(b"system.posix_acl_access"), Err(Errno::OPNOTSUPP));
+    assert_eq!(file.get_xattr(b"trusted.secret"), Err(Error::OPNOTSUPP));
+    assert_eq!(file.get_xattr(b"system.posix_acl_access"), Err(Error::OPNOTSUPP));
     assert_eq!(file.get_xattr(b"security.label"), Ok(b"2".to_vec()));
     assert_eq!(file.list_xattr(), Ok(vec![b"security.label".to_vec()]));
     for name in [&b"trusted.secret"[..], b"security.label", b"system.posix_acl_access"] {
-        assert_eq!(file.set_xattr(name, b"x", 0), Err(Errno::OPNOTSUPP));
-        assert_eq!(file.remove_xattr(name), Err(Errno::OPNOTSUPP));
+        assert_eq!(file.set_xattr(name, b"x", XattrFlags::empty()), Err(Error::OPNOTSUPP));
+        assert_eq!(file.remove_xattr(name), Err(Error::OPNOTSUPP));
     }
-    assert_eq!(file.get_xattr(b"user.\0"), Err(Errno::INVAL));
-    assert_eq!(file.set_xattr(&[b"user.", &[b'n'; 300][..]].concat(), b"", 0), Err(Errno::RANGE));
+    assert_eq!(file.get_xattr(b"user.\0"), Err(Error::INVAL));
+    assert_eq!(file.set_xattr(&[b"user.", &[b'n'; 300][..]].concat(), b"", XattrFlags::empty()), Err(Error::RANGE));
 }
 
 #[test]
@@ -51,11 +58,11 @@ fn long_values_come_whole() {
     fixture.write("f", "");
     let file = fixture.walk("f");
     let value = vec![7; 3000];
-    file.set_xattr(b"user.long", &value, 0).unwrap();
+    file.set_xattr(b"user.long", &value, XattrFlags::empty()).unwrap();
     assert_eq!(file.get_xattr(b"user.long"), Ok(value));
     let names: Vec<_> = (0..20).map(|i| format!("user.a_rather_long_name_{i:03}").into_bytes()).collect();
     for name in &names {
-        file.set_xattr(name, b"", 0).unwrap();
+        file.set_xattr(name, b"", XattrFlags::empty()).unwrap();
     }
     assert_eq!(file.list_xattr().unwrap().len(), names.len() + 1);
 }
@@ -67,8 +74,8 @@ fn a_symbolic_link_is_not_followed() {
     rustix::fs::setxattr(&path, "user.a", b"1", rustix::fs::XattrFlags::empty()).unwrap();
     symlink("f", fixture.path("l")).unwrap();
     let link = fixture.walk("l");
-    assert_eq!(link.get_xattr(b"user.a"), Err(Errno::NODATA));
-    assert_eq!(link.set_xattr(b"user.b", b"", 0), Err(Errno::PERM));
+    assert_eq!(link.get_xattr(b"user.a"), Err(Error::NODATA));
+    assert_eq!(link.set_xattr(b"user.b", b"", XattrFlags::empty()), Err(Error::PERM));
     assert_eq!(link.list_xattr(), Ok(vec![]));
 }
 
@@ -79,9 +86,9 @@ fn old_kernels_are_asked_by_path() {
     fixture.fs.shared.proc_fds.pretend_old_kernel();
     let file = fixture.walk("f");
     std::fs::remove_file(fixture.path("f")).unwrap();
-    file.set_xattr(b"user.a", &[1; 1000], 0).unwrap();
+    file.set_xattr(b"user.a", &[1; 1000], XattrFlags::empty()).unwrap();
     assert_eq!(file.get_xattr(b"user.a"), Ok(vec![1; 1000]));
     assert_eq!(file.list_xattr(), Ok(vec![b"user.a".to_vec()]));
     assert_eq!(file.remove_xattr(b"user.a"), Ok(()));
-    assert_eq!(file.get_xattr(b"user.a"), Err(Errno::NODATA));
+    assert_eq!(file.get_xattr(b"user.a"), Err(Error::NODATA));
 }

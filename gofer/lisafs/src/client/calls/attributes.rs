@@ -1,8 +1,8 @@
 //! Attributes of files and of the file system.
 
+use crate::errno::Errno;
 use crate::wire::message::{FStatFsReq, FStatFsResp, FStatReq, SetStatReq, SetStatResp};
 use crate::wire::{FdId, StatFs, Statx};
-use rustix::io::Errno;
 
 use super::{Client, check_stat};
 use crate::client::error::errno_from_wire;

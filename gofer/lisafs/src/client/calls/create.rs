@@ -1,10 +1,10 @@
 //! New names: directories, special files, links.
 
+use crate::errno::Errno;
 use crate::wire::message::{
     LinkAtReq, LinkAtResp, MkdirAtReq, MkdirAtResp, MknodAtReq, MknodAtResp, SymlinkAtReq, SymlinkAtResp,
 };
 use crate::wire::{CreateCommon, FdId, Inode, MessageId};
-use rustix::io::Errno;
 
 use super::{Client, check_inode, check_length};
 

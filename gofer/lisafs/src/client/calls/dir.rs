@@ -1,8 +1,8 @@
 //! What directories and symbolic links contain.
 
+use crate::errno::Errno;
 use crate::wire::message::{Getdents64Req, Getdents64Resp, ReadLinkAtReq, ReadLinkAtResp};
 use crate::wire::{Dirent, FdId, MessageId, Pad, Wire};
-use rustix::io::Errno;
 
 use super::{Client, is_entry_name};
 use crate::client::error::CallError;

@@ -1,9 +1,9 @@
 //! Data in and out of open FDs.
 
+use crate::errno::Errno;
 use crate::iobuf::IoSource;
 use crate::wire::message::{PReadHead, PReadReq, PWriteReq, PWriteResp};
 use crate::wire::{FdId, MessageId, Pad, Wire};
-use rustix::io::Errno;
 
 use super::Client;
 use crate::client::error::CallError;

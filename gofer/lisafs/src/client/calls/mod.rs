@@ -13,8 +13,8 @@ mod xattr;
 
 pub use raw::{RawAnswer, RawFailure};
 
-use crate::wire::{FdId, Inode, Message, Statx};
-use rustix::io::Errno;
+use crate::errno::Errno;
+use crate::wire::{FdId, FileType, Inode, Message, Statx};
 
 use super::Client;
 use super::error::CallError;
@@ -39,11 +39,10 @@ fn check_fd(fd: FdId) -> Result<(), CallError> {
 
 /// Checks that `stat` says what nothing works without.
 fn check_stat(stat: &Statx) -> Result<(), CallError> {
-    const REGULAR: u32 = 0o100_000;
     if stat.mask & Statx::TYPE == 0 {
         return Err(CallError::Malformed("a file without a type"));
     }
-    if stat.file_type() == REGULAR && stat.mask & Statx::SIZE == 0 {
+    if stat.file_type() == Some(FileType::Regular) && stat.mask & Statx::SIZE == 0 {
         return Err(CallError::Malformed("a regular file without a size"));
     }
     Ok(())

@@ -2,12 +2,12 @@
 
 use std::os::fd::OwnedFd;
 
+use crate::errno::Errno;
 use crate::wire::message::{
     FAllocateReq, FAllocateResp, FSyncReq, FSyncResp, FlushReq, FlushResp, OpenAtReq, OpenAtResp, OpenCreateAtReq,
     OpenCreateAtResp,
 };
 use crate::wire::{CreateCommon, FdArray, FdId, Inode, MessageId, Pad};
-use rustix::io::Errno;
 
 use super::{Client, check_fd, check_inode, check_length};
 

@@ -1,8 +1,8 @@
 //! Messages that were made elsewhere, sent as they are.
 
+use crate::errno::Errno;
 use crate::transport::Fds;
 use crate::wire::{DoesNotFit, Malformed, MessageId, Reader, Sink, Wire};
-use rustix::io::Errno;
 
 use super::Client;
 use crate::client::error::CallError;

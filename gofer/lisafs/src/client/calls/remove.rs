@@ -1,8 +1,8 @@
 //! Names that go or move.
 
+use crate::errno::Errno;
 use crate::wire::FdId;
 use crate::wire::message::{RenameAt2Req, RenameAt2Resp, RenameAtReq, RenameAtResp, UnlinkAtReq, UnlinkAtResp};
-use rustix::io::Errno;
 
 use super::{Client, check_length};
 

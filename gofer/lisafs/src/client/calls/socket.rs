@@ -2,13 +2,13 @@
 
 use std::os::fd::OwnedFd;
 
+use crate::errno::Errno;
 use crate::transport::Fds;
 use crate::wire::message::{
     AcceptReq, AcceptResp, BindAtReq, BindAtResp, ConnectReq, ConnectResp, ConnectWithCredsReq, ConnectWithCredsResp,
     ListenReq, ListenResp,
 };
 use crate::wire::{CreateCommon, FdId, Inode, MessageId, Pad};
-use rustix::io::Errno;
 
 use super::{Client, check_fd, check_inode, check_length};
 use crate::client::error::CallError;

@@ -1,9 +1,9 @@
 //! From names to files.
 
+use crate::errno::Errno;
 use crate::wire::message::{WalkReq, WalkResp, WalkStatReq, WalkStatResp};
 use crate::wire::{FdId, Inode, Malformed, Statx, StringArray, StringArrayBuf, WalkStatus, Wire};
 use arrayvec::ArrayVec;
-use rustix::io::Errno;
 
 use super::{Client, check_inode, check_length, check_stat};
 use crate::client::error::CallError;

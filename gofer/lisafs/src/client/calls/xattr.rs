@@ -1,11 +1,11 @@
 //! Extended attributes.
 
+use crate::errno::Errno;
 use crate::wire::FdId;
 use crate::wire::message::{
     FGetXattrReq, FGetXattrResp, FListXattrReq, FListXattrResp, FRemoveXattrReq, FRemoveXattrResp, FSetXattrReq,
     FSetXattrResp,
 };
-use rustix::io::Errno;
 
 use super::{Client, check_length};
 use crate::client::error::CallError;

@@ -1,11 +1,11 @@
 //! FStat, SetStat, FStatFS and ReadLinkAt.
 
-use crate::backend::{Errno, NO_ID, Result, SetStat, Statx};
-use crate::server::dispatch::Context;
+use crate::backend::{Error, FileType, Mode, NO_ID, Result, SetStat, Statx};
+use crate::server::dispatch::{Context, log_cause};
 use crate::server::entry::Content;
 use crate::server::exchange::{Reply, Request};
-use crate::server::file_type::SYMLINK;
 use crate::server::session::{reading, same_type};
+use crate::wire::MessageId;
 use crate::wire::message::{FStatFsReq, FStatFsResp, FStatReq, ReadLinkAtReq, ReadLinkAtResp, SetStatReq, SetStatResp};
 
 pub(super) fn stat(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -23,18 +23,16 @@ pub(super) fn stat(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
 
 pub(super) fn set_stat(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
     const SETTABLE: u32 = Statx::MODE | Statx::UID | Statx::GID | Statx::ATIME | Statx::MTIME | Statx::SIZE;
-    /// Bits of a mode that are not the type.
-    const PERMISSIONS: u32 = 0o7777;
 
     let session = context.session;
     let request: SetStatReq = request.decode()?;
     let control = session.control(request.fd)?;
     if request.mask & !SETTABLE != 0 {
-        return Err(Errno::PERM);
+        return Err(Error::PERM);
     }
     let is_set = |bit| request.mask & bit != 0;
     let change = SetStat {
-        mode: is_set(Statx::MODE).then_some(request.mode & PERMISSIONS),
+        mode: is_set(Statx::MODE).then_some(Mode::new(low_bits(request.mode))),
         uid: (is_set(Statx::UID) && request.uid != NO_ID).then_some(request.uid),
         gid: (is_set(Statx::GID) && request.gid != NO_ID).then_some(request.gid),
         size: is_set(Statx::SIZE).then_some(request.size),
@@ -43,16 +41,16 @@ pub(super) fn set_stat(context: &mut Context<'_>, request: Request<'_>, reply: &
     };
     let result = session.write(&control, |file| {
         if control.is_deleted() && !session.options.deleted.set_stat {
-            return Err(Errno::INVAL);
+            return Err(Error::INVAL);
         }
         Ok(if change == SetStat::default() { Ok(()) } else { file.set_stat(&change) })
     })?;
     reply.message(&match result {
         Ok(()) => SetStatResp { failure_mask: 0, failure_errno: 0 },
-        Err(failure) => SetStatResp {
-            failure_mask: failure.mask,
-            failure_errno: u32::try_from(failure.errno.raw_os_error()).unwrap_or_default(),
-        },
+        Err(failure) => {
+            log_cause(MessageId::SET_STAT, &failure.error);
+            SetStatResp { failure_mask: failure.mask, failure_errno: failure.error.errno().to_wire() }
+        }
     })
 }
 
@@ -68,9 +66,15 @@ pub(super) fn read_link(context: &mut Context<'_>, request: Request<'_>, reply: 
     let session = context.session;
     let request: ReadLinkAtReq = request.decode()?;
     let control = session.control(request.fd)?;
-    if control.file_type != SYMLINK {
-        return Err(Errno::INVAL);
+    if control.file_type != Some(FileType::Symlink) {
+        return Err(Error::INVAL);
     }
     let target = session.read(&control, |file| file.read_link())?;
     reply.message(&ReadLinkAtResp { target: &target })
+}
+
+/// The type and the permissions; Linux has nothing above them.
+fn low_bits(mode: u32) -> u16 {
+    let [low, high, ..] = mode.to_le_bytes();
+    u16::from_le_bytes([low, high])
 }

@@ -4,17 +4,16 @@
 
 use parking_lot::Mutex;
 
-use crate::backend::{Access, ControlFile, Created, Errno, Found, Name, NewFile, Opened, Result};
+use crate::backend::{Access, ControlFile, Created, Error, FileType, Found, Mode, Name, NewFile, Opened, Result};
 use crate::server::dispatch::Context;
 use crate::server::entry::{Content, Control, Open};
 use crate::server::exchange::{Reply, Request};
-use crate::server::file_type::{BLOCK, CHARACTER, DIRECTORY, FIFO, REGULAR, SOCKET};
 use crate::server::session::Session;
 use crate::wire::message::{
     LinkAtReq, LinkAtResp, MkdirAtReq, MkdirAtResp, MknodAtReq, MknodAtResp, OpenCreateAtReq, OpenCreateAtResp,
     SymlinkAtReq, SymlinkAtResp,
 };
-use crate::wire::{CreateCommon, Inode, S_IFMT};
+use crate::wire::{CreateCommon, Inode};
 
 pub(super) fn open_create(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let session = context.session;
@@ -54,10 +53,10 @@ pub(super) fn mknod(context: &mut Context<'_>, request: Request<'_>, reply: &mut
     let request: MknodAtReq<'_> = request.decode()?;
     let name = Name::new(request.name)?;
     let dir = context.session.directory(request.common.dir)?;
-    let file_type = u32::from(request.common.mode) & S_IFMT;
-    if !matches!(file_type, REGULAR | FIFO | SOCKET | CHARACTER | BLOCK) {
-        return Err(Errno::PERM);
-    }
+    let file_type = match FileType::from_mode(request.common.mode.into()) {
+        None | Some(FileType::Directory | FileType::Symlink) => return Err(Error::PERM),
+        Some(file_type) => file_type,
+    };
     let device = (request.major, request.minor);
     let make = |file: &dyn ControlFile| file.mknod(name, &new_file(&request.common), file_type, device);
     child(context.session, &dir, name, make, |child| reply.message(&MknodAtResp { child }))
@@ -68,12 +67,12 @@ pub(super) fn symlink(context: &mut Context<'_>, request: Request<'_>, reply: &m
     let name = Name::new(request.name)?;
     let dir = context.session.directory(request.dir)?;
     if request.target.is_empty() {
-        return Err(Errno::NOENT);
+        return Err(Error::NOENT);
     }
     if request.target.contains(&0) {
-        return Err(Errno::INVAL);
+        return Err(Error::INVAL);
     }
-    let new = NewFile { mode: 0o777, uid: request.uid, gid: request.gid };
+    let new = NewFile::new(Mode::new(0o777), request.uid, request.gid);
     let make = |file: &dyn ControlFile| file.symlink(name, request.target, &new);
     child(context.session, &dir, name, make, |symlink| reply.message(&SymlinkAtResp { symlink }))
 }
@@ -84,14 +83,14 @@ pub(super) fn link(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
     let name = Name::new(request.name)?;
     let dir = session.directory(request.dir)?;
     let target = session.control(request.target)?;
-    if target.file_type == DIRECTORY {
-        return Err(Errno::PERM);
+    if target.file_type == Some(FileType::Directory) {
+        return Err(Error::PERM);
     }
     let ticket = session.fds.reserve()?;
     // A target whose own name is gone may live on under others: that is for the backend to decide.
     let make = || {
         if dir.is_deleted() {
-            return Err(Errno::INVAL);
+            return Err(Error::INVAL);
         }
         Ok(ticket.child(&dir, name.as_bytes(), dir.file.link(name, &*target.file)?))
     };
@@ -121,7 +120,5 @@ fn child(
 
 /// Owner and permissions of a new file. The type is told by the message.
 pub(super) fn new_file(common: &CreateCommon) -> NewFile {
-    /// Bits of a mode that are not the type.
-    const PERMISSIONS: u16 = 0o7777;
-    NewFile { mode: common.mode & PERMISSIONS, uid: common.uid, gid: common.gid }
+    NewFile::new(Mode::new(common.mode), common.uid, common.gid)
 }

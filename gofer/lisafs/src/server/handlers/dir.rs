@@ -1,9 +1,8 @@
 //! Getdents64.
 
-use crate::backend::{DirEntry, DirSink, Errno, Result};
+use crate::backend::{DirEntry, DirSink, Error, FileType, Result};
 use crate::server::dispatch::Context;
 use crate::server::exchange::{Reply, Request};
-use crate::server::file_type::DIRECTORY;
 use crate::server::session::reading;
 use crate::wire::message::Getdents64Req;
 use crate::wire::{Dirent, Wire};
@@ -14,8 +13,8 @@ const HEAD: usize = 2;
 pub(super) fn list(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let request: Getdents64Req = request.decode()?;
     let open = context.session.open(request.dir)?;
-    if open.file_type != DIRECTORY {
-        return Err(Errno::NOTDIR);
+    if open.file_type != Some(FileType::Directory) {
+        return Err(Error::NOTDIR);
     }
     reply.skip(HEAD)?;
     let mut position = open.position.lock();
@@ -23,7 +22,7 @@ pub(super) fn list(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
     let budget = usize::try_from(request.count.unsigned_abs()).unwrap_or(usize::MAX);
     let mut sink = Sink { reply, budget, count: 0, position: start };
     let result =
-        reading(&open, |file| if open.is_deleted() { Err(Errno::INVAL) } else { file.read_dir(start, &mut sink) });
+        reading(&open, |file| if open.is_deleted() { Err(Error::INVAL) } else { file.read_dir(start, &mut sink) });
     let Sink { count, position: end, .. } = sink;
     // What was listed before an error is not lost: the error comes again with the next call.
     if count == 0 {
@@ -54,7 +53,7 @@ impl DirSink for Sink<'_, '_> {
                 dev_minor: entry.dev.1,
                 dev_major: entry.dev.0,
                 off: entry.next,
-                kind: kind(entry.file_type),
+                kind: entry.file_type.map_or(0, FileType::dirent_type),
                 name: entry.name,
             };
             let Some(count) = self.count.checked_add(1) else { return false };
@@ -73,9 +72,4 @@ impl DirSink for Sink<'_, '_> {
 fn kernel_size(name: &[u8]) -> usize {
     const HEAD: usize = 19;
     (HEAD + name.len() + 1).next_multiple_of(8)
-}
-
-/// The `DT_*` value of a type.
-fn kind(file_type: u32) -> u8 {
-    u8::try_from(file_type >> 12).unwrap_or_default()
 }

@@ -1,9 +1,8 @@
 //! PRead, PWrite, FSync, FAllocate and Flush.
 
-use crate::backend::{Errno, Result};
+use crate::backend::{AllocateFlags, Error, FileType, Result};
 use crate::server::dispatch::Context;
 use crate::server::exchange::{Reply, Request};
-use crate::server::file_type::DIRECTORY;
 use crate::server::session::{reading, writing};
 use crate::wire::message::{FAllocateReq, FSyncReq, FlushReq, PReadHead, PReadReq, PWriteHead, PWriteResp};
 
@@ -11,19 +10,19 @@ pub(super) fn read(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
     let request: PReadReq = request.decode()?;
     let open = context.session.open(request.fd)?;
     if !open.access.reads() {
-        return Err(Errno::BADF);
+        return Err(Error::BADF);
     }
-    let wanted = usize::try_from(request.count).map_err(|_| Errno::NOBUFS)?;
+    let wanted = usize::try_from(request.count).map_err(|_| Error::NOBUFS)?;
     if wanted > reply.capacity().saturating_sub(PReadHead::SIZE) {
-        return Err(Errno::NOBUFS);
+        return Err(Error::NOBUFS);
     }
-    if open.file_type == DIRECTORY {
-        return Err(Errno::ISDIR);
+    if open.file_type == Some(FileType::Directory) {
+        return Err(Error::ISDIR);
     }
     reply.skip(PReadHead::SIZE)?;
     let count = reading(&open, |file| file.read_at(reply.room(wanted), request.offset))?;
     if count > wanted {
-        return Err(Errno::IO);
+        return Err(Error::IO);
     }
     reply.skip(count)?;
     reply.overwrite(0, &PReadHead { count: count as u64 })
@@ -31,17 +30,17 @@ pub(super) fn read(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
 
 pub(super) fn write(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let head: PWriteHead = request.decode()?;
-    let wanted = usize::try_from(head.count).map_err(|_| Errno::IO)?;
+    let wanted = usize::try_from(head.count).map_err(|_| Error::IO)?;
     if wanted > request.data.len() {
-        return Err(Errno::IO);
+        return Err(Error::IO);
     }
     let open = context.session.open(head.fd)?;
     if !open.access.writes() {
-        return Err(Errno::BADF);
+        return Err(Error::BADF);
     }
     let count = writing(&open, |file| file.write_at(request.data.part(0, wanted), head.offset))?;
     if count > wanted {
-        return Err(Errno::IO);
+        return Err(Error::IO);
     }
     reply.message(&PWriteResp { count: count as u64 })
 }
@@ -62,14 +61,15 @@ pub(super) fn allocate(context: &mut Context<'_>, request: Request<'_>, _: &mut 
     let request: FAllocateReq = request.decode()?;
     let open = session.open(request.fd)?;
     if !open.access.writes() {
-        return Err(Errno::BADF);
+        return Err(Error::BADF);
     }
-    let mode = u32::try_from(request.mode).map_err(|_| Errno::OPNOTSUPP)?;
+    let mode = u32::try_from(request.mode).map_err(|_| Error::OPNOTSUPP)?;
+    let flags = AllocateFlags::from_bits_retain(mode);
     writing(&open, |file| {
         if open.is_deleted() && !session.options.deleted.allocate {
-            return Err(Errno::INVAL);
+            return Err(Error::INVAL);
         }
-        file.allocate(mode, request.offset, request.length)
+        file.allocate(flags, request.offset, request.length)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Mount and Channel.
 
-use crate::backend::{Errno, Result};
+use crate::backend::{Error, Result};
 use crate::server::dispatch::{Context, answered};
 use crate::server::exchange::{Reply, Request};
 use crate::wire::Array;
@@ -15,7 +15,7 @@ pub(super) fn mount(context: &mut Context<'_>, _: Request<'_>, reply: &mut Reply
     reply.message(&MountResp {
         root,
         max_message_size: session.options.max_message_size,
-        supported: Array::new(&supported).map_err(|_| Errno::IO)?,
+        supported: Array::new(&supported).map_err(|_| Error::IO)?,
     })?;
     if let Some(host) = attached.donated {
         reply.donate(host)?;
@@ -27,7 +27,7 @@ pub(super) fn mount(context: &mut Context<'_>, _: Request<'_>, reply: &mut Reply
 pub(super) fn channel(context: &mut Context<'_>, _: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let opened = context.session.channels.open(|index| context.session.add_channel_thread(index))?;
     reply.message(&ChannelResp {
-        data_offset: i64::try_from(opened.offset).map_err(|_| Errno::NOMEM)?,
+        data_offset: i64::try_from(opened.offset).map_err(|_| Error::NOMEM)?,
         data_length: opened.len as u64,
     })?;
     reply.donate(opened.memory)?;

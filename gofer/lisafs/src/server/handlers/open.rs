@@ -3,11 +3,10 @@
 use parking_lot::Mutex;
 use rustix::fs::OFlags;
 
-use crate::backend::{Access, Errno, OpenHow, Opened, Result};
+use crate::backend::{Access, Error, FileType, OpenHow, Opened, Result};
 use crate::server::dispatch::Context;
 use crate::server::entry::{Control, Open};
 use crate::server::exchange::{Reply, Request};
-use crate::server::file_type::{DIRECTORY, SYMLINK};
 use crate::wire::message::{OpenAtReq, OpenAtResp};
 
 pub(super) fn open(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -17,24 +16,22 @@ pub(super) fn open(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
     let session = context.session;
     let request: OpenAtReq = request.decode()?;
     // All other flags are without meaning here and ignored.
-    let how = OpenHow {
-        access: Access::from_flags(request.flags),
-        truncate: request.flags & TRUNCATE != 0,
-        no_atime: request.flags & NO_ATIME != 0,
-    };
+    let how = OpenHow::new(Access::from_flags(request.flags))
+        .truncate(request.flags & TRUNCATE != 0)
+        .no_atime(request.flags & NO_ATIME != 0);
     let changes = how.access.writes() || how.truncate;
     if changes && session.options.read_only {
-        return Err(Errno::ROFS);
+        return Err(Error::ROFS);
     }
     let control = session.control(request.fd)?;
     match control.file_type {
-        DIRECTORY if changes => return Err(Errno::ISDIR),
-        SYMLINK => return Err(Errno::INVAL),
+        Some(FileType::Directory) if changes => return Err(Error::ISDIR),
+        Some(FileType::Symlink) => return Err(Error::INVAL),
         _ => {}
     }
     let ticket = session.fds.reserve()?;
     let opened = session.read(&control, |file| {
-        if control.is_deleted() && !session.options.deleted.open { Err(Errno::INVAL) } else { file.open(how) }
+        if control.is_deleted() && !session.options.deleted.open { Err(Error::INVAL) } else { file.open(how) }
     })?;
     let Opened { file, donated } = opened;
     let fd = ticket.open(open_file(&control, file, how.access));

@@ -1,6 +1,6 @@
 //! UnlinkAt, RenameAt and RenameAt2.
 
-use crate::backend::{Errno, Name, RenameFlags, Result, Unlink};
+use crate::backend::{Error, Name, RenameFlags, Result, Unlink};
 use crate::server::dispatch::Context;
 use crate::server::entry::Control;
 use crate::server::exchange::{Reply, Request};
@@ -19,12 +19,12 @@ pub(super) fn unlink(context: &mut Context<'_>, request: Request<'_>, _: &mut Re
     let what = match request.flags {
         0 => Unlink::File,
         REMOVE_DIRECTORY => Unlink::Directory,
-        _ => return Err(Errno::INVAL),
+        _ => return Err(Error::INVAL),
     };
     let Some(place) = place(&dir, name.as_bytes()) else { return dir.file.unlink(name, what) };
     session.tree().write_with_child(place, || {
         if dir.is_deleted() {
-            return Err(Errno::INVAL);
+            return Err(Error::INVAL);
         }
         dir.file.unlink(name, what)?;
         tree::removed(place);
@@ -50,7 +50,7 @@ pub(super) fn rename_with_flags(context: &mut Context<'_>, request: Request<'_>,
         NO_REPLACE => RenameFlags::NoReplace,
         EXCHANGE => RenameFlags::Exchange,
         // Others would do more than rename.
-        _ => return Err(Errno::INVAL),
+        _ => return Err(Error::INVAL),
     })
 }
 
@@ -66,7 +66,7 @@ impl<'a> Rename<'a, crate::server::entry::Held<Control>> {
         let (old_name, new_name) = (Name::new(from.1)?, Name::new(to.1)?);
         let (old_dir, new_dir) = (session.control(from.0)?, session.control(to.0)?);
         if !old_dir.is_dir() || !new_dir.is_dir() {
-            return Err(Errno::NOTDIR);
+            return Err(Error::NOTDIR);
         }
         Ok(Rename { session, from: (old_dir, old_name), to: (new_dir, new_name) })
     }
@@ -80,7 +80,7 @@ impl<'a> Rename<'a, crate::server::entry::Held<Control>> {
         };
         session.tree().rename(from, to, flags == RenameFlags::Exchange, |known| {
             if old_dir.is_deleted() || new_dir.is_deleted() {
-                return Err(Errno::INVAL);
+                return Err(Error::INVAL);
             }
             // Renaming one name of a file to another name of the same file does nothing.
             let no_change = known.same || known.any && one_file((&old_dir, old_name), (&new_dir, new_name));

@@ -1,11 +1,10 @@
 //! Connect, ConnectWithCreds, BindAt, Listen and Accept.
 
 use super::create::new_file;
-use crate::backend::{Credentials, Errno, NO_ID, Name, Result, SocketType};
+use crate::backend::{Credentials, Error, FileType, NO_ID, Name, Result, SocketType};
 use crate::server::dispatch::Context;
 use crate::server::entry::BoundSocket;
 use crate::server::exchange::{Reply, Request};
-use crate::server::file_type::SOCKET;
 use crate::server::session::Session;
 use crate::wire::FdId;
 use crate::wire::message::{AcceptReq, AcceptResp, BindAtReq, BindAtResp, ConnectReq, ConnectWithCredsReq, ListenReq};
@@ -33,16 +32,16 @@ fn connect_as(
     reply: &mut Reply<'_>,
 ) -> Result<()> {
     let control = session.control(fd)?;
-    if control.file_type != SOCKET {
-        return Err(Errno::NOTSOCK);
+    if control.file_type != Some(FileType::Socket) {
+        return Err(Error::NOTSOCK);
     }
-    let kind = if sock_type == 0 { None } else { Some(socket_type(sock_type).ok_or(Errno::NXIO)?) };
+    let kind = if sock_type == 0 { None } else { Some(socket_type(sock_type).ok_or(Error::NXIO)?) };
     // To the kernel this would mean: whoever the server is.
     if credentials.is_some_and(|who| who.uid == NO_ID || who.gid == NO_ID) {
-        return Err(Errno::PERM);
+        return Err(Error::PERM);
     }
     let connected = session.read(&control, |file| {
-        if control.is_deleted() { Err(Errno::INVAL) } else { file.connect(kind, credentials) }
+        if control.is_deleted() { Err(Error::INVAL) } else { file.connect(kind, credentials) }
     })?;
     reply.donate(connected)
 }
@@ -52,7 +51,7 @@ pub(super) fn bind(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
     let request: BindAtReq<'_> = request.decode()?;
     let name = Name::new(request.name)?;
     let dir = session.directory(request.common.dir)?;
-    let kind = socket_type(request.sock_type).ok_or(Errno::INVAL)?;
+    let kind = socket_type(request.sock_type).ok_or(Error::INVAL)?;
     let (ticket, socket_ticket) = (session.fds.reserve()?, session.fds.reserve()?);
     let ((fd, child), socket, donated) = session.change(&dir, |file| {
         let bound = file.bind(name, &new_file(&request.common), kind)?;
@@ -84,7 +83,7 @@ pub(super) fn accept(context: &mut Context<'_>, request: Request<'_>, reply: &mu
 
 /// Calls `f` while nobody changes the socket's file.
 fn with_file<R>(session: &Session, bound: &BoundSocket, f: impl FnOnce() -> Result<R>) -> Result<R> {
-    session.read(&bound.control, |_| if bound.control.is_deleted() { Err(Errno::INVAL) } else { f() })
+    session.read(&bound.control, |_| if bound.control.is_deleted() { Err(Error::INVAL) } else { f() })
 }
 
 fn socket_type(sock_type: u32) -> Option<SocketType> {

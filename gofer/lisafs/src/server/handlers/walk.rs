@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::backend::{ControlFile, Errno, Found, Name, Result};
+use crate::backend::{ControlFile, Errno, Error, FileType, Found, Name, Result};
 use crate::server::dispatch::Context;
 use crate::server::entry::{Content, Control};
 use crate::server::exchange::{Reply, Request};
-use crate::server::file_type::{DIRECTORY, SYMLINK};
 use crate::server::session::is_dir;
 use crate::server::tree::{Node, step};
 use crate::wire::message::WalkReq;
@@ -20,7 +19,7 @@ pub(super) fn walk(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
     let request: WalkReq<'_> = request.decode()?;
     let start = session.directory(request.dir)?;
     if HEAD + request.path.len() * size_of::<Inode>() > reply.capacity() {
-        return Err(Errno::IO);
+        return Err(Error::IO);
     }
     reply.skip(HEAD)?;
     let status = match start.node {
@@ -28,7 +27,7 @@ pub(super) fn walk(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
         None => steps(context, &start, request.path, reply)?,
     };
     reply.overwrite(0, &(status as u8))?;
-    let count = u16::try_from(context.walked.len()).map_err(|_| Errno::IO)?;
+    let count = u16::try_from(context.walked.len()).map_err(|_| Error::IO)?;
     reply.overwrite(size_of::<u8>(), &count)?;
     for fd in context.walked.drain(..) {
         fd.commit();
@@ -51,14 +50,14 @@ fn steps(
             _ => start,
         };
         match current.file_type {
-            DIRECTORY => {}
-            SYMLINK => return Ok(WalkStatus::Symlink),
-            _ => return Err(Errno::NOTDIR),
+            Some(FileType::Directory) => {}
+            Some(FileType::Symlink) => return Ok(WalkStatus::Symlink),
+            _ => return Err(Error::NOTDIR),
         }
         let ticket = session.fds.reserve()?;
         let (found, node) = match next(&*current.file, current.node.as_ref(), name) {
             Ok(next) => next,
-            Err(Errno::NOENT) => return Ok(WalkStatus::DoesNotExist),
+            Err(error) if error == Errno::NOENT => return Ok(WalkStatus::DoesNotExist),
             Err(error) => return Err(error),
         };
         let (fd, inode) = ticket.control(found, node);
@@ -77,7 +76,7 @@ pub(super) fn next(
     let Some(node) = node else { return Ok((dir.walk(name)?, None)) };
     step(node, || {
         if node.is_deleted() {
-            return Err(Errno::NOENT);
+            return Err(Error::NOENT);
         }
         let found = dir.walk(name)?;
         let child = Node::child(node, name.as_bytes(), is_dir(&found.stat));

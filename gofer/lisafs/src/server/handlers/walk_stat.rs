@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use super::walk::next;
-use crate::backend::{ControlFile, Errno, Found, Name, Result, Statx};
+use crate::backend::{ControlFile, Errno, Error, FileType, Found, Name, Result, Statx};
 use crate::server::dispatch::Context;
 use crate::server::entry::Control;
 use crate::server::exchange::{Reply, Request};
-use crate::server::file_type::{DIRECTORY, SYMLINK};
 use crate::server::session::same_type;
 use crate::server::tree::{Node, step};
 use crate::wire::StringArray;
@@ -22,11 +21,11 @@ pub(super) fn walk_stat(context: &mut Context<'_>, request: Request<'_>, reply: 
     let start = session.control(request.dir)?;
     let path = Path::new(request.path);
     if !start.is_dir() && path.count > 0 {
-        return Err(Errno::NOTDIR);
+        return Err(Error::NOTDIR);
     }
     path.check()?;
     if HEAD + request.path.len() * size_of::<Statx>() > reply.capacity() {
-        return Err(Errno::IO);
+        return Err(Error::IO);
     }
     reply.skip(HEAD)?;
     // Of a file there is nothing to walk. Data may be on its way to it for long: that is waited for without the rename lock.
@@ -37,7 +36,7 @@ pub(super) fn walk_stat(context: &mut Context<'_>, request: Request<'_>, reply: 
     } else {
         steps(&start, path, reply)?;
     }
-    let count = u16::try_from((reply.len() - HEAD) / size_of::<Statx>()).map_err(|_| Errno::IO)?;
+    let count = u16::try_from((reply.len() - HEAD) / size_of::<Statx>()).map_err(|_| Error::IO)?;
     reply.overwrite(0, &count)
 }
 
@@ -104,13 +103,13 @@ fn steps(start: &Control, path: Path<'_>, reply: &mut Reply<'_>) -> Result<()> {
             None => (&*start.file, start.node.as_ref(), start.file_type),
         };
         match file_type {
-            DIRECTORY => {}
-            SYMLINK => return Ok(()),
-            _ => return Err(Errno::NOTDIR),
+            Some(FileType::Directory) => {}
+            Some(FileType::Symlink) => return Ok(()),
+            _ => return Err(Error::NOTDIR),
         }
         let reached = match next(file, node, name?) {
             Ok(reached) => reached,
-            Err(Errno::NOENT) => return Ok(()),
+            Err(error) if error == Errno::NOENT => return Ok(()),
             Err(error) => return Err(error),
         };
         reply.message(&reached.0.stat)?;

@@ -2,7 +2,7 @@
 //!
 //! They work on the file, whether or not the name it was found by still exists.
 
-use crate::backend::{Errno, Result};
+use crate::backend::{Error, Result, XattrFlags};
 use crate::server::dispatch::Context;
 use crate::server::exchange::{Reply, Request};
 use crate::wire::StringArrayBuf;
@@ -18,21 +18,17 @@ pub(super) fn get(context: &mut Context<'_>, request: Request<'_>, reply: &mut R
     let value = session.read(&control, |file| file.get_xattr(request.name))?;
     // A value that the length field cannot tell is too large for every buffer.
     if value.len() as u64 > room(request.buf_size.into()) || value.len() > usize::from(u16::MAX) {
-        return Err(Errno::RANGE);
+        return Err(Error::RANGE);
     }
     reply.message(&FGetXattrResp { value: &value })
 }
 
 pub(super) fn set(context: &mut Context<'_>, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
-    const FLAGS: u32 = rustix::fs::XattrFlags::CREATE.bits() | rustix::fs::XattrFlags::REPLACE.bits();
-
     let session = context.session;
     let request: FSetXattrReq<'_> = request.decode()?;
     let control = session.control(request.fd)?;
-    if request.flags & !FLAGS != 0 {
-        return Err(Errno::INVAL);
-    }
-    session.write(&control, |file| file.set_xattr(request.name, request.value, request.flags))
+    let flags = XattrFlags::from_bits(request.flags).ok_or(Error::INVAL)?;
+    session.write(&control, |file| file.set_xattr(request.name, request.value, flags))
 }
 
 pub(super) fn list(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -42,9 +38,9 @@ pub(super) fn list(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
     let names = session.read(&control, |file| file.list_xattr())?;
     let size: u64 = names.iter().map(|name| name.len() as u64 + 1).sum();
     if size > room(request.size) {
-        return Err(Errno::RANGE);
+        return Err(Error::RANGE);
     }
-    let names = StringArrayBuf::collect(names.iter().map(Vec::as_slice)).map_err(|_| Errno::RANGE)?;
+    let names = StringArrayBuf::collect(names.iter().map(Vec::as_slice)).map_err(|_| Error::RANGE)?;
     reply.message(&FListXattrResp { names: names.as_array() })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Node, Place, Tree};
-use crate::backend::{Errno, Result};
+use crate::backend::{Error, Result};
 
 /// How often a caller steps back from a busy node before it waits with the rename lock in its hand.
 const PATIENCE: usize = if cfg!(loom) { 1 } else { 100 };
@@ -100,7 +100,7 @@ impl Tree {
         let (source, target) = (from.dir.known_child(from.name), to.dir.known_child(to.name));
         let under = |node: &Option<Arc<Node>>, dir| node.as_ref().is_some_and(|node| node.contains(dir));
         if under(&source, to.dir) || exchange && under(&target, from.dir) {
-            return Err(Errno::INVAL);
+            return Err(Error::INVAL);
         }
         f(Known { any: source.is_some() || target.is_some(), same: from.dir.is(to.dir) && from.name == to.name })
     }

@@ -16,7 +16,7 @@ pub(super) use node::Node;
 
 use std::sync::Arc;
 
-use crate::backend::{Errno, Name, Result};
+use crate::backend::{Error, Name, Result};
 use crate::sync::RwLock;
 
 /// The tree of a server.
@@ -58,7 +58,7 @@ impl Tree {
             }
             Some((name, parent)) => step(parent, || {
                 if parent.is_deleted() {
-                    return Err(Errno::NOENT);
+                    return Err(Error::NOENT);
                 }
                 let root = match parent.known_child(name) {
                     Some(node) => step(&node, attach)?,
@@ -72,7 +72,7 @@ impl Tree {
 
     /// The position of a mount. Makes nodes of the directories on the way.
     pub(super) fn mount_path(&self, path: &[u8]) -> Result<MountPath> {
-        let mut components = path.strip_prefix(b"/").ok_or(Errno::INVAL)?.split(|byte| *byte == b'/');
+        let mut components = path.strip_prefix(b"/").ok_or(Error::INVAL)?.split(|byte| *byte == b'/');
         let mut last: Option<&[u8]> = None;
         let _no_renames = self.rename.read();
         let mut parent = self.root.clone();

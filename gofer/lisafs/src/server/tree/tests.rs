@@ -81,7 +81,7 @@ fn renames_move_what_is_below_as_well() {
     assert!(other.contains(&file) && root.known_child(b"one").is_none());
     // Now the other way round it would be below itself.
     let back = tree.rename(Place { dir: &root, name: b"other" }, Place { dir: &one, name: b"x" }, false, |_| Ok(()));
-    assert_eq!(back, Err(Errno::INVAL));
+    assert_eq!(back, Err(Error::INVAL));
     removed(Place { dir: &root, name: b"other" });
     assert!(one.is_deleted() && file.is_deleted());
 }

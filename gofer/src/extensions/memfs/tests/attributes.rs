@@ -1,7 +1,7 @@
 //! Owners, modes, identity.
 
 use super::*;
-use lisafs::backend::{Backend, SetStatFailure};
+use lisafs::backend::{Backend, Mode, SetStatFailure};
 use lisafs::wire::Timespec;
 
 #[test]
@@ -16,10 +16,10 @@ fn the_root_is_as_the_options_say() {
 #[test]
 fn new_files_belong_to_whom_they_are_made_for() {
     let fixture = Fixture::with("uid=7,gid=8");
-    let new = NewFile { mode: 0o6751, uid: 9, gid: NO_ID };
+    let new = NewFile::new(Mode::new(0o6751), 9, NO_ID);
     let stat = fixture.root.create(name("f"), &new, Access::Read).ok().unwrap().found.stat;
     assert_eq!((stat.mode, stat.uid, stat.gid, stat.nlink), (0o106_751, 9, 8, 1));
-    let stat = fixture.root.mkdir(name("d"), &NewFile { uid: NO_ID, gid: 9, ..new }).ok().unwrap().stat;
+    let stat = fixture.root.mkdir(name("d"), &NewFile::new(new.mode, NO_ID, 9)).ok().unwrap().stat;
     assert_eq!((stat.mode, stat.uid, stat.gid, stat.nlink), (0o046_751, 7, 9, 2));
 }
 
@@ -44,7 +44,7 @@ fn a_change_of_owner_clears_set_id_bits() {
         fixture.unlink("f").unwrap();
         created.found.file
     };
-    let change = SetStat { uid: Some(5), ..SetStat::default() };
+    let change = SetStat::new().uid(5);
     for (before, after) in [(0o6755, 0o755), (0o6745, 0o2745), (0o1644, 0o1644)] {
         let file = made(before);
         set(&*file, change).unwrap();
@@ -53,7 +53,7 @@ fn a_change_of_owner_clears_set_id_bits() {
     }
     // Unless they are set with it.
     let file = made(0);
-    set(&*file, SetStat { mode: Some(0o6755), gid: Some(3), ..change }).unwrap();
+    set(&*file, change.mode(Mode::new(0o6755)).gid(3)).unwrap();
     assert_eq!(file.stat().unwrap().mode, 0o106_755);
     let dir = fixture.root.mkdir(name("d"), &own(0o2775)).ok().unwrap().file;
     set(&*dir, change).unwrap();
@@ -64,19 +64,17 @@ fn a_change_of_owner_clears_set_id_bits() {
 fn what_cannot_be_set_is_named_and_the_rest_is_set() {
     let fixture = Fixture::new();
     let link = fixture.root.symlink(name("l"), b"x", &own(0)).ok().unwrap().file;
-    let change = SetStat {
-        mode: Some(0),
-        uid: Some(5),
-        size: Some(0),
-        atime: Some(Timespec { sec: 7, nsec: 0 }),
-        mtime: Some(Timespec { sec: 0, nsec: -5 }),
-        ..SetStat::default()
-    };
+    let change = SetStat::new()
+        .mode(Mode::new(0))
+        .uid(5)
+        .size(0)
+        .atime(Timespec { sec: 7, nsec: 0 })
+        .mtime(Timespec { sec: 0, nsec: -5 });
     let mask = Statx::MODE | Statx::SIZE | Statx::MTIME;
-    assert_eq!(link.set_stat(&change), Err(SetStatFailure { mask, errno: Errno::LOOP }));
+    assert_eq!(link.set_stat(&change), Err(SetStatFailure::new(mask, Error::LOOP)));
     let stat = link.stat().unwrap();
     assert_eq!((stat.uid, stat.mode, stat.atime.sec), (5, 0o120_777, 7));
-    assert_eq!(set_size(&*fixture.root, 0), Err(Errno::ISDIR));
-    assert_eq!(set(&*link, SetStat { uid: Some(NO_ID), gid: Some(NO_ID), ..SetStat::default() }), Ok(()));
+    assert_eq!(set_size(&*fixture.root, 0), Err(Error::ISDIR));
+    assert_eq!(set(&*link, SetStat::new().uid(NO_ID).gid(NO_ID)), Ok(()));
     assert_eq!(link.stat(), Ok(stat));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use lisafs::backend::{DirEntry, DirSink, RenameFlags};
+use lisafs::backend::{DirEntry, DirSink, FileType, RenameFlags};
 
 /// Takes so many entries.
 struct Portion {
@@ -117,7 +117,7 @@ fn entries_have_the_identity_that_a_walk_finds() {
     let (fixture, dir) = filled(1);
     fixture.mkdir("d");
     fixture.root.symlink(name("l"), b"d", &own(0)).ok().unwrap();
-    fixture.root.mknod(name("s"), &own(0), 0o140_000, (0, 0)).ok().unwrap();
+    fixture.root.mknod(name("s"), &own(0), FileType::Socket, (0, 0)).ok().unwrap();
     let mut compare = Compare(&fixture, 0);
     dir.read_dir(0, &mut compare).unwrap();
     assert_eq!(compare.1, 4);
@@ -128,6 +128,6 @@ fn a_removed_directory_is_an_error() {
     let fixture = Fixture::new();
     let dir = open(&*fixture.mkdir("d"), Access::Read).ok().unwrap();
     fixture.rmdir("d").unwrap();
-    assert_eq!(dir.read_dir(0, &mut Portion { room: 1, names: Vec::new(), next: 0 }), Err(Errno::NOENT));
+    assert_eq!(dir.read_dir(0, &mut Portion { room: 1, names: Vec::new(), next: 0 }), Err(Error::NOENT));
     assert_eq!(dir.stat().unwrap().nlink, 0);
 }

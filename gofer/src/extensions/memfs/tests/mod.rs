@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use super::{MemFs, MemOptions};
 use lisafs::backend::{
-    Access, Backend, ControlBox, ControlFile, Errno, Found, NO_ID, Name, NewFile, OpenBox, OpenFile, OpenHow, Result,
-    SetStat, Statx, Unlink,
+    Access, Backend, ControlBox, ControlFile, Error, Found, Mode, NO_ID, Name, NewFile, OpenBox, OpenFile, OpenHow,
+    Result, SetStat, Statx, Unlink,
 };
 
 /// A file system and its root.
@@ -95,11 +95,11 @@ fn name(name: &str) -> Name<'_> {
 
 /// A new file of nobody's.
 fn own(mode: u16) -> NewFile {
-    NewFile { mode, uid: NO_ID, gid: NO_ID }
+    NewFile::new(Mode::new(mode), NO_ID, NO_ID)
 }
 
 fn open(file: &dyn ControlFile, access: Access) -> Result<OpenBox> {
-    file.open(OpenHow { access, truncate: false, no_atime: false }).map(|opened| opened.file)
+    file.open(OpenHow::new(access)).map(|opened| opened.file)
 }
 
 fn write(file: &dyn OpenFile, offset: u64, bytes: &[u8]) -> Result<usize> {
@@ -116,15 +116,15 @@ fn read(file: &dyn OpenFile, offset: u64, len: usize) -> Result<Vec<u8>> {
 }
 
 fn set_size(file: &dyn ControlFile, size: u64) -> Result<()> {
-    set(file, SetStat { size: Some(size), ..SetStat::default() })
+    set(file, SetStat::new().size(size))
 }
 
 fn set(file: &dyn ControlFile, change: SetStat) -> Result<()> {
-    file.set_stat(&change).map_err(|failure| failure.errno)
+    file.set_stat(&change).map_err(|failure| failure.error)
 }
 
 /// The error of something whose success cannot be printed.
-fn error<T>(result: Result<T>) -> Option<Errno> {
+fn error<T>(result: Result<T>) -> Option<Error> {
     result.err()
 }
 

@@ -1,6 +1,7 @@
 //! Making, linking and removing names.
 
 use super::*;
+use lisafs::backend::{FileType, XattrFlags};
 
 #[test]
 fn a_name_is_given_once() {
@@ -9,15 +10,15 @@ fn a_name_is_given_once() {
     fixture.mkdir("d");
     for taken in ["f", "d"] {
         let taken = name(taken);
-        assert_eq!(error(fixture.root.create(taken, &own(0), Access::Read)), Some(Errno::EXIST));
-        assert_eq!(error(fixture.root.mkdir(taken, &own(0))), Some(Errno::EXIST));
-        assert_eq!(error(fixture.root.mknod(taken, &own(0), 0o010_000, (0, 0))), Some(Errno::EXIST));
-        assert_eq!(error(fixture.root.symlink(taken, b"x", &own(0))), Some(Errno::EXIST));
-        assert_eq!(error(fixture.root.link(taken, &*fixture.walk("f").ok().unwrap())), Some(Errno::EXIST));
+        assert_eq!(error(fixture.root.create(taken, &own(0), Access::Read)), Some(Error::EXIST));
+        assert_eq!(error(fixture.root.mkdir(taken, &own(0))), Some(Error::EXIST));
+        assert_eq!(error(fixture.root.mknod(taken, &own(0), FileType::Fifo, (0, 0))), Some(Error::EXIST));
+        assert_eq!(error(fixture.root.symlink(taken, b"x", &own(0))), Some(Error::EXIST));
+        assert_eq!(error(fixture.root.link(taken, &*fixture.walk("f").ok().unwrap())), Some(Error::EXIST));
     }
     assert_eq!(fixture.used(), (0, 3));
-    assert_eq!(error(fixture.walk("x")), Some(Errno::NOENT));
-    assert_eq!(error(fixture.walk("f/x")), Some(Errno::NOTDIR));
+    assert_eq!(error(fixture.walk("x")), Some(Error::NOENT));
+    assert_eq!(error(fixture.walk("f/x")), Some(Error::NOTDIR));
 }
 
 #[test]
@@ -26,7 +27,7 @@ fn names_have_a_longest_length() {
     let (longest, too_long) = ("n".repeat(255), "n".repeat(256));
     fixture.create(&longest);
     assert!(fixture.walk(&longest).is_ok());
-    let refused = Some(Errno::NAMETOOLONG);
+    let refused = Some(Error::NAMETOOLONG);
     assert_eq!(error(fixture.walk(&too_long)), refused);
     assert_eq!(error(fixture.root.create(name(&too_long), &own(0), Access::Read)), refused);
     assert_eq!(error(fixture.root.mkdir(name(&too_long), &own(0))), refused);
@@ -42,7 +43,7 @@ fn links_count() {
     fixture.mkdir("d");
     assert_eq!(fixture.link("d/g", "f").ok().unwrap().stat.nlink, 2);
     assert_eq!(fixture.stat("d/g").ino, fixture.stat("f").ino);
-    assert_eq!(error(fixture.link("e", "d")), Some(Errno::PERM));
+    assert_eq!(error(fixture.link("e", "d")), Some(Error::PERM));
     assert_eq!(fixture.used().1, 4);
     fixture.unlink("f").unwrap();
     assert_eq!((file.stat().unwrap().nlink, fixture.used().1), (1, 3));
@@ -61,8 +62,8 @@ fn a_file_without_a_name_can_be_used() {
     assert_eq!(write(&*file, 0, b"hello"), Ok(5));
     assert_eq!(set_size(&*control, 3), Ok(()));
     assert_eq!(read(&*open(&*control, Access::Read).ok().unwrap(), 0, 9), Ok(b"hel".to_vec()));
-    control.set_xattr(b"user.a", b"1", 0).unwrap();
-    assert_eq!(error(fixture.root.link(name("g"), &*control)), Some(Errno::NOENT));
+    control.set_xattr(b"user.a", b"1", XattrFlags::empty()).unwrap();
+    assert_eq!(error(fixture.root.link(name("g"), &*control)), Some(Error::NOENT));
     assert!(fixture.used().0 > 0);
     drop((file, control));
     assert_eq!(fixture.used(), (0, 1));
@@ -74,10 +75,10 @@ fn removing_wants_the_right_type() {
     fixture.create("f");
     fixture.mkdir("d");
     fixture.create("d/x");
-    assert_eq!(fixture.rmdir("f"), Err(Errno::NOTDIR));
-    assert_eq!(fixture.unlink("d"), Err(Errno::ISDIR));
-    assert_eq!(fixture.rmdir("d"), Err(Errno::NOTEMPTY));
-    assert_eq!(fixture.unlink("x"), Err(Errno::NOENT));
+    assert_eq!(fixture.rmdir("f"), Err(Error::NOTDIR));
+    assert_eq!(fixture.unlink("d"), Err(Error::ISDIR));
+    assert_eq!(fixture.rmdir("d"), Err(Error::NOTEMPTY));
+    assert_eq!(fixture.unlink("x"), Err(Error::NOENT));
     fixture.unlink("d/x").unwrap();
     assert_eq!(fixture.rmdir("d"), Ok(()));
     assert_eq!(fixture.unlink("f"), Ok(()));
@@ -103,7 +104,7 @@ fn nothing_is_made_in_a_removed_directory() {
     fixture.create("f");
     let dir = fixture.mkdir("d");
     fixture.rmdir("d").unwrap();
-    let gone = Some(Errno::NOENT);
+    let gone = Some(Error::NOENT);
     assert_eq!(error(dir.create(name("x"), &own(0), Access::Read)), gone);
     assert_eq!(error(dir.mkdir(name("x"), &own(0))), gone);
     assert_eq!(error(dir.link(name("x"), &*fixture.walk("f").ok().unwrap())), gone);
@@ -128,7 +129,7 @@ fn paths_are_looked_at_step_by_step() {
     assert_eq!(look("d/f"), (Ok(()), vec![ino("d"), ino("d/f")]));
     assert_eq!(look("d/x/y"), (Ok(()), vec![ino("d")]));
     assert_eq!(look("l/f"), (Ok(()), vec![ino("l")]));
-    assert_eq!(look("d/f/x"), (Err(Errno::NOTDIR), vec![ino("d"), ino("d/f")]));
+    assert_eq!(look("d/f/x"), (Err(Error::NOTDIR), vec![ino("d"), ino("d/f")]));
 }
 
 #[test]
@@ -136,9 +137,9 @@ fn file_systems_do_not_share_files() {
     let (one, other) = (Fixture::new(), Fixture::new());
     one.create("f");
     let file = one.walk("f").ok().unwrap();
-    assert_eq!(error(other.root.link(name("g"), &*file)), Some(Errno::XDEV));
+    assert_eq!(error(other.root.link(name("g"), &*file)), Some(Error::XDEV));
     let flags = lisafs::backend::RenameFlags::Replace;
-    assert_eq!(one.root.rename(name("f"), &*other.root, name("f"), flags), Err(Errno::XDEV));
+    assert_eq!(one.root.rename(name("f"), &*other.root, name("f"), flags), Err(Error::XDEV));
     // Two connections on one do.
     let again = one.fs.attach().ok().unwrap().root.file;
     assert_eq!(again.walk(name("f")).ok().unwrap().stat, file.stat().unwrap());

@@ -68,26 +68,26 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
     let before = look();
     tick();
     for (from, to, flags, errno) in [
-        ("a/x", "a/y", Replace, Errno::NOENT),
-        ("a/f", "b/x", Exchange, Errno::NOENT),
-        ("a/f", "b/g", NoReplace, Errno::EXIST),
-        ("a/f", "a/f", NoReplace, Errno::EXIST),
-        ("b/g", "b/l", NoReplace, Errno::EXIST),
-        ("a/f", "a/d", Replace, Errno::ISDIR),
-        ("a/d", "a/f", Replace, Errno::NOTDIR),
-        ("a/d", "a/e", Replace, Errno::NOTEMPTY),
-        ("b", "a/e", Replace, Errno::NOTEMPTY),
-        ("a/e/x", "a", Replace, Errno::NOTEMPTY),
-        ("a/e/x", "a", Exchange, Errno::INVAL),
-        ("a/e", "a", Replace, Errno::NOTEMPTY),
-        ("a/e", "a", Exchange, Errno::INVAL),
-        ("a", "a/e", Replace, Errno::INVAL),
-        ("a", "a/z", Replace, Errno::INVAL),
-        ("a", "a/e/z", Replace, Errno::INVAL),
-        ("a", "a/e/z", NoReplace, Errno::INVAL),
-        ("a", "a/e/x", Exchange, Errno::INVAL),
-        ("a/f/x", "b/x", Replace, Errno::NOTDIR),
-        ("b/g", "a/f/x", Replace, Errno::NOTDIR),
+        ("a/x", "a/y", Replace, Error::NOENT),
+        ("a/f", "b/x", Exchange, Error::NOENT),
+        ("a/f", "b/g", NoReplace, Error::EXIST),
+        ("a/f", "a/f", NoReplace, Error::EXIST),
+        ("b/g", "b/l", NoReplace, Error::EXIST),
+        ("a/f", "a/d", Replace, Error::ISDIR),
+        ("a/d", "a/f", Replace, Error::NOTDIR),
+        ("a/d", "a/e", Replace, Error::NOTEMPTY),
+        ("b", "a/e", Replace, Error::NOTEMPTY),
+        ("a/e/x", "a", Replace, Error::NOTEMPTY),
+        ("a/e/x", "a", Exchange, Error::INVAL),
+        ("a/e", "a", Replace, Error::NOTEMPTY),
+        ("a/e", "a", Exchange, Error::INVAL),
+        ("a", "a/e", Replace, Error::INVAL),
+        ("a", "a/z", Replace, Error::INVAL),
+        ("a", "a/e/z", Replace, Error::INVAL),
+        ("a", "a/e/z", NoReplace, Error::INVAL),
+        ("a", "a/e/x", Exchange, Error::INVAL),
+        ("a/f/x", "b/x", Replace, Error::NOTDIR),
+        ("b/g", "a/f/x", Replace, Error::NOTDIR),
     ] {
         assert_eq!(fixture.rename(from, to, flags), Err(errno), "{from} {to} {flags:?}");
     }
@@ -96,7 +96,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         assert_eq!(fixture.rename(from, to, flags), Ok(()), "{from} {to} {flags:?}");
     }
     let long = "n".repeat(256);
-    assert_eq!(fixture.rename("a/f", &long, Replace), Err(Errno::NAMETOOLONG));
+    assert_eq!(fixture.rename("a/f", &long, Replace), Err(Error::NAMETOOLONG));
     assert_eq!(look(), before);
 }
 
@@ -113,7 +113,7 @@ fn names_are_exchanged() {
     assert_eq!((fixture.ino("b"), fixture.ino("a/e"), fixture.ino("a/e/g")), (e, b, g));
     assert_eq!((fixture.nlink("a"), fixture.root.stat().unwrap().nlink), (4, 4));
     // The way up is right, too.
-    assert_eq!(fixture.rename("a", "a/e/z", Replace), Err(Errno::INVAL));
+    assert_eq!(fixture.rename("a", "a/e/z", Replace), Err(Error::INVAL));
     assert_eq!(fixture.rename("a", "b/z", Replace), Ok(()));
 }
 
@@ -123,14 +123,14 @@ fn nothing_moves_into_a_removed_directory() {
     let dir = fixture.walk("a/d").ok().unwrap();
     fixture.rmdir("a/d").unwrap();
     let root = &fixture.root;
-    assert_eq!(root.rename(name("b"), &*dir, name("x"), Replace), Err(Errno::NOENT));
-    assert_eq!(root.rename(name("a"), &*dir, name("x"), Replace), Err(Errno::NOENT));
-    assert_eq!(dir.rename(name("x"), &**root, name("x"), Replace), Err(Errno::NOENT));
+    assert_eq!(root.rename(name("b"), &*dir, name("x"), Replace), Err(Error::NOENT));
+    assert_eq!(root.rename(name("a"), &*dir, name("x"), Replace), Err(Error::NOENT));
+    assert_eq!(dir.rename(name("x"), &**root, name("x"), Replace), Err(Error::NOENT));
     // Its own place, and that of the directory above, may be gone for good.
     fixture.rename("a/e", "e", Replace).unwrap();
     fixture.unlink("a/f").unwrap();
     fixture.rmdir("a").unwrap();
-    assert_eq!(root.rename(name("b"), &*dir, name("x"), Replace), Err(Errno::NOENT));
+    assert_eq!(root.rename(name("b"), &*dir, name("x"), Replace), Err(Error::NOENT));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn only_directories_have_names_to_give() {
     // A file is not even locked for it.
     for (from, to) in [("a/f/x", "b/x"), ("b/g", "a/f/x"), ("a/f/x", "a/f/y"), ("a/f/x", "b/g/x")] {
         for flags in [Replace, NoReplace, Exchange] {
-            assert_eq!(fixture.rename(from, to, flags).unwrap_err(), Errno::NOTDIR, "{from} {to}");
+            assert_eq!(fixture.rename(from, to, flags).unwrap_err(), Error::NOTDIR, "{from} {to}");
         }
     }
 }

@@ -4,9 +4,9 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::extensions::memfs::inode::{Body, FileType, Inode};
+use crate::extensions::memfs::inode::{Body, Inode};
 use lisafs::backend::RenameFlags::{Exchange, NoReplace, Replace};
-use lisafs::backend::{DirEntry, DirSink};
+use lisafs::backend::{AllocateFlags, DirEntry, DirSink, FileType};
 
 /// Numbers that only look random.
 struct Dice(u64);
@@ -72,7 +72,7 @@ fn act(dice: &mut Dice, fs: &MemFs) {
                 let offset = dice.roll(200_000);
                 ignore(write(&*file, offset, b"hello"));
                 ignore(read(&*file, offset, 100));
-                ignore(file.allocate(3, offset, dice.roll(100_000)));
+                ignore(file.allocate(AllocateFlags::from_bits_retain(3), offset, dice.roll(100_000)));
                 ignore(set_size(&*dir, dice.roll(200_000)));
             }
         }
@@ -172,7 +172,7 @@ fn a_tree_may_be_deep() {
     // From end to end in one step, and into itself.
     fixture.mkdir("e");
     let err = fixture.root.rename(name("d"), &*at, name("x"), Replace);
-    assert_eq!(err, Err(Errno::INVAL));
+    assert_eq!(err, Err(Error::INVAL));
     fixture.root.rename(name("e"), &*at, name("x"), Replace).unwrap();
     assert_eq!(at.stat().unwrap().nlink, bottom.nlink + 1);
     assert_eq!(fixture.used().1, DEPTH + 2);

@@ -2,6 +2,7 @@
 
 use super::*;
 use lisafs::backend::RenameFlags::{Exchange, Replace};
+use lisafs::backend::{AllocateFlags, Mode, XattrFlags};
 use lisafs::wire::Timespec;
 
 /// `d` with the file `f`, the directory `e` and the link `l`; `o` with the file `g`.
@@ -72,18 +73,21 @@ fn changing_a_file_changes_its_times() {
     let none = SetStat::default();
     assert_eq!(effect(|t| assert_eq!(write(&*opened(t), 0, b"x"), Ok(1))), content);
     assert_eq!(effect(|t| assert_eq!(write(&*opened(t), 0, b""), Ok(0))), [""; 5]);
-    assert_eq!(effect(|t| opened(t).allocate(0, 0, 100).unwrap()), content);
-    assert_eq!(effect(|t| assert!(opened(t).allocate(0, 0, 0).is_err())), [""; 5]);
-    assert_eq!(setting(SetStat { size: Some(2), ..none }), content);
-    assert_eq!(setting(SetStat { mode: Some(0o600), ..none }), attributes);
-    assert_eq!(setting(SetStat { uid: Some(1), ..none }), attributes);
-    assert_eq!(setting(SetStat { gid: Some(1), ..none }), attributes);
+    assert_eq!(effect(|t| opened(t).allocate(AllocateFlags::empty(), 0, 100).unwrap()), content);
+    assert_eq!(effect(|t| assert!(opened(t).allocate(AllocateFlags::empty(), 0, 0).is_err())), [""; 5]);
+    assert_eq!(setting(none.size(2)), content);
+    assert_eq!(setting(none.mode(Mode::new(0o600))), attributes);
+    assert_eq!(setting(none.uid(1)), attributes);
+    assert_eq!(setting(none.gid(1)), attributes);
     let now = Some(Timespec { sec: 0, nsec: Timespec::UTIME_NOW });
     let omit = Some(Timespec { sec: 0, nsec: Timespec::UTIME_OMIT });
-    assert_eq!(setting(SetStat { atime: now, ..none }), ["", "", "ac", "", ""]);
-    assert_eq!(setting(SetStat { mtime: now, atime: omit, ..none }), content);
-    assert_eq!(setting(SetStat { mtime: omit, atime: omit, ..none }), [""; 5]);
-    assert_eq!(effect(|t| t.walk("d/f").ok().unwrap().set_xattr(b"user.a", b"", 0).unwrap()), attributes);
+    assert_eq!(setting(none.atime(now)), ["", "", "ac", "", ""]);
+    assert_eq!(setting(none.mtime(now).atime(omit)), content);
+    assert_eq!(setting(none.mtime(omit).atime(omit)), [""; 5]);
+    assert_eq!(
+        effect(|t| t.walk("d/f").ok().unwrap().set_xattr(b"user.a", b"", XattrFlags::empty()).unwrap()),
+        attributes
+    );
     assert_eq!(effect(|t| assert!(t.walk("d/f").ok().unwrap().remove_xattr(b"user.a").is_err())), [""; 5]);
 }
 
@@ -92,11 +96,11 @@ fn times_are_set_to_the_nanosecond() {
     let fixture = tree();
     let file = fixture.walk("d/f").ok().unwrap();
     let time = |sec, nsec| Some(Timespec { sec, nsec });
-    set(&*file, SetStat { atime: time(-5, 999_999_999), mtime: time(1 << 40, 1), ..SetStat::default() }).unwrap();
+    set(&*file, SetStat::new().atime(time(-5, 999_999_999)).mtime(time(1 << 40, 1))).unwrap();
     let stat = file.stat().unwrap();
     assert_eq!((stat.atime.sec, stat.atime.nsec, stat.mtime.sec, stat.mtime.nsec), (-5, 999_999_999, 1 << 40, 1));
     // A size and a time at once: the time counts.
-    set(&*file, SetStat { size: Some(0), mtime: time(3, 4), ..SetStat::default() }).unwrap();
+    set(&*file, SetStat::new().size(0).mtime(time(3, 4))).unwrap();
     assert_eq!((file.stat().unwrap().mtime.sec, file.stat().unwrap().size), (3, 0));
 }
 
@@ -132,7 +136,7 @@ fn reading_counts_once_after_a_change() {
     let file = fixture.walk("d/f").ok().unwrap();
     let long_ago = Some(Timespec { sec: 1000, nsec: 0 });
     let longer_ago = Some(Timespec { sec: 0, nsec: 0 });
-    set(&*file, SetStat { atime: long_ago, mtime: longer_ago, ..SetStat::default() }).unwrap();
+    set(&*file, SetStat::new().atime(long_ago).mtime(longer_ago)).unwrap();
     read_some(&*file);
     assert_ne!(file.stat().unwrap().atime.sec, 1000);
 }

@@ -1,6 +1,7 @@
 //! Extended attributes.
 
 use super::*;
+use lisafs::backend::{Error, FileType, XattrFlags};
 
 const CREATE: u32 = 1;
 const REPLACE: u32 = 2;
@@ -11,20 +12,20 @@ fn attributes_are_set_read_listed_and_removed() {
     fixture.create("f");
     for file in [fixture.walk("f").ok().unwrap(), fixture.mkdir("d")] {
         assert_eq!(file.list_xattr(), Ok(Vec::new()));
-        assert_eq!(file.get_xattr(b"user.a"), Err(Errno::NODATA));
-        assert_eq!(file.set_xattr(b"user.a", b"1", REPLACE), Err(Errno::NODATA));
-        assert_eq!(file.set_xattr(b"user.a", b"1", CREATE), Ok(()));
-        assert_eq!(file.set_xattr(b"user.a", b"2", CREATE), Err(Errno::EXIST));
+        assert_eq!(file.get_xattr(b"user.a"), Err(Error::NODATA));
+        assert_eq!(file.set_xattr(b"user.a", b"1", XattrFlags::from_bits_retain(REPLACE)), Err(Error::NODATA));
+        assert_eq!(file.set_xattr(b"user.a", b"1", XattrFlags::from_bits_retain(CREATE)), Ok(()));
+        assert_eq!(file.set_xattr(b"user.a", b"2", XattrFlags::from_bits_retain(CREATE)), Err(Error::EXIST));
         assert_eq!(file.get_xattr(b"user.a"), Ok(b"1".to_vec()));
-        assert_eq!(file.set_xattr(b"user.a", b"22", REPLACE), Ok(()));
-        assert_eq!(file.set_xattr(b"user.b", b"", 0), Ok(()));
+        assert_eq!(file.set_xattr(b"user.a", b"22", XattrFlags::from_bits_retain(REPLACE)), Ok(()));
+        assert_eq!(file.set_xattr(b"user.b", b"", XattrFlags::empty()), Ok(()));
         assert_eq!(file.get_xattr(b"user.a"), Ok(b"22".to_vec()));
         assert_eq!(file.get_xattr(b"user.b"), Ok(Vec::new()));
         assert_eq!(file.list_xattr(), Ok(vec![b"user.a".to_vec(), b"user.b".to_vec()]));
         assert_eq!(file.remove_xattr(b"user.a"), Ok(()));
-        assert_eq!(file.remove_xattr(b"user.a"), Err(Errno::NODATA));
+        assert_eq!(file.remove_xattr(b"user.a"), Err(Error::NODATA));
         assert_eq!(file.remove_xattr(b"user.b"), Ok(()));
-        assert_eq!(file.remove_xattr(b"user.b"), Err(Errno::NODATA));
+        assert_eq!(file.remove_xattr(b"user.b"), Err(Error::NODATA));
     }
     assert_eq!(fixture.used(), (0, 3));
 }
@@ -34,22 +35,24 @@ fn names_and_values_have_limits() {
     let fixture = Fixture::new();
     let root = &fixture.root;
     let named = |len: usize| [&b"user."[..], &vec![b'n'; len - 5]].concat();
-    assert_eq!(root.set_xattr(&named(255), &[1; 65_535], 0), Ok(()));
+    assert_eq!(root.set_xattr(&named(255), &[1; 65_535], XattrFlags::empty()), Ok(()));
     assert_eq!(root.get_xattr(&named(255)), Ok(vec![1; 65_535]));
-    assert_eq!(root.set_xattr(&named(256), b"", 0), Err(Errno::RANGE));
-    assert_eq!(root.set_xattr(b"", b"", 0), Err(Errno::RANGE));
-    assert_eq!(root.set_xattr(b"user.", b"", 0), Err(Errno::INVAL));
-    assert_eq!(root.set_xattr(b"user.a", &[1; 65_536], 0), Err(Errno::TOOBIG));
-    assert_eq!(root.set_xattr(b"user.a", b"", 4), Err(Errno::INVAL));
+    assert_eq!(root.set_xattr(&named(256), b"", XattrFlags::empty()), Err(Error::RANGE));
+    assert_eq!(root.set_xattr(b"", b"", XattrFlags::empty()), Err(Error::RANGE));
+    assert_eq!(root.set_xattr(b"user.", b"", XattrFlags::empty()), Err(Error::INVAL));
+    assert_eq!(root.set_xattr(b"user.a", &[1; 65_536], XattrFlags::empty()), Err(Error::TOOBIG));
+    assert_eq!(root.set_xattr(b"user.a", b"", XattrFlags::from_bits_retain(4)), Err(Error::INVAL));
     for other in [&b"security.selinux"[..], b"trusted.a", b"system.posix_acl_access", b"user", b"a"] {
-        assert_eq!(root.set_xattr(other, b"", 0), Err(Errno::OPNOTSUPP));
+        assert_eq!(root.set_xattr(other, b"", XattrFlags::empty()), Err(Error::OPNOTSUPP));
         let is_security = other.starts_with(b"security.");
-        assert_eq!(root.get_xattr(other), Err(if is_security { Errno::NODATA } else { Errno::OPNOTSUPP }));
-        assert_eq!(root.remove_xattr(other), Err(Errno::OPNOTSUPP));
+        assert_eq!(root.get_xattr(other), Err(if is_security { Error::NODATA } else { Error::OPNOTSUPP }));
+        assert_eq!(root.remove_xattr(other), Err(Error::OPNOTSUPP));
     }
     // The list of all names is one answer.
-    let result = (0..1000).map(|i| root.set_xattr(format!("user.{i:0250}").as_bytes(), b"", 0)).find(Result::is_err);
-    assert_eq!(result, Some(Err(Errno::NOSPC)));
+    let result = (0..1000)
+        .map(|i| root.set_xattr(format!("user.{i:0250}").as_bytes(), b"", XattrFlags::empty()))
+        .find(Result::is_err);
+    assert_eq!(result, Some(Err(Error::NOSPC)));
     let list: usize = root.list_xattr().unwrap().iter().map(|name| name.len() + 1).sum();
     assert!((65_000..=65_536).contains(&list));
 }
@@ -58,11 +61,11 @@ fn names_and_values_have_limits() {
 fn links_and_special_files_have_none() {
     let fixture = Fixture::new();
     let link = fixture.root.symlink(name("l"), b"x", &own(0)).ok().unwrap().file;
-    let fifo = fixture.root.mknod(name("p"), &own(0), 0o010_000, (0, 0)).ok().unwrap().file;
+    let fifo = fixture.root.mknod(name("p"), &own(0), FileType::Fifo, (0, 0)).ok().unwrap().file;
     for file in [link, fifo] {
-        assert_eq!(file.set_xattr(b"user.a", b"", 0), Err(Errno::PERM));
-        assert_eq!(file.remove_xattr(b"user.a"), Err(Errno::PERM));
-        assert_eq!(file.get_xattr(b"user.a"), Err(Errno::NODATA));
+        assert_eq!(file.set_xattr(b"user.a", b"", XattrFlags::empty()), Err(Error::PERM));
+        assert_eq!(file.remove_xattr(b"user.a"), Err(Error::PERM));
+        assert_eq!(file.get_xattr(b"user.a"), Err(Error::NODATA));
         assert_eq!(file.list_xattr(), Ok(Vec::new()));
     }
 }
