@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub struct Bridge {
     pub(super) mapped: MappedFiles,
     /// See [`opening`](Self::opening).
     pub(super) opening: RwLock<()>,
+    /// Files were seen of which cannot be known whether they are mapped.
+    pub(super) hides_maps: AtomicBool,
     covered: OnceLock<Covered>,
 }
 
@@ -83,6 +86,7 @@ impl Bridge {
             recent: Recent::default(),
             mapped: MappedFiles::default(),
             opening: RwLock::default(),
+            hides_maps: AtomicBool::new(false),
             covered: OnceLock::new(),
         }
     }

@@ -12,6 +12,9 @@ const READ_PAGES: usize = 4096;
 /// As many pages with replaced bytes are kept. Those that matter are in a write that is under way.
 const KEPT_PAGES: usize = 1024;
 
+/// As many pages are looked up one by one, and more by going through all that are known.
+const FEW_PAGES: u64 = 256;
+
 /// What the kernel has of one page, where that is not what the file has any more.
 struct Kept {
     bytes: Box<[u8; PAGE]>,
@@ -57,10 +60,14 @@ impl Replaced {
     pub(super) fn known(&self, offset: u64, length: u64) -> Vec<Range<u64>> {
         let end = offset.saturating_add(length);
         let wanted = pages(offset, length);
-        let is_wanted = |page: &&u64| wanted.contains(page);
-        let mut known: Vec<u64> = self.read[0].iter().filter(is_wanted).copied().collect();
-        known.extend(self.read[1].iter().filter(is_wanted));
-        known.extend(self.kept.keys().filter(is_wanted));
+        let [latest, earlier] = &self.read;
+        let mut known: Vec<u64> = if wanted.end - wanted.start <= FEW_PAGES {
+            wanted
+                .filter(|page| latest.contains(page) || earlier.contains(page) || self.kept.contains_key(page))
+                .collect()
+        } else {
+            latest.iter().chain(earlier).chain(self.kept.keys()).filter(|page| wanted.contains(page)).copied().collect()
+        };
         known.sort_unstable();
         known.dedup();
         let mut parts: Vec<Range<u64>> = Vec::new();
@@ -195,7 +202,9 @@ mod tests {
         let mut replaced = Replaced::default();
         replaced.read(10 * P, PAGE);
         assert!(replaced.known(0, 10 * P).is_empty());
-        assert_eq!(replaced.known(5, u64::MAX), one(10 * P..11 * P));
+        for length in [u64::MAX, 11 * P] {
+            assert_eq!(replaced.known(5, length), one(10 * P..11 * P));
+        }
         assert_eq!(replaced.changed(10 * P, &[1; PAGE]), None);
     }
 

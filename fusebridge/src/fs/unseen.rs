@@ -5,6 +5,7 @@
 //! is there, the file is open for writing, and nobody can be given a lease to read it.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::RwLockReadGuard;
@@ -34,12 +35,19 @@ impl Bridge {
 
     /// Looks whether somebody can still change `id` unseen, if all descriptors for that are closed.
     pub fn look_for_maps(&self, id: NodeId) {
-        if self.ttl().is_zero() || !self.nodes.lock().is_closed_but_unseen(id) {
+        if self.ttl().is_zero()
+            || self.hides_maps.load(Ordering::Relaxed)
+            || !self.nodes.lock().is_closed_but_unseen(id)
+        {
             return;
         }
         self.client.flush_closes();
         let Ok(handle) = self.open(id, 0) else { return };
         let Some(file) = handle.donated() else { return };
+        if !knows_maps(file) {
+            self.hides_maps.store(true, Ordering::Relaxed);
+            return;
+        }
         // Whoever opens it now may change it.
         let Some(_alone) = self.opening.try_write() else { return };
         let mut nodes = self.nodes.lock();
@@ -53,15 +61,25 @@ impl Bridge {
 fn is_open_for_writing(file: BorrowedFd<'_>) -> bool {
     // The server may have given its own descriptor, which can write.
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
-    let Ok(file) = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()) else {
-        return true;
-    };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()) else { return true };
     if lease(file.as_fd(), libc::F_RDLCK).is_err() {
         return true;
     }
     // If somebody opens it in between, he waits for this.
     let _ = lease(file.as_fd(), libc::F_UNLCK);
     false
+}
+
+/// Whether the file system of `file` knows who has mapped it. One that lies on another leaves maps to that; one that is elsewhere knows
+/// nothing of us.
+fn knows_maps(file: BorrowedFd<'_>) -> bool {
+    const EXT4: i64 = 0xEF53;
+    const XFS: i64 = 0x5846_5342;
+    const BTRFS: i64 = 0x9123_683E;
+    const F2FS: i64 = 0xF2F5_2010;
+    const TMPFS: i64 = 0x0102_1994;
+    rustix::fs::fstatfs(file).is_ok_and(|stat| [EXT4, XFS, BTRFS, F2FS, TMPFS].contains(&stat.f_type))
 }
 
 #[expect(unsafe_code, reason = "neither rustix nor nix knows leases")]
@@ -81,11 +99,11 @@ mod tests {
     #[test]
     fn a_map_is_found_after_its_descriptor_was_closed() {
         use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-        let path = std::env::temp_dir().join(format!("fusebridge-map-{}", std::process::id()));
-        std::fs::write(&path, [0; 4096]).unwrap();
-        let file = std::fs::File::open(&path).unwrap();
-        let writer = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let writer = rustix::fs::memfd_create("mapped", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        rustix::fs::ftruncate(&writer, 4096).unwrap();
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+        let file = std::fs::File::open(path).unwrap();
+        assert!(knows_maps(file.as_fd()));
         assert!(is_open_for_writing(file.as_fd()), "by a descriptor");
         #[expect(unsafe_code, reason = "maps are made by addresses")]
         // SAFETY: the kernel chooses a place that nothing else uses, and nobody else unmaps it.
