@@ -99,10 +99,12 @@ mod tests {
     #[test]
     fn a_map_is_found_after_its_descriptor_was_closed() {
         use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-        let writer = rustix::fs::memfd_create("mapped", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
-        rustix::fs::ftruncate(&writer, 4096).unwrap();
-        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
-        let file = std::fs::File::open(path).unwrap();
+        let made = rustix::fs::memfd_create("mapped", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        rustix::fs::ftruncate(&made, 4096).unwrap();
+        // What was not opened is not counted.
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&made));
+        let file = std::fs::File::open(&path).unwrap();
+        let writer = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
         assert!(knows_maps(file.as_fd()));
         assert!(is_open_for_writing(file.as_fd()), "by a descriptor");
         #[expect(unsafe_code, reason = "maps are made by addresses")]
