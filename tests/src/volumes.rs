@@ -21,7 +21,6 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 pub struct VolumeServer {
     child: Child,
     scratch: TempDir,
-    log: File,
 }
 
 impl VolumeServer {
@@ -38,11 +37,11 @@ impl VolumeServer {
             scratch.path().join("volumes.toml"),
             format!("socket = {:?}\n{settings}\n[volumes]\n{volumes}\n", socket.display().to_string()),
         )?;
-        let log = tempfile::tempfile()?;
+        let log = File::options().create(true).append(true).open(scratch.path().join("log"))?;
         let mut program = Command::new(bins::volumes()?);
         program.arg("serve").arg(scratch.path().join("volumes.toml"));
-        let child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone()?).spawn()?;
-        let mut server = Self { child, scratch, log };
+        let child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
+        let mut server = Self { child, scratch };
         let listens = wait::until("the server listens", LIMIT, || UnixStream::connect(&socket).is_ok());
         if listens.is_err() && server.child.try_wait()?.is_some() {
             bail!("the server has ended: {}", server.log()?);
@@ -76,7 +75,7 @@ impl VolumeServer {
 
     /// What it reported.
     pub fn log(&self) -> Result<String> {
-        command::text(&self.log)
+        Ok(fs::read_to_string(self.scratch.path().join("log"))?)
     }
 
     /// Who is connected.
