@@ -56,6 +56,8 @@ enum Failure {
     Privilege(#[from] PrivilegeError),
     #[error("cannot open the descriptors of this process: {0}")]
     OwnDescriptors(#[source] rustix::io::Errno),
+    #[error("cannot hold connections: {0}")]
+    Hold(#[source] std::io::Error),
     #[error("cannot handle signals: {0}")]
     Signal(#[source] std::io::Error),
     #[error("cannot send the list of mounts: {0}")]
@@ -103,16 +105,21 @@ pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<It
             return status;
         }
     };
-    match run(&call, &registry, &flags) {
+    // The sandbox sees the end of its connections only when it was said what is wrong: runsc then kills this process.
+    let mut held = Vec::new();
+    match run(&call, &registry, &flags, &mut held) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, FAILED),
     }
 }
 
-fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
+fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>) -> Result<(), Failure> {
     let Call { globals, command } = call;
     descriptors::close_others(globals, command);
     let donated = Donated::take(command)?;
+    for socket in donated.io.iter().chain(&donated.dev_io) {
+        held.push(socket.try_clone().map_err(Failure::Hold)?);
+    }
     stop_on_signals(globals)?;
     // The standard one may look for a backtrace, which takes system calls that nothing else here needs.
     std::panic::set_hook(Box::new(|panic| tracing::warn!("{panic}")));
@@ -180,6 +187,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags) -> Result<(), Failure> {
     let server = Server::held();
     let connections = serve::connect(&server, ready, needs.lisafs)?;
     seccomp::install(&seccomp::merge(&seccomp::stock(needs), &extra))?;
+    held.clear();
     code.forget();
     server.release();
     connections.iter().for_each(Connection::wait);

@@ -115,7 +115,21 @@ pub enum HandOverError {
         socket: PathBuf,
         /// What is wrong.
         problem: Problem,
+        /// The connection, if it was to be handed over already.
+        abandoned: Option<Abandoned>,
     },
+}
+
+/// A connection that nobody serves. Dropping it ends it, even if a server finds it among what it has not read: whoever has it can
+/// say what is wrong before the client notices.
+#[derive(Debug)]
+pub struct Abandoned(OwnedFd);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = shutdown(&self.0, Shutdown::Both);
+    }
 }
 
 /// What is wrong with a volume's server.
@@ -220,7 +234,7 @@ impl Volume {
 
     /// Connects to its server. Paths are no longer needed after that.
     pub fn connect(&self) -> Result<Control, HandOverError> {
-        let socket = self.socket().map_err(|problem| self.error(problem))?;
+        let socket = self.socket().map_err(|problem| self.error(problem, None))?;
         Ok(Control { socket, volume: self.clone() })
     }
 
@@ -252,8 +266,8 @@ impl Volume {
         }
     }
 
-    fn error(&self, problem: Problem) -> HandOverError {
-        HandOverError::Server { name: self.name.clone(), socket: self.configuration.socket.clone(), problem }
+    fn error(&self, problem: Problem, abandoned: Option<Abandoned>) -> HandOverError {
+        HandOverError::Server { name: self.name.clone(), socket: self.configuration.socket.clone(), problem, abandoned }
     }
 
     fn request<'a>(&'a self, mount: &Mount<'a>) -> Request<'a> {
@@ -283,13 +297,7 @@ impl Control {
 
     /// Hands `connection` over for `mount`. Whether it is taken or not, nothing of it stays here.
     pub fn hand_over(&self, connection: OwnedFd, mount: &Mount<'_>) -> Result<(), HandOverError> {
-        let asked = self.ask(connection.as_fd(), mount);
-        if asked.is_err() {
-            // The server may still find it among what it has not read, and the client at its other end would wait.
-            let _ = shutdown(&connection, Shutdown::Both);
-        }
-        drop(connection);
-        asked.map_err(|problem| self.volume.error(problem))
+        self.ask(connection.as_fd(), mount).map_err(|problem| self.volume.error(problem, Some(Abandoned(connection))))
     }
 
     fn ask(&self, connection: BorrowedFd<'_>, mount: &Mount<'_>) -> Result<(), Problem> {

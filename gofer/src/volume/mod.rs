@@ -5,7 +5,7 @@ mod line;
 mod message;
 mod name;
 
-pub use hand_over::{Control, HandOverError, Mount, Problem, Volume, VolumeConfiguration};
+pub use hand_over::{Abandoned, Control, HandOverError, Mount, Problem, Volume, VolumeConfiguration};
 pub use line::{LineError, receive_line, send_line};
 pub use message::{Answer, MAX_ANSWER, MAX_REQUEST, Request, VERSION};
 pub use name::{MAX_NAME, NameError, Pattern, check_name};
