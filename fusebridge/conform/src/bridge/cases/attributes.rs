@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use rustix::fs::statvfs;
+use rustix::fs::{FallocateFlags, copy_file_range, fallocate, statvfs};
 
-use crate::bridge::check::{Expect, Verdict, equal, holds};
+use super::mapping::Mapping;
+use crate::bridge::check::{Expect, Verdict, equal, holds, skip};
 use crate::bridge::scene::Scene;
 
 cases! { "attributes":
     size = "a file's size is that of what was written";
     size_of_symlinks = "a symbolic link's size is its target's length";
     blocks = "what is written takes space";
+    blocks_change = "the space that a file takes is right after each change, whichever way it is made";
     inode_numbers = "all files have different inode numbers, which stay";
     one_device = "all files are on one device";
     by_handle = "an open file has the attributes that its name shows";
@@ -41,6 +43,52 @@ fn blocks(scene: &Scene) -> Verdict {
     file.sync_all().of("fsync(a)")?;
     let blocks = scene.stat("a")?.blocks();
     holds("stat(a).st_blocks of 1 MiB", "more than 0", blocks > 0, blocks)
+}
+
+fn blocks_change(scene: &Scene) -> Verdict {
+    const PART: usize = 256 << 10;
+    let file = scene.file("a", &vec![b'x'; PART])?;
+    let other = scene.open_rw("a")?;
+    let taken = || -> Verdict<u64> {
+        // Space may be given only when data goes to the disk.
+        file.sync_all().of("fsync(a)")?;
+        scene.stat("a").map(|stat| stat.blocks())
+    };
+    let mut before = taken()?;
+    if before == 0 {
+        return skip("files take no space");
+    }
+    other.set_len(4 * PART as u64).of("ftruncate(a)")?;
+    let hole = taken()?;
+    if hole > before {
+        return skip("holes take space");
+    }
+    let mut map = Mapping::shared(&file, 4 * PART)?;
+    (PART..2 * PART).step_by(512).for_each(|index| map.set(index, b'm'));
+    map.flush()?;
+    let mut more = |what: &str| {
+        let came = taken()?;
+        let outcome =
+            holds(format_args!("stat(a).st_blocks after {what}"), &format!("more than {before}"), came > before, came);
+        before = came;
+        outcome
+    };
+    more("stores in a map of a hole")?;
+    other.write_all_at(&vec![b'y'; PART], 2 * PART as u64).of("pwrite(a)")?;
+    more("pwrite(a) in a hole by another descriptor")?;
+    fallocate(&other, FallocateFlags::empty(), 3 * PART as u64, PART as u64).offered("fallocate(a)")?;
+    more("fallocate(a) in a hole")?;
+    let from = scene.file("b", &vec![b'b'; PART])?;
+    let copied = copy_file_range(&from, Some(&mut 0), &other, Some(&mut (4 * PART as u64)), PART);
+    copied.offered("copy_file_range(b, a)")?;
+    more("copy_file_range(b, a) behind the end")?;
+    let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    fallocate(&other, punch, 0, PART as u64).offered("fallocate(a, FALLOC_FL_PUNCH_HOLE)")?;
+    let came = taken()?;
+    holds("stat(a).st_blocks after FALLOC_FL_PUNCH_HOLE", &format!("less than {before}"), came < before, came)?;
+    nix::unistd::truncate(&scene.at("a"), 0).of("truncate(a, 0)")?;
+    let came = taken()?;
+    holds("stat(a).st_blocks after truncate(a, 0)", "less than 16", came < 16, came)
 }
 
 fn inode_numbers(scene: &Scene) -> Verdict {
