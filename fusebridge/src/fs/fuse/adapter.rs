@@ -326,7 +326,10 @@ impl Filesystem for Adapter {
         match self.backing(entry.id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
                 let (number, open_flags) = self.add_handle(entry.id, handle, flags.cast_unsigned(), backing.is_some());
-                let (ttl, attr) = (self.bridge.ttl_of(entry.id), attributes(entry.id, &entry.stat));
+                // Nothing can be stored in a map of an empty file, and when it grows the kernel asks again.
+                let is_empty = entry.stat.size == 0;
+                let ttl = if is_empty { self.bridge.ttl() } else { self.bridge.ttl_of(entry.id) };
+                let attr = attributes(entry.id, &entry.stat);
                 match backing {
                     Some(backing) => {
                         reply.created_passthrough(&ttl, &attr, GENERATION, number, open_flags, &backing);
