@@ -4,6 +4,7 @@ mod analysis;
 mod bench;
 mod conform;
 mod fuzz;
+mod semver;
 mod setup;
 mod shell;
 mod summary;
@@ -35,6 +36,8 @@ enum Task {
     Miri,
     /// Try every order in which threads come to a window, to the locks of the tree, and to the pool of the client.
     Loom,
+    /// Check that the public API breaks nobody who builds on it. Needs cargo-semver-checks.
+    Semver(semver::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Miri => analysis::miri(),
         Task::Loom => analysis::loom(),
+        Task::Semver(options) => semver::run(&options),
         Task::Bench(bench) => bench::run(&bench).map(|()| true),
     };
     match done {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::extension::{Error, Extension, Registry};
+use crate::extension::{Error, Extension, Preparation, Registry};
 use crate::runsc::call::{Call, classify};
 use crate::runsc::{self, shim};
 
@@ -66,7 +66,10 @@ fn run(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = 
         Cli::command().mut_subcommand("serve", |serve| with_flags(serve, &registry)).get_matches_from(arguments);
     let cli = Cli::from_arg_matches(&matches)?;
     match (cli.command, matches.subcommand()) {
-        (Command::Serve(serve), Some((_, flags))) => serve.run(&registry, flags)?,
+        (Command::Serve(serve), Some((_, flags))) => {
+            serve.run(&registry, flags)?;
+            registry.end();
+        }
         (Command::Runtime(runtime), _) => return Ok(runtime.run()?),
         (Command::Doctor(doctor), _) => return Ok(doctor.run()?),
         (Command::Serve(_), None) => unreachable!("a command was found"),
@@ -81,10 +84,7 @@ pub fn with_flags(command: clap::Command, registry: &Registry) -> clap::Command 
 
 /// Lets all extensions prepare themselves.
 fn prepare(registry: &Registry, flags: &ArgMatches) -> Result<(), Error> {
-    for extension in registry.iter() {
-        extension.prepare(flags).map_err(|error| format!("{}: {error}", extension.name()))?;
-    }
-    Ok(())
+    registry.prepare(&Preparation::new(flags))
 }
 
 /// Reports what happens on stderr, as much as `level` says.

@@ -23,7 +23,7 @@ pub fn backend_annotation<'a>(request: &MountRequest<'a>) -> Option<&'a str> {
         Some(mount) => mount.destination().to_str()?,
         None => "/",
     };
-    find(request.spec.annotations().as_ref()?, destination)
+    find(request.container.spec.annotations().as_ref()?, destination)
 }
 
 /// The backends that annotations want for the root file system and for mounts, one for each of those.

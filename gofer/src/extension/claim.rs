@@ -7,33 +7,107 @@ use oci_spec::runtime::{Mount, Spec};
 
 use lisafs::backend::{Backend, Options};
 
+/// A container, as its gofer is told of it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Container<'a> {
+    /// Its runtime spec.
+    pub spec: &'a Spec,
+    /// Its ID, if the caller says it.
+    pub id: Option<&'a str>,
+    /// The directory of its bundle: a path of the host, out of reach once a container's root is the process's own.
+    pub bundle: &'a Path,
+}
+
+impl<'a> Container<'a> {
+    /// The container of a bundle.
+    pub fn new(spec: &'a Spec, id: Option<&'a str>, bundle: &'a Path) -> Self {
+        Container { spec, id, bundle }
+    }
+}
+
+/// What an extension sees before anything is given up.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Preparation<'a> {
+    /// Values of [flags](super::Extension::flags).
+    pub flags: &'a clap::ArgMatches,
+    /// The container; none if the process serves no sandbox.
+    pub container: Option<Container<'a>>,
+}
+
+impl<'a> Preparation<'a> {
+    /// For a process that serves no sandbox.
+    pub fn new(flags: &'a clap::ArgMatches) -> Self {
+        Preparation { flags, container: None }
+    }
+
+    /// For the gofer of `container`.
+    #[must_use]
+    pub fn container(self, container: Option<Container<'a>>) -> Self {
+        Preparation { container, ..self }
+    }
+}
+
 /// What an extension sees of a mount.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct MountRequest<'a> {
-    /// The container's runtime spec.
-    pub spec: &'a Spec,
-    /// This mount's entry in it; none for the root file system.
+    /// The container.
+    pub container: Container<'a>,
+    /// This mount's entry in its spec; none for the root file system.
     pub mount: Option<&'a Mount>,
     /// Where the mount is in the container, with all symbolic links resolved.
     pub path: &'a Path,
     /// Whether it is mounted read-only.
     pub read_only: bool,
+    /// Whether the sandbox works on a descriptor of the mount itself (directfs): then the backend
+    /// [must donate one](Options::donates_root).
+    pub directfs: bool,
+}
+
+impl<'a> MountRequest<'a> {
+    /// The mount at `path`, to be read and written through messages.
+    pub fn new(container: Container<'a>, path: &'a Path) -> Self {
+        MountRequest { container, mount: None, path, read_only: false, directfs: false }
+    }
+
+    /// The same with its entry in the spec.
+    #[must_use]
+    pub fn mount(self, mount: Option<&'a Mount>) -> Self {
+        MountRequest { mount, ..self }
+    }
+
+    /// The same, mounted read-only or not.
+    #[must_use]
+    pub fn read_only(self, read_only: bool) -> Self {
+        MountRequest { read_only, ..self }
+    }
+
+    /// The same, with directfs or without.
+    #[must_use]
+    pub fn directfs(self, directfs: bool) -> Self {
+        MountRequest { directfs, ..self }
+    }
 }
 
 /// A file system for a mount.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Claim {
     /// What serves it.
     pub backend: Arc<dyn Backend>,
     /// How. Comes from the backend, and can be made stricter.
     pub options: Options,
+    /// The extensions that have a part in it, the outermost first. Filled in by the registry.
+    pub(super) extensions: Vec<&'static str>,
 }
 
 impl Claim {
     /// A claim with the backend's own options.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         let options = backend.options();
-        Claim { backend, options }
+        Claim { backend, options, extensions: Vec::new() }
     }
 
     /// The same, refusing changes if `read_only`.
@@ -41,6 +115,11 @@ impl Claim {
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.options.read_only |= read_only;
         self
+    }
+
+    /// The names of the extensions that have a part in it, the outermost first; empty if no mount was claimed.
+    pub fn extensions(&self) -> &[&'static str] {
+        &self.extensions
     }
 }
 

@@ -11,7 +11,7 @@ mod registry;
 
 pub use annotation::{BACKEND_ANNOTATION, DESTINATION_ANNOTATION, backend_annotation};
 pub(crate) use annotation::{backends_of, without_a_mount};
-pub use claim::{Claim, MountRequest};
+pub use claim::{Claim, Container, MountRequest, Preparation};
 pub use recipient::Recipient;
 pub use registry::{Backends, OpenError, Registry, RegistryError, split};
 
@@ -25,8 +25,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A source of file systems.
 ///
-/// Only the name and [`open`](Self::open) are required. All methods are called by one thread, before the first request is
-/// answered.
+/// Only the name and [`open`](Self::open) are required. All methods are called by one thread, and all but [`end`](Self::end) before
+/// the first request is answered.
 pub trait Extension: Send + Sync {
     /// Its name: what stands before the colon in `NAME:ARGUMENT`. Lower-case letters, digits and `-`.
     fn name(&self) -> &'static str;
@@ -54,8 +54,8 @@ pub trait Extension: Send + Sync {
         Ok(None)
     }
 
-    /// System calls that its backends need beyond those of the stock one. Each is added to what is allowed anyway; nothing
-    /// can allow executable mappings.
+    /// System calls that its backends need beyond those of the stock one. They are allowed in the gofers of containers with a mount
+    /// that this extension serves, itself or as what another extension wraps; nothing can allow executable mappings.
     fn system_calls(&self) -> SyscallRules {
         SyscallRules::default()
     }
@@ -66,17 +66,16 @@ pub trait Extension: Send + Sync {
         Vec::new()
     }
 
-    /// Called once with the flags' values, before privileges are dropped and system calls are filtered, and while paths are still the
-    /// host's: the time to open files or sockets that backends use later. No threads, please: they would keep the privileges.
+    /// Called once, before privileges are dropped and system calls are filtered, and while paths are still the host's: the time
+    /// to open files or sockets that backends use later. No threads, please: they would keep the privileges.
     /// [`open`](Self::open) may make some.
-    fn prepare(&self, flags: &clap::ArgMatches) -> Result<()> {
-        let _ = flags;
+    fn prepare(&self, preparation: &Preparation<'_>) -> Result<()> {
+        let _ = preparation;
         Ok(())
     }
 
-    /// Called after [`prepare`](Self::prepare) and under the same conditions in the gofer of a container, whose runtime spec this is.
-    fn prepare_container(&self, spec: &oci_spec::runtime::Spec) -> Result<()> {
-        let _ = spec;
-        Ok(())
-    }
+    /// Called once at the orderly end of the process, when all connections have ended and their backends were
+    /// [detached](lisafs::backend::Backend::detach). A process that is killed does not get here, and a container's gofer often is:
+    /// what must not be lost is made durable by [`sync`](lisafs::backend::OpenFile::sync). System calls are filtered by now.
+    fn end(&self) {}
 }

@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Claim, Error, Extension, MountRequest, Recipient, backend_annotation};
+use parking_lot::Mutex;
+
+use super::{Claim, Error, Extension, MountRequest, Preparation, Recipient, backend_annotation};
 use crate::hostfs::{HostFs, HostOptions};
 use crate::seccomp::SyscallRules;
 
@@ -108,12 +110,14 @@ impl Registry {
         if request.path == Path::new("/dev") {
             return Ok(None);
         }
-        let backends = Backends { in_sandbox: true, ..self.backends(host) };
         for extension in self.iter() {
+            let backends = Backends { in_sandbox: true, ..self.backends(host) };
             let claim = extension
                 .claim(request, &backends)
                 .map_err(|source| OpenError::Extension { name: extension.name(), source })?;
-            if let Some(claim) = claim {
+            if let Some(mut claim) = claim {
+                claim.extensions = vec![extension.name()];
+                claim.extensions.append(&mut backends.opened.into_inner());
                 return Ok(Some(claim.read_only(request.read_only)));
             }
         }
@@ -147,14 +151,32 @@ impl Registry {
         OpenError::Unclaimed { backend: backend.to_owned(), path: path.to_path_buf(), known: names.join(", ") }
     }
 
-    /// What the extensions' backends need beyond the stock system calls, each extension's apart.
+    /// What the backends of all extensions need beyond the stock system calls, each extension's apart.
     pub fn system_calls(&self) -> Vec<SyscallRules> {
         self.iter().map(Extension::system_calls).collect()
     }
 
+    /// The same for the extensions called `names` only.
+    pub fn system_calls_of(&self, names: &[&str]) -> Vec<SyscallRules> {
+        self.iter().filter(|extension| names.contains(&extension.name())).map(Extension::system_calls).collect()
+    }
+
+    /// Lets all extensions prepare themselves. An error names its extension.
+    pub fn prepare(&self, preparation: &Preparation<'_>) -> super::Result<()> {
+        for extension in self.iter() {
+            extension.prepare(preparation).map_err(|error| format!("{}: {error}", extension.name()))?;
+        }
+        Ok(())
+    }
+
+    /// Tells all extensions that the process ends.
+    pub fn end(&self) {
+        self.iter().for_each(Extension::end);
+    }
+
     /// A way to open backends by what stands for them on a command line; host directories as `host` says.
     pub fn backends<'a>(&'a self, host: &'a HostOptions) -> Backends<'a> {
-        Backends { registry: self, host, in_sandbox: false }
+        Backends { registry: self, host, in_sandbox: false, opened: Mutex::default() }
     }
 }
 
@@ -163,6 +185,8 @@ pub struct Backends<'a> {
     registry: &'a Registry,
     host: &'a HostOptions,
     in_sandbox: bool,
+    /// The extensions that were asked for a backend, in order.
+    opened: Mutex<Vec<&'static str>>,
 }
 
 impl Backends<'_> {
@@ -182,6 +206,7 @@ impl Backends<'_> {
         let extension = self.registry.iter().find(|extension| extension.name() == name).ok_or_else(unknown)?;
         let failed = |source| OpenError::Extension { name: extension.name(), source };
         let argument = argument.to_str().ok_or_else(|| failed("the argument is not UTF-8".into()))?;
+        self.opened.lock().push(extension.name());
         extension.open(argument, self).map_err(failed)
     }
 

@@ -2,8 +2,7 @@
 
 use parking_lot::Mutex;
 
-use crate::extension::{Backends, Claim, Error, Extension, Recipient, backends_of};
-use crate::oci_spec::runtime::Spec;
+use crate::extension::{Backends, Claim, Error, Extension, Preparation, Recipient, backends_of};
 use crate::volume::{Control, HandOverError, Mount, Volume};
 
 /// Hands connections over to the servers of volumes.
@@ -22,8 +21,9 @@ impl Extension for VolumeExtension {
         Err(format!("volume:{argument} is served by another process as it is, nothing can be put around it").into())
     }
 
-    fn prepare_container(&self, spec: &Spec) -> Result<(), Error> {
-        let names = backends_of(spec).filter_map(|backend| backend.strip_prefix("volume:"));
+    fn prepare(&self, preparation: &Preparation<'_>) -> Result<(), Error> {
+        let Some(container) = preparation.container else { return Ok(()) };
+        let names = backends_of(container.spec).filter_map(|backend| backend.strip_prefix("volume:"));
         // A mistake in a name would be a path of the host.
         let controls = names.map(|name| Volume::configured(name)?.connect());
         *self.prepared.lock() = controls.collect::<Result<_, HandOverError>>()?;

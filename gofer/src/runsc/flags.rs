@@ -1,7 +1,7 @@
 //! The command-line flags of extensions.
 
 use crate::configuration::Configuration;
-use crate::extension::{self, Extension, Registry};
+use crate::extension::{self, Extension, Preparation, Registry};
 
 /// All of them.
 pub(super) struct Flags(Vec<clap::Arg>);
@@ -18,7 +18,12 @@ impl Flags {
     }
 
     /// Lets all extensions prepare themselves, with what the machine's configuration says and then what was `given`.
-    pub(super) fn prepare(&self, registry: &Registry, given: &[String]) -> Result<(), extension::Error> {
+    pub(super) fn prepare(
+        &self,
+        registry: &Registry,
+        given: &[String],
+        container: Option<extension::Container<'_>>,
+    ) -> Result<(), extension::Error> {
         let matches = if self.0.is_empty() {
             // Most have none, and the parser is larger than all the rest.
             clap::ArgMatches::default()
@@ -27,10 +32,7 @@ impl Flags {
             let configured = Configuration::read()?.flags;
             self.parse(configured.iter().chain(given))?
         };
-        for extension in registry.iter() {
-            extension.prepare(&matches).map_err(|error| format!("{}: {error}", extension.name()))?;
-        }
-        Ok(())
+        registry.prepare(&Preparation::new(&matches).container(container))
     }
 
     /// The last of what is given twice counts.

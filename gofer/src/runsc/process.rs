@@ -140,12 +140,10 @@ fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>)
     let own_descriptors = rootfs::own_descriptors().map_err(Failure::OwnDescriptors)?;
     let code = Code::find();
     // Paths still mean what they mean to the host: in the container's root they would be its own.
-    flags.prepare(registry, &command.extra).map_err(Failure::Prepare)?;
     let spec = if registry.is_empty() { None } else { Some(container.oci()?) };
-    for extension in spec.iter().flat_map(|_| registry.iter()) {
-        let prepared = spec.as_ref().map_or(Ok(()), |spec| extension.prepare_container(spec));
-        prepared.map_err(|error| Failure::Prepare(format!("{}: {error}", extension.name()).into()))?;
-    }
+    let container_id = Some(command.container_id.as_str()).filter(|id| !id.is_empty());
+    let seen = spec.as_ref().map(|spec| extension::Container::new(spec, container_id, &bundle));
+    flags.prepare(registry, &command.extra, seen).map_err(Failure::Prepare)?;
     let made = make_root(call, &container, &plan, donated.rpc.map(Rpc::new), donated.dev_io.is_some(), &bundle)?;
 
     limits::clear_umask();
@@ -169,8 +167,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>)
     let common = Common {
         globals,
         registry,
-        spec: spec.as_ref(),
-        container_id: Some(command.container_id.as_str()).filter(|id| !id.is_empty()),
+        container: seen,
         proc_fds: &proc_fds,
         // None may have them all.
         max_fds: limits::for_clients(descriptors) / 2,
@@ -182,7 +179,8 @@ fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>)
         lisafs: lisafs_needed(directfs.global, container.annotations(), without_descriptor),
         host_uds: globals.host_uds(),
     };
-    let extra = if ready.iter().any(|ready| ready.is_claimed) { registry.system_calls() } else { Vec::new() };
+    let serving: Vec<&str> = ready.iter().flat_map(|ready| ready.claim.extensions()).copied().collect();
+    let extra = registry.system_calls_of(&serving);
     // All threads are made before the filter, and no request is looked at before it.
     let server = Server::held();
     let connections = serve::connect(&server, ready, needs.lisafs)?;
@@ -192,6 +190,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>)
     server.release();
     connections.iter().for_each(Connection::wait);
     handed_over.iter().for_each(|recipient| recipient.wait());
+    registry.end();
     tracing::info!("All lisafs servers exited.");
     if let Some(socket) = &donated.sandbox_exit {
         sync::wait_for_sandbox(socket);

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use oci_spec::runtime::{Mount, Spec};
+use oci_spec::runtime::Mount;
 
 use super::args::{CharDevices, Globals};
 use super::rootfs::Served;
@@ -29,11 +29,9 @@ pub(super) struct Mounted<'a> {
 pub(super) struct Ready {
     socket: OwnedFd,
     path: std::path::PathBuf,
-    claim: Claim,
+    pub(super) claim: Claim,
     /// Whether the client can only work through messages.
     pub(super) needs_lisafs: bool,
-    /// Whether an extension serves it.
-    pub(super) is_claimed: bool,
 }
 
 /// A connection that somebody answers for.
@@ -78,10 +76,8 @@ pub(super) enum ServeError {
 pub(super) struct Common<'a> {
     pub(super) globals: &'a Globals,
     pub(super) registry: &'a Registry,
-    /// The spec, if there are extensions to see it.
-    pub(super) spec: Option<&'a Spec>,
-    /// The container's ID, if the caller says it.
-    pub(super) container_id: Option<&'a str>,
+    /// The container, if there are extensions to see it.
+    pub(super) container: Option<extension::Container<'a>>,
     pub(super) proc_fds: &'a ProcFds,
     /// How many FDs a client may have.
     pub(super) max_fds: usize,
@@ -101,16 +97,17 @@ impl Common<'_> {
             max_fds: self.max_fds,
             ..HostOptions::default()
         };
-        let claimed = match self.spec {
-            Some(spec) if !devices => {
-                let request = MountRequest { spec, mount, path: &served.path, read_only };
+        let claimed = match self.container {
+            Some(container) if !devices => {
+                let request = MountRequest::new(container, &served.path);
+                let request = request.mount(mount).read_only(read_only).directfs(directfs);
                 if let Some(recipient) = self.registry.recipient(&request)? {
                     let to = volume::Mount {
                         path: &served.path,
                         read_only,
                         directfs,
-                        container: self.container_id,
-                        annotations: spec.annotations().as_ref(),
+                        container: container.id,
+                        annotations: container.spec.annotations().as_ref(),
                     };
                     let handed_over = recipient.hand_over(socket, &to);
                     handed_over.map_err(|source| ServeError::HandOver { path: path.clone(), source })?;
@@ -123,10 +120,9 @@ impl Common<'_> {
             }
             _ => None,
         };
-        let is_claimed = claimed.is_some();
         let mut claim = match claimed {
             Some(claim) => {
-                if directfs && !donates(&claim) {
+                if directfs && !claim.options.donates_root {
                     return Err(ServeError::NoDescriptor { path });
                 }
                 claim
@@ -138,15 +134,13 @@ impl Common<'_> {
             }
         };
         claim.options.bound_fds(self.max_fds);
-        let by = if is_claimed { "an extension" } else { "the host" };
+        let by = match claim.extensions() {
+            [] => "the host".to_owned(),
+            names => format!("extension {}", names.join(":")),
+        };
         tracing::info!("Serving {path:?} from {by} (ro: {read_only}, directfs: {directfs})");
-        Ok(Prepared::Here(Ready { socket, path: served.path, claim, needs_lisafs: !directfs, is_claimed }))
+        Ok(Prepared::Here(Ready { socket, path: served.path, claim, needs_lisafs: !directfs }))
     }
-}
-
-/// Whether the backend gives a descriptor of its root away.
-fn donates(claim: &Claim) -> bool {
-    claim.backend.attach().is_ok_and(|attachment| attachment.donated.is_some())
 }
 
 /// Makes all connections on `server`; without channels, and the threads for them, if every client has a descriptor to work on.
@@ -157,7 +151,7 @@ pub(super) fn connect(
 ) -> Result<Vec<Connection>, ServeError> {
     let start = |ready: Ready| {
         let path = mount_path(&ready.path);
-        let Claim { backend, mut options } = ready.claim;
+        let Claim { backend, mut options, .. } = ready.claim;
         if !with_channels {
             options.max_channels = 0;
         }

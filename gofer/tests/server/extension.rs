@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use gofer::extension::{Backends, Claim, Extension, MountRequest, OpenError, Registry, RegistryError, Result};
+use gofer::extension::{
+    Backends, Claim, Container, Extension, MountRequest, OpenError, Preparation, Registry, RegistryError, Result,
+};
 use gofer::extensions::memfs::{MemFs, MemOptions};
 use gofer::hostfs::{HostFs, HostOptions};
 use gofer::runsc::hints::{MountHints, lisafs_needed, mount_directfs};
@@ -71,7 +73,7 @@ fn mount(destination: &str, source: &Path) -> Mount {
 }
 
 fn request<'a>(spec: &'a Spec, mount: Option<&'a Mount>, path: &'a str) -> MountRequest<'a> {
-    MountRequest { spec, mount, path: Path::new(path), read_only: false }
+    MountRequest::new(Container::new(spec, Some("c1"), Path::new("/bundle")), Path::new(path)).mount(mount)
 }
 
 #[test]
@@ -126,7 +128,7 @@ fn devices_are_never_offered() {
 fn a_read_only_mount_is_served_read_only_whatever_the_backend_says() {
     let (registry, asked) = registry(&[("mem", || Ok(Some(memory())))]);
     let spec = spec(&[]);
-    let request = MountRequest { read_only: true, ..request(&spec, None, "/srv") };
+    let request = request(&spec, None, "/srv").read_only(true);
     assert!(registry.claim(&request, &HostOptions::default()).unwrap().unwrap().options.read_only);
     assert_eq!(*asked.lock().unwrap(), ["mem /srv true"]);
 }
@@ -192,9 +194,10 @@ impl Extension for Prepared {
         vec![clap::Arg::new("prepared-key").long("prepared-key")]
     }
 
-    fn prepare(&self, flags: &clap::ArgMatches) -> Result<()> {
+    fn prepare(&self, preparation: &Preparation<'_>) -> Result<()> {
+        assert!(preparation.container.is_none(), "nobody runs a container here");
         self.times.fetch_add(1, Ordering::Relaxed);
-        match flags.get_one::<String>("prepared-key") {
+        match preparation.flags.get_one::<String>("prepared-key") {
             Some(key) if key == "secret" => Ok(()),
             key => Err(format!("--prepared-key {key:?} is wrong").into()),
         }
@@ -314,4 +317,53 @@ fn an_annotation_that_nobody_understands_is_an_error() {
         let claim = registry.claim(&request(&spec, Some(&mount), "/cache"), &host);
         assert!(matches!(claim, Err(OpenError::Unclaimed { .. })), "{backend}");
     }
+}
+
+#[test]
+fn a_claim_names_the_extensions_that_serve_it_and_no_others_bring_system_calls() {
+    let registry = Registry::new(gofer::extensions::shipped()).unwrap();
+    let host = HostOptions::default();
+    for (backend, expected) in [("mem:", &["mem"][..]), ("stats:readonly:mem:", &["stats", "readonly", "mem"])] {
+        let spec = spec(&[("dev.gofer.backend./cache", backend)]);
+        let mount = mount("/cache", Path::new("/srv"));
+        let claim = registry.claim(&request(&spec, Some(&mount), "/cache"), &host).unwrap().unwrap();
+        assert_eq!(claim.extensions(), expected);
+    }
+    let (registry, _) = self::registry(&[("one", || Ok(None)), ("two", || Ok(None))]);
+    assert_eq!(registry.system_calls_of(&["two", "two"]).len(), 1);
+    assert!(registry.system_calls_of(&[]).is_empty());
+}
+
+/// Counts what its connections do.
+#[derive(Default)]
+struct Counted {
+    attached: AtomicUsize,
+    detached: AtomicUsize,
+}
+
+impl Backend for Counted {
+    fn attach(&self) -> lisafs::backend::Result<lisafs::backend::Attachment> {
+        self.attached.fetch_add(1, Ordering::Relaxed);
+        Err(lisafs::Errno::IO.because("counted, not served"))
+    }
+
+    fn detach(&self) {
+        self.detached.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_backend_is_attached_for_each_mount_and_detached_once() {
+    let counted = Arc::new(Counted::default());
+    // An Arc of a backend is one, so that several connections can share it.
+    let (mut client, connection) = connect(&Server::new(), "/", Claim::new(Arc::new(counted.clone())));
+    assert_eq!(counted.attached.load(Ordering::Relaxed), 0);
+    for mounted in 1..=2 {
+        assert_eq!(client.call(&MountReq {}).unwrap_err(), lisafs::Errno::IO);
+        assert_eq!(counted.attached.load(Ordering::Relaxed), mounted);
+    }
+    assert_eq!(counted.detached.load(Ordering::Relaxed), 0);
+    drop(client);
+    connection.wait();
+    assert_eq!(counted.detached.load(Ordering::Relaxed), 1);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use gofer::extension::{Error, Extension, Registry};
+use gofer::extension::{Error, Extension, Preparation, Registry};
 
 use crate::config::{Config, SOCKET};
 use crate::{ask, serve};
@@ -81,9 +81,7 @@ fn run(extensions: Vec<Box<dyn Extension>>) -> Result<(), Error> {
         Command::Serve { file, log } => {
             init_log(&log)?;
             let flags = matches.subcommand().map(|(_, flags)| flags.clone()).unwrap_or_default();
-            for extension in registry.iter() {
-                extension.prepare(&flags).map_err(|error| format!("{}: {error}", extension.name()))?;
-            }
+            registry.prepare(&Preparation::new(&flags))?;
             serve::serve(&file, registry)?;
         }
         Command::Check { file } => {

@@ -153,7 +153,10 @@ pub(crate) fn serve(path: &Path, registry: Registry) -> Result<(), ServeError> {
         metrics,
     };
     upgrade::ready();
-    main.run(sockets.volumes, &events)
+    let shared = main.shared.clone();
+    let result = main.run(sockets.volumes, &events);
+    shared.registry.end();
+    result
 }
 
 impl Metrics {
