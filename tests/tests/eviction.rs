@@ -291,6 +291,11 @@ fn who_opens_all_files_that_can_be_open_leaves_some_for_others() -> Result<()> {
         let said = command::shell(mount.path(), script, LIMIT).context("a neighbour")?;
         check::equal("what a neighbour reads", &said.as_str(), &"content")?;
         drop(files);
+        // Also of directories.
+        let (files, error) = open_many(mount.path(), 2000);
+        check::holds(&format!("{} directories: {error:?}", files.len()), files.len() > 300 && error.is_some())?;
+        command::shell(mount.path(), "mkdir more && ls more && cat file", LIMIT).context("a neighbour")?;
+        drop(files);
         let (files, error) = open_many(&file, 200);
         check::holds(&format!("opening again: {error:?}"), files.len() == 200)?;
         drop(files);

@@ -59,7 +59,7 @@ impl Handle {
 
     /// Counts it as `share` as long as it is open, if it costs descriptors.
     pub fn counted_as(mut self, share: Share) -> Self {
-        self.share = Some(share).filter(|_| self.is_costly);
+        self.share = share.of(self.is_costly);
         self
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lisafs::Errno;
 use parking_lot::Mutex;
@@ -13,6 +14,8 @@ use parking_lot::Mutex;
 pub(super) struct Shares {
     open: Mutex<Open>,
     most: usize,
+    /// Whether the server has ever given a descriptor away. Then it has some for directories, too, of which it gives none.
+    are_costly: AtomicBool,
 }
 
 #[derive(Default)]
@@ -30,7 +33,7 @@ pub struct Share {
 impl Shares {
     /// For up to about `most` files.
     pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Shares { open: Mutex::default(), most })
+        Arc::new(Shares { open: Mutex::default(), most, are_costly: AtomicBool::new(false) })
     }
 
     /// Lets `process` open one more file: `ENFILE` if few are left and it has more than a small part of all.
@@ -44,6 +47,17 @@ impl Shares {
         *own += 1;
         open.total += 1;
         Ok(Share { shares: self.clone(), process })
+    }
+}
+
+impl Share {
+    /// Counts a file that `is_costly` for sure, or may be like others. `None`: it costs nothing.
+    pub(super) fn of(self, is_costly: bool) -> Option<Self> {
+        let are_costly = &self.shares.are_costly;
+        if is_costly && !are_costly.load(Ordering::Relaxed) {
+            are_costly.store(true, Ordering::Relaxed);
+        }
+        are_costly.load(Ordering::Relaxed).then_some(self)
     }
 }
 

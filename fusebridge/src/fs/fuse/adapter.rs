@@ -427,8 +427,12 @@ impl Filesystem for Adapter {
         reply_empty(self.bridge.handle(handle.0).and_then(|handle| self.bridge.fsync(&handle)), reply);
     }
 
-    fn opendir(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        match self.bridge.open(node(ino), flags.0.cast_unsigned()) {
+    fn opendir(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let opened = self.bridge.admit(req.pid()).and_then(|share| {
+            let handle = self.bridge.open(node(ino), flags.0.cast_unsigned())?;
+            Ok(handle.counted_as(share))
+        });
+        match opened {
             Ok(handle) => {
                 let flags = match self.bridge.policy().keeps_cache() {
                     true if self.bridge.adopt_listing(node(ino), &handle) => {
