@@ -48,8 +48,8 @@ impl Bridge {
         !self.policy.no_atime || leaves_atime()
     }
 
-    /// Whether `handle` on `id`, opened with `flags`, may give more than the file's size says: files in /proc have the size 0, and the
-    /// kernel's cache would not even ask.
+    /// Whether `handle` on `id`, opened with `flags`, may read more than the file's size says. Files in /proc have size 0, and the
+    /// kernel's cache would not even ask for their data.
     pub fn has_more_than_its_size(&self, id: NodeId, handle: &Handle, flags: u32) -> bool {
         if !handle.is_readable() || flags & (TRUNCATE | EXCLUSIVE) != 0 || self.nodes.lock().size(id) != Some(0) {
             return false;
@@ -233,7 +233,8 @@ impl Bridge {
     }
 }
 
-/// Calls `write` with what is left of `data`, and how much was written, until nothing is. An error counts only if nothing was written.
+/// Calls `write` with how much was written and the rest of `data` until nothing is left. An error counts only if nothing was
+/// written.
 fn all_of(data: &[u8], mut write: impl FnMut(usize, &[u8]) -> Result<usize>) -> Result<usize> {
     let mut done = 0;
     while done < data.len() {

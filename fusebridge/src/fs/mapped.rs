@@ -1,9 +1,10 @@
-//! Files that are open past the kernel's cache, and mapped all the same.
+//! Shared maps of files whose reads and writes go past the kernel's cache.
 //!
-//! The kernel keeps the pages of a map, and writes one that was changed back as a whole. It drops them before it sends a write that goes past
-//! the cache, but one may be read again and changed before the write is here. Written back later it would undo the write. So once
-//! the kernel reads into its cache, each write first keeps what it is about to replace in pages that the kernel has; and of a
-//! page that comes back only what differs from that is written.
+//! For a map the kernel caches pages all the same, and writes a dirty one back as a whole. It drops the cached pages of a range
+//! before it sends a write, but another process may fault one in and store in it before the write arrives here. Written back
+//! later, that page has old bytes where the write has put new ones. So, once the kernel has read into its cache, each write first
+//! keeps what it is about to replace in pages that the kernel may have, and of a page that comes back only those bytes are
+//! written that differ from what was kept.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,8 +21,8 @@ use super::replaced::Replaced;
 /// One such file.
 #[derive(Default)]
 pub(super) struct Mapped {
-    /// Whether pages have been read into the kernel's cache. Held shared while data is read there, and while data is written as long
-    /// as none was; otherwise alone.
+    /// Whether the kernel has read into its cache. Reads into the cache hold it shared, and so do writes until there was one;
+    /// after that, writes hold it alone.
     gate: RwLock<bool>,
     /// Whether somebody has it open in a way that lets maps change it.
     can_change: AtomicBool,

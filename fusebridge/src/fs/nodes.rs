@@ -24,8 +24,8 @@ struct Node<F> {
     children: HashMap<Arc<[u8]>, NodeId>,
     /// Open handles, which keep the control FD.
     handles: u32,
-    /// Those of them by which the file can be mapped so that the map changes it. As long as the map is there they are, unless the kernel
-    /// has made it of a donated file.
+    /// Those of them with which a map can be made that changes the file. They last as long as the map, unless it is one of a
+    /// donated file.
     mappable: u32,
     /// Never without its control FD.
     kept: bool,

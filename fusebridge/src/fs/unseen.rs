@@ -1,8 +1,8 @@
-//! Changes that the kernel does not tell: those that maps make which it has made of a donated file.
+//! Stores that the kernel does not tell of: those in maps of a donated file that it reads and writes by itself.
 //!
-//! What is stored there changes times and blocks of the file, but nothing the kernel knows of it through this mount. So who may have made
-//! such a map is asked anew each time. A map outlives the descriptor that it was made by, and nobody says when it goes; but as long as it
-//! is there, the file is open for writing, and nobody can be given a lease to read it.
+//! They change the file's times and blocks below, while the attributes that the kernel caches for this mount stay as they were. So
+//! these expire at once as long as there may be such a map. A map outlives the descriptor it was made with, and nothing says when
+//! it is gone; but until then the file counts as open for writing, and no read lease is granted on it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
@@ -21,7 +21,8 @@ impl Bridge {
         if !ttl.is_zero() && self.nodes.lock().changes_unseen(id) { Duration::ZERO } else { ttl }
     }
 
-    /// To be held while a file is opened, until [`may_change_unseen`](Self::may_change_unseen) was called for it: nobody has a lease meanwhile.
+    /// To be held while a file is opened and until [`may_change_unseen`](Self::may_change_unseen) was called: no lease is taken
+    /// meanwhile.
     pub fn opening(&self) -> RwLockReadGuard<'_, ()> {
         self.opening.read()
     }
@@ -71,8 +72,8 @@ fn is_open_for_writing(file: BorrowedFd<'_>) -> bool {
     false
 }
 
-/// Whether the file system of `file` knows who has mapped it. One that lies on another leaves maps to that; one that is elsewhere knows
-/// nothing of us.
+/// Whether the file system of `file` knows who has mapped it. A stacked one leaves maps to the file below; with a remote one,
+/// leases mean something else.
 fn knows_maps(file: BorrowedFd<'_>) -> bool {
     const EXT4: i64 = 0xEF53;
     const XFS: i64 = 0x5846_5342;

@@ -187,8 +187,8 @@ fn never_back(scene: &Scene) -> Verdict {
 
 const PAGE: usize = 4096;
 
-/// Does `call` for each number below `count`, and in another thread `store` for the number that is just being called for: some call finds
-/// a page that is stored in when it comes to it.
+/// Does `call` for each number below `count`, and `store` for the same number in another thread at the same time, so that some
+/// calls meet a page that has just been stored in.
 fn in_step(count: usize, call: impl Fn(usize) -> Verdict, mut store: impl FnMut(usize) + Send) -> Verdict {
     let called = AtomicUsize::new(0);
     std::thread::scope(|scope| {
