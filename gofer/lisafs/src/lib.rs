@@ -16,3 +16,8 @@ pub mod transport;
 pub mod wire;
 
 pub use errno::{Errno, Error};
+
+/// The examples in the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
