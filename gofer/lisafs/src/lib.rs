@@ -11,6 +11,8 @@ mod errno;
 pub mod iobuf;
 pub mod server;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod trace;
 pub mod transport;
 pub mod wire;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::defect::Defect;
 use crate::extensions::wrap::testing::{NEW, create, list, list_part, name, open_error, read, root, write};
 use lisafs::backend::{
     AllocateFlags, ControlFile, Error, FileType, Mode, NewFile, RenameFlags, SetStat, Unlink, XattrFlags,
@@ -250,4 +251,22 @@ fn listings_are_wrong() {
 #[test]
 fn nobody_waits_for_ever() {
     assert!(open_error("fault:mem:?latency=18000000000000000000s").contains("not a duration"));
+}
+
+/// The first case of the suite for authors of backends that fails.
+fn failure(backend: &str) -> Option<&'static str> {
+    use lisafs::testing::{Capabilities, Subject, failures};
+    failures(Capabilities::all(), || Subject::shared(crate::extensions::wrap::testing::open(backend).backend)).next()
+}
+
+#[test]
+fn the_suite_for_authors_finds_each_defect() {
+    for defect in Defect::ALL {
+        let found = failure(&format!("fault:mem:special?defect={}&seed=1", defect.name()));
+        assert!(found.is_some(), "{} is found by no case", defect.name());
+    }
+    for other in ["short=read", "short=write", "error=EIO@sync", "error=EIO@stat"] {
+        assert!(failure(&format!("fault:mem:special?{other}")).is_some(), "{other} is found by no case");
+    }
+    assert_eq!(failure("fault:mem:special?defect=lost-write:0"), None);
 }

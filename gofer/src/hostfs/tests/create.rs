@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::*;
-use lisafs::backend::{Error, FileType, IoSource, Statx, Unlink};
+use lisafs::backend::{Error, FileType, IoSource, Unlink};
 
 #[test]
 fn a_new_file_has_owner_mode_and_set_id_bits() {
@@ -139,14 +139,4 @@ fn special_files_are_made_if_allowed() {
     for (file_type, device) in [(FileType::CharDevice, (1 << 12, 0)), (FileType::BlockDevice, (0, 1 << 20))] {
         assert_eq!(error(fixture.root.mknod(name("x"), &own(0o600), file_type, device)), Some(Errno::INVAL));
     }
-}
-
-#[test]
-fn a_created_file_is_known_by_its_inode() {
-    let fixture = Fixture::stock();
-    let created = fixture.root.create(name("f"), &own(0o644), Access::Read).ok().unwrap();
-    let found = fixture.root.walk(name("f")).ok().unwrap();
-    let identity = |stat: &Statx| (stat.ino, stat.dev_major, stat.dev_minor);
-    assert_eq!(identity(&created.found.stat), identity(&found.stat));
-    assert_eq!(identity(&created.opened.file.stat().unwrap()), identity(&found.stat));
 }

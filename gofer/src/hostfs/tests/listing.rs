@@ -121,27 +121,6 @@ fn a_listing_goes_on_from_any_position() {
 }
 
 #[test]
-fn entries_have_the_identity_that_a_walk_finds() {
-    let fixture = Fixture::stock();
-    std::fs::create_dir(fixture.path("d")).unwrap();
-    std::os::unix::fs::symlink("d", fixture.path("l")).unwrap();
-    let dir = fill(&fixture, 1);
-    struct Compare<'a>(&'a Fixture, usize);
-    impl DirSink for Compare<'_> {
-        fn add(&mut self, entry: &DirEntry<'_>) -> bool {
-            let stat = self.0.root.walk(Name::new(entry.name).unwrap()).ok().unwrap().stat;
-            assert_eq!((entry.ino, entry.dev), (stat.ino, (stat.dev_major, stat.dev_minor)));
-            assert_eq!(entry.file_type, stat.file_type());
-            self.1 += 1;
-            true
-        }
-    }
-    let mut compare = Compare(&fixture, 0);
-    dir.read_dir(0, &mut compare).unwrap();
-    assert_eq!(compare.1, 3);
-}
-
-#[test]
 fn a_removed_directory_is_an_error() {
     let fixture = Fixture::stock();
     let dir = fill(&fixture, 0);

@@ -22,6 +22,11 @@ use tempfile::TempDir;
 use super::{HostFs, HostOptions, SpecialFiles, UdsPolicy};
 use lisafs::backend::{Access, Backend, ControlBox, ControlFile, Errno, NO_ID, Name, NewFile, OpenHow, Opened, Result};
 
+lisafs::testing::suite!(suite, Capabilities::all(), || {
+    let fixture = Fixture::open();
+    Subject::new(fixture.fs).with(fixture.dir)
+});
+
 /// A directory and the root of a mount on it.
 struct Fixture {
     dir: TempDir,

@@ -101,37 +101,6 @@ fn a_walk_for_attributes_stops_quietly() {
 }
 
 #[test]
-fn unlink_tells_directories_from_files() {
-    let fixture = Fixture::stock();
-    fixture.write("f", "");
-    std::fs::create_dir_all(fixture.path("d/full")).unwrap();
-    let unlink = |entry, what| fixture.root.unlink(name(entry), what);
-    assert_eq!(unlink("d", Unlink::File), Err(Error::ISDIR));
-    assert_eq!(unlink("f", Unlink::Directory), Err(Error::NOTDIR));
-    assert_eq!(unlink("d", Unlink::Directory), Err(Error::NOTEMPTY));
-    assert_eq!(unlink("nope", Unlink::File), Err(Error::NOENT));
-    assert_eq!(unlink("f", Unlink::File), Ok(()));
-    assert_eq!(fixture.walk("d").unlink(name("full"), Unlink::Directory), Ok(()));
-    assert_eq!(unlink("d", Unlink::Directory), Ok(()));
-}
-
-#[test]
-fn rename_replaces_refuses_and_exchanges() {
-    let fixture = Fixture::stock();
-    std::fs::create_dir(fixture.path("d")).unwrap();
-    fixture.write("a", "a");
-    fixture.write("d/b", "bb");
-    let dir = fixture.walk("d");
-    let rename = |flags| fixture.root.rename(name("a"), &*dir, name("b"), flags);
-    assert_eq!(rename(RenameFlags::NoReplace), Err(Error::EXIST));
-    assert_eq!(rename(RenameFlags::Exchange), Ok(()));
-    assert_eq!(std::fs::read_to_string(fixture.path("a")).unwrap(), "bb");
-    assert_eq!(rename(RenameFlags::Replace), Ok(()));
-    assert_eq!(std::fs::read_to_string(fixture.path("d/b")).unwrap(), "bb");
-    assert_eq!(rename(RenameFlags::Replace), Err(Error::NOENT));
-}
-
-#[test]
 fn renaming_a_name_to_itself_looks_whether_it_is_there() {
     let fixture = Fixture::stock();
     fixture.write("f", "");

@@ -6,34 +6,6 @@ use std::os::unix::fs::symlink;
 use super::*;
 
 #[test]
-fn attributes_come_and_go() {
-    let fixture = Fixture::stock();
-    fixture.write("f", "");
-    let file = fixture.walk("f");
-    assert_eq!(file.get_xattr(b"user.a"), Err(Error::NODATA));
-    assert_eq!(file.list_xattr(), Ok(vec![]));
-    file.set_xattr(b"user.a", b"\0one\xff", XattrFlags::empty()).unwrap();
-    file.set_xattr(b"user.empty", b"", XattrFlags::empty()).unwrap();
-    assert_eq!(
-        file.set_xattr(b"user.a", b"", XattrFlags::from_bits_retain(libc::XATTR_CREATE as u32)),
-        Err(Error::EXIST)
-    );
-    assert_eq!(
-        file.set_xattr(b"user.b", b"", XattrFlags::from_bits_retain(libc::XATTR_REPLACE as u32)),
-        Err(Error::NODATA)
-    );
-    assert_eq!(file.get_xattr(b"user.a"), Ok(b"\0one\xff".to_vec()));
-    assert_eq!(file.get_xattr(b"user.empty"), Ok(vec![]));
-    let mut names = file.list_xattr().unwrap();
-    names.sort();
-    assert_eq!(names, [&b"user.a"[..], b"user.empty"]);
-    file.remove_xattr(b"user.a").unwrap();
-    assert_eq!(file.remove_xattr(b"user.a"), Err(Error::NODATA));
-    fixture.root.set_xattr(b"user.dir", b"1", XattrFlags::empty()).unwrap();
-    assert_eq!(fixture.root.list_xattr(), Ok(vec![b"user.dir".to_vec()]));
-}
-
-#[test]
 fn other_namespaces_are_closed() {
     let fixture = Fixture::stock();
     let path = fixture.write("f", "");

@@ -13,21 +13,6 @@ const PUNCH_HOLE: u32 = 2;
 const ZERO_RANGE: u32 = 0x10;
 
 #[test]
-fn what_was_written_is_read() {
-    let fixture = Fixture::new();
-    let file = fixture.create("f");
-    assert_eq!(read(&*file, 0, 10), Ok(Vec::new()));
-    assert_eq!(write(&*file, 0, b""), Ok(0));
-    assert_eq!(write(&*file, 5, b"hello"), Ok(5));
-    assert_eq!(read(&*file, 3, 100), Ok(b"\0\0hello".to_vec()));
-    assert_eq!(read(&*file, 10, 1), Ok(Vec::new()));
-    assert_eq!(file.stat().unwrap().size, 10);
-    let long: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
-    assert_eq!(write(&*file, 7, &long), Ok(long.len()));
-    assert_eq!(read(&*file, 7, long.len() + 1), Ok(long));
-}
-
-#[test]
 fn a_size_takes_no_space() {
     let fixture = Fixture::with("size=1m");
     let file = fixture.create("f");

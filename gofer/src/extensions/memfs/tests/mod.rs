@@ -19,6 +19,8 @@ use lisafs::backend::{
     Result, SetStat, Statx, Unlink,
 };
 
+lisafs::testing::suite!(suite, Capabilities::all(), || MemFs::new(MemOptions::parse("special").unwrap()).unwrap());
+
 /// A file system and its root.
 struct Fixture {
     fs: MemFs,

@@ -70,22 +70,6 @@ fn a_file_without_a_name_can_be_used() {
 }
 
 #[test]
-fn removing_wants_the_right_type() {
-    let fixture = Fixture::new();
-    fixture.create("f");
-    fixture.mkdir("d");
-    fixture.create("d/x");
-    assert_eq!(fixture.rmdir("f"), Err(Error::NOTDIR));
-    assert_eq!(fixture.unlink("d"), Err(Error::ISDIR));
-    assert_eq!(fixture.rmdir("d"), Err(Error::NOTEMPTY));
-    assert_eq!(fixture.unlink("x"), Err(Error::NOENT));
-    fixture.unlink("d/x").unwrap();
-    assert_eq!(fixture.rmdir("d"), Ok(()));
-    assert_eq!(fixture.unlink("f"), Ok(()));
-    assert_eq!(fixture.used(), (0, 1));
-}
-
-#[test]
 fn directories_count_their_directories() {
     let fixture = Fixture::new();
     fixture.mkdir("d");

@@ -3,33 +3,6 @@
 use super::*;
 use lisafs::backend::{Error, FileType, XattrFlags};
 
-const CREATE: u32 = 1;
-const REPLACE: u32 = 2;
-
-#[test]
-fn attributes_are_set_read_listed_and_removed() {
-    let fixture = Fixture::new();
-    fixture.create("f");
-    for file in [fixture.walk("f").ok().unwrap(), fixture.mkdir("d")] {
-        assert_eq!(file.list_xattr(), Ok(Vec::new()));
-        assert_eq!(file.get_xattr(b"user.a"), Err(Error::NODATA));
-        assert_eq!(file.set_xattr(b"user.a", b"1", XattrFlags::from_bits_retain(REPLACE)), Err(Error::NODATA));
-        assert_eq!(file.set_xattr(b"user.a", b"1", XattrFlags::from_bits_retain(CREATE)), Ok(()));
-        assert_eq!(file.set_xattr(b"user.a", b"2", XattrFlags::from_bits_retain(CREATE)), Err(Error::EXIST));
-        assert_eq!(file.get_xattr(b"user.a"), Ok(b"1".to_vec()));
-        assert_eq!(file.set_xattr(b"user.a", b"22", XattrFlags::from_bits_retain(REPLACE)), Ok(()));
-        assert_eq!(file.set_xattr(b"user.b", b"", XattrFlags::empty()), Ok(()));
-        assert_eq!(file.get_xattr(b"user.a"), Ok(b"22".to_vec()));
-        assert_eq!(file.get_xattr(b"user.b"), Ok(Vec::new()));
-        assert_eq!(file.list_xattr(), Ok(vec![b"user.a".to_vec(), b"user.b".to_vec()]));
-        assert_eq!(file.remove_xattr(b"user.a"), Ok(()));
-        assert_eq!(file.remove_xattr(b"user.a"), Err(Error::NODATA));
-        assert_eq!(file.remove_xattr(b"user.b"), Ok(()));
-        assert_eq!(file.remove_xattr(b"user.b"), Err(Error::NODATA));
-    }
-    assert_eq!(fixture.used(), (0, 3));
-}
-
 #[test]
 fn names_and_values_have_limits() {
     let fixture = Fixture::new();
