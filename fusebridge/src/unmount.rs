@@ -46,7 +46,7 @@ pub enum Unmounted {
 }
 
 /// How long somebody who only looks at a file system, as `df` does, may be in it without being in the way.
-const GLANCE: Duration = Duration::from_millis(20);
+const RETRY_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Unmounts the FUSE file system that is mounted on `path`, even if it is in use or its process is dead.
 pub fn unmount(path: &Path) -> Result<Unmounted, UnmountError> {
@@ -95,12 +95,12 @@ pub fn detach(pin: Pin, path: &Path, device: &str, is_alive: impl Fn() -> bool) 
         Err(error) => return Err(refused(error.desc().into())),
     }
     drop(pin);
-    let deadline = Instant::now() + GLANCE;
+    let deadline = Instant::now() + RETRY_TIMEOUT;
     while is_alive() {
         if Instant::now() >= deadline {
             return Ok(if is_elsewhere(device) { Unmounted::Gone } else { Unmounted::Detached });
         }
-        std::thread::sleep(GLANCE / 10);
+        std::thread::sleep(RETRY_TIMEOUT / 10);
     }
     Ok(Unmounted::Gone)
 }

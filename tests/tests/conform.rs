@@ -113,12 +113,12 @@ fn a_test_that_hangs_has_failed() -> Result<()> {
     let run = conform::finish(command)?;
     run.ended_with(1)?;
     let (cases, _) = run.suite("bridge")?;
-    let came = |name: &str| {
+    let actual = |name: &str| {
         let case = cases.iter().find(|case| case.name == name)?;
-        Some(case.failure().map_or("passed", |failure| failure.came.as_str()))
+        Some(case.failure().map_or("passed", |failure| failure.actual.as_str()))
     };
-    check::equal("the one that hangs", &came("symlinks::targets"), &Some("timed out"))?;
-    check::equal("the other one", &came("links::moved"), &Some("passed"))?;
+    check::equal("the one that hangs", &actual("symlinks::targets"), &Some("timed out"))?;
+    check::equal("the other one", &actual("links::moved"), &Some("passed"))?;
     check::holds("it is not waited for", start.elapsed() < LIMIT)?;
     nothing_mounted(mounts.path())
 }
@@ -146,7 +146,7 @@ fn a_test_that_dies_has_failed() -> Result<()> {
     let run = conform::run(["--suite", "bridge", "--filter", "mmap", "fault:mem:?error=EIO@read"])?;
     run.ended_with(1)?;
     let (cases, counts) = run.suite("bridge")?;
-    let died = |case: &&::conform::CaseResult| matches!(&case.outcome, Outcome::Failed(failure) if failure.came.contains("SIGBUS"));
+    let died = |case: &&::conform::CaseResult| matches!(&case.outcome, Outcome::Failed(failure) if failure.actual.contains("SIGBUS"));
     check::holds(&run.outcome.describe(), cases.iter().any(|case| died(&case)))?;
     check::holds("others are run after it", counts.passed + counts.failed == cases.len() && cases.len() > 5)
 }
@@ -261,7 +261,7 @@ fn the_classic_suite_is_run_from_its_directory() -> Result<()> {
     let (cases, counts) = run.suite("classic")?;
     check::equal("counts", &(counts.passed, counts.failed, counts.skipped), &(1, 1, 1))?;
     let failure = cases.iter().find_map(|case| case.failure()).context("a failure")?;
-    check::equal("came", &failure.came.as_str(), &"EEXIST")?;
+    check::equal("actual", &failure.actual.as_str(), &"EEXIST")?;
     check::equal("about", &cases[0].about.as_str(), &"mkdir makes directories")?;
     Ok(())
 }

@@ -83,8 +83,8 @@ fn under_way(arguments: &[&str], is_begun: impl Fn(u32) -> bool) -> Result<(Chil
 fn failures(aside: &TempDir) -> Result<(Vec<String>, Vec<String>)> {
     let report: Report = serde_json::from_str(&fs::read_to_string(aside.path().join("report"))?)?;
     let (mount, others): (Vec<_>, Vec<_>) = report.failures().partition(|(key, _)| key.suite == "mount");
-    let came = others.iter().filter_map(|(_, case)| Some(case.failure()?.came.clone())).collect();
-    Ok((came, mount.into_iter().map(|(key, _)| key.case).collect()))
+    let actual = others.iter().filter_map(|(_, case)| Some(case.failure()?.actual.clone())).collect();
+    Ok((actual, mount.into_iter().map(|(key, _)| key.case).collect()))
 }
 
 #[test]
@@ -98,9 +98,9 @@ fn a_mount_that_somebody_else_takes_down_is_a_failure() -> Result<()> {
     let (point, _) = points.first().context("a mount")?;
     command::succeed(Command::new(bins::fusebridge()?).arg("umount").arg(point), LIMIT)?;
     ends(&mut child, 1, mounts.path())?;
-    let (came, mount) = failures(&aside)?;
+    let (actual, mount) = failures(&aside)?;
     check::equal("the mount", &mount, &vec!["mount::unmounts".to_owned()])?;
-    check::equal("the tests", &came, &vec!["the file system was unmounted".to_owned()])
+    check::equal("the tests", &actual, &vec!["the file system was unmounted".to_owned()])
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn the_end_of_the_server_is_named_in_pjdfstest() -> Result<()> {
     })?;
     process::kill(process::child_running(child.id(), "gofer\0serve")?.context("a server")?);
     ends(&mut child, 1, mounts.path())?;
-    let (came, mount) = failures(&aside)?;
+    let (actual, mount) = failures(&aside)?;
     check::equal("the mount", &mount, &vec!["mount::server_lives".to_owned()])?;
-    check::equal("the tests", &came, &vec!["the server has gone".to_owned()])
+    check::equal("the tests", &actual, &vec!["the server has gone".to_owned()])
 }
 
 #[test]

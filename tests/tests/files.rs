@@ -53,9 +53,9 @@ fn files_that_have_more_than_their_size() -> Result<()> {
             check::holds("its size is 0", fs::metadata(mount.path().join("hostname"))?.len() == 0 && !name.is_empty())?;
             for writes in [false, true] {
                 let mut file = OpenOptions::new().read(true).write(writes).open(mount.path().join("hostname"))?;
-                let mut came = Vec::new();
-                file.read_to_end(&mut came)?;
-                check::equal(&format!("hostname, {io:?} {access:?}, writable: {writes}"), &came, &name)?;
+                let mut actual = Vec::new();
+                file.read_to_end(&mut actual)?;
+                check::equal(&format!("hostname, {io:?} {access:?}, writable: {writes}"), &actual, &name)?;
             }
             mount.unmount()?;
         }

@@ -196,9 +196,9 @@ fn what_cannot_be_is_said_in_one_line() -> Result<()> {
     for (words, word, status) in [
         (vec!["run", "--trace", "/does/not/exist", "mem:", "--", "true"], "/does/not/exist", 1),
         (vec!["trace", "show", "/does/not/exist"], "/does/not/exist", 1),
-        (vec!["trace", "show", &text], "is no trace", 1),
-        (vec!["trace", "stats", &text], "is no trace", 1),
-        (vec!["trace", "replay", &text, "mem:"], "is no trace", 2),
+        (vec!["trace", "show", &text], "is not a trace file", 1),
+        (vec!["trace", "stats", &text], "is not a trace file", 1),
+        (vec!["trace", "replay", &text, "mem:"], "is not a trace file", 2),
         (vec!["trace", "replay", &text, "nosuch:x"], "unknown backend", 2),
     ] {
         let outcome = fusebridge(&words)?;

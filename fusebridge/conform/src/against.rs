@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(names, ["b", "c"]);
         assert!(is_worse(&found) && !is_worse(&found[..1]));
         let text = text(&first, &second, &found);
-        assert!(text.contains("  mem:         failed: stat(a).st_nlink: expected 2, came 1\n"), "{text}");
+        assert!(text.contains("  mem:         failed: stat(a).st_nlink: expected 2, actual 1\n"), "{text}");
         assert!(text.contains("  native:/tmp  passed\n"), "{text}");
         assert!(text.contains("\n1 tests were run on mem: only\n"), "{text}");
     }

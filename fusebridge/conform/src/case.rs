@@ -27,16 +27,17 @@ pub enum Outcome {
 pub struct Failure {
     /// What was done, such as a system call with its arguments.
     pub operation: String,
-    /// What should have come of it.
+    /// What should have happened.
     pub expected: String,
-    /// What came.
-    pub came: String,
+    /// What happened instead.
+    #[serde(alias = "came")]
+    pub actual: String,
 }
 
 impl Failure {
     /// A failure from its three parts.
-    pub fn new(operation: impl Into<String>, expected: impl Into<String>, came: impl Into<String>) -> Self {
-        Failure { operation: operation.into(), expected: expected.into(), came: came.into() }
+    pub fn new(operation: impl Into<String>, expected: impl Into<String>, actual: impl Into<String>) -> Self {
+        Failure { operation: operation.into(), expected: expected.into(), actual: actual.into() }
     }
 
     /// A test that did not end in time.
@@ -47,7 +48,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}, came {}", self.operation, self.expected, self.came)
+        write!(f, "{}: expected {}, actual {}", self.operation, self.expected, self.actual)
     }
 }
 

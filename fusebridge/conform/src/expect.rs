@@ -91,15 +91,15 @@ impl Expectations {
     }
 
     /// Lines about tests of suites that have run, which do not have these tests: mistakes, or tests that are gone.
-    pub fn strangers(&self, report: &Report) -> Vec<String> {
+    pub fn unknown_tests(&self, report: &Report) -> Vec<String> {
         let suites: HashSet<&str> =
             report.modes.iter().flat_map(|run| &run.suites).map(|suite| suite.suite.as_str()).collect();
         let cases: HashSet<(String, String)> = report.cases().map(|(key, _)| (key.suite, key.case)).collect();
-        let is_strange = |expected: &&Expectation| {
+        let is_unknown = |expected: &&Expectation| {
             suites.contains(expected.suite.as_str())
                 && !cases.contains(&(expected.suite.clone(), expected.case.clone()))
         };
-        self.0.iter().filter(is_strange).map(|expected| format!("{}/{}", expected.suite, expected.case)).collect()
+        self.0.iter().filter(is_unknown).map(|expected| format!("{}/{}", expected.suite, expected.case)).collect()
     }
 
     /// Why this test is expected to fail, if it is.
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn lines_about_no_test_are_told() {
         let list = Expectations::parse("bridge/links::one r\nbridge/links::onne r\npjdfstest/a r\n").unwrap();
-        assert_eq!(list.strangers(&testing::report()), ["bridge/links::onne"]);
+        assert_eq!(list.unknown_tests(&testing::report()), ["bridge/links::onne"]);
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn one(context: Context<'_>, number: u32, has_holes: bool) -> Result<Option<Case
         }
     })?;
     let span = context.clock.since(start);
-    let failure = |came: String| Outcome::Failed(Failure::new(&operation, "a file as its copy in memory", came));
+    let failure = |actual: String| Outcome::Failed(Failure::new(&operation, "a file as its copy in memory", actual));
     let outcome = match ended {
         Ended::By(status) if status.success() => Outcome::Passed,
         Ended::By(status) => {

@@ -14,7 +14,7 @@ use super::context::Stop;
 use crate::child::wait_for;
 
 /// How often a waiting suite looks whether it is to end.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How a program ended.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(super) fn lines(
     let mut deadline = Instant::now() + limit;
     let ended = loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match receiver.recv_timeout(left.min(GLANCE)) {
+        match receiver.recv_timeout(left.min(POLL_INTERVAL)) {
             Ok(text) => {
                 deadline = Instant::now() + limit;
                 line(&text);

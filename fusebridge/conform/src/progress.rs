@@ -60,8 +60,8 @@ impl Observer for Progress {
         let mut line = None;
         if let Outcome::Failed(failure) = &case.outcome {
             state.failed.insert(case.name.clone());
-            let came = failure.came.lines().next().unwrap_or_default();
-            line = Some(printable(&format!("FAILED {suite}/{} ({}): {came}", case.name, self.mode)));
+            let actual = failure.actual.lines().next().unwrap_or_default();
+            line = Some(printable(&format!("FAILED {suite}/{} ({}): {actual}", case.name, self.mode)));
         }
         match (&state.bar, line) {
             (Some(bar), line) => {

@@ -13,7 +13,7 @@ pub fn table(report: &Report) -> String {
         if let Some(failure) = case.failure() {
             let _ = writeln!(text, "\nFAILED {}", printable(&key.to_string()));
             for (word, said) in
-                [("operation", &failure.operation), ("expected", &failure.expected), ("came", &failure.came)]
+                [("operation", &failure.operation), ("expected", &failure.expected), ("actual", &failure.actual)]
             {
                 let lines: Vec<String> = said.lines().map(printable).collect();
                 let _ = writeln!(text, "  {word:<9}  {}", lines.join("\n             "));
@@ -87,6 +87,6 @@ mod tests {
         assert_eq!(lines[3], "FAILED bridge/links::one (auto/shared)");
         assert_eq!(lines[4], "  operation  stat(a).st_nlink");
         assert_eq!(lines[5], "  expected   2");
-        assert_eq!(lines[6], "  came       1");
+        assert_eq!(lines[6], "  actual     1");
     }
 }

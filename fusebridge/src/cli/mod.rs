@@ -89,14 +89,14 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     match run_command(extensions) {
         Ok(status) => status,
         Err(error) => {
-            complain(&error);
+            report_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
 /// Says what went wrong, unless the server has done so.
-fn complain(error: &Failure) {
+fn report_error(error: &Failure) {
     if !matches!(error.downcast_ref(), Some(up::UpError::Said)) {
         say(format_args!("fusebridge: {error}"));
     }

@@ -28,17 +28,17 @@ use lisafs::backend::FileType;
 use lisafs::client::{Client, ClientOptions, ConnectError};
 
 /// How long the end of a mount may take after it was unmounted.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often to look whether it is there, at most.
-const GLANCE: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Why a mount does not come up.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpError {
     #[error("{0}")]
     Launch(#[from] LaunchError),
-    #[error("no file system from {spec}: {source}")]
+    #[error("cannot connect to {spec}: {source}")]
     Connect { spec: String, source: ConnectError },
     #[error("the file system from {0} is a single file; only directories can be mounted")]
     NotADirectory(String),
@@ -199,14 +199,14 @@ impl Up {
 
     /// Whether the mount ends now or within a while.
     fn has_ended(&self) -> bool {
-        let deadline = Instant::now() + FAREWELL;
-        let mut pause = GLANCE / 32;
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
+        let mut pause = POLL_INTERVAL / 32;
         while !self.waiter.is_finished() {
             if Instant::now() >= deadline {
                 return false;
             }
             std::thread::sleep(pause);
-            pause = (pause * 2).min(GLANCE);
+            pause = (pause * 2).min(POLL_INTERVAL);
         }
         true
     }

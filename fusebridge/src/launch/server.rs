@@ -24,7 +24,7 @@ const CONNECTION: i32 = 3;
 const STATS: &str = "stats:";
 
 /// How long a server may take to end after its connection has.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a server that has hung up may take to say why and end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -200,7 +200,7 @@ impl Server {
     /// Waits for the process to end, now that its connection has, and ends it if it does not.
     pub fn finish(&mut self) {
         let Some(mut child) = self.child.take() else { return };
-        if wait_for(&mut child, FAREWELL).is_some() {
+        if wait_for(&mut child, SHUTDOWN_TIMEOUT).is_some() {
             return;
         }
         tracing::warn!("the server does not end by itself and is killed");

@@ -28,7 +28,7 @@ pub enum TraceError {
         path: PathBuf,
     },
     /// It is something else.
-    #[error("{} is no trace; make one: fusebridge run --trace FILE BACKEND -- COMMAND", .0.display())]
+    #[error("{} is not a trace file; make one: fusebridge run --trace FILE BACKEND -- COMMAND", .0.display())]
     NotATrace(PathBuf),
     /// It is from another machine.
     #[error("{} was recorded on a machine with another byte order; read it there", .0.display())]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use lisafs::wire::message::OpenAtResp;
 use lisafs::wire::{FdId, MessageId};
 
-use support::{PATIENCE, ROOT, Reply, Setup, connected};
+use support::{ROOT, Reply, Setup, TIMEOUT, connected};
 
 /// Descriptors, mapped packet windows and threads of this process.
 fn possessions() -> (usize, usize, usize) {
@@ -52,7 +52,7 @@ fn nothing_is_left_of_a_connection() {
     (0..5).for_each(|_| whole_life());
     // A joined thread may still be on its way out of the kernel, now or when they were counted before.
     let is_more = |now: (usize, usize, usize)| now.0 > before.0 || now.1 > before.1 || now.2 > before.2;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while is_more(possessions()) {
         assert!(Instant::now() < deadline, "{:?} before, {:?} after", before, possessions());
         std::thread::yield_now();

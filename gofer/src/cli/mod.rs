@@ -32,7 +32,7 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// Serve a directory or another backend
     Serve(serve::Serve),
-    /// Be runsc, with this program for its gofer
+    /// Run runsc with this program as its gofer
     Runtime(runtime::Runtime),
     /// Say whether containers can run on this machine, and what is missing
     Doctor(doctor::Doctor),

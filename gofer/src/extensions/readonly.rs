@@ -1,4 +1,4 @@
-//! Another file system without a way to change it: `readonly:BACKEND`.
+//! A read-only view of another backend: `readonly:BACKEND`.
 //!
 //! The server refuses changes before they reach a backend, so the files are the other backend's own.
 
@@ -28,7 +28,7 @@ impl Extension for ReadOnlyExtension {
 pub struct ReadOnly(Claim);
 
 impl ReadOnly {
-    /// The file system of `inner` without a way to change it.
+    /// A read-only view of `inner`.
     pub fn new(inner: Claim) -> Self {
         ReadOnly(inner.read_only(true))
     }

@@ -25,7 +25,7 @@ pub(super) struct Helper {
     jobs: mpsc::Sender<Job>,
 }
 
-type Job = Box<dyn FnOnce(&mut Station) + Send>;
+type Job = Box<dyn FnOnce(&mut ThreadState) + Send>;
 
 impl Helper {
     /// Starts the thread with the directory `/proc/self/fd` as its working directory.
@@ -33,14 +33,14 @@ impl Helper {
         let (jobs, todo) = mpsc::channel::<Job>();
         let (started, has_started) = mpsc::sync_channel(1);
         let body = move || {
-            let station = Station::new(proc_fds);
+            let state = ThreadState::new(proc_fds);
             // If nobody waits for it there will be no jobs either.
-            let _ = started.send(station.as_ref().map(drop).map_err(|errno| *errno));
-            let Ok(mut station) = station else { return };
-            while !station.is_stranded
+            let _ = started.send(state.as_ref().map(drop).map_err(|errno| *errno));
+            let Ok(mut state) = state else { return };
+            while !state.is_stranded
                 && let Ok(job) = todo.recv()
             {
-                job(&mut station);
+                job(&mut state);
             }
         };
         thread::Builder::new().name("hostfs-sockets".into()).spawn(body).map_err(|error| errno(&error))?;
@@ -51,11 +51,11 @@ impl Helper {
     /// Does `job` in the thread and waits for it. `EIO` if the thread is no more.
     pub(super) fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Station) -> Result<T> + Send + 'static,
+        job: impl FnOnce(&mut ThreadState) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = mpsc::sync_channel(1);
-        let job = Box::new(move |station: &mut Station| {
-            let _ = reply.send(job(station));
+        let job = Box::new(move |state: &mut ThreadState| {
+            let _ = reply.send(job(state));
         });
         self.jobs.send(job).map_err(|_| Errno::IO)?;
         answer.recv().map_err(|_| Errno::IO)?
@@ -63,7 +63,7 @@ impl Helper {
 }
 
 /// What jobs find in the thread.
-pub(super) struct Station {
+pub(super) struct ThreadState {
     proc_fds: OwnedFd,
     uid: Uid,
     gid: Gid,
@@ -74,13 +74,13 @@ pub(super) struct Station {
     is_stranded: bool,
 }
 
-impl Station {
+impl ThreadState {
     fn new(proc_fds: OwnedFd) -> Result<Self> {
         unshare(CloneFlags::CLONE_FS).map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
         fchdir(&proc_fds)?;
         // The client's modes are ready made, whatever the process's umask is now.
         umask(Mode::empty());
-        Ok(Station {
+        Ok(ThreadState {
             proc_fds,
             uid: geteuid(),
             gid: getegid(),

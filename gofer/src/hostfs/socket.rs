@@ -10,7 +10,7 @@ use rustix::net::{
 
 use super::control::HostControl;
 use super::create::first_mode;
-use super::helper::{Helper, Station};
+use super::helper::{Helper, ThreadState};
 use super::proc_fds::ProcFds;
 use lisafs::backend::{self, Bound, BoundSocket, Credentials, Name, NewFile, SocketType};
 use rustix::io::{Errno, Result};
@@ -38,10 +38,10 @@ impl HostControl {
     fn connect_as(&self, helper: &Helper, kind: SocketType, credentials: Option<Credentials>) -> Result<OwnedFd> {
         let socket = new_socket(kind)?;
         let address = SocketAddrUnix::new(ProcFds::name(self.fd()).as_c_str())?;
-        helper.run(move |station: &mut Station| {
+        helper.run(move |state: &mut ThreadState| {
             let connect = || connect(&socket, &address);
             match credentials {
-                Some(somebody) => station.as_user(somebody, connect)?,
+                Some(somebody) => state.as_user(somebody, connect)?,
                 None => connect()?,
             }
             Ok(socket)
@@ -59,7 +59,7 @@ impl HostControl {
         let to_bind = fcntl_dupfd_cloexec(&socket, 0)?;
         let dir = ProcFds::name(self.fd());
         let found = self.make(name, new, FileType::Socket, || {
-            helper.run(move |station| station.in_dir(dir.as_str(), || rustix::net::bind(&to_bind, &address)))
+            helper.run(move |state| state.in_dir(dir.as_str(), || rustix::net::bind(&to_bind, &address)))
         })?;
         Ok(Bound::new(found, Box::new(HostSocket { fd: socket }), donated))
     }

@@ -33,7 +33,7 @@ use crate::volumes::Volumes;
 /// Enough for opening any backend.
 const STACK: usize = 512 << 10;
 /// How long the last answers may take when everything ends.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// When to try again to accept a client.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
@@ -249,7 +249,7 @@ impl Main {
                 }
                 is_asked = true;
                 self.shared.connections.end_all();
-                deadline = Instant::now() + FAREWELL;
+                deadline = Instant::now() + SHUTDOWN_TIMEOUT;
                 if !self.pending.is_empty() && self.shared.connections.count() == 0 {
                     break;
                 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::{host, process, wait};
 
 /// How long processes that have nothing to do any more may take to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An empty network namespace, which runsc keeps in its state directory for all gofers to come.
 const KEPT: &str = "null-netns";
@@ -36,7 +36,7 @@ pub(super) fn processes(scratch: &Path, name: &str) -> Result<Vec<u32>> {
 /// Fails if anything is left of the containers at `scratch`.
 pub(super) fn none(scratch: &Path) -> Result<()> {
     let gone = || processes(scratch, "").is_ok_and(|processes| processes.is_empty());
-    wait::until("the end of all processes", PATIENCE, gone)?;
+    wait::until("the end of all processes", TIMEOUT, gone)?;
     let below: Vec<_> = host::mounts()?
         .into_iter()
         .map(|(point, _)| point)

@@ -25,8 +25,8 @@ pub(super) fn skip<T>(reason: impl Into<String>) -> Verdict<T> {
 }
 
 /// A test has failed.
-pub(super) fn failed<T>(operation: impl Display, expected: impl Display, came: impl Display) -> Verdict<T> {
-    Err(Stop::Failed(Failure::new(operation.to_string(), expected.to_string(), came.to_string())))
+pub(super) fn failed<T>(operation: impl Display, expected: impl Display, actual: impl Display) -> Verdict<T> {
+    Err(Stop::Failed(Failure::new(operation.to_string(), expected.to_string(), actual.to_string())))
 }
 
 /// An error as people know it: its constant and what it means.
@@ -78,26 +78,26 @@ pub(super) fn fails<T, E: Into<io::Error>>(
 
 /// Fails unless both values are the same.
 #[expect(clippy::needless_pass_by_value, reason = "most values are made for the call")]
-pub(super) fn equal<T: Debug + PartialEq<U>, U: Debug>(what: impl Display, came: T, expected: U) -> Verdict {
-    if came == expected { Ok(()) } else { failed(what, format_args!("{expected:?}"), format_args!("{came:?}")) }
+pub(super) fn equal<T: Debug + PartialEq<U>, U: Debug>(what: impl Display, actual: T, expected: U) -> Verdict {
+    if actual == expected { Ok(()) } else { failed(what, format_args!("{expected:?}"), format_args!("{actual:?}")) }
 }
 
-/// Fails unless the condition holds; `came` is what it was about.
-pub(super) fn holds(what: impl Display, expected: &str, condition: bool, came: impl Debug) -> Verdict {
-    if condition { Ok(()) } else { failed(what, expected, format_args!("{came:?}")) }
+/// Fails unless the condition holds; `actual` is what it was about.
+pub(super) fn holds(what: impl Display, expected: &str, condition: bool, actual: impl Debug) -> Verdict {
+    if condition { Ok(()) } else { failed(what, expected, format_args!("{actual:?}")) }
 }
 
 /// Fails unless both are the same bytes, and then says where they part.
-pub(super) fn same_bytes(what: impl Display, came: &[u8], expected: &[u8]) -> Verdict {
-    if came == expected {
+pub(super) fn same_bytes(what: impl Display, actual: &[u8], expected: &[u8]) -> Verdict {
+    if actual == expected {
         return Ok(());
     }
-    let at = came.iter().zip(expected).take_while(|(came, expected)| came == expected).count();
+    let at = actual.iter().zip(expected).take_while(|(actual, expected)| actual == expected).count();
     let part = |bytes: &[u8]| {
         let shown = bytes[at.min(bytes.len())..].iter().take(16).copied().collect::<Vec<_>>();
         format!("{} bytes, at {at} \"{}\"", bytes.len(), shown.escape_ascii())
     };
-    failed(what, part(expected), part(came))
+    failed(what, part(expected), part(actual))
 }
 
 #[cfg(test)]
@@ -114,14 +114,14 @@ mod tests {
     #[test]
     fn failures_say_what_was_done_expected_and_came() {
         let error = || Err::<(), _>(io::Error::from_raw_os_error(libc::EIO));
-        assert_eq!(text(error().of("rmdir(d)")), "rmdir(d): expected success, came EIO (I/O error)");
+        assert_eq!(text(error().of("rmdir(d)")), "rmdir(d): expected success, actual EIO (I/O error)");
         assert_eq!(text(fails("mkdir(d)", Ok::<_, io::Error>(()), &[Errno::EEXIST])), {
-            "mkdir(d): expected EEXIST, came success"
+            "mkdir(d): expected EEXIST, actual success"
         });
         assert!(fails("x", error(), &[Errno::EPERM, Errno::EIO]).is_ok());
-        assert_eq!(text(equal("stat(a).st_size", 1, 2)), "stat(a).st_size: expected 2, came 1");
+        assert_eq!(text(equal("stat(a).st_size", 1, 2)), "stat(a).st_size: expected 2, actual 1");
         assert_eq!(text(same_bytes("read(a)", b"hello", b"help")), {
-            "read(a): expected 4 bytes, at 3 \"p\", came 5 bytes, at 3 \"lo\""
+            "read(a): expected 4 bytes, at 3 \"p\", actual 5 bytes, at 3 \"lo\""
         });
     }
 

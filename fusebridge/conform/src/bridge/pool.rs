@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::process::kill_group;
 
 /// How often a waiting pool looks whether it is to end.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs the suite. What it lists has ended; tests that were still to come when it was stopped are left out.
 pub(crate) fn run(context: Context<'_>, suite: &str) -> io::Result<Vec<CaseResult>> {
@@ -104,8 +104,8 @@ impl Worker {
             },
             Answer::Outcome(outcome) => (result(outcome), true),
             Answer::Died(status) => {
-                let came = self.last_words(status);
-                (result(Outcome::Failed(Failure::new(case.about, "the test's process to live on", came))), false)
+                let actual = self.last_words(status);
+                (result(Outcome::Failed(Failure::new(case.about, "the test's process to live on", actual))), false)
             }
             Answer::TooLate => (result(Outcome::Failed(Failure::timed_out(case.about, settings.timeout))), false),
             // If it is the server's end that has stopped everything, this is the test that saw it.
@@ -129,7 +129,7 @@ impl Worker {
             if left.is_zero() {
                 return Answer::TooLate;
             }
-            let timeout = PollTimeout::try_from(left.min(GLANCE)).unwrap_or(PollTimeout::ZERO);
+            let timeout = PollTimeout::try_from(left.min(POLL_INTERVAL)).unwrap_or(PollTimeout::ZERO);
             let mut polled = [PollFd::new(self.output.as_fd(), PollFlags::POLLIN)];
             if !poll(&mut polled, timeout).is_ok_and(|ready| ready > 0) {
                 continue;

@@ -106,7 +106,7 @@ impl Scene {
 }
 
 /// This thread's file system calls are somebody else's as long as this lives.
-pub(super) struct Disguise {
+pub(super) struct Impersonation {
     uid: Uid,
     gid: Gid,
 }
@@ -116,7 +116,7 @@ pub(super) const SOMEBODY: u32 = 65534;
 /// Another one.
 pub(super) const SOMEBODY_ELSE: u32 = 65533;
 
-impl Disguise {
+impl Impersonation {
     /// Becomes the user and group `id`.
     pub(super) fn new(id: u32) -> Verdict<Self> {
         if !Uid::effective().is_root() {
@@ -124,11 +124,11 @@ impl Disguise {
         }
         let gid = setfsgid(Gid::from_raw(id));
         let uid = setfsuid(Uid::from_raw(id));
-        Ok(Disguise { uid, gid })
+        Ok(Impersonation { uid, gid })
     }
 }
 
-impl Drop for Disguise {
+impl Drop for Impersonation {
     fn drop(&mut self) {
         setfsuid(self.uid);
         setfsgid(self.gid);

@@ -57,8 +57,8 @@ fn failure(text: &str) -> Failure {
     let text = text.trim_start_matches(['-', ' ']);
     let parts = text.strip_prefix("tried '").and_then(|rest| {
         let (operation, rest) = rest.split_once("', expected ")?;
-        let (expected, came) = rest.split_once(", got ")?;
-        Some(Failure::new(operation, expected, came))
+        let (expected, actual) = rest.split_once(", got ")?;
+        Some(Failure::new(operation, expected, actual))
     });
     parts.unwrap_or_else(|| Failure::new(if text.is_empty() { "the test" } else { text }, "ok", "not ok"))
 }

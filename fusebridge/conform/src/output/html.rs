@@ -97,7 +97,7 @@ fn failure(key: &Key, case: &CaseResult, expected: Option<&str>) -> Markup {
             @if let Some(reason) = expected { div.skip { "Expected: " (reason) } }
             @if let Some(failure) = case.failure() {
                 dl {
-                    @for (word, said) in [("operation", &failure.operation), ("expected", &failure.expected), ("came", &failure.came)] {
+                    @for (word, said) in [("operation", &failure.operation), ("expected", &failure.expected), ("actual", &failure.actual)] {
                         dt { (word) } dd { (said.lines().map(printable).collect::<Vec<_>>().join("\n")) }
                     }
                 }

@@ -69,7 +69,7 @@ mod tests {
     fn counts_and_messages_are_there() {
         let xml = junit(&testing::report(), &Expectations::default()).unwrap();
         assert!(xml.contains("tests=\"3\" skipped=\"1\" failures=\"1\""), "{xml}");
-        assert!(xml.contains("<failure message=\"stat(a).st_nlink: expected 2, came 1\""), "{xml}");
+        assert!(xml.contains("<failure message=\"stat(a).st_nlink: expected 2, actual 1\""), "{xml}");
         assert!(xml.contains("<skipped message=\"no such thing\""), "{xml}");
         // What reads it back finds the same.
         assert_eq!(quick_junit::Report::deserialize_from_str(&xml).unwrap().tests, 3);
@@ -81,6 +81,6 @@ mod tests {
         let report = testing::with(vec![testing::case("a\u{fffe}", failure)]);
         let xml = junit(&report, &Expectations::default()).unwrap();
         assert!(!xml.contains(['\u{fffe}', '\u{ffff}', '\u{8}']), "{xml}");
-        assert!(xml.contains("read(\u{fffd}): expected a, came \u{fffd}"), "{xml}");
+        assert!(xml.contains("read(\u{fffd}): expected a, actual \u{fffd}"), "{xml}");
     }
 }

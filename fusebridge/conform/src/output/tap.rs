@@ -24,7 +24,7 @@ pub fn tap(report: &Report, expectations: &Expectations) -> String {
             Outcome::Failed(failure) => {
                 let _ = writeln!(text, "not ok {number} - {name}{todo}\n  ---");
                 for (word, said) in
-                    [("operation", &failure.operation), ("expected", &failure.expected), ("came", &failure.came)]
+                    [("operation", &failure.operation), ("expected", &failure.expected), ("actual", &failure.actual)]
                 {
                     // A JSON string is a YAML string too.
                     let _ = writeln!(text, "  {word}: {}", serde_json::Value::from(said.as_str()));
@@ -46,7 +46,7 @@ mod tests {
         let expected = "TAP version 14\n1..3\n\
                         ok 1 - bridge/links::two (auto/shared)\n\
                         not ok 2 - bridge/links::one (auto/shared)\n  \
-                        ---\n  operation: \"stat(a).st_nlink\"\n  expected: \"2\"\n  came: \"1\"\n  ...\n\
+                        ---\n  operation: \"stat(a).st_nlink\"\n  expected: \"2\"\n  actual: \"1\"\n  ...\n\
                         ok 3 - bridge/acl::one (auto/shared) # SKIP no such thing\n";
         assert_eq!(tap(&testing::report(), &Expectations::default()), expected);
     }

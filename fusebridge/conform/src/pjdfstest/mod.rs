@@ -95,7 +95,7 @@ pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, 
         if run.has_seen_end {
             break;
         }
-        let failure = |came: String| Failure::new("the test's own process", "an end of the test", came);
+        let failure = |actual: String| Failure::new("the test's own process", "an end of the test", actual);
         let culprit = match ended {
             Ended::By(status) if status.success() => break,
             Ended::By(status) if status.code() == Some(1) && said.lines().any(|line| line == SOME_FAILED) => break,
@@ -126,7 +126,7 @@ pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, 
             if context.stop.cause().is_some() {
                 break;
             }
-            return Err(SuiteError::Program { program: "pjdfstest", said: culprit.came });
+            return Err(SuiteError::Program { program: "pjdfstest", said: culprit.actual });
         };
         let left: Vec<String> = left.collect();
         run.ended(Parsed { name, about: String::new(), outcome: Outcome::Failed(culprit) });
@@ -185,7 +185,7 @@ impl Run<'_> {
         if let Outcome::Failed(failure) = &mut outcome
             && let Some(gone) = self.context.stop.failure_soon()
         {
-            gone.clone_into(&mut failure.came);
+            gone.clone_into(&mut failure.actual);
             self.has_seen_end = true;
         }
         let case = CaseResult::new(parsed.name, outcome, span).about(parsed.about);

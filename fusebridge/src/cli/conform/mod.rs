@@ -38,7 +38,7 @@ impl Conform {
         match self.work(extensions) {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
-                super::complain(&error);
+                super::report_error(&error);
                 ExitCode::from(IMPOSSIBLE)
             }
         }
@@ -65,8 +65,8 @@ impl Conform {
         }
         // With a filter most tests are missing.
         if self.filter.is_empty() {
-            for stranger in expectations.strangers(&report) {
-                say(format_args!("fusebridge: expected to fail, but there is no such test: {stranger}"));
+            for test in expectations.unknown_tests(&report) {
+                say(format_args!("fusebridge: expected to fail, but there is no such test: {test}"));
             }
         }
         let judgement = Judgement::new(&report, &expectations, baseline.as_ref());

@@ -134,8 +134,8 @@ fn fate(cause: Option<Cause>, unmounted: &Result<Unmounted, UnmountError>) -> (O
     (lives, ended)
 }
 
-fn mount_failure(expected: &str, came: &str) -> Outcome {
-    Outcome::Failed(CaseFailure::new("umount()", expected, came))
+fn mount_failure(expected: &str, actual: &str) -> Outcome {
+    Outcome::Failed(CaseFailure::new("umount()", expected, actual))
 }
 
 /// Runs the suites in a thread, and hears what happens meanwhile.

@@ -72,7 +72,7 @@ impl Replay {
         match self.replay(extensions) {
             Ok(same) => Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
             Err(error) => {
-                crate::cli::complain(&error);
+                crate::cli::report_error(&error);
                 Ok(ExitCode::from(TROUBLE))
             }
         }

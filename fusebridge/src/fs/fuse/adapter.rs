@@ -43,7 +43,7 @@ pub(super) struct Adapter {
     uncached: AtomicBool,
     stack_depth: u32,
     /// How many files were listed that could not be looked at.
-    strangers: AtomicU64,
+    unused_ids: AtomicU64,
 }
 
 /// In the flags of an open file: writes go to the end.
@@ -63,7 +63,7 @@ impl Adapter {
             passthrough: AtomicBool::new(false),
             uncached: AtomicBool::new(false),
             stack_depth,
-            strangers: AtomicU64::new(0),
+            unused_ids: AtomicU64::new(0),
         }
     }
 
@@ -98,8 +98,8 @@ impl Adapter {
 
     /// A number for a file that could not be looked at, which no other file has. The kernel must have one of each file that it is
     /// told of, since fuser 0.18 takes the inode number for it. As it may not trust this one, it looks the name up when it is used.
-    fn next_stranger(&self) -> NodeId {
-        NodeId(u64::MAX - self.strangers.fetch_add(1, Ordering::Relaxed))
+    fn unused_node_id(&self) -> NodeId {
+        NodeId(u64::MAX - self.unused_ids.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Whether what is read and written through `handle` on `id`, which was opened with `flags`, goes past the kernel's cache, but to us.
@@ -472,7 +472,7 @@ impl Filesystem for Adapter {
                     Some(Ok(entry)) => (attributes(entry.id, &entry.stat), self.bridge.ttl_of(entry.id), Some(entry)),
                     // It has gone meanwhile.
                     Some(Err(lisafs::Errno::NOENT)) => return Ok(true),
-                    Some(Err(_)) => (attributes(self.next_stranger(), &unknown), Duration::ZERO, None),
+                    Some(Err(_)) => (attributes(self.unused_node_id(), &unknown), Duration::ZERO, None),
                     // The kernel does not count these two.
                     None => (attributes(listed.id, &unknown), ttl, None),
                 };

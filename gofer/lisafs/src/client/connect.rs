@@ -13,7 +13,7 @@ use super::communicator::{Communicator, window_size};
 use super::error::{CallError, ConnectError};
 use super::exchange::{Connection, exchange};
 use super::pool::Pool;
-use super::watcher::{self, LastWill};
+use super::watcher::{self, OnDisconnect};
 use super::{Client, ClientOptions, LARGEST_MESSAGE, Root, SMALLEST_MESSAGE};
 
 /// The answer to Mount, in private memory.
@@ -60,10 +60,10 @@ pub(super) fn connect(socket: OwnedFd, options: &ClientOptions) -> Result<(Clien
 
 /// Starts the client's threads, first of all the one that notices the end of the server while channels are being made.
 fn start(socket: Arc<Socket>, connection: Arc<Connection>) -> Result<Client, ConnectError> {
-    let will = Arc::new(LastWill::default());
-    let watcher = watcher::start(socket, connection.clone(), will.clone()).map_err(ConnectError::Thread)?;
+    let on_disconnect = Arc::new(OnDisconnect::default());
+    let watcher = watcher::start(socket, connection.clone(), on_disconnect.clone()).map_err(ConnectError::Thread)?;
     // From here on, dropping the client ends its threads.
-    let mut client = Client { connection: connection.clone(), will, threads: vec![watcher] };
+    let mut client = Client { connection: connection.clone(), on_disconnect, threads: vec![watcher] };
     let closer = std::thread::Builder::new()
         .name("lisafs-closer".into())
         .spawn(move || connection.closes.serve(&connection))
@@ -129,7 +129,7 @@ fn add_opened_channel(connection: &Connection, mut channel: Channel, fds: FdSock
             Ok(())
         }
         Err(ended) => {
-            connection.pool.bury(Some(id));
+            connection.pool.retire(Some(id));
             Err(ended.into())
         }
     }

@@ -38,7 +38,7 @@ use crate::wire::{FdId, Inode, MessageId};
 
 use crate::trace::Recorder;
 use exchange::Connection;
-use watcher::LastWill;
+use watcher::OnDisconnect;
 
 /// A server that takes only smaller messages is of no use: a name of the usual length must fit, and every answer of a
 /// fixed size.
@@ -77,7 +77,7 @@ pub struct Root {
 /// A connection to a server. Dropping it ends it.
 pub struct Client {
     connection: Arc<Connection>,
-    will: Arc<LastWill>,
+    on_disconnect: Arc<OnDisconnect>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -99,7 +99,7 @@ impl Client {
 
     /// Calls `f` once when the connection ends by itself; now, if it has ended. Dropping the client does not count.
     pub fn on_death(&self, f: impl FnOnce() + Send + 'static) {
-        self.will.add(Box::new(f));
+        self.on_disconnect.add(Box::new(f));
     }
 
     /// How many channels there are now.
@@ -135,7 +135,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.will.revoke();
+        self.on_disconnect.revoke();
         self.connection.closes.stop();
         self.connection.pool.shut_down();
         for thread in self.threads.drain(..) {

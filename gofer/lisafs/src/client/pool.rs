@@ -137,7 +137,7 @@ impl Pool {
     }
 
     /// Gives up the channel `id`, or the socket. The connection ends with its last communicator.
-    pub(super) fn bury(&self, id: Option<ChannelId>) {
+    pub(super) fn retire(&self, id: Option<ChannelId>) {
         let mut state = self.state.lock();
         let stopper = match id {
             None => {
@@ -185,7 +185,7 @@ impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let Some(communicator) = self.communicator.take() else { return };
         if communicator.in_flight() {
-            self.pool.bury(self.id);
+            self.pool.retire(self.id);
         } else {
             self.pool.release(self.id, communicator);
         }

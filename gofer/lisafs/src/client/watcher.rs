@@ -14,7 +14,7 @@ use super::exchange::Connection;
 
 /// What to do when the connection ends. Each function is called once.
 #[derive(Default)]
-pub(super) struct LastWill {
+pub(super) struct OnDisconnect {
     state: Mutex<WillState>,
 }
 
@@ -24,7 +24,7 @@ struct WillState {
     functions: Vec<Box<dyn FnOnce() + Send>>,
 }
 
-impl LastWill {
+impl OnDisconnect {
     /// Adds `function`; if the connection has ended already, calls it at once.
     pub(super) fn add(&self, function: Box<dyn FnOnce() + Send>) {
         let mut state = self.state.lock();
@@ -63,7 +63,7 @@ impl LastWill {
 pub(super) fn start(
     socket: Arc<Socket>,
     connection: Arc<Connection>,
-    will: Arc<LastWill>,
+    on_disconnect: Arc<OnDisconnect>,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("lisafs-watcher".into()).spawn(move || {
         wait_for_end(&socket);
@@ -71,7 +71,7 @@ pub(super) fn start(
         connection.closes.stop();
         // The functions may hold the last reference to the client.
         drop(connection);
-        will.execute();
+        on_disconnect.execute();
     })
 }
 

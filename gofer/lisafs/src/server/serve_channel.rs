@@ -16,7 +16,7 @@ const HEADER: usize = size_of::<ChannelHeader>();
 pub(super) fn serve(session: &Session, start: &mut Start) {
     match answer_all(session, start) {
         Ok(()) | Err(Ended::ShutDown) => tracing::debug!("a channel has ended"),
-        Err(problem) => session.complain(&problem),
+        Err(problem) => session.warn_once(&problem),
     }
 }
 

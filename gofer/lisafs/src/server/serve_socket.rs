@@ -20,7 +20,7 @@ const MOST_DISCARDED: usize = 16 << 20;
 pub(super) fn serve(session: &Session, socket: &Socket) {
     match answer_all(session, socket) {
         Ended::ShutDown => tracing::debug!("the client has gone"),
-        problem => session.complain(&problem),
+        problem => session.warn_once(&problem),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Session {
     pub(super) channels: Channels,
     mount: Option<MountPath>,
     closing: AtomicBool,
-    complained: AtomicBool,
+    has_warned: AtomicBool,
     /// Who hears of answers.
     pub(super) observer: Option<Arc<dyn Observer>>,
     /// Itself, for threads that are made later.
@@ -57,7 +57,7 @@ impl Session {
             channels: Channels::new(server.channels.min(options.max_channels), max_message),
             mount: options.tree_locks.then_some(path),
             closing: AtomicBool::new(false),
-            complained: AtomicBool::new(false),
+            has_warned: AtomicBool::new(false),
             observer,
             itself: OnceLock::new(),
             late_threads: Mutex::default(),
@@ -98,11 +98,11 @@ impl Session {
     }
 
     /// Reports what the client did wrong: where people see it the first time, for debugging after that.
-    pub(super) fn complain(&self, problem: &dyn std::fmt::Display) {
-        if self.complained.swap(true, Ordering::Relaxed) {
-            tracing::debug!(%problem, "client");
+    pub(super) fn warn_once(&self, problem: &dyn std::fmt::Display) {
+        if self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%problem, "protocol violation by the client");
         } else {
-            tracing::warn!(%problem, "client");
+            tracing::warn!(%problem, "protocol violation by the client");
         }
     }
 

@@ -6,7 +6,7 @@ use lisafs::Errno;
 use lisafs::wire::message::{OpenCreateAtResp, PReadHead, PWriteResp, SetStatReq, SetStatResp, WalkStatResp};
 use lisafs::wire::{Array, CreateCommon, FdId, Inode, MessageId, Statx, Timespec, WalkStatus};
 
-use crate::support::{PATIENCE, ROOT, Reply, Setup, both, bytes, connected, inode, walked};
+use crate::support::{ROOT, Reply, Setup, TIMEOUT, both, bytes, connected, inode, walked};
 
 const NEW: FdId = FdId(77);
 
@@ -219,7 +219,7 @@ fn lengths_beyond_any_message_end_the_communicator() {
         let start = Instant::now();
         assert_eq!(client.fstat(ROOT), Err(Errno::IO));
         assert!(client.is_dead());
-        assert!(start.elapsed() < PATIENCE / 2, "such a message is not waited for");
+        assert!(start.elapsed() < TIMEOUT / 2, "such a message is not waited for");
     }
     for len in [3, 256 * 1024 + 5, 1 << 20, usize::try_from(u32::MAX).unwrap()] {
         let (client, _server) = scripted!(Setup::default(), MessageId::PWRITE, Reply::Claim(len));

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::support::{PATIENCE, ROOT, Reply, both, connected, inode};
+use crate::support::{ROOT, Reply, TIMEOUT, both, connected, inode};
 
 /// A descriptor to give away, and one to see whether all copies of it have been closed.
 fn tracked() -> (OwnedFd, OwnedFd) {
@@ -18,7 +18,7 @@ fn tracked() -> (OwnedFd, OwnedFd) {
 }
 
 fn wait_for_close(reader: &OwnedFd) {
-    let limit = PATIENCE.try_into().unwrap();
+    let limit = TIMEOUT.try_into().unwrap();
     assert_eq!(poll(&mut [PollFd::new(reader, PollFlags::HUP)], Some(&limit)), Ok(1), "a copy is still open");
 }
 

@@ -11,7 +11,7 @@ use lisafs::wire::message::{ChannelResp, FStatReq};
 use lisafs::wire::{FdId, MessageId, Wire};
 use parking_lot::{Condvar, Mutex};
 
-use crate::support::{PATIENCE, ROOT, Reply, Request, SHORT, Setup, both, bytes, connect, connected, honest};
+use crate::support::{ROOT, Reply, Request, SHORT, Setup, TIMEOUT, both, bytes, connect, connected, honest};
 
 /// A number that can be waited for.
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl Counter {
     }
 
     fn wait_for(&self, number: usize) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut count = self.0.lock();
         while *count < number {
             assert!(!self.1.wait_until(&mut count, deadline).timed_out(), "{count} of {number}");
@@ -61,7 +61,7 @@ fn a_server_that_dies_ends_all_calls_at_once() {
             assert_eq!(caller.join().unwrap(), Err(Errno::IO));
         }
     });
-    assert!(start.elapsed() < PATIENCE / 2, "the time limit was not what ended them");
+    assert!(start.elapsed() < TIMEOUT / 2, "the time limit was not what ended them");
     deaths.wait_for(1);
     assert!(client.is_dead());
     assert_eq!(client.fstat(ROOT), Err(Errno::IO));
@@ -88,12 +88,12 @@ fn a_server_that_dies_while_channels_are_made_is_an_error() {
             let (_, len) = memory.allocate(1 << 20).unwrap();
             let answer = bytes(&ChannelResp { data_offset: 0, data_length: len as u64 });
             let memory = memory.as_fd().try_clone_to_owned().unwrap();
-            Reply::Farewell(request.id, answer, vec![memory, FdSocket::pair().unwrap().0.into()])
+            Reply::AnswerAndHangUp(request.id, answer, vec![memory, FdSocket::pair().unwrap().0.into()])
         })
     };
     let start = Instant::now();
     assert!(connect(Setup::default(), leave).is_err());
-    assert!(start.elapsed() < PATIENCE / 2, "the time limit was not what ended it");
+    assert!(start.elapsed() < TIMEOUT / 2, "the time limit was not what ended it");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_silent_communicator_is_given_up() {
     for communicators in (0..2).rev() {
         let start = Instant::now();
         assert_eq!(client.fstat(ROOT), Err(Errno::IO));
-        assert!(start.elapsed() >= SHORT && start.elapsed() < PATIENCE);
+        assert!(start.elapsed() >= SHORT && start.elapsed() < TIMEOUT);
         assert_eq!(client.is_dead(), communicators == 0);
     }
     assert_eq!(client.fstat(ROOT), Err(Errno::IO));

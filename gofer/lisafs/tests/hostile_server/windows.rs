@@ -8,7 +8,7 @@ use lisafs::wire::MessageId;
 use lisafs::wire::message::ChannelResp;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
-use crate::support::{PATIENCE, ROOT, Reply, Request, SHORT, Setup, connect};
+use crate::support::{ROOT, Reply, Request, SHORT, Setup, TIMEOUT, connect};
 
 const MAX: u32 = 64 * 1024;
 
@@ -27,8 +27,8 @@ fn dup(fd: impl AsFd) -> OwnedFd {
 /// must still work.
 fn is_refused(what: &str, offered: impl Fn() -> (ChannelResp, Vec<OwnedFd>) + Send + Sync + 'static) {
     let start = Instant::now();
-    comes_to_nothing(what, PATIENCE, offered);
-    assert!(start.elapsed() < PATIENCE / 2, "{what}: used until the time limit");
+    comes_to_nothing(what, TIMEOUT, offered);
+    assert!(start.elapsed() < TIMEOUT / 2, "{what}: used until the time limit");
 }
 
 /// Connects to a server whose only channel is `offered`; it must be given up, and the socket must still work.

@@ -24,7 +24,7 @@ use rustix::net::{
 };
 
 /// Long enough for any machine, short enough for a test that hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Long enough for an honest answer on a busy machine, short enough to be waited for.
 pub(crate) const SHORT: Duration = Duration::from_secs(3);
@@ -50,7 +50,7 @@ pub(crate) enum Reply {
     /// The end of the connection.
     HangUp,
     /// An answer, and right behind it the end (socket only).
-    Farewell(MessageId, Vec<u8>, Vec<OwnedFd>),
+    AnswerAndHangUp(MessageId, Vec<u8>, Vec<OwnedFd>),
 }
 
 impl Reply {
@@ -95,7 +95,7 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let supported = (1..=33).collect();
-        Setup { supported, max_message: 256 * 1024, channels: 1, time_limit: PATIENCE, trace: None }
+        Setup { supported, max_message: 256 * 1024, channels: 1, time_limit: TIMEOUT, trace: None }
     }
 }
 
@@ -171,7 +171,7 @@ impl Server {
     /// Waits until `fds` have all been given back.
     pub(crate) fn wait_for_closed(&self, fds: &[FdId]) {
         let mut closed = self.shared.closed.lock();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !fds.iter().all(|fd| closed.contains(fd)) {
             let late = self.shared.changed.wait_until(&mut closed, deadline).timed_out();
             assert!(!late, "{fds:?} were not closed, but {closed:?}");
@@ -211,7 +211,7 @@ fn serve_socket(shared: &Arc<Shared>) {
         let request = Request { id: MessageId(header.message), payload, channel: None };
         match reply_to(shared, &request) {
             Reply::Message(id, payload, fds) => send_message(&shared.socket, id, &payload, &fds),
-            Reply::Farewell(id, payload, fds) => {
+            Reply::AnswerAndHangUp(id, payload, fds) => {
                 send_message(&shared.socket, id, &payload, &fds);
                 break;
             }
@@ -245,9 +245,9 @@ fn send_message(socket: &Socket, id: MessageId, payload: &[u8], fds: &[OwnedFd])
 }
 
 fn serve_channel(shared: &Arc<Shared>, index: usize, mut channel: Channel, fd_socket: &FdSocket) -> Result<(), Ended> {
-    channel.handshake(Some(PATIENCE))?;
+    channel.handshake(Some(TIMEOUT))?;
     loop {
-        let len = channel.wait(Some(PATIENCE))?;
+        let len = channel.wait(Some(TIMEOUT))?;
         let datagram = channel.window().source(0, len).to_vec();
         let mut rest = Reader::new(&datagram);
         let header = ChannelHeader::decode(&mut rest).unwrap();
@@ -268,7 +268,7 @@ fn serve_channel(shared: &Arc<Shared>, index: usize, mut channel: Channel, fd_so
                 channel.pass(bytes.len())?;
             }
             Reply::Claim(len) => channel.pass(len)?,
-            Reply::Farewell(..) => panic!("a channel does not end the connection"),
+            Reply::AnswerAndHangUp(..) => panic!("a channel does not end the connection"),
             // Control is never given back. The window must outlive the client's patience.
             Reply::Silence => {
                 let mut ended = shared.ended.lock();

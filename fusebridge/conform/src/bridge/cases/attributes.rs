@@ -67,10 +67,14 @@ fn blocks_change(scene: &Scene) -> Verdict {
     (PART..2 * PART).step_by(512).for_each(|index| map.set(index, b'm'));
     map.flush()?;
     let mut more = |what: &str| {
-        let came = taken()?;
-        let outcome =
-            holds(format_args!("stat(a).st_blocks after {what}"), &format!("more than {before}"), came > before, came);
-        before = came;
+        let actual = taken()?;
+        let outcome = holds(
+            format_args!("stat(a).st_blocks after {what}"),
+            &format!("more than {before}"),
+            actual > before,
+            actual,
+        );
+        before = actual;
         outcome
     };
     more("stores in a map of a hole")?;
@@ -84,11 +88,11 @@ fn blocks_change(scene: &Scene) -> Verdict {
     more("copy_file_range(b, a) behind the end")?;
     let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     fallocate(&other, punch, 0, PART as u64).offered("fallocate(a, FALLOC_FL_PUNCH_HOLE)")?;
-    let came = taken()?;
-    holds("stat(a).st_blocks after FALLOC_FL_PUNCH_HOLE", &format!("less than {before}"), came < before, came)?;
+    let actual = taken()?;
+    holds("stat(a).st_blocks after FALLOC_FL_PUNCH_HOLE", &format!("less than {before}"), actual < before, actual)?;
     nix::unistd::truncate(&scene.at("a"), 0).of("truncate(a, 0)")?;
-    let came = taken()?;
-    holds("stat(a).st_blocks after truncate(a, 0)", "less than 16", came < 16, came)
+    let actual = taken()?;
+    holds("stat(a).st_blocks after truncate(a, 0)", "less than 16", actual < 16, actual)
 }
 
 fn inode_numbers(scene: &Scene) -> Verdict {

@@ -58,16 +58,16 @@ fn large(scene: &Scene) -> Verdict {
     scene.write("a", &content)?;
     same_bytes("read(a)", &scene.read("a")?, &content)?;
     let mut file = scene.open("a")?;
-    let mut came = Vec::new();
+    let mut actual = Vec::new();
     for size in [1, 511, 4096, 65_537, 1 << 20].into_iter().cycle() {
         let mut part = vec![0; size];
         let count = file.read(&mut part).of(format_args!("read(a, {size})"))?;
         if count == 0 {
             break;
         }
-        came.extend_from_slice(&part[..count]);
+        actual.extend_from_slice(&part[..count]);
     }
-    same_bytes("read(a) in pieces", &came, &content)
+    same_bytes("read(a) in pieces", &actual, &content)
 }
 
 fn odd_offsets(scene: &Scene) -> Verdict {
@@ -151,9 +151,9 @@ fn append_taken_off(scene: &Scene) -> Verdict {
     rustix::io::write(&file, b"HEAD").of("write(a)")?;
     rustix::io::pwrite(&file, b"X", 7).of("pwrite(a, 7)")?;
     same_bytes("read(a)", &scene.read("a")?, b"HEAD456X89end")?;
-    let mut came = [0; 4];
-    rustix::io::pread(&file, &mut came, 6).of("pread(a, 6)")?;
-    same_bytes("pread(a, 4 bytes, 6) by the same descriptor", &came, b"6X89")?;
+    let mut actual = [0; 4];
+    rustix::io::pread(&file, &mut actual, 6).of("pread(a, 6)")?;
+    same_bytes("pread(a, 4 bytes, 6) by the same descriptor", &actual, b"6X89")?;
     let mut map = Mapping::shared(&File::from(file), 13)?;
     map.set(1, b'M');
     same_bytes("read(a) after a store in a map", &scene.read("a")?, b"HMAD456X89end")

@@ -32,10 +32,10 @@ pub(super) fn fill(scene: &Scene, names: impl IntoIterator<Item = String>) -> Ve
     names.into_iter().try_for_each(|name| scene.write(&name, b""))
 }
 
-/// Fails unless `came` are exactly these names, each of them once.
-pub(super) fn exactly(what: &str, came: Vec<String>, expected: &BTreeSet<String>) -> Verdict {
+/// Fails unless `actual` are exactly these names, each of them once.
+pub(super) fn exactly(what: &str, actual: Vec<String>, expected: &BTreeSet<String>) -> Verdict {
     let mut seen = BTreeSet::new();
-    for name in came {
+    for name in actual {
         if !expected.contains(&name) {
             return failed(what, format_args!("no entry {name:?}"), "one");
         }

@@ -25,8 +25,8 @@ fn reads(scene: &Scene) -> Verdict {
     let content: Vec<u8> = (0..PAGE + 100).map(|index| u8::try_from(index % 251).unwrap_or(0)).collect();
     let file = scene.file("a", &content)?;
     let map = Mapping::shared(&file, 2 * PAGE)?;
-    let came: Vec<u8> = (0..content.len()).map(|index| map.get(index)).collect();
-    same_bytes("the map of a", &came, &content)?;
+    let actual: Vec<u8> = (0..content.len()).map(|index| map.get(index)).collect();
+    same_bytes("the map of a", &actual, &content)?;
     equal("the map of a behind its end", (content.len()..2 * PAGE).all(|index| map.get(index) == 0), true)
 }
 

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 
 use crate::bridge::check::{Expect, Verdict, equal, fails};
-use crate::bridge::scene::{Disguise, SOMEBODY, SOMEBODY_ELSE, Scene};
+use crate::bridge::scene::{Impersonation, SOMEBODY, SOMEBODY_ELSE, Scene};
 
 cases! { "modes":
     all_bits = "each of the twelve bits can be set and cleared";
@@ -56,12 +56,12 @@ fn of_new_files(scene: &Scene) -> Verdict {
 fn no_access_while_creating(scene: &Scene) -> Verdict {
     use std::io::Write;
     scene.chmod("", 0o777)?;
-    let disguise = Disguise::new(SOMEBODY)?;
+    let impersonation = Impersonation::new(SOMEBODY)?;
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create_new(true).mode(0o000).open(scene.at("a"));
     file.of("open(a, O_RDWR|O_CREAT, 0)")?.write_all(b"x").of("write(a)")?;
     fails("open(a) of mode 0 by its owner", fs::File::open(scene.at("a")), &[Errno::EACCES])?;
-    drop(disguise);
+    drop(impersonation);
     equal("stat(a).st_mode", mode(scene, "a")?, "0o0")
 }
 
@@ -70,7 +70,7 @@ fn enforced(scene: &Scene) -> Verdict {
     scene.chmod("a", 0o640)?;
     scene.dir("d")?;
     scene.chmod("d", 0o755)?;
-    let _disguise = Disguise::new(SOMEBODY)?;
+    let _impersonation = Impersonation::new(SOMEBODY)?;
     fails("open(a, O_RDONLY) by another user", fs::File::open(scene.at("a")), &[Errno::EACCES])?;
     fails("open(a, O_WRONLY) by another user", OpenOptions::new().write(true).open(scene.at("a")), &[Errno::EACCES])?;
     fails("mkdir(d/x) by another user", fs::create_dir(scene.at("d/x")), &[Errno::EACCES])?;
@@ -82,7 +82,7 @@ fn search(scene: &Scene) -> Verdict {
     scene.write("d/a", b"x")?;
     scene.chmod("d/a", 0o644)?;
     scene.chmod("d", 0o744)?;
-    let _disguise = Disguise::new(SOMEBODY)?;
+    let _impersonation = Impersonation::new(SOMEBODY)?;
     fails("stat(d/a) without search permission", fs::metadata(scene.at("d/a")), &[Errno::EACCES])?;
     equal("readdir(d) with read permission", scene.names("d")?, ["a"])
 }
@@ -91,16 +91,16 @@ fn sticky(scene: &Scene) -> Verdict {
     scene.dir("d")?;
     scene.chmod("d", 0o1777)?;
     {
-        let _disguise = Disguise::new(SOMEBODY)?;
+        let _impersonation = Impersonation::new(SOMEBODY)?;
         scene.write("d/a", b"x")?;
     }
     {
-        let _disguise = Disguise::new(SOMEBODY_ELSE)?;
+        let _impersonation = Impersonation::new(SOMEBODY_ELSE)?;
         let refused = &[Errno::EPERM, Errno::EACCES];
         fails("unlink(d/a) of somebody else's file", fs::remove_file(scene.at("d/a")), refused)?;
         fails("rename(d/a, d/b) of somebody else's", fs::rename(scene.at("d/a"), scene.at("d/b")), refused)?;
     }
-    let _disguise = Disguise::new(SOMEBODY)?;
+    let _impersonation = Impersonation::new(SOMEBODY)?;
     scene.unlink("d/a")
 }
 
@@ -111,7 +111,7 @@ fn set_gid_directories(scene: &Scene) -> Verdict {
     }
     std::os::unix::fs::chown(scene.at("d"), None, Some(SOMEBODY_ELSE)).of("chown(d, -1, 65533)")?;
     scene.chmod("d", 0o2777)?;
-    let _disguise = Disguise::new(SOMEBODY)?;
+    let _impersonation = Impersonation::new(SOMEBODY)?;
     scene.write("d/a", b"")?;
     scene.dir("d/e")?;
     equal("stat(d/a).st_gid in a set-group-id directory", scene.stat("d/a")?.gid(), SOMEBODY_ELSE)?;
@@ -123,7 +123,7 @@ fn cleared_by_writing(scene: &Scene) -> Verdict {
     use std::io::Write;
     scene.write("a", b"x")?;
     scene.chmod("a", 0o6777)?;
-    let _disguise = Disguise::new(SOMEBODY)?;
+    let _impersonation = Impersonation::new(SOMEBODY)?;
     let mut file = OpenOptions::new().write(true).open(scene.at("a")).of("open(a, O_WRONLY)")?;
     file.write_all(b"y").of("write(a)")?;
     drop(file);
@@ -133,7 +133,7 @@ fn cleared_by_writing(scene: &Scene) -> Verdict {
 fn only_the_owner(scene: &Scene) -> Verdict {
     scene.write("a", b"x")?;
     scene.chmod("a", 0o666)?;
-    let _disguise = Disguise::new(SOMEBODY)?;
+    let _impersonation = Impersonation::new(SOMEBODY)?;
     let chmod = fs::set_permissions(scene.at("a"), std::os::unix::fs::PermissionsExt::from_mode(0o600));
     fails("chmod(a) by another user", chmod, &[Errno::EPERM])?;
     let file = OpenOptions::new().write(true).open(scene.at("a")).of("open(a, O_WRONLY)")?;

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::unistd::Uid;
 
 use crate::bridge::check::{Expect, Verdict, equal, fails, skip};
-use crate::bridge::scene::{Disguise, SOMEBODY, SOMEBODY_ELSE, Scene};
+use crate::bridge::scene::{Impersonation, SOMEBODY, SOMEBODY_ELSE, Scene};
 
 cases! { "owners":
     of_new_files = "who makes a file owns it, whatever kind it is";
@@ -25,7 +25,7 @@ fn owner(scene: &Scene, name: &str) -> Verdict<(u32, u32)> {
 fn of_new_files(scene: &Scene) -> Verdict {
     scene.chmod("", 0o777)?;
     {
-        let _disguise = Disguise::new(SOMEBODY)?;
+        let _impersonation = Impersonation::new(SOMEBODY)?;
         scene.write("a", b"")?;
         scene.dir("d")?;
         symlink("a", scene.at("s")).offered("symlink(a, s)")?;
@@ -67,7 +67,7 @@ fn of_symlinks(scene: &Scene) -> Verdict {
 
 fn clears_set_ids(scene: &Scene) -> Verdict {
     scene.chmod("", 0o777)?;
-    let _disguise = Disguise::new(SOMEBODY)?;
+    let _impersonation = Impersonation::new(SOMEBODY)?;
     scene.write("a", b"x")?;
     scene.chmod("a", 0o6755)?;
     chown(scene.at("a"), Some(SOMEBODY), Some(SOMEBODY)).of("chown(a) to the same by its owner")?;
@@ -76,7 +76,7 @@ fn clears_set_ids(scene: &Scene) -> Verdict {
 
 fn not_given_away(scene: &Scene) -> Verdict {
     scene.chmod("", 0o777)?;
-    let _disguise = Disguise::new(SOMEBODY)?;
+    let _impersonation = Impersonation::new(SOMEBODY)?;
     scene.write("a", b"x")?;
     fails("chown(a, 65533, -1) by its owner", chown(scene.at("a"), Some(SOMEBODY_ELSE), None), &[Errno::EPERM])?;
     equal("owner and group of a", owner(scene, "a")?, (SOMEBODY, SOMEBODY))

@@ -105,9 +105,9 @@ fn listed(scene: &Scene) -> Verdict<(Listing, Vec<Entry>)> {
 fn continues(listing: &mut Listing, entries: &[Entry], at: usize) -> Verdict {
     let position = entries[at].next;
     listing.seek(position)?;
-    let came = listing.part(1024)?.into_iter().next().map(|entry| entry.name);
+    let actual = listing.part(1024)?.into_iter().next().map(|entry| entry.name);
     let expected = entries.get(at + 1).map(|entry| entry.name.clone());
-    equal(format_args!("the entry after seekdir({position}), behind {:?}", entries[at].name), came, expected)
+    equal(format_args!("the entry after seekdir({position}), behind {:?}", entries[at].name), actual, expected)
 }
 
 fn back(scene: &Scene) -> Verdict {
@@ -152,7 +152,7 @@ fn differ(scene: &Scene) -> Verdict {
 fn without_the_cache(scene: &Scene) -> Verdict {
     let (_, entries) = listed(scene)?;
     let mut listing = Listing::open(&scene.directory)?;
-    let mut came = Vec::new();
+    let mut actual = Vec::new();
     loop {
         let part = listing.part(512)?;
         if part.is_empty() {
@@ -162,14 +162,14 @@ fn without_the_cache(scene: &Scene) -> Verdict {
             if !entry.is_dot() {
                 scene.unlink(&entry.name)?;
             }
-            came.push(entry.name.clone());
+            actual.push(entry.name.clone());
         }
         // As the kernel does by itself when memory is short.
         rustix::fs::fadvise(&listing.directory, 0, None, rustix::fs::Advice::DontNeed)
             .of("posix_fadvise(., DONTNEED)")?;
     }
     let expected: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
-    equal("readdir(.) while each entry is removed as it comes", came, expected)
+    equal("readdir(.) while each entry is removed as it comes", actual, expected)
 }
 
 fn another_handle(scene: &Scene) -> Verdict {

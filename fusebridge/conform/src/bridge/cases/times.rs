@@ -54,10 +54,10 @@ pub(super) fn nap() {
     }
 }
 
-/// Fails unless `came` is after `before`.
-pub(super) fn later(what: &str, came: Time, before: Time) -> Verdict {
+/// Fails unless `actual` is after `before`.
+pub(super) fn later(what: &str, actual: Time, before: Time) -> Verdict {
     let time = |time: Time| format!("{}.{:09}", time.0, time.1);
-    if came > before { Ok(()) } else { failed(what, format_args!("later than {}", time(before)), time(came)) }
+    if actual > before { Ok(()) } else { failed(what, format_args!("later than {}", time(before)), time(actual)) }
 }
 
 fn mtime(scene: &Scene, name: &str) -> Verdict<Time> {
@@ -119,13 +119,13 @@ fn both(scene: &Scene) -> Verdict<(Time, Time)> {
 
 /// Fails unless the times of "a" are later than `before`. A file system whose maps change no times, as those of tmpfs, is left out.
 fn later_by_map(scene: &Scene, what: &str, before: (Time, Time)) -> Verdict {
-    let came = both(scene)?;
+    let actual = both(scene)?;
     let asked = statx(CWD, scene.at("a"), AtFlags::STATX_FORCE_SYNC, StatxFlags::BASIC_STATS).of("statx(a)")?;
     if (asked.stx_mtime.tv_sec, i64::from(asked.stx_mtime.tv_nsec)) == before.0 {
         return skip(format!("{what} changes no times"));
     }
-    later(&format!("stat(a).st_mtim after {what}"), came.0, before.0)?;
-    later(&format!("stat(a).st_ctim after {what}"), came.1, before.1)
+    later(&format!("stat(a).st_mtim after {what}"), actual.0, before.0)?;
+    later(&format!("stat(a).st_ctim after {what}"), actual.1, before.1)
 }
 
 fn stored(scene: &Scene) -> Verdict {
@@ -181,9 +181,9 @@ fn by_any_descriptor(scene: &Scene) -> Verdict {
         let before = both(scene)?;
         nap();
         change()?;
-        let came = both(scene)?;
-        later(&format!("stat(a).st_mtim after {what}"), came.0, before.0)?;
-        later(&format!("stat(a).st_ctim after {what}"), came.1, before.1)?;
+        let actual = both(scene)?;
+        later(&format!("stat(a).st_mtim after {what}"), actual.0, before.0)?;
+        later(&format!("stat(a).st_ctim after {what}"), actual.1, before.1)?;
         equal(format_args!("stat(a).st_size after {what}"), scene.stat("a")?.len(), size)
     };
     changed("pwrite(a)", 10_000, &|| file.write_all_at(b"1", 0).of("pwrite(a)"))?;

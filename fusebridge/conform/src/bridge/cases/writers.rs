@@ -77,11 +77,11 @@ fn append(scene: &Scene) -> Verdict {
     let text = String::from_utf8_lossy(&scene.read("log")?).into_owned();
     let expected: BTreeSet<String> =
         (0..WRITERS).flat_map(|writer| (0..RECORDS).map(move |number| record(writer, number))).collect();
-    let came: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
-    if let Some(broken) = came.iter().find(|line| !expected.contains(*line)) {
+    let actual: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    if let Some(broken) = actual.iter().find(|line| !expected.contains(*line)) {
         return failed("write(log, O_APPEND) by 4 at once", "whole records", format_args!("{:?}", broken.trim_end()));
     }
-    equal("records in log", came.len(), WRITERS * RECORDS)
+    equal("records in log", actual.len(), WRITERS * RECORDS)
 }
 
 fn disjoint(scene: &Scene) -> Verdict {
@@ -139,9 +139,9 @@ fn always_one_of_two(scene: &Scene) -> Verdict {
                 scene.write(&format!("new-{round}"), &[byte; 5000])?;
                 scene.rename(&format!("new-{round}"), "a")?;
             } else {
-                let came = fs::read(scene.at("a")).of("read(a) while others are renamed to a")?;
-                let first = came.first().copied().unwrap_or(0);
-                same_bytes("read(a) while others are renamed to a", &came, &[first; 5000])?;
+                let actual = fs::read(scene.at("a")).of("read(a) while others are renamed to a")?;
+                let first = actual.first().copied().unwrap_or(0);
+                same_bytes("read(a) while others are renamed to a", &actual, &[first; 5000])?;
             }
         }
         Ok(())
@@ -303,9 +303,14 @@ fn map_is_never_behind(scene: &Scene) -> Verdict {
         let looker = scope.spawn(|| -> Verdict {
             let mut before = 0;
             while !is_done.load(Ordering::Relaxed) {
-                let came = map.get(7);
-                holds("a map while pwrite(a, 1 byte, 7) counts", &format!("{before} or more"), came >= before, came)?;
-                before = came;
+                let actual = map.get(7);
+                holds(
+                    "a map while pwrite(a, 1 byte, 7) counts",
+                    &format!("{before} or more"),
+                    actual >= before,
+                    actual,
+                )?;
+                before = actual;
             }
             Ok(())
         });

@@ -6,12 +6,12 @@ use super::{Node, Place, Tree};
 use crate::backend::{Error, Result};
 
 /// How often a caller steps back from a busy node before it waits with the rename lock in its hand.
-const PATIENCE: usize = if cfg!(loom) { 1 } else { 100 };
+const ATTEMPTS: usize = if cfg!(loom) { 1 } else { 100 };
 
 impl Tree {
     /// Calls `f` while nothing is renamed and nobody writes to `node`.
     pub(crate) fn read<R>(&self, node: &Node, f: impl FnOnce() -> R) -> R {
-        for _ in 0..PATIENCE {
+        for _ in 0..ATTEMPTS {
             let no_renames = self.rename.read();
             if let Some(_guard) = node.lock.try_read() {
                 return f();
@@ -26,7 +26,7 @@ impl Tree {
 
     /// Calls `f` while nothing is renamed and nobody else uses `node`.
     pub(crate) fn write<R>(&self, node: &Node, f: impl FnOnce() -> R) -> R {
-        for _ in 0..PATIENCE {
+        for _ in 0..ATTEMPTS {
             let no_renames = self.rename.read();
             if let Some(_guard) = node.lock.try_write() {
                 return f();
@@ -47,7 +47,7 @@ impl Tree {
 
     /// As [`Tree::write`] on the directory `dir`, and nobody writes to the file `target` either.
     pub(crate) fn write_and_read<R>(&self, dir: &Node, target: &Node, f: impl FnOnce() -> R) -> R {
-        for _ in 0..PATIENCE {
+        for _ in 0..ATTEMPTS {
             let no_renames = self.rename.read();
             let guard = dir.lock.try_write();
             if guard.is_some()
@@ -67,7 +67,7 @@ impl Tree {
 
     /// As [`Tree::write`] on the directory of `place`, and nobody else uses the file there if it is known.
     pub(crate) fn write_with_child<R>(&self, place: Place<'_>, f: impl FnOnce() -> R) -> R {
-        for _ in 0..PATIENCE {
+        for _ in 0..ATTEMPTS {
             let no_renames = self.rename.read();
             if let Some(guard) = place.dir.lock.try_write() {
                 let Some(child) = place.dir.known_child(place.name) else { return f() };
