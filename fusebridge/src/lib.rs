@@ -14,6 +14,3 @@ pub mod trace;
 pub mod unmount;
 
 pub use cli::main_with;
-// Where these were before.
-#[doc(hidden)]
-pub use {conform, lisafs::client};

@@ -22,9 +22,6 @@ pub mod volume;
 pub use cli::main_with;
 // What an extension is given is of these versions.
 pub use {clap, lisafs, oci_spec};
-// Where these were before.
-#[doc(hidden)]
-pub use lisafs::{backend, iobuf, server, transport, wire};
 
 /// The chapter on writing file systems: its examples are tests.
 #[cfg(doctest)]

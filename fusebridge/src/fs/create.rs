@@ -5,9 +5,9 @@ use lisafs::backend::SetStat;
 use lisafs::wire::{CreateCommon, FileType, Inode};
 
 use super::bridge::{Bridge, Caller, Entry, Result, permissions, set_stat_request};
+use super::flags::{ACCESS_MODE, EXCLUSIVE, TRUNCATE};
 use super::handles::Handle;
 use super::identity::NodeId;
-use super::io::TRUNCATE;
 
 const SET_GID: u32 = 0o2000;
 const SET_IDS: u32 = 0o6000;
@@ -107,7 +107,3 @@ impl Bridge {
         self.enter(parent, name, &inode)
     }
 }
-
-/// The access mode in `open(2)` flags.
-pub(super) const ACCESS_MODE: u32 = 3;
-pub(super) const EXCLUSIVE: u32 = 0o200;

@@ -7,8 +7,8 @@ use lisafs::wire::FdId;
 use parking_lot::{Mutex, RwLock};
 use slab::Slab;
 
-use super::create::ACCESS_MODE;
 use super::dir::Shared;
+use super::flags::ACCESS_MODE;
 use super::mapped::Mapped;
 use super::policy::IoMode;
 use super::shares::Share;

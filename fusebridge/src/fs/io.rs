@@ -11,14 +11,11 @@ use rustix::fs::{OFlags, SeekFrom, StatVfsMountFlags, fstatvfs};
 use rustix::io::{ReadWriteFlags, pwritev2, retry_on_intr};
 
 use super::bridge::{Bridge, Result};
-use super::create::{ACCESS_MODE, EXCLUSIVE};
+use super::flags::{ACCESS_MODE, EXCLUSIVE, TRUNCATE};
 use super::handles::Handle;
 use super::identity::NodeId;
 use super::policy::Access;
 use super::shares::Share;
-
-/// `O_TRUNC`.
-pub(super) const TRUNCATE: u32 = 0o1000;
 
 /// `O_NOATIME`.
 const NO_ATIME: u32 = OFlags::NOATIME.bits();

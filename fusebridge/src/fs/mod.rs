@@ -36,6 +36,7 @@ pub mod control;
 mod create;
 mod dir;
 pub mod evict;
+mod flags;
 mod fuse;
 pub mod handles;
 pub mod identity;

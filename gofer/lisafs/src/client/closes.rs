@@ -2,11 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::wire::message::{CloseReq, CloseResp};
-use crate::wire::{FdArray, FdId, MessageId};
+use crate::wire::{FdArray, FdId};
 use parking_lot::{Condvar, Mutex};
-
-use super::exchange::Connection;
 
 /// So many are sent without waiting for more.
 const BATCH: usize = 64;
@@ -48,23 +45,19 @@ impl Closes {
         }
     }
 
-    /// Sends what is in the queue. When this returns, nothing that was added before is still under way.
-    pub(super) fn flush(&self, connection: &Connection) {
+    /// Hands what is in the queue to `send`, a message's worth at a time. When this returns, nothing that was added before is still under way.
+    pub(super) fn flush(&self, send: impl Fn(FdArray<'_>)) {
         let mut batch = self.sending.lock();
         std::mem::swap(&mut *batch, &mut self.queue.lock().fds);
         for fds in batch.chunks(MOST) {
             let Ok(fds) = FdArray::new(fds) else { unreachable!("a chunk fits into a message") };
-            let closed = connection.call(&CloseReq { fds }, |answer| answer.decode::<CloseResp>());
-            if let Err(error) = closed {
-                // There is nobody to tell: the server keeps them until the connection ends.
-                tracing::debug!(message = ?MessageId::CLOSE, %error, "cannot give descriptors back");
-            }
+            send(fds);
         }
         batch.clear();
     }
 
     /// Sends batches until [stopped](Self::stop).
-    pub(super) fn serve(&self, connection: &Connection) {
+    pub(super) fn serve(&self, send: impl Fn(FdArray<'_>)) {
         loop {
             let mut queue = self.queue.lock();
             while queue.fds.is_empty() && !queue.stopped {
@@ -80,7 +73,7 @@ impl Closes {
                 return;
             }
             drop(queue);
-            self.flush(connection);
+            self.flush(&send);
         }
     }
 

@@ -66,7 +66,7 @@ fn start(socket: Arc<Socket>, connection: Arc<Connection>) -> Result<Client, Con
     let mut client = Client { connection: connection.clone(), on_disconnect, threads: vec![watcher] };
     let closer = std::thread::Builder::new()
         .name("lisafs-closer".into())
-        .spawn(move || connection.closes.serve(&connection))
+        .spawn(move || connection.closes.serve(|fds| connection.give_back(fds)))
         .map_err(ConnectError::Thread)?;
     client.threads.push(closer);
     Ok(client)

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::errno::Errno;
-use crate::wire::message::ErrorResp;
-use crate::wire::{Message, MessageId, MessageSet, Wire};
+use crate::wire::message::{CloseReq, CloseResp, ErrorResp};
+use crate::wire::{FdArray, Message, MessageId, MessageSet, Wire};
 
 use super::closes::Closes;
 use super::communicator::{Answer, Communicator};
@@ -94,6 +94,14 @@ impl Connection {
         }
         let mut lease = self.pool.acquire()?;
         exchange(lease.communicator(), id, request, self.time_limit, self.trace.as_deref(), read)
+    }
+
+    /// Gives `fds` back to the server.
+    pub(super) fn give_back(&self, fds: FdArray<'_>) {
+        if let Err(error) = self.call(&CloseReq { fds }, |answer| answer.decode::<CloseResp>()) {
+            // There is nobody to tell: the server keeps them until the connection ends.
+            tracing::debug!(message = ?MessageId::CLOSE, %error, "cannot give descriptors back");
+        }
     }
 
     /// [`call`](Self::call) for those who hand errnos on.

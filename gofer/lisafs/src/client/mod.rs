@@ -129,7 +129,7 @@ impl Client {
 
     /// Gives back now what was closed before, and waits until that is done.
     pub fn flush_closes(&self) {
-        self.connection.closes.flush(&self.connection);
+        self.connection.closes.flush(|fds| self.connection.give_back(fds));
     }
 }
 

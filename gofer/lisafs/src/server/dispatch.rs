@@ -6,28 +6,14 @@ use std::time::Instant;
 
 use rustix::fs::OFlags;
 
+use super::context::{Context, log_cause};
 use super::exchange::{Reply, Request};
-use super::fds::NewFd;
-use super::handlers::{self, Handler};
-use super::session::Session;
+use super::handlers::{Handler, find};
 use crate::backend::{Errno, Error, Result};
 use crate::transport::Fds;
-use crate::wire::{MessageId, MessageSet};
+use crate::wire::MessageId;
 
-/// What a thread works with while it answers requests.
-pub(super) struct Context<'s> {
-    /// The connection.
-    pub(super) session: &'s Session,
-    /// What a walk has made so far. Kept from one request to the next, so that it does not have to grow each time.
-    pub(super) walked: Vec<NewFd<'s>>,
-}
-
-impl<'s> Context<'s> {
-    /// For a thread of `session`.
-    pub(super) fn new(session: &'s Session) -> Self {
-        Context { session, walked: Vec::new() }
-    }
-
+impl Context<'_> {
     /// Answers one request, and says which message the answer is.
     pub(super) fn answer(&mut self, message: MessageId, request: Request<'_>, reply: &mut Reply<'_>) -> MessageId {
         let Some(observer) = &self.session.observer else { return self.answer_unseen(message, request, reply).0 };
@@ -76,25 +62,6 @@ impl<'s> Context<'s> {
             Err(Error::REMOTEIO)
         })
     }
-}
-
-/// Tells people what a backend says about a failure beyond its number.
-pub(super) fn log_cause(message: MessageId, error: &Error) {
-    if let Some(cause) = error.cause() {
-        tracing::warn!(?message, errno = %error.errno(), "{cause}");
-    }
-}
-
-/// The messages of `supported` that have a handler.
-pub(super) fn answered(supported: MessageSet) -> impl Iterator<Item = MessageId> {
-    supported.iter().filter(move |message| find(supported, *message).is_some())
-}
-
-fn find(supported: MessageSet, message: MessageId) -> Option<&'static Handler> {
-    if !supported.contains(message) {
-        return None;
-    }
-    handlers::TABLE.get(usize::from(message.0))?.as_ref()
 }
 
 /// Clients expect donated descriptors not to block. It is a property of the open file, not of the descriptor.

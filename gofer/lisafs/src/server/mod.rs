@@ -28,11 +28,11 @@
 
 mod channels;
 mod connection;
+mod context;
 mod dispatch;
 mod entry;
 mod exchange;
 mod fds;
-mod gate;
 mod handlers;
 mod observer;
 mod serve_channel;
@@ -47,7 +47,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::backend::{Backend, Options};
-use gate::Gate;
+use parking_lot::{Condvar, Mutex};
 use tree::Tree;
 
 /// What all connections of a process share: one tree, one set of locks.
@@ -134,5 +134,32 @@ impl Server {
 
     fn tree(&self) -> &Tree {
         &self.tree
+    }
+}
+
+/// Keeps clients waiting until everything is ready for them. Opens once.
+#[derive(Debug, Default)]
+struct Gate {
+    is_held: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    /// One that has to be opened.
+    fn held() -> Self {
+        Gate { is_held: Mutex::new(true), opened: Condvar::new() }
+    }
+
+    fn open(&self) {
+        *self.is_held.lock() = false;
+        self.opened.notify_all();
+    }
+
+    /// Returns when it is open.
+    fn pass(&self) {
+        let mut is_held = self.is_held.lock();
+        while *is_held {
+            self.opened.wait(&mut is_held);
+        }
     }
 }

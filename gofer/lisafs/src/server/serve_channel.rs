@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::channels::Start;
-use super::dispatch::Context;
+use super::context::Context;
 use super::exchange::{Reply, Request};
 use super::session::Session;
 use crate::backend::Errno;

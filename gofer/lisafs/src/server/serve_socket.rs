@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use arrayvec::ArrayVec;
 
-use super::dispatch::Context;
+use super::context::Context;
 use super::exchange::{Reply, Request};
 use super::session::Session;
 use crate::backend::{Errno, IoSource, IoTarget};

@@ -1,7 +1,7 @@
 //! FStat, SetStat, FStatFS and ReadLinkAt.
 
 use crate::backend::{Error, FileType, Mode, NO_ID, Result, SetStat, Statx};
-use crate::server::dispatch::{Context, log_cause};
+use crate::server::context::{Context, log_cause};
 use crate::server::entry::Content;
 use crate::server::exchange::{Reply, Request};
 use crate::server::session::{reading, same_type};

@@ -1,7 +1,7 @@
 //! Close.
 
 use crate::backend::Result;
-use crate::server::dispatch::Context;
+use crate::server::context::Context;
 use crate::server::exchange::{Reply, Request};
 use crate::wire::message::CloseReq;
 

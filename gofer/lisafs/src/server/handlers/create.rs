@@ -5,7 +5,7 @@
 use parking_lot::Mutex;
 
 use crate::backend::{Access, ControlFile, Created, Error, FileType, Found, Mode, Name, NewFile, Opened, Result};
-use crate::server::dispatch::Context;
+use crate::server::context::Context;
 use crate::server::entry::{Content, Control, Open};
 use crate::server::exchange::{Reply, Request};
 use crate::server::session::Session;

@@ -1,7 +1,7 @@
 //! Getdents64.
 
 use crate::backend::{DirEntry, DirSink, Error, FileType, Result};
-use crate::server::dispatch::Context;
+use crate::server::context::Context;
 use crate::server::exchange::{Reply, Request};
 use crate::server::session::reading;
 use crate::wire::message::Getdents64Req;

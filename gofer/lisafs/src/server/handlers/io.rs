@@ -1,7 +1,7 @@
 //! PRead, PWrite, FSync, FAllocate and Flush.
 
 use crate::backend::{AllocateFlags, Error, FileType, Result};
-use crate::server::dispatch::Context;
+use crate::server::context::Context;
 use crate::server::exchange::{Reply, Request};
 use crate::server::session::{reading, writing};
 use crate::wire::message::{FAllocateReq, FSyncReq, FlushReq, PReadHead, PReadReq, PWriteHead, PWriteResp};

@@ -16,10 +16,10 @@ mod walk;
 mod walk_stat;
 mod xattr;
 
-use super::dispatch::Context;
+use super::context::Context;
 use super::exchange::{Reply, Request};
 use crate::backend::Result;
-use crate::wire::MessageId;
+use crate::wire::{MessageId, MessageSet};
 
 /// How one message is answered.
 #[derive(Clone, Copy)]
@@ -89,4 +89,17 @@ impl Table {
     const fn changes(&mut self, message: MessageId, handle: Handle) {
         self.0[message.0 as usize] = Some(Handler { changes: true, handle });
     }
+}
+
+/// The messages of `supported` that have a handler.
+fn answered(supported: MessageSet) -> impl Iterator<Item = MessageId> {
+    supported.iter().filter(move |message| find(supported, *message).is_some())
+}
+
+/// The handler of `message`, if it is one of `supported` and there is one.
+pub(super) fn find(supported: MessageSet, message: MessageId) -> Option<&'static Handler> {
+    if !supported.contains(message) {
+        return None;
+    }
+    TABLE.get(usize::from(message.0))?.as_ref()
 }

@@ -1,7 +1,8 @@
 //! Mount and Channel.
 
+use super::answered;
 use crate::backend::{Error, Result};
-use crate::server::dispatch::{Context, answered};
+use crate::server::context::Context;
 use crate::server::exchange::{Reply, Request};
 use crate::wire::Array;
 use crate::wire::message::{ChannelResp, MountResp};

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use rustix::fs::OFlags;
 
 use crate::backend::{Access, Error, FileType, OpenHow, Opened, Result};
-use crate::server::dispatch::Context;
+use crate::server::context::Context;
 use crate::server::entry::{Control, Open};
 use crate::server::exchange::{Reply, Request};
 use crate::wire::message::{OpenAtReq, OpenAtResp};

@@ -1,7 +1,7 @@
 //! UnlinkAt, RenameAt and RenameAt2.
 
 use crate::backend::{Error, Name, RenameFlags, Result, Unlink};
-use crate::server::dispatch::Context;
+use crate::server::context::Context;
 use crate::server::entry::Control;
 use crate::server::exchange::{Reply, Request};
 use crate::server::session::{Session, place};

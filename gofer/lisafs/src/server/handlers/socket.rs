@@ -2,7 +2,7 @@
 
 use super::create::new_file;
 use crate::backend::{Credentials, Error, FileType, NO_ID, Name, Result, SocketType};
-use crate::server::dispatch::Context;
+use crate::server::context::Context;
 use crate::server::entry::BoundSocket;
 use crate::server::exchange::{Reply, Request};
 use crate::server::session::Session;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::{ControlFile, Errno, Error, FileType, Found, Name, Result};
-use crate::server::dispatch::Context;
+use crate::server::context::Context;
 use crate::server::entry::{Content, Control};
 use crate::server::exchange::{Reply, Request};
 use crate::server::session::is_dir;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::walk::next;
 use crate::backend::{ControlFile, Errno, Error, FileType, Found, Name, Result, Statx};
-use crate::server::dispatch::Context;
+use crate::server::context::Context;
 use crate::server::entry::Control;
 use crate::server::exchange::{Reply, Request};
 use crate::server::session::same_type;

@@ -3,7 +3,7 @@
 //! They work on the file, whether or not the name it was found by still exists.
 
 use crate::backend::{Error, Result, XattrFlags};
-use crate::server::dispatch::Context;
+use crate::server::context::Context;
 use crate::server::exchange::{Reply, Request};
 use crate::wire::StringArrayBuf;
 use crate::wire::message::{FGetXattrReq, FGetXattrResp, FListXattrReq, FListXattrResp, FRemoveXattrReq, FSetXattrReq};
