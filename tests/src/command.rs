@@ -2,15 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Read, Seek};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-
-use crate::{process, wait};
+use subprocess::End;
 
 /// What a program left behind.
 #[derive(Debug)]
@@ -55,26 +53,14 @@ impl Outcome {
 /// Runs `command` to its end and collects what it prints. When `limit` passes, its process group is killed and that is an
 /// error.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Outcome> {
-    let start = Instant::now();
-    // Files, not pipes: a daemon that keeps its output open must not keep us waiting.
-    let stdout = tempfile::tempfile()?;
-    let stderr = tempfile::tempfile()?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(stdout.try_clone()?)
-        .stderr(stderr.try_clone()?)
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("cannot start {command:?}"))?;
-    let ended = exit_status(&mut child, limit);
-    if ended.is_err() {
-        process::kill_group(child.id());
-        _ = child.wait();
-    }
-    let (stdout, stderr) = (text(&stdout)?, text(&stderr)?);
-    match ended {
-        Ok(status) => Ok(Outcome { status, stdout, stderr, elapsed: start.elapsed() }),
-        Err(error) => Err(error.context(format!("{command:?}\nstdout: {stdout}\nstderr: {stderr}"))),
+    let outcome =
+        subprocess::run(command, limit, || false).with_context(|| format!("cannot run {command:?} to its end"))?;
+    let subprocess::Outcome { end, stdout, stderr, elapsed } = outcome;
+    match end {
+        End::Exited(status) => Ok(Outcome { status, stdout, stderr, elapsed }),
+        End::TimedOut | End::Stopped => {
+            bail!("{command:?} has not ended within {limit:?}\nstdout: {stdout}\nstderr: {stderr}")
+        }
     }
 }
 
@@ -95,13 +81,10 @@ const FAILS: &str = r#"fails() { if "$@"; then echo "should have failed: $*" >&2
 
 /// Waits for the end of `child`.
 pub fn exit_status(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
-    wait::until_some("the end of a program", limit, || child.try_wait().transpose())?.context("cannot wait for a child")
+    subprocess::wait_for(child, limit).with_context(|| format!("waited {limit:?} in vain: the end of a program"))
 }
 
 /// Everything in `file`, from its beginning.
-pub fn text(mut file: &File) -> Result<String> {
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+pub fn text(file: &File) -> Result<String> {
+    Ok(subprocess::text(file)?)
 }

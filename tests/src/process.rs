@@ -5,7 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
+
+pub use subprocess::kill_group;
 
 use crate::wait;
 
@@ -105,13 +107,6 @@ pub fn stop(pid: u32) -> Result<()> {
             stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
         })
     })
-}
-
-/// Sends SIGKILL to a process group.
-pub fn kill_group(leader: u32) {
-    if let Some(pid) = number(leader) {
-        _ = kill_process_group(pid, Signal::KILL);
-    }
 }
 
 /// `command` under hard and soft limits on the number of descriptors.

@@ -9,9 +9,10 @@ use std::process::Command;
 
 use tap::{Line, parse};
 
+use subprocess::{End, lines};
+
 use super::case::{CaseResult, Failure, Outcome};
 use super::context::Context;
-use super::process::{Ended, lines};
 use super::suite::SuiteError;
 
 /// Runs the suite whose scripts are in `tests` of `suite_directory`, one after the other. A test is one line of a script.
@@ -59,27 +60,32 @@ fn one(
         add(1, Outcome::Failed(Failure::new("mkdir() for the script", "success", error.to_string())));
         return Ok(());
     }
-    let (ended, said) = lines(&mut command, context.settings.timeout, context.stop, |line| match parse(line) {
-        Some(Line::Plan { tests, skipped }) => {
-            planned = Some(tests);
-            if let Some(reason) = skipped {
-                add(0, Outcome::Skipped { reason });
+    let (ended, said) = lines(
+        &mut command,
+        context.settings.timeout,
+        || context.stop.cause().is_some(),
+        |line| match parse(line) {
+            Some(Line::Plan { tests, skipped }) => {
+                planned = Some(tests);
+                if let Some(reason) = skipped {
+                    add(0, Outcome::Skipped { reason });
+                }
             }
-        }
-        Some(Line::Test { outcome }) => {
-            seen += 1;
-            add(seen, outcome);
-        }
-        None => {}
-    })?;
+            Some(Line::Test { outcome }) => {
+                seen += 1;
+                add(seen, outcome);
+            }
+            None => {}
+        },
+    )?;
     let failure = match ended {
-        Ended::By(_) if planned == Some(seen) => None,
-        Ended::By(status) => {
+        End::Exited(_) if planned == Some(seen) => None,
+        End::Exited(status) => {
             let expected = planned.map_or_else(|| "a plan".to_owned(), |planned| format!("{planned} tests"));
             Some(Failure::new(script.display().to_string(), expected, format!("{seen} tests, {status}: {said}")))
         }
-        Ended::Silent => Some(Failure::timed_out(script.display().to_string(), context.settings.timeout)),
-        Ended::Stopped => {
+        End::TimedOut => Some(Failure::timed_out(script.display().to_string(), context.settings.timeout)),
+        End::Stopped => {
             let gone = context.stop.failure();
             gone.map(|gone| Failure::new(script.display().to_string(), "a file system that answers", gone))
         }

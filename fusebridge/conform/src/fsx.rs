@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
+use subprocess::{End, lines};
+
 use super::case::{CaseResult, Failure, Outcome};
 use super::context::Context;
-use super::process::{Ended, lines};
 use super::suite::SuiteError;
 use super::tool::FSX;
 
@@ -107,23 +108,28 @@ fn one(context: Context<'_>, number: u32, has_holes: bool) -> Result<Option<Case
     // It prints nothing unless it fails: the limit is one for the whole of it. A thousand operations take a second on a slow disk.
     // It never unmaps what it has mapped, so a long run takes more than its share.
     let limit = settings.timeout + Duration::from_millis(settings.fsx_operations.saturating_mul(5));
-    let (ended, said) = lines(&mut fsx, limit, context.stop, |line| {
-        log.push_back(line.to_owned());
-        if log.len() > LINES {
-            log.pop_front();
-        }
-    })?;
+    let (ended, said) = lines(
+        &mut fsx,
+        limit,
+        || context.stop.cause().is_some(),
+        |line| {
+            log.push_back(line.to_owned());
+            if log.len() > LINES {
+                log.pop_front();
+            }
+        },
+    )?;
     let span = context.clock.since(start);
     let failure = |actual: String| Outcome::Failed(Failure::new(&operation, "a file as its copy in memory", actual));
     let outcome = match ended {
-        Ended::By(status) if status.success() => Outcome::Passed,
-        Ended::By(status) => {
+        End::Exited(status) if status.success() => Outcome::Passed,
+        End::Exited(status) => {
             log.extend(said.lines().map(str::to_owned));
             let skip = log.len().saturating_sub(LINES);
             failure(format!("{status}\n{}", log.into_iter().skip(skip).collect::<Vec<_>>().join("\n")))
         }
-        Ended::Silent => Outcome::Failed(Failure::timed_out(&operation, limit)),
-        Ended::Stopped => match context.stop.failure() {
+        End::TimedOut => Outcome::Failed(Failure::timed_out(&operation, limit)),
+        End::Stopped => match context.stop.failure() {
             Some(gone) => failure(gone.to_owned()),
             None => return Ok(None),
         },

@@ -6,7 +6,6 @@
 pub mod against;
 mod bridge;
 pub mod case;
-pub mod child;
 mod classic;
 pub mod clock;
 pub mod context;
@@ -15,7 +14,6 @@ mod fsx;
 pub mod judge;
 pub mod output;
 mod pjdfstest;
-mod process;
 pub mod progress;
 pub mod report;
 mod run;

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::BackendSpec;
-use ::conform::child::wait_for;
+use subprocess::wait_for;
 
 /// The descriptor on which a started server finds its connection.
 const CONNECTION: i32 = 3;

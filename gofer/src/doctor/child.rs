@@ -1,16 +1,17 @@
 //! Programs that are started, watched and ended.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Read, Seek};
+use std::fs;
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
+use subprocess::End;
 
 /// How long anything is waited for.
 #[derive(Clone, Debug)]
@@ -65,46 +66,16 @@ pub(super) fn ours(runsc: &Path) -> io::Result<Command> {
 
 /// Runs `command` to its end and collects what it prints. It is killed when it takes too long.
 pub(super) fn run(command: &mut Command, patience: &Patience) -> io::Result<Outcome> {
-    let start = Instant::now();
-    // Files, not pipes: what stays behind must not keep us waiting.
-    let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-    // In a group of its own the terminal's signals come to us alone, and we clean up.
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(stdout.try_clone()?)
-        .stderr(stderr.try_clone()?)
-        .process_group(0)
-        .spawn()?;
-    let ended = wait_for(&mut child, start, patience);
-    if ended.is_err() {
-        // It is not waited for yet, so it is still this process.
-        _ = child.kill();
-        _ = child.wait();
-    }
-    let succeeded = ended?.success();
-    Ok(Outcome { succeeded, stdout: text(stdout)?, stderr: text(stderr)?, elapsed: start.elapsed() })
-}
-
-fn wait_for(child: &mut Child, start: Instant, patience: &Patience) -> io::Result<ExitStatus> {
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        if patience.is_over() {
-            return Err(io::Error::other(STOPPED));
-        }
-        if start.elapsed() > patience.time_limit {
+    let outcome = subprocess::run(command, patience.time_limit, || patience.is_over())?;
+    let succeeded = match outcome.end {
+        End::Exited(status) => status.success(),
+        End::Stopped => return Err(io::Error::other(STOPPED)),
+        End::TimedOut => {
             return Err(io::Error::other(format!("it has not ended within {:?}", patience.time_limit)));
         }
-        std::thread::sleep(STEP);
-    }
-}
-
-fn text(mut file: File) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let subprocess::Outcome { stdout, stderr, elapsed, .. } = outcome;
+    Ok(Outcome { succeeded, stdout, stderr, elapsed })
 }
 
 /// Ends all children of this process, and their children in turn: those of a dead one become ours, see [`adopt_orphans`].

@@ -14,10 +14,10 @@ use parking_lot::Mutex;
 
 use super::Case;
 use super::worker::{COMMAND, Order};
+use subprocess::{kill_group, wait_for};
+
 use crate::case::{CaseResult, Failure, Outcome};
-use crate::child::wait_for;
 use crate::context::Context;
-use crate::process::kill_group;
 
 /// How often a waiting pool looks whether it is to end.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);

@@ -13,10 +13,11 @@ use std::process::Command;
 use parse::{Parsed, Parser};
 use tempfile::TempDir;
 
+use subprocess::{End, lines};
+
 use super::case::{CaseResult, Failure, Outcome};
 use super::clock::Moment;
 use super::context::{Context, Stop};
-use super::process::{Ended, lines};
 use super::suite::SuiteError;
 use super::tool::PJDFSTEST;
 
@@ -97,18 +98,18 @@ pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, 
         }
         let failure = |actual: String| Failure::new("the test's own process", "an end of the test", actual);
         let culprit = match ended {
-            Ended::By(status) if status.success() => break,
-            Ended::By(status) if status.code() == Some(1) && said.lines().any(|line| line == SOME_FAILED) => break,
+            End::Exited(status) if status.success() => break,
+            End::Exited(status) if status.code() == Some(1) && said.lines().any(|line| line == SOME_FAILED) => break,
             ended => match (context.stop.failure(), ended) {
                 // However the program takes it.
                 (Some(gone), _) => failure(gone.to_owned()),
-                (None, Ended::By(status)) => failure(match status.signal() {
+                (None, End::Exited(status)) => failure(match status.signal() {
                     Some(signal) => format!("killed by signal {signal}"),
                     None if said.is_empty() => status.to_string(),
                     None => format!("{status}: {said}"),
                 }),
-                (None, Ended::Silent) => Failure::timed_out("the test", context.settings.timeout),
-                (None, Ended::Stopped) => break,
+                (None, End::TimedOut) => Failure::timed_out("the test", context.settings.timeout),
+                (None, End::Stopped) => break,
             },
         };
         let order = match order(context, &config, &wanted, context.stop)? {
@@ -159,16 +160,21 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// One process.
-    fn once(&mut self, config: &Path, wanted: &Wanted) -> Result<(Ended, String), SuiteError> {
+    fn once(&mut self, config: &Path, wanted: &Wanted) -> Result<(End, String), SuiteError> {
         let context = self.context;
         let mut command = command(config, &self.place, wanted, context)?;
         let mut parser = Parser::default();
         self.start = context.clock.now();
-        let ended = lines(&mut command, context.settings.timeout, context.stop, |line| {
-            if let Some(parsed) = parser.line(line) {
-                self.ended(parsed);
-            }
-        })?;
+        let ended = lines(
+            &mut command,
+            context.settings.timeout,
+            || context.stop.cause().is_some(),
+            |line| {
+                if let Some(parsed) = parser.line(line) {
+                    self.ended(parsed);
+                }
+            },
+        )?;
         if let Some(parsed) = parser.finish() {
             self.ended(parsed);
         }
@@ -223,12 +229,17 @@ fn order(context: Context<'_>, config: &Path, wanted: &Wanted, stop: &Stop) -> R
     let mut names = Vec::new();
     let mut parser = Parser::default();
     let mut command = command(config, &place, wanted, context)?;
-    let (ended, _) = lines(&mut command, context.settings.timeout, stop, |line| {
-        names.extend(parser.line(line).map(|parsed| parsed.name));
-    })?;
+    let (ended, _) = lines(
+        &mut command,
+        context.settings.timeout,
+        || stop.cause().is_some(),
+        |line| {
+            names.extend(parser.line(line).map(|parsed| parsed.name));
+        },
+    )?;
     names.extend(parser.finish().map(|parsed| parsed.name));
     names.retain(|name| context.settings.wants(name));
-    Ok(if matches!(ended, Ended::Stopped) { None } else { Some(names) })
+    Ok(if matches!(ended, End::Stopped) { None } else { Some(names) })
 }
 
 /// Fails if the suite could not run here for a reason that has nothing to do with the file system.
