@@ -67,7 +67,7 @@ struct To {
 enum Special {
     /// It is refused
     Refuse,
-    /// It is made on the host
+    /// It is made on the host, and set-group-ID bits of new files are left as the client's kernel decides
     Create,
 }
 
@@ -116,6 +116,8 @@ impl Serve {
         }
         let mut claim = registry.backends(&host).open(&self.backend)?.read_only(self.read_only);
         claim.options.bound_fds(max_fds);
+        // Who makes devices is the kernel of this machine, or as good.
+        claim.options.settled_set_gid = matches!(self.special, Special::Create);
         let stop = stop_signals().map_err(Failure::Prepare)?;
         match (client, self.to.socket) {
             (Some(client), _) => {

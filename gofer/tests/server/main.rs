@@ -6,6 +6,7 @@ mod fds;
 mod hostile;
 mod misuse;
 mod program;
+mod set_ids;
 
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
 #[path = "../../lisafs/tests/common/mod.rs"]

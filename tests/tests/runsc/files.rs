@@ -39,6 +39,30 @@ fn names_and_attributes() -> Result<()> {
 }
 
 #[test]
+fn programs_of_a_group_are_made_by_its_members_only() -> Result<()> {
+    sandbox::compare(|sandbox| {
+        let data = sandbox.directory("data")?;
+        let bundle = Bundle::host(sandbox, "c")?.bind(&data, "/data", &[]).script(
+            r#"
+            cd /data; mkdir d; chown 0:77 d; chmod 2777 d
+            setpriv --reuid 1234 --regid 1234 --clear-groups perl -e '
+                use Fcntl; umask 0;
+                for my $mode (02775, 02711, 0775) { sysopen(my $file, sprintf("d/%o", $mode), O_CREAT | O_RDWR, $mode) or die $!; }
+                mkdir "d/dir", 0775 or die $!;'
+            perl -e 'for (sort glob "d/*") { my @s = stat; printf "%s %o %d:%d\n", $_, @s[2, 4, 5]; }'
+            "#,
+        );
+        let outcome = sandbox.run(&bundle)?;
+        check::equal("status", &outcome.status.code(), &Some(0)).with_context(|| outcome.describe())?;
+        let host = listing(&data)?;
+        for right in ["d/2775 100775 1234:77", "d/2711 100711 1234:77", "d/dir 42775 1234:77"] {
+            check::holds(right, host.contains(right)).with_context(|| host.clone())?;
+        }
+        Ok(outcome.describe() + &host)
+    })
+}
+
+#[test]
 fn programs_that_map_lock_and_connect() -> Result<()> {
     sandbox::compare(|sandbox| {
         let data = sandbox.directory("data")?;

@@ -25,6 +25,9 @@ pub struct Options {
     /// Whether [`Backend::attach`](super::Backend::attach) gives a descriptor of the root to the client, as a mount with directfs
     /// needs it.
     pub donates_root: bool,
+    /// Whether the client has decided which new files keep their set-group-ID bit, as a kernel has that mounts through FUSE.
+    /// Otherwise programs lose it in set-group-ID directories: who makes them there need not be in the directory's group.
+    pub settled_set_gid: bool,
     /// How many FDs the connection may hold; more are refused with `EMFILE`.
     pub max_fds: usize,
     /// Whether FDs hold descriptors of the process, so that its limit on these bounds them, too.
@@ -109,6 +112,12 @@ impl Options {
         Options { fds_are_descriptors, ..self }
     }
 
+    /// The same for a client that decides which new files keep their set-group-ID bit, or for one that does not.
+    #[must_use]
+    pub fn settled_set_gid(self, settled_set_gid: bool) -> Self {
+        Options { settled_set_gid, ..self }
+    }
+
     /// The same with another limit to FDs.
     #[must_use]
     pub fn max_fds(self, max_fds: usize) -> Self {
@@ -132,6 +141,7 @@ impl Default for Options {
             walk_stat: false,
             deleted: DeletedFiles::ALL,
             donates_root: false,
+            settled_set_gid: false,
             max_fds: 1 << 20,
             fds_are_descriptors: true,
             max_channels: usize::MAX,

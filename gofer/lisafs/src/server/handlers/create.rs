@@ -23,7 +23,7 @@ pub(super) fn open_create(context: &mut Context<'_>, request: Request<'_>, reply
     let access = Access::from_flags(request.flags);
     let (ticket, open_ticket) = (session.fds.reserve()?, session.fds.reserve()?);
     let ((fd, child), Opened { file, donated }) = session.change(&dir, |file| {
-        let Created { found, opened } = file.create(name, &new_file(&request.common), access)?;
+        let Created { found, opened } = file.create(name, &new_file(session, file, &request.common)?, access)?;
         Ok((ticket.child(&dir, name.as_bytes(), found), opened))
     })?;
     let node = match fd.entry.content() {
@@ -45,7 +45,7 @@ pub(super) fn mkdir(context: &mut Context<'_>, request: Request<'_>, reply: &mut
     let request: MkdirAtReq<'_> = request.decode()?;
     let name = Name::new(request.name)?;
     let dir = context.session.directory(request.common.dir)?;
-    let make = |file: &dyn ControlFile| file.mkdir(name, &new_file(&request.common));
+    let make = |file: &dyn ControlFile| file.mkdir(name, &common(&request.common));
     child(context.session, &dir, name, make, |child| reply.message(&MkdirAtResp { child }))
 }
 
@@ -58,7 +58,8 @@ pub(super) fn mknod(context: &mut Context<'_>, request: Request<'_>, reply: &mut
         Some(file_type) => file_type,
     };
     let device = (request.major, request.minor);
-    let make = |file: &dyn ControlFile| file.mknod(name, &new_file(&request.common), file_type, device);
+    let session = context.session;
+    let make = |file: &dyn ControlFile| file.mknod(name, &new_file(session, file, &request.common)?, file_type, device);
     child(context.session, &dir, name, make, |child| reply.message(&MknodAtResp { child }))
 }
 
@@ -118,7 +119,23 @@ fn child(
     Ok(())
 }
 
-/// Owner and permissions of a new file. The type is told by the message.
-pub(super) fn new_file(common: &CreateCommon) -> NewFile {
-    NewFile::new(Mode::new(common.mode), common.uid, common.gid)
+/// Owner and permissions of a new file that is not a directory. The type is told by the message.
+///
+/// A file in a set-group-ID directory belongs to the directory's group, of which its creator need not be a member. Then
+/// Linux takes the set-group-ID bit of a program away: it would lend the rights of a group that the creator does not have.
+/// Only the client knows all of a creator's groups, so the bit goes in any case, unless the client is one that has decided.
+pub(super) fn new_file(session: &Session, dir: &dyn ControlFile, from: &CreateCommon) -> Result<NewFile> {
+    const LENDS_GROUP: u16 = SET_GID | 0o010;
+    let new = common(from);
+    let is_suspect = new.mode.bits() & LENDS_GROUP == LENDS_GROUP && !session.options.settled_set_gid;
+    if is_suspect && dir.stat()?.mode & SET_GID != 0 {
+        return Ok(NewFile::new(Mode::new(new.mode.bits() & !SET_GID), new.uid, new.gid));
+    }
+    Ok(new)
+}
+
+const SET_GID: u16 = 0o2000;
+
+fn common(from: &CreateCommon) -> NewFile {
+    NewFile::new(Mode::new(from.mode), from.uid, from.gid)
 }
