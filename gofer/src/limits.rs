@@ -13,7 +13,7 @@ use lisafs::backend::Options;
 /// Descriptors that are not for clients: sockets, packet windows, the log.
 const RESERVED: u64 = 64;
 
-/// Lets the process open as many files as it may in all, and answers how many.
+/// Lets the process open as many files as it may in all, and returns how many.
 pub fn raise_descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };

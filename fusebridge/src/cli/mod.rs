@@ -75,7 +75,7 @@ const DEFAULT_BACKEND: &str = "mem:";
 /// The command that serves a mount's file system, in a process of its own.
 pub(crate) const GOFER: &str = "gofer";
 
-/// A whole fusebridge with `extensions` in it: parses the command line, does what it says, and answers the exit status.
+/// A whole fusebridge with `extensions` in it: parses the command line, does what it says, and returns the exit status.
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     let mut arguments = std::env::args_os();
     match arguments.nth(1) {

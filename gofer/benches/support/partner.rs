@@ -102,7 +102,7 @@ impl Drop for Service {
     }
 }
 
-/// Serves `dir`, and answers the client's end of the socket.
+/// Serves `dir`, and returns the client's end of the socket.
 pub(crate) fn serve(setting: Setting, dir: &Path) -> (OwnedFd, Service) {
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("cannot make sockets");

@@ -40,7 +40,7 @@ pub(super) enum Failure {
 }
 
 impl Doctor {
-    /// Examines this machine, and answers whether containers can run.
+    /// Examines this machine, and returns whether containers can run.
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         if std::env::args_os().nth(1).is_none_or(|command| command != "doctor") {
             return Err(Failure::NotAlone);

@@ -39,7 +39,7 @@ enum Command {
 }
 
 /// A whole gofer with `extensions` in it, which are asked in this order: parses the command line, does what it says, and
-/// answers the exit status. Also what runsc starts in place of its own gofer, and, under another name, runsc.
+/// returns the exit status. Also what runsc starts in place of its own gofer, and, under another name, runsc.
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     match classify(std::env::args_os().collect()) {
         Call::Gofer(arguments) => runsc::main(extensions, arguments),

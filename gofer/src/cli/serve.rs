@@ -272,7 +272,7 @@ fn serve_all(listener: &Listener, claim: &Claim, stop: &UnixStream) -> Result<()
     Ok(())
 }
 
-/// Waits until one of `fds` is readable or the time is over; answers whether the first is readable.
+/// Waits until one of `fds` is readable or the time is over; returns whether the first is readable.
 fn wait_for(fds: &[BorrowedFd<'_>], limit: Option<Timespec>) -> Result<bool, Errno> {
     let mut polled: Vec<PollFd<'_>> = fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
     loop {

@@ -65,7 +65,7 @@ impl HostDir {
         Ok(())
     }
 
-    /// Gives `entries` to `sink` and answers those that it had no room for.
+    /// Gives `entries` to `sink` and returns those that it had no room for.
     fn give<'a>(&self, mut entries: &'a [u8], position: &mut u64, sink: &mut dyn DirSink) -> Result<&'a [u8]> {
         while !entries.is_empty() {
             let (raw, rest) = RawEntry::split(entries)?;

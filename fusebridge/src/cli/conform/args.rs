@@ -126,7 +126,7 @@ pub(in crate::cli) struct Conform {
 /// A suite on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Word {
-    /// Ours: links, listings, maps, holes, locks, names, ..
+    /// Ours: links, listings, memory mappings, holes, locks, names, ..
     Bridge,
     /// POSIX system calls
     Pjdfstest,

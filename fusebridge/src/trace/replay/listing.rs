@@ -26,7 +26,7 @@ struct Listing {
 }
 
 impl Listings {
-    /// Takes notice of both answers to the recorded `request`, which was made with `fd` on this connection, and answers what
+    /// Takes notice of both answers to the recorded `request`, which was made with `fd` on this connection, and returns what
     /// is different if the recorded listing ends with them.
     pub(super) fn answered(
         &mut self,

@@ -28,7 +28,7 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Sends the request of `record` again, and answers what is different about the answer.
+    /// Sends the request of `record` again, and returns what is different about the answer.
     pub(super) fn repeat(&mut self, record: &Record<'_>, report: &mut Report) -> Result<Vec<String>, Malformed> {
         match record.message {
             MessageId::MOUNT => return self.mounted(record),

@@ -103,7 +103,7 @@ impl Session {
         self.answered(&request, &PReadResp { data }, 40);
     }
 
-    /// Ends the trace, and answers the file.
+    /// Ends the trace, and returns the file.
     fn finished(self) -> Finished {
         self.recorder.finish().unwrap();
         Finished { path: self.path(), _directory: self.directory }

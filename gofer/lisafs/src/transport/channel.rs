@@ -111,7 +111,7 @@ impl Channel {
         self.handover().pass(len)
     }
 
-    /// Waits for the peer to give control back, and answers the length of its datagram in bytes.
+    /// Waits for the peer to give control back, and returns the length of its datagram in bytes.
     ///
     /// With a time limit, a peer that does not answer in time ends the channel: it must not be used again.
     pub fn wait(&self, limit: Option<Duration>) -> Result<usize, Ended> {

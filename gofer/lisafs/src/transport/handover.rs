@@ -89,7 +89,7 @@ impl<W: Word> Handover<'_, W> {
         self.state.load(Ordering::Relaxed) != self.other
     }
 
-    /// Waits for control, and answers the length of the datagram that came with it.
+    /// Waits for control, and returns the length of the datagram that came with it.
     pub(super) fn wait(&self, limit: Option<Duration>) -> Result<u32, Ended> {
         let deadline = Deadline::after(limit);
         loop {

@@ -35,7 +35,7 @@ impl Spin {
         Spin { budget: AtomicU32::new(LONGEST), skipped: AtomicU32::new(0), interval: AtomicU32::new(PROBE.0) }
     }
 
-    /// Looks until `is_there` or the time is over; answers whether it is there.
+    /// Looks until `is_there` or the time is over; returns whether it is there.
     pub(super) fn until(&self, is_there: impl Fn() -> bool) -> bool {
         if is_there() {
             return true;

@@ -69,7 +69,7 @@ pub(crate) trait Pathway {
         self.call(&FStatReq { fd }).map(|answer| answer.decode())
     }
 
-    /// Walks, and answers the status and the inodes.
+    /// Walks, and returns the status and the inodes.
     fn walk(&mut self, dir: FdId, path: &[&[u8]]) -> Result<(u8, Vec<Inode>), Errno>
     where
         Self: Sized,

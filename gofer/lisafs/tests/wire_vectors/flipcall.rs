@@ -104,7 +104,7 @@ fn run(new: &Entry, greeted: &Entry, ready: &Entry, request: &Entry, answer: &En
     assert_eq!(server.wait(LIMIT), Err(Ended::ShutDown));
 }
 
-/// Sends a message over `channel`, and answers its bytes.
+/// Sends a message over `channel`, and returns its bytes.
 fn send<'a, M: Message<'a>>(channel: &mut Channel, message: &M) -> Vec<u8> {
     let mut bytes = Vec::new();
     ChannelHeader::new(M::ID, 0).encode(&mut bytes).unwrap();

@@ -104,13 +104,13 @@ impl Dir {
         self.entries.insert(position, Entry { name: key.name.into(), inode });
     }
 
-    /// Takes a name away, and answers its file.
+    /// Takes a name away, and returns its file.
     pub(super) fn remove(&mut self, key: &Key<'_>) -> Option<Arc<Inode>> {
         let (position, _) = self.find(key)?;
         self.entries.remove(&position).map(|entry| entry.inode)
     }
 
-    /// Gives a name another file, and answers the one that it had.
+    /// Gives a name another file, and returns the one that it had.
     pub(super) fn replace(&mut self, key: &Key<'_>, inode: Arc<Inode>) -> Option<Arc<Inode>> {
         let (position, _) = self.find(key)?;
         self.entries.get_mut(&position).map(|entry| std::mem::replace(&mut entry.inode, inode))

@@ -64,7 +64,7 @@ impl Slot {
         self.pages |= touched(range);
     }
 
-    /// Writes `from` at position `start`, and answers how many bytes there was space for.
+    /// Writes `from` at position `start`, and returns how many bytes there was space for.
     pub(super) fn write(&mut self, start: usize, from: IoSource<'_>, fs: &Shared) -> usize {
         let before = self.pages;
         let room = self.pay(&(start..start + from.len()), fs);
@@ -79,7 +79,7 @@ impl Slot {
         done
     }
 
-    /// Pays for the pages of `range`, as many as can be, and answers how many of its bytes are paid for.
+    /// Pays for the pages of `range`, as many as can be, and returns how many of its bytes are paid for.
     fn pay(&mut self, range: &Range<usize>, fs: &Shared) -> usize {
         if fs.space.take(self.missing(range)).is_ok() {
             self.reserve(range);

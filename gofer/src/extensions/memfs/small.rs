@@ -39,7 +39,7 @@ impl Small {
         fill_with_zeros(&mut into.part(stored.len(), zeros));
     }
 
-    /// Stores `from` at position `start`, and answers how many bytes there was space for.
+    /// Stores `from` at position `start`, and returns how many bytes there was space for.
     pub(super) fn write(&mut self, start: usize, from: IoSource<'_>, space: &Space) -> usize {
         let before = self.0.capacity();
         let room = self.grow(start + from.len(), space);
@@ -55,7 +55,7 @@ impl Small {
         room - start
     }
 
-    /// Makes room for `end` bytes, and answers for how many of them there is. Takes more than needed for a growing file, so
+    /// Makes room for `end` bytes, and returns for how many of them there is. Takes more than needed for a growing file, so
     /// that it is not copied with every write.
     fn grow(&mut self, end: usize, space: &Space) -> usize {
         let capacity = self.0.capacity();

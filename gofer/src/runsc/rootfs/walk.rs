@@ -85,7 +85,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Goes on to `name`. If that is a link, stays and answers where it leads.
+    /// Goes on to `name`. If that is a link, stays and returns where it leads.
     fn enter(&mut self, name: &OsStr) -> Result<Option<PathBuf>, Errno> {
         let fd = match self.here() {
             None => None,

@@ -54,7 +54,7 @@ pub(crate) fn helper(arguments: Vec<OsString>) -> ExitCode {
     report(&failure)
 }
 
-/// Says what is wrong, and answers the status of runsc's own fatal errors.
+/// Says what is wrong, and returns the status of runsc's own fatal errors.
 fn report(failure: &Failure) -> ExitCode {
     eprintln!("gofer: {failure}");
     ExitCode::from(128)

@@ -30,7 +30,7 @@ fn portion(dir: &dyn OpenFile, from: u64, room: usize) -> (Vec<String>, u64) {
     (sink.names, sink.next)
 }
 
-/// Lists with `between` after each portion, and answers how often each name turned up.
+/// Lists with `between` after each portion, and returns how often each name turned up.
 fn list(dir: &dyn OpenFile, room: usize, mut between: impl FnMut(&[String])) -> BTreeMap<String, usize> {
     let (mut seen, mut from) = (BTreeMap::new(), 0);
     loop {
