@@ -1,6 +1,6 @@
 //! Choosing a mount's backend in the container's spec.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use oci_spec::runtime::Spec;
 
@@ -33,13 +33,52 @@ pub(crate) fn backends_of(spec: &Spec) -> impl Iterator<Item = &str> {
     std::iter::once("/").chain(mounts).filter_map(move |destination| find(annotations?, destination))
 }
 
-/// Destinations of mounts that `dev.gofer.backend.` annotations name although there is no such mount.
-pub(crate) fn without_a_mount(spec: &Spec) -> impl Iterator<Item = &str> {
-    let mounts = spec.mounts().iter().flatten();
-    let known: Vec<&str> = mounts.filter_map(|mount| mount.destination().to_str()).map(without_slash).collect();
-    let names = spec.annotations().iter().flat_map(HashMap::keys);
-    let places = names.filter_map(|key| key.strip_prefix(BACKEND_ANNOTATION)).filter(|place| place.starts_with('/'));
-    places.filter(move |place| *place != "/" && !known.contains(&without_slash(place)))
+/// Kinds of a container for containerd and CRI-O. A pod's annotations are those of all its containers.
+const POD_ANNOTATIONS: [&str; 2] = ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"];
+
+/// An annotation that would be for nothing. People see its text.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stray {
+    /// The mount that it is for is not there.
+    #[error("annotation {BACKEND_ANNOTATION}{name}: the container has no mount at {destination:?}")]
+    NoMount {
+        /// What stands behind the prefix.
+        name: String,
+        /// Where a mount should be.
+        destination: String,
+    },
+    /// It does not say for which mount it is.
+    #[error(
+        "annotation {BACKEND_ANNOTATION}{0}: nothing says for which mount it is; write {BACKEND_ANNOTATION}/DESTINATION, or add \
+         {DESTINATION_ANNOTATION}{0} with /DESTINATION for its value"
+    )]
+    NoDestination(String),
+}
+
+impl Stray {
+    /// Whether it may be meant for another container of the pod.
+    pub(crate) fn is_for_another(&self, annotations: &BTreeMap<String, String>) -> bool {
+        matches!(self, Stray::NoMount { .. }) && POD_ANNOTATIONS.iter().any(|key| annotations.contains_key(*key))
+    }
+}
+
+/// The `dev.gofer.backend.` annotations that are about no mount at any of `destinations`, the root file system apart.
+pub(crate) fn strays<'a>(
+    annotations: &'a BTreeMap<String, String>,
+    destinations: impl Iterator<Item = &'a str>,
+) -> impl Iterator<Item = Stray> + 'a {
+    let known: Vec<&str> = std::iter::once("").chain(destinations.map(without_slash)).collect();
+    let names = annotations.keys().filter_map(|key| key.strip_prefix(BACKEND_ANNOTATION));
+    names.filter_map(move |name| {
+        let destination = match annotations.get(&format!("{DESTINATION_ANNOTATION}{name}")) {
+            Some(destination) => destination.as_str(),
+            None if name.starts_with('/') => name,
+            None => return Some(Stray::NoDestination(name.to_owned())),
+        };
+        let is_known = destination.starts_with('/') && known.contains(&without_slash(destination));
+        let stray = || Stray::NoMount { name: name.to_owned(), destination: destination.to_owned() };
+        (!is_known).then(stray)
+    })
 }
 
 /// A destination may be written with a slash behind it.
@@ -110,16 +149,39 @@ mod tests {
     }
 
     #[test]
-    fn places_without_a_mount_are_told() {
-        let spec = serde_json::json!({
-            "ociVersion": "1.0.0",
-            "mounts": [{ "destination": "/cache/" }],
-            "annotations": {
-                "dev.gofer.backend./": "mem:", "dev.gofer.backend./cache": "mem:", "dev.gofer.backend./cahce": "mem:",
-                "dev.gofer.backend.name": "mem:",
-            },
-        });
-        let spec: Spec = serde_json::from_value(spec).unwrap();
-        assert_eq!(without_a_mount(&spec).collect::<Vec<_>>(), ["/cahce"]);
+    fn strays_are_found() {
+        let pairs = [
+            ("/", None, None),
+            ("/cache", None, None),
+            ("/cahce", None, Some("no mount at \"/cahce\"")),
+            ("//cache", None, Some("no mount at \"//cache\"")),
+            ("/Cache", None, Some("no mount at")),
+            ("named", Some("/cache"), None),
+            ("elsewhere", Some("/other"), Some("no mount at \"/other\"")),
+            ("relative", Some("cache"), Some("no mount at \"cache\"")),
+            ("empty", Some(""), Some("no mount at \"\"")),
+            ("cache", None, Some("nothing says for which mount it is")),
+            ("", None, Some("nothing says for which mount it is")),
+        ];
+        for (name, destination, complaint) in pairs {
+            let mut annotations = BTreeMap::from([(format!("{BACKEND_ANNOTATION}{name}"), "mem:".to_owned())]);
+            if let Some(destination) = destination {
+                annotations.insert(format!("{DESTINATION_ANNOTATION}{name}"), destination.to_owned());
+            }
+            let found: Vec<String> =
+                strays(&annotations, ["/cache/"].into_iter()).map(|stray| stray.to_string()).collect();
+            assert_eq!(found.len(), usize::from(complaint.is_some()), "{name:?}: {found:?}");
+            assert!(found.iter().all(|text| text.contains(complaint.unwrap())), "{name:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_pod_has_mounts_in_some_of_its_containers() {
+        let stray = Stray::NoMount { name: "x".into(), destination: "/cache".into() };
+        let mut annotations = BTreeMap::new();
+        assert!(!stray.is_for_another(&annotations));
+        annotations.insert("io.kubernetes.cri.container-type".to_owned(), "sandbox".to_owned());
+        assert!(stray.is_for_another(&annotations));
+        assert!(!Stray::NoDestination("x".into()).is_for_another(&annotations));
     }
 }

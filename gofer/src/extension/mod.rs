@@ -9,8 +9,9 @@ mod claim;
 mod recipient;
 mod registry;
 
+pub use annotation::Stray;
 pub use annotation::{BACKEND_ANNOTATION, DESTINATION_ANNOTATION, backend_annotation};
-pub(crate) use annotation::{backends_of, without_a_mount};
+pub(crate) use annotation::{backends_of, strays};
 pub use claim::{Claim, Container, MountRequest, Preparation};
 pub use recipient::Recipient;
 pub use registry::{Backends, OpenError, Registry, RegistryError, split};

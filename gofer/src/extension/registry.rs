@@ -46,7 +46,7 @@ pub enum OpenError {
         known: String,
     },
     /// An annotation wants something that there is not.
-    #[error("no extension serves {backend:?} on {}, as an annotation says; use NAME:ARGUMENT with one of {known}", path.display())]
+    #[error("no extension serves {backend:?} on {}, as an annotation says; use host:/DIR, or NAME:ARGUMENT with one of {known}", path.display())]
     Unclaimed {
         /// What it says.
         backend: String,
@@ -123,7 +123,12 @@ impl Registry {
         }
         // Files that somebody wants to be elsewhere must not end up on the host because of a slip of the pen.
         match backend_annotation(request) {
-            Some(backend) if !self.is_empty() => Err(self.unclaimed(backend, request.path)),
+            Some(backend) if !self.is_empty() => {
+                let directory = directory(backend.as_ref()).filter(|path| path.is_absolute());
+                let path = directory.ok_or_else(|| self.unclaimed(backend, request.path))?;
+                let backends = Backends { in_sandbox: true, ..self.backends(host) };
+                backends.directory(path).map(|claim| Some(claim.read_only(request.read_only)))
+            }
             _ => Ok(None),
         }
     }
@@ -198,10 +203,10 @@ impl Backends<'_> {
     /// The backend that `DIR`, `host:DIR` or `NAME:ARGUMENT` stands for. What has no name before a colon is a directory, and so
     /// is `./a:b`.
     pub fn open(&self, backend: &OsStr) -> Result<Claim, OpenError> {
-        let Some((name, argument)) = split(backend) else { return self.directory(Path::new(backend)) };
-        if name == "host" {
-            return self.directory(Path::new(argument));
+        if let Some(path) = directory(backend) {
+            return self.directory(path);
         }
+        let Some((name, argument)) = split(backend) else { unreachable!("it is a directory then") };
         let unknown = || OpenError::Unknown { name: name.to_owned(), known: self.known() };
         let extension = self.registry.iter().find(|extension| extension.name() == name).ok_or_else(unknown)?;
         let failed = |source| OpenError::Extension { name: extension.name(), source };
@@ -211,13 +216,25 @@ impl Backends<'_> {
     }
 
     fn directory(&self, path: &Path) -> Result<Claim, OpenError> {
-        HostFs::open(path, self.host.clone())
-            .map(|backend| Claim::new(Arc::new(backend)))
-            .map_err(|source| OpenError::Directory { path: path.to_path_buf(), source })
+        let failed = |source| OpenError::Directory { path: path.to_path_buf(), source };
+        if self.in_sandbox && !path.is_absolute() {
+            // The process's working directory is nobody's business.
+            return Err(failed(std::io::Error::other("in a container, write it from the root: host:/DIR")));
+        }
+        HostFs::open(path, self.host.clone()).map(|backend| Claim::new(Arc::new(backend))).map_err(failed)
     }
 
     fn known(&self) -> String {
         self.registry.iter().map(|extension| format!(", {}:ARGUMENT", extension.name())).collect()
+    }
+}
+
+/// The directory that `DIR` or `host:DIR` stands for.
+fn directory(backend: &OsStr) -> Option<&Path> {
+    match split(backend) {
+        None => Some(Path::new(backend)),
+        Some(("host", path)) => Some(Path::new(path)),
+        Some(_) => None,
     }
 }
 

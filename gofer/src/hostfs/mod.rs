@@ -82,7 +82,8 @@ impl HostFs {
             // Without the right to do so, what is opened with O_NOATIME is still read without a trace.
             root = without_atime(root.as_fd()).unwrap_or(root);
         }
-        Ok(Self::new(root, options)?)
+        let proc_fds = options.proc_fds.clone().map_or_else(ProcFds::new, Ok)?;
+        Ok(Self::with_proc_fds(root, proc_fds, options)?)
     }
 
     /// A descriptor of the root for a client that works on the host's files itself. Reading a directory or a regular file

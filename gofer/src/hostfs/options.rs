@@ -2,6 +2,7 @@
 
 use rustix::fs::FileType;
 
+use super::ProcFds;
 use lisafs::backend::Options;
 
 /// How a [`HostFs`](super::HostFs) behaves. The default is what runsc's own gofer does without any flags.
@@ -27,6 +28,8 @@ pub struct HostOptions {
     pub char_devices: bool,
     /// How many FDs a connection may hold.
     pub max_fds: usize,
+    /// The way to the process's own descriptors, which [`HostFs::open`](super::HostFs::open) cannot find without `/proc`.
+    pub proc_fds: Option<ProcFds>,
 }
 
 impl Default for HostOptions {
@@ -41,6 +44,7 @@ impl Default for HostOptions {
             host_fifo: false,
             char_devices: false,
             max_fds: Options::default().max_fds,
+            proc_fds: None,
         }
     }
 }

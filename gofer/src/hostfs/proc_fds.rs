@@ -113,6 +113,12 @@ impl ProcFds {
     }
 }
 
+impl std::fmt::Debug for ProcFds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ProcFds").field(&self.inner.dir).finish()
+    }
+}
+
 #[cfg(test)]
 impl ProcFds {
     /// As if the kernel had said so.

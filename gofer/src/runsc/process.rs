@@ -50,6 +50,8 @@ enum Failure {
     Root(#[from] RootError),
     #[error("{0}")]
     Hook(#[from] HookError),
+    #[error("{0}")]
+    Annotation(#[from] extension::Stray),
     #[error("preparing gofer extensions: {0}")]
     Prepare(extension::Error),
     #[error("{0}")]
@@ -140,6 +142,9 @@ fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>)
     let own_descriptors = rootfs::own_descriptors().map_err(Failure::OwnDescriptors)?;
     let code = Code::find();
     // Paths still mean what they mean to the host: in the container's root they would be its own.
+    if !registry.is_empty() {
+        check_annotations(&container)?;
+    }
     let spec = if registry.is_empty() { None } else { Some(container.oci()?) };
     let container_id = Some(command.container_id.as_str()).filter(|id| !id.is_empty());
     let seen = spec.as_ref().map(|spec| extension::Container::new(spec, container_id, &bundle));
@@ -161,9 +166,6 @@ fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>)
     let resolved = mounts::resolved(&container.mounts, &made.mounts);
     mounts::send(donated.mounts, &resolved).map_err(Failure::Mounts)?;
 
-    for place in spec.iter().flat_map(extension::without_a_mount) {
-        tracing::warn!("annotation {}{place}: there is no mount", extension::BACKEND_ANNOTATION);
-    }
     let common = Common {
         globals,
         registry,
@@ -194,6 +196,18 @@ fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>)
     tracing::info!("All lisafs servers exited.");
     if let Some(socket) = &donated.sandbox_exit {
         sync::wait_for_sandbox(socket);
+    }
+    Ok(())
+}
+
+/// What somebody wants to be elsewhere must not end up on the host because of a slip of the pen.
+fn check_annotations(container: &Container) -> Result<(), Failure> {
+    let destinations = container.mounts.iter().filter_map(|mount| mount.destination().to_str());
+    for stray in extension::strays(&container.annotations, destinations) {
+        if !stray.is_for_another(&container.annotations) {
+            return Err(stray.into());
+        }
+        tracing::warn!("{stray}");
     }
     Ok(())
 }

@@ -115,7 +115,8 @@ impl Common<'_> {
                     return Ok(Prepared::HandedOver(recipient));
                 }
                 // What extensions open is theirs, and its root nobody's.
-                let host = HostOptions { donate_root: false, ..options.clone() };
+                let proc_fds = Some(self.proc_fds.clone());
+                let host = HostOptions { donate_root: false, proc_fds, ..options.clone() };
                 self.registry.claim(&request, &host)?
             }
             _ => None,

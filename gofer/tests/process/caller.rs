@@ -223,6 +223,14 @@ impl Running {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}; {}", self.debug_log()))
     }
 
+    /// Returns when it answers requests; `what` is told if it does not get there.
+    pub(crate) fn until_it_serves(&mut self, what: &str) {
+        until("requests are answered", || {
+            assert!(self.child.try_wait().unwrap().is_none(), "{what}: {}", self.debug_log());
+            self.debug_log().matches("Serving ").count() == self.clients.len()
+        });
+    }
+
     pub(crate) fn debug_log(&self) -> String {
         fs::read_to_string(&self.debug_log).unwrap()
     }

@@ -5,6 +5,7 @@
 #[path = "../../lisafs/tests/common/mod.rs"]
 mod common;
 
+mod backends;
 mod caller;
 mod mapped;
 mod mounts;

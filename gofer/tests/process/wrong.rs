@@ -128,6 +128,23 @@ fn wrong_specs() {
 }
 
 #[test]
+fn annotations_for_nothing() {
+    let with = |name: &'static str, backend: &'static str| {
+        move |call: &mut Call| call.spec["annotations"] = json!({format!("dev.gofer.backend.{name}"): backend})
+    };
+    for name in ["data", "./data", ""] {
+        fails(name, 128, "nothing says for which mount it is", with(name, "mem:"));
+    }
+    for name in ["/Data", "//data", "/dta"] {
+        fails(name, 128, "the container has no mount at", with(name, "mem:"));
+    }
+    for backend in ["etc", "host:etc", "", "men:"] {
+        fails(backend, 128, "no extension serves", with("/data", backend));
+    }
+    fails("relative", 128, "write it from the root", with("/data", "readonly:host:etc"));
+}
+
+#[test]
 fn hostile_root_file_systems() {
     fails("no root", 128, "cannot use the root file system", |call| call.spec["root"]["path"] = json!("missing"));
     fails("a root that is a file", 128, "cannot use the root file system", |call| {

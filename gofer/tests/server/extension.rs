@@ -311,7 +311,7 @@ fn only_commands_that_serve_prepare_extensions() {
 fn an_annotation_that_nobody_understands_is_an_error() {
     let registry = Registry::new(gofer::extensions::shipped()).unwrap();
     let host = HostOptions::default();
-    for backend in ["mme:size=1m", "mem", "host:/srv", ""] {
+    for backend in ["mme:size=1m", "mem", "host:srv", ""] {
         let spec = spec(&[("dev.gofer.backend./cache", backend)]);
         let mount = mount("/cache", Path::new("/srv"));
         let claim = registry.claim(&request(&spec, Some(&mount), "/cache"), &host);

@@ -1,7 +1,7 @@
 //! Telling what was counted.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use signal_hook::consts::SIGUSR1;
@@ -30,11 +30,15 @@ impl Reported {
         let mut received = Signals::new([SIGUSR1])?;
         let signals = received.handle();
         let for_signals = titled.clone();
+        let (started, has_started) = mpsc::channel::<()>();
         std::thread::Builder::new().name("stats".to_owned()).spawn(move || {
+            drop(started);
             for _ in received.forever() {
                 for_signals.print();
             }
         })?;
+        // A thread makes system calls of its own at first, which a sandbox's gofer does not allow any more soon.
+        let _ = has_started.recv();
         Ok(Reported { titled, signals })
     }
 }

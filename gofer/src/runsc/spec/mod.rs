@@ -7,6 +7,7 @@
 mod document;
 mod oci;
 mod read;
+mod text;
 mod validate;
 
 #[cfg(test)]

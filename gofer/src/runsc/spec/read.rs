@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::document::Document;
-use super::{Container, LARGEST, SpecError, validate};
+use super::{Container, LARGEST, SpecError, text as json, validate};
 
 impl Container {
     /// Reads and checks the spec in `file`. Relative paths in it begin at `bundle`.
@@ -25,7 +25,7 @@ impl Container {
 
     pub(in crate::runsc) fn parse(text: &[u8], bundle: &Path, allow_archive: bool) -> Result<Self, SpecError> {
         // First as what it is: of a member that is there twice the last one counts.
-        let document: Value = serde_json::from_slice(text)?;
+        let document: Value = serde_json::from_slice(&json::repaired(text))?;
         let parsed = Document::deserialize(&document)?;
         validate::check(&parsed, allow_archive)?;
         let process = parsed.process.ok_or(SpecError::Missing("process"))?;

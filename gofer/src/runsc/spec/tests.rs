@@ -96,10 +96,33 @@ fn extensions_see_the_spec() {
     let spec = parse(&document).unwrap().oci().unwrap();
     assert_eq!(spec.mounts().as_ref().unwrap()[1].source().as_deref(), Some(Path::new("/volume")));
     assert!(spec.process().is_some());
-    // What nobody has heard of costs them the rest, but not what is about files.
+    // What nobody has heard of is missing, and nothing else.
     document["process"]["capabilities"] = json!({"bounding": ["CAP_OF_THE_FUTURE"]});
     let spec = parse(&document).unwrap().oci().unwrap();
-    assert!(spec.process().is_none());
+    let process = spec.process().as_ref().unwrap();
+    assert!(process.capabilities().is_none());
+    assert_eq!(process.env().as_deref(), Some(&["A=b".to_owned()][..]));
     assert_eq!(spec.annotations().as_ref().unwrap()["key"], "value");
     assert_eq!(spec.mounts().as_ref().unwrap().len(), 4);
+}
+
+#[test]
+fn extensions_miss_only_what_cannot_be_read() {
+    for (path, value) in [
+        ("/process/user", Value::Null),
+        ("/hooks", json!({"startContainer": [{"args": ["x"]}]})),
+        ("/linux", json!({"rootfsPropagation": "slave", "seccomp": {"defaultAction": "SCMP_ACT_OF_THE_FUTURE"}})),
+        ("/process/scheduler", json!({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_RESET_ON_FORK"]})),
+    ] {
+        let mut document = valid();
+        document["linux"] = json!({"rootfsPropagation": "slave"});
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        document.pointer_mut(parent).unwrap()[name] = value;
+        let spec = parse(&document).unwrap().oci().unwrap();
+        let process = spec.process().as_ref().unwrap();
+        assert_eq!(process.env().as_deref(), Some(&["A=b".to_owned()][..]), "{path}");
+        let linux = spec.linux().as_ref().unwrap();
+        assert_eq!(linux.rootfs_propagation().as_deref(), Some("slave"), "{path}");
+        assert_eq!(spec.annotations().as_ref().unwrap()["key"], "value", "{path}");
+    }
 }
