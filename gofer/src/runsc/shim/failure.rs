@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::VARIABLE;
 use crate::configuration::{self, ConfigurationError};
+use crate::extension::Stray;
 
 /// Why runsc cannot be run. One line for a person each.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,9 @@ pub enum Failure {
          what docs/production.md says: \"runtimes\": {{\"runsc-gofer-rs\": {{\"path\": \"/usr/local/bin/runsc-gofer-rs\"}}}}", .0.display()
     )]
     Install(PathBuf),
+    /// The container's annotations are for nothing.
+    #[error("{0}")]
+    Annotation(#[from] Stray),
     /// It is us.
     #[error("{} is this program, not the runsc that it stands in for; name that one with --runsc or {VARIABLE}", .0.display())]
     Ourselves(PathBuf),

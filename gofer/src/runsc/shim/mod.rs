@@ -11,6 +11,7 @@
 //! started without environment, in a user namespace, as nobody: all that it still sees is its parent's command line. So a runtime
 //! whose command line does not say the path executes itself once more with one that does.
 
+mod annotations;
 mod elf_file;
 mod failure;
 mod find;
@@ -92,6 +93,7 @@ fn again(runsc: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> 
 
 /// Maps the runsc at `path` and jumps to it.
 fn load(path: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> {
+    annotations::check(&arguments)?;
     let program = elf_file::open(path)?;
     let mut line = vec![path.as_os_str().to_owned()];
     line.extend(arguments);
