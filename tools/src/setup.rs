@@ -18,7 +18,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 12] = [
+const PACKAGES: [Package; 13] = [
     Package { name: "acl", program: "setfacl" },
     Package { name: "attr", program: "setfattr" },
     Package { name: "bindfs", program: "bindfs" },
@@ -28,6 +28,7 @@ const PACKAGES: [Package; 12] = [
     Package { name: "fuse3", program: "fusermount3" },
     Package { name: "gcc", program: "cc" },
     Package { name: "git", program: "git" },
+    Package { name: "gocryptfs", program: "gocryptfs" },
     Package { name: "runsc", program: "runsc" },
     Package { name: "sqlite3", program: "sqlite3" },
     Package { name: "util-linux", program: "setpriv" },
