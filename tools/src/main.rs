@@ -4,6 +4,7 @@ mod analysis;
 mod bench;
 mod conform;
 mod fuzz;
+mod kills;
 mod semver;
 mod setup;
 mod shell;
@@ -38,6 +39,8 @@ enum Task {
     Loom,
     /// Check that the public API breaks nobody who builds on it. Needs cargo-semver-checks.
     Semver(semver::Options),
+    /// Kill volume servers, gofers and sandboxes at random moments, and look what is left.
+    KillVolumes(kills::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Conform(options) => conform::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::KillVolumes(options) => kills::run(&options),
         Task::Miri => analysis::miri(),
         Task::Loom => analysis::loom(),
         Task::Semver(options) => semver::run(&options),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use e2e::modes::{Access, Io};
-use e2e::mount::Mount;
+use e2e::mount::{self, Mount};
+use e2e::volumes::VolumeServer;
 use e2e::{command, host};
 use tempfile::TempDir;
 
@@ -19,17 +20,21 @@ pub(crate) enum Subject {
     Bindfs,
     /// Ours.
     Fusebridge(Io, Access),
+    /// Ours, with a volume server outside.
+    Volume(Io, Access),
 }
 
 impl Subject {
     /// All subjects, in the order of the table.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Native,
         Self::Bindfs,
         Self::Fusebridge(Io::Auto, Access::Exclusive),
         Self::Fusebridge(Io::Auto, Access::Shared),
         Self::Fusebridge(Io::Rpc, Access::Exclusive),
         Self::Fusebridge(Io::Rpc, Access::Shared),
+        Self::Volume(Io::Rpc, Access::Exclusive),
+        Self::Volume(Io::Rpc, Access::Shared),
     ];
 
     /// The name in the table.
@@ -38,6 +43,7 @@ impl Subject {
             Self::Native => "native".to_owned(),
             Self::Bindfs => "bindfs".to_owned(),
             Self::Fusebridge(io, access) => format!("fusebridge {} {}", io.word(), access.word()),
+            Self::Volume(io, access) => format!("a volume, {} {}", io.word(), access.word()),
         }
     }
 
@@ -51,6 +57,11 @@ impl Subject {
             }
             Self::Bindfs => Bindfs::mount(directory).map(Reached::Bindfs),
             Self::Fusebridge(io, access) => Mount::host(directory, io, access).map(Reached::Fusebridge),
+            Self::Volume(io, access) => {
+                let server = VolumeServer::start(&format!("data = '{}'", directory.display()))?;
+                let mount = Mount::start(mount::command(io, access)?.arg(server.backend("data")))?;
+                Ok(Reached::Volume(mount, server))
+            }
         }
     }
 }
@@ -60,6 +71,7 @@ pub(crate) enum Reached {
     Native(PathBuf),
     Bindfs(Bindfs),
     Fusebridge(Mount),
+    Volume(Mount, VolumeServer),
 }
 
 impl Reached {
@@ -68,7 +80,7 @@ impl Reached {
         match self {
             Self::Native(path) => path,
             Self::Bindfs(bindfs) => bindfs.point.path(),
-            Self::Fusebridge(mount) => mount.path(),
+            Self::Fusebridge(mount) | Self::Volume(mount, _) => mount.path(),
         }
     }
 
@@ -77,6 +89,10 @@ impl Reached {
         match self {
             Self::Native(_) | Self::Bindfs(_) => Ok(()),
             Self::Fusebridge(mount) => mount.unmount(),
+            Self::Volume(mount, server) => {
+                mount.unmount()?;
+                server.stop()
+            }
         }
     }
 }

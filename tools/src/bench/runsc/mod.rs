@@ -1,13 +1,17 @@
-//! runsc's gofer and ours, side by side.
+//! runsc's gofer, ours, and a volume server, side by side.
 
 mod start;
 mod table;
 mod work;
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::{Result, bail};
-use e2e::sandbox::{DirectFs, Gofer, Runsc};
+use e2e::sandbox::{DirectFs, Gofer, Runsc, Sandbox};
+use e2e::volumes::{VolumeServer, configuration};
 use e2e::{bins, host};
-use table::Samples;
+use table::{Samples, Way};
 use work::Sizes;
 
 use crate::setup;
@@ -37,16 +41,31 @@ pub(crate) fn run(options: &RunscOptions) -> Result<()> {
         let mut samples = Samples::default();
         for round in 1..=options.rounds {
             // In turns, so that a slow moment of the machine does not hit only one of them; and each is first as often.
-            let mut order = [Gofer::Stock, Gofer::Ours];
-            order.rotate_left(round % 2);
-            for gofer in order {
-                eprintln!("{runsc}, round {round}: {gofer:?}");
-                let mut figures = start::run(&runsc, gofer)?;
-                figures.extend(work::run(&runsc, gofer, sizes)?);
-                samples.add(gofer, figures);
+            let mut order = Way::ALL;
+            order.rotate_left(round % Way::ALL.len());
+            for way in order {
+                eprintln!("{runsc}, round {round}: {way:?}");
+                let mut figures = start::run(&runsc, way)?;
+                figures.extend(work::run(&runsc, way, sizes)?);
+                samples.add(way, figures);
             }
         }
         println!("{}", samples.markdown(&runsc.to_string(), options.rounds));
     }
     Ok(())
+}
+
+/// A place for containers of `way`.
+fn sandbox(runsc: &Runsc, way: Way) -> Result<Sandbox> {
+    Sandbox::new(runsc, if way == Way::Stock { Gofer::Stock } else { Gofer::Ours })
+}
+
+/// A server that has `directory` for the volume `data` of `sandbox`, if `way` wants one.
+fn volume_server(sandbox: &Sandbox, way: Way, directory: &Path) -> Result<Option<VolumeServer>> {
+    if way != Way::Volume {
+        return Ok(None);
+    }
+    let server = VolumeServer::start(&format!("data = '{}'", directory.display()))?;
+    fs::write(sandbox.configuration(), configuration(&server.socket(), &["data"]))?;
+    Ok(Some(server))
 }

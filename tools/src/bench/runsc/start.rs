@@ -14,32 +14,39 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use command_fds::{CommandFdExt, FdMapping};
-use e2e::sandbox::{Bundle, Gofer, Runsc, Sandbox};
+use e2e::sandbox::{Bundle, Runsc};
+use e2e::volumes::VolumeServer;
 use e2e::{bins, process};
 
-use super::table::Figure;
+use super::table::{Figure, Way};
 
 /// A request to mount, on the socket: no payload, and the number of the message.
 const MOUNT: [u8; 8] = [0, 0, 0, 0, 1, 0, 0, 0];
 /// The number of starts of which the shortest counts.
 const STARTS: usize = 5;
 
-/// Measures the start of one gofer.
-pub(super) fn run(runsc: &Runsc, gofer: Gofer) -> Result<Vec<Figure>> {
-    let sandbox = Sandbox::new(runsc, gofer)?;
-    let bundle = Bundle::busybox(&sandbox, "start")?.arguments(&["true"]);
+/// Measures the start of one gofer. With a volume, the first answer is the volume server's.
+pub(super) fn run(runsc: &Runsc, way: Way) -> Result<Vec<Figure>> {
+    let sandbox = super::sandbox(runsc, way)?;
+    let mut bundle = Bundle::busybox(&sandbox, "start")?.arguments(&["true"]);
+    let server = super::volume_server(&sandbox, way, &bundle.root())?;
+    if server.is_some() {
+        bundle = bundle.annotation("dev.gofer.backend./", "volume:data");
+    }
     bundle.write(&sandbox)?;
-    let program = match gofer {
-        Gofer::Stock => runsc.path().to_owned(),
-        Gofer::Ours => bins::gofer()?,
+    let program = match way {
+        Way::Stock => runsc.path().to_owned(),
+        Way::Ours | Way::Volume => bins::gofer()?,
     };
-    let times = (0..STARTS).map(|_| once(&program, bundle.path(), runsc.is_current())).collect::<Result<Vec<_>>>()?;
+    let start = || once(&program, bundle.path(), &sandbox.configuration(), runsc.is_current());
+    let times = (0..STARTS).map(|_| start()).collect::<Result<Vec<_>>>()?;
     let shortest = times.into_iter().min().context("no start")?;
     sandbox.end()?;
+    server.map_or(Ok(()), VolumeServer::stop)?;
     Ok(vec![Figure { name: "start to first answer", unit: "ms", value: shortest.as_secs_f64() * 1e3 }])
 }
 
-fn once(program: &Path, bundle: &Path, current: bool) -> Result<Duration> {
+fn once(program: &Path, bundle: &Path, configuration: &Path, current: bool) -> Result<Duration> {
     let (ours, connection) = UnixStream::pair()?;
     let (_rpc, rpc) = UnixStream::pair()?;
     let (go, wait_for_go) = UnixStream::pair()?;
@@ -61,6 +68,9 @@ fn once(program: &Path, bundle: &Path, current: bool) -> Result<Duration> {
         script,
         "bash",
     ]);
+    if configuration.exists() {
+        command.env("GOFER_CONFIG", configuration);
+    }
     command.arg(&stamp).arg(program).arg("--network=none");
     if current {
         command.arg("--directfs=false");

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use e2e::sandbox::Gofer;
-
 use crate::bench::table::median;
 
 /// One measurement.
@@ -17,34 +15,53 @@ pub(crate) struct Figure {
     pub(crate) value: f64,
 }
 
+/// Who serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// runsc's own gofer.
+    Stock,
+    /// Ours.
+    Ours,
+    /// A volume server, to which ours hands the connection over.
+    Volume,
+}
+
+impl Way {
+    /// All of them, in the order of the table.
+    pub(crate) const ALL: [Self; 3] = [Self::Stock, Self::Ours, Self::Volume];
+}
+
 /// The figures of all rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
-    rounds: Vec<(Gofer, Vec<Figure>)>,
+    rounds: Vec<(Way, Vec<Figure>)>,
 }
 
 impl Samples {
-    /// Adds one round of one gofer.
-    pub(crate) fn add(&mut self, gofer: Gofer, figures: Vec<Figure>) {
-        self.rounds.push((gofer, figures));
+    /// Adds one round of one of them.
+    pub(crate) fn add(&mut self, way: Way, figures: Vec<Figure>) {
+        self.rounds.push((way, figures));
     }
 
     /// A row for each figure, in the order of the first round.
     pub(crate) fn markdown(&self, runsc: &str, rounds: usize) -> String {
         let mut text = format!(
-            "On {runsc}, median of {rounds}, less is better:\n\n|  | runsc's own gofer | ours | ratio |\n|---|---:|---:|---:|\n"
+            "On {runsc}, median of {rounds}, less is better:\n\n|  | runsc's own gofer | ours | ratio | volume server | ratio to ours |\n|---|---:|---:|---:|---:|---:|\n"
         );
         for figure in self.rounds.first().map(|(_, figures)| figures.as_slice()).unwrap_or_default() {
-            let [stock, ours] = [Gofer::Stock, Gofer::Ours].map(|gofer| self.median(gofer, figure.name));
-            let (name, unit, ratio) = (figure.name, figure.unit, ours / stock);
-            _ = writeln!(text, "| {name} | {stock:.1} {unit} | {ours:.1} {unit} | {ratio:.2} |");
+            let [stock, ours, volume] = Way::ALL.map(|way| self.median(way, figure.name));
+            let (name, unit, ratio, to_ours) = (figure.name, figure.unit, ours / stock, volume / ours);
+            _ = writeln!(
+                text,
+                "| {name} | {stock:.1} {unit} | {ours:.1} {unit} | {ratio:.2} | {volume:.1} {unit} | {to_ours:.2} |"
+            );
         }
         text
     }
 
-    fn median(&self, gofer: Gofer, name: &str) -> f64 {
-        let of_gofer = self.rounds.iter().filter(|(of, _)| *of == gofer);
-        let values = of_gofer.flat_map(|(_, figures)| figures).filter(|figure| figure.name == name);
+    fn median(&self, way: Way, name: &str) -> f64 {
+        let of_way = self.rounds.iter().filter(|(of, _)| *of == way);
+        let values = of_way.flat_map(|(_, figures)| figures).filter(|figure| figure.name == name);
         median(values.map(|figure| figure.value).collect())
     }
 }
@@ -56,12 +73,14 @@ mod tests {
     #[test]
     fn medians_and_their_ratio() {
         let mut samples = Samples::default();
-        for (gofer, values) in [(Gofer::Stock, [10.0, 8.0, 100.0]), (Gofer::Ours, [5.0, 1.0, 5.0])] {
+        for (way, values) in
+            [(Way::Stock, [10.0, 8.0, 100.0]), (Way::Ours, [5.0, 1.0, 5.0]), (Way::Volume, [6.0, 6.0, 9.0])]
+        {
             for value in values {
-                samples.add(gofer, vec![Figure { name: "find", unit: "ms", value }]);
+                samples.add(way, vec![Figure { name: "find", unit: "ms", value }]);
             }
         }
         let text = samples.markdown("a runsc", 3);
-        assert!(text.ends_with("| find | 10.0 ms | 5.0 ms | 0.50 |\n"), "{text}");
+        assert!(text.ends_with("| find | 10.0 ms | 5.0 ms | 0.50 | 6.0 ms | 1.20 |\n"), "{text}");
     }
 }

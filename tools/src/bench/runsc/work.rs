@@ -6,10 +6,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use e2e::sandbox::{Bundle, Gofer, Runsc, Sandbox};
+use e2e::sandbox::{Bundle, Runsc, Sandbox};
+use e2e::volumes::VolumeServer;
 use e2e::{command, process, sandbox, scratch};
 
-use super::table::Figure;
+use super::table::{Figure, Way};
 
 /// How much is done.
 #[derive(Clone, Copy)]
@@ -27,13 +28,17 @@ impl Sizes {
     pub(super) const QUICK: Self = Self { directories: 5, files_in_each: 20, new_files: 100, mebibytes: 16 };
 }
 
-/// Measures one gofer once.
-pub(super) fn run(runsc: &Runsc, gofer: Gofer, sizes: Sizes) -> Result<Vec<Figure>> {
-    let sandbox = Sandbox::new(runsc, gofer)?;
+/// Measures one of them once.
+pub(super) fn run(runsc: &Runsc, way: Way, sizes: Sizes) -> Result<Vec<Figure>> {
+    let sandbox = super::sandbox(runsc, way)?;
     // In memory: it is the gofer that is measured, not the disk.
     let data = scratch::memory()?;
     fill(data.path(), sizes)?;
-    let bundle = Bundle::busybox(&sandbox, "work")?.bind(data.path(), "/data", &[]).arguments(&["sleep", "10000"]);
+    let mut bundle = Bundle::busybox(&sandbox, "work")?.bind(data.path(), "/data", &[]).arguments(&["sleep", "10000"]);
+    let server = super::volume_server(&sandbox, way, data.path())?;
+    if server.is_some() {
+        bundle = bundle.annotation("dev.gofer.backend./data", "volume:data");
+    }
     sandbox.start(&bundle)?;
     let mut figures = memory(&sandbox, ["resident at first", "private at first"])?;
 
@@ -56,6 +61,7 @@ pub(super) fn run(runsc: &Runsc, gofer: Gofer, sizes: Sizes) -> Result<Vec<Figur
     figures.extend(memory(&sandbox, ["resident at last", "private at last"])?);
     sandbox.succeed(["delete", "--force", bundle.id()])?;
     sandbox.end()?;
+    server.map_or(Ok(()), VolumeServer::stop)?;
     Ok(figures)
 }
 
