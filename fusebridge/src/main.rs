@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fusebridge::main_with(gofer::extensions::shipped())
+    let mut extensions = gofer::extensions::shipped();
+    extensions.push(Box::new(gofer_blob::BlobExtension::default()));
+    fusebridge::main_with(extensions)
 }

@@ -19,6 +19,8 @@ pub enum Backend {
     Wrapped,
     /// A wrapper that gives no host descriptors away, around files in memory.
     Withholding,
+    /// A file system in an object store, which is in memory.
+    Blob,
 }
 
 /// A fresh and empty file system of one kind.
@@ -31,6 +33,9 @@ pub struct Served {
 }
 
 impl Backend {
+    /// All of them.
+    pub const ALL: [Backend; 5] = [Self::Host, Self::Memory, Self::Wrapped, Self::Withholding, Self::Blob];
+
     /// What its list of expected failures is called.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -39,6 +44,7 @@ impl Backend {
             Self::Memory => "mem",
             Self::Wrapped => "stats",
             Self::Withholding => "fault",
+            Self::Blob => "blob",
         }
     }
 
@@ -56,6 +62,9 @@ impl Backend {
 
     /// A new one, which all users may write to.
     pub fn fresh(self) -> Result<Served> {
+        if self == Self::Blob {
+            return Ok(Served { argument: "blob:memory:".into(), directory: None });
+        }
         if !self.donates() {
             let wrapper = if self == Self::Withholding { "fault:" } else { "" };
             return Ok(Served { argument: format!("{wrapper}mem:mode=1777").into(), directory: None });

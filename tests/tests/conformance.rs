@@ -61,14 +61,14 @@ macro_rules! modes {
         #[test]
         fn no_mode_is_left_out() {
             let covered = [$((Backend::$backend, Io::$io, Access::$access)),*];
-            for backend in [Backend::Host, Backend::Memory, Backend::Wrapped, Backend::Withholding] {
+            for backend in Backend::ALL {
                 for io in Io::ALL.into_iter().filter(|io| backend.can(*io)) {
                     for access in Access::ALL {
                         let mode = (backend, io, access);
                         // A wrapper passes donated files on: what the kernel or the bridge does with them is the same.
                         let same = backend == Backend::Wrapped && matches!(io, Io::Passthrough | Io::Direct);
                         // Without donated files there is no other way than the server.
-                        let only = backend == Backend::Withholding && io == Io::Auto;
+                        let only = matches!(backend, Backend::Withholding | Backend::Blob) && io == Io::Auto;
                         assert!(same || only || covered.contains(&mode), "{mode:?}");
                     }
                 }
@@ -96,6 +96,8 @@ modes! {
     wrapped_rpc_shared: Wrapped, Rpc, Shared;
     withholding_rpc_exclusive: Withholding, Rpc, Exclusive;
     withholding_rpc_shared: Withholding, Rpc, Shared;
+    blob_rpc_exclusive: Blob, Rpc, Exclusive;
+    blob_rpc_shared: Blob, Rpc, Shared;
 }
 
 #[test]

@@ -30,5 +30,6 @@ pub fn extensions() -> Vec<Box<dyn Extension>> {
     let mut extensions = gofer::extensions::shipped();
     // A volume is not one of another server.
     extensions.retain(|extension| extension.name() != "volume");
+    extensions.push(Box::new(gofer_blob::BlobExtension::default()));
     extensions
 }

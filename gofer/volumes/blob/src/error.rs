@@ -1,0 +1,82 @@
+//! What can go wrong before a volume is served. Afterwards there are only errnos, and lines in the log.
+
+/// Why a volume cannot be opened or made. People see its text.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The location names no volume.
+    #[error("{0}")]
+    Location(#[from] crate::LocationError),
+    /// The store's client cannot be set up.
+    #[error("cannot use {url}: {source}")]
+    Store {
+        /// The volume.
+        url: String,
+        /// What its client says.
+        source: object_store::Error,
+    },
+    /// The directory of a `file:` volume.
+    #[error("cannot use the directory {path}: {source}")]
+    Directory {
+        /// The directory.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// There is nothing.
+    #[error("{0} has no volume; make one with ?create or gofer-volumes blob mkfs")]
+    Missing(String),
+    /// There is one already.
+    #[error("{0} has a volume already")]
+    Exists(String),
+    /// There is something else.
+    #[error("{url} is not empty and holds no volume (there is {found}); use another prefix")]
+    Foreign {
+        /// The place.
+        url: String,
+        /// One of the objects.
+        found: String,
+    },
+    /// The store would let two writers overwrite each other.
+    #[error("the store of {0} ignores conditional writes (PUT with If-None-Match), without which a volume is not safe")]
+    Unconditional(String),
+    /// A newer program made it.
+    #[error("{url} has format {format}; this program knows {known}: use a newer one")]
+    Format {
+        /// The volume.
+        url: String,
+        /// Its format.
+        format: u32,
+        /// The format that is known.
+        known: u32,
+    },
+    /// The superblock makes no sense.
+    #[error("{url} is damaged: {what}")]
+    Damaged {
+        /// The volume.
+        url: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// No moment of that name was kept.
+    #[error("{url} has no checkpoint \"{name}\"")]
+    NoCheckpoint {
+        /// The volume.
+        url: String,
+        /// The name.
+        name: String,
+    },
+    /// The database of the metadata.
+    #[error("cannot open the metadata of {url}: {source}")]
+    Metadata {
+        /// The volume.
+        url: String,
+        /// What the database says.
+        source: slatedb::Error,
+    },
+    /// The store does not answer.
+    #[error("{0} does not answer; is the store up, and can it be reached from here?")]
+    Silent(String),
+    /// The process may not have what is needed.
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
+}

@@ -1,0 +1,219 @@
+//! Where a volume is, and how it is to be used: `s3://BUCKET/PREFIX?OPTIONS`.
+
+use std::time::Duration;
+
+use url::Url;
+
+/// A volume's place and options, from `URL[?NAME=VALUE&..]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The bucket and prefix, without options.
+    pub url: Url,
+    /// How it is used.
+    pub options: Options,
+}
+
+/// How a volume is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether changes are refused; then other machines may write.
+    pub read_only: bool,
+    /// A named moment to look at, instead of now. Implies `read_only`.
+    pub checkpoint: Option<String>,
+    /// Whether a new volume is made if there is none.
+    pub create: bool,
+    /// How long changes may wait before they are sent to the store; zero sends each before it is acknowledged.
+    pub interval: Duration,
+    /// Bytes of changes that may wait.
+    pub dirty: u64,
+    /// Bytes of file data that are kept in memory.
+    pub cache: u64,
+    /// How long an operation waits for the store before it fails.
+    pub timeout: Duration,
+    /// Whether new data is compressed.
+    pub compression: Compression,
+}
+
+/// How file data is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// LZ4, where it saves something.
+    Lz4,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            read_only: false,
+            checkpoint: None,
+            create: false,
+            interval: Duration::from_secs(5),
+            dirty: 64 << 20,
+            cache: 64 << 20,
+            timeout: Duration::from_secs(30),
+            compression: Compression::None,
+        }
+    }
+}
+
+/// Why a text names no volume.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LocationError {
+    /// It is no URL.
+    #[error("not a URL such as s3://BUCKET/PREFIX, file:///DIR or memory: ({0})")]
+    Url(#[from] url::ParseError),
+    /// No store has this scheme.
+    #[error("unknown store \"{0}:\"; known are s3:, gs:, az:, file: and memory:")]
+    Scheme(String),
+    /// The scheme wants a bucket.
+    #[error("no bucket; write {0}://BUCKET/PREFIX")]
+    NoBucket(String),
+    /// Secrets belong into the environment or a file.
+    #[error(
+        "credentials do not belong into a URL, which others can see; use the environment, for example AWS_ACCESS_KEY_ID"
+    )]
+    Credentials,
+    /// An option that is none.
+    #[error(
+        "unknown option \"{0}\"; known are ro, checkpoint=, create, interval=, dirty=, cache=, timeout= and compression="
+    )]
+    Option(String),
+    /// An option's value that cannot be read.
+    #[error("{option}={value}: {wanted}")]
+    Value {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What could have been.
+        wanted: &'static str,
+    },
+}
+
+impl Location {
+    /// Reads `text`.
+    pub fn parse(text: &str) -> Result<Self, LocationError> {
+        let mut url = Url::parse(text)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(LocationError::Credentials);
+        }
+        match url.scheme() {
+            "s3" | "gs" | "az" if url.host_str().is_none_or(str::is_empty) => {
+                return Err(LocationError::NoBucket(url.scheme().to_owned()));
+            }
+            "s3" | "gs" | "az" | "file" | "memory" => {}
+            other => return Err(LocationError::Scheme(other.to_owned())),
+        }
+        let mut options = Options::default();
+        for (name, value) in url.query_pairs() {
+            options.set(&name, &value)?;
+        }
+        url.set_query(None);
+        url.set_fragment(None);
+        Ok(Location { url, options })
+    }
+}
+
+impl Options {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), LocationError> {
+        let wrong = |option, wanted| LocationError::Value { option, value: value.to_owned(), wanted };
+        let bytes = |option| size(value).ok_or_else(|| wrong(option, "not a size; for example 512m or 2g"));
+        let seconds = |option| duration(value).ok_or_else(|| wrong(option, "not a time; for example 5s, 200ms or 2m"));
+        match name {
+            "ro" => self.read_only = true,
+            "create" => self.create = true,
+            "checkpoint" if value.is_empty() => return Err(wrong("checkpoint", "needs a name")),
+            "checkpoint" => (self.checkpoint, self.read_only) = (Some(value.to_owned()), true),
+            "interval" => self.interval = seconds("interval")?,
+            "timeout" => self.timeout = seconds("timeout")?.max(Duration::from_millis(1)),
+            // Below, a single write might never find room.
+            "dirty" => self.dirty = bytes("dirty")?.max(4 << 20),
+            "cache" => self.cache = bytes("cache")?,
+            "compression" => {
+                self.compression = match value {
+                    "none" => Compression::None,
+                    "lz4" => Compression::Lz4,
+                    _ => return Err(wrong("compression", "none or lz4")),
+                }
+            }
+            other => return Err(LocationError::Option(other.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+/// A number of bytes, with a letter for a power of 1024.
+fn size(text: &str) -> Option<u64> {
+    let (digits, unit) = split_unit(text)?;
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return None,
+    };
+    digits.checked_mul(1 << shift)
+}
+
+/// A number of seconds, or with a unit.
+fn duration(text: &str) -> Option<Duration> {
+    let (digits, unit) = split_unit(text)?;
+    match unit {
+        "ms" => Some(Duration::from_millis(digits)),
+        "" | "s" => Some(Duration::from_secs(digits)),
+        "m" => Some(Duration::from_secs(digits.checked_mul(60)?)),
+        _ => None,
+    }
+    .filter(|time| *time <= Duration::from_secs(24 * 60 * 60))
+}
+
+fn split_unit(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, &text[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_understood() {
+        let plain = Location::parse("s3://bucket/a/b").unwrap();
+        assert_eq!((plain.url.as_str(), &plain.options), ("s3://bucket/a/b", &Options::default()));
+        let all =
+            Location::parse("file:///srv/x?ro&create&interval=200ms&dirty=8m&cache=1g&timeout=2m&compression=lz4");
+        let all = all.unwrap();
+        assert_eq!(all.url.as_str(), "file:///srv/x");
+        let expected = Options {
+            read_only: true,
+            checkpoint: None,
+            create: true,
+            interval: Duration::from_millis(200),
+            dirty: 8 << 20,
+            cache: 1 << 30,
+            timeout: Duration::from_secs(120),
+            compression: Compression::Lz4,
+        };
+        assert_eq!(all.options, expected);
+        let checkpoint = Location::parse("memory:?checkpoint=monday").unwrap().options;
+        assert_eq!((checkpoint.checkpoint.as_deref(), checkpoint.read_only), (Some("monday"), true));
+    }
+
+    #[test]
+    fn mistakes_are_told_in_one_line() {
+        let error = |text: &str| Location::parse(text).unwrap_err().to_string();
+        assert_eq!(error("ftp://x/y"), "unknown store \"ftp:\"; known are s3:, gs:, az:, file: and memory:");
+        assert_eq!(error("s3:///x"), "no bucket; write s3://BUCKET/PREFIX");
+        assert!(error("s3://KEY:SECRET@bucket/x").starts_with("credentials do not belong into a URL"));
+        assert_eq!(error("memory:?interval=soon"), "interval=soon: not a time; for example 5s, 200ms or 2m");
+        assert_eq!(error("memory:?checkpoint="), "checkpoint=: needs a name");
+        assert!(error("memory:?cash=1").starts_with("unknown option \"cash\""));
+        for bad in ["memory:?cache=", "memory:?cache=k", "memory:?cache=1x", "memory:?timeout=99999999999h", "x"] {
+            assert!(Location::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

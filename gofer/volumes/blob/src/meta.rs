@@ -1,0 +1,188 @@
+//! The metadata database, to write or to look at.
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use slatedb::bytes::Bytes;
+use slatedb::config::{CompactorOptions, DbReaderOptions, GarbageCollectorOptions, ScanOptions, Settings};
+use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
+use slatedb::{CloseReason, Db, DbReader, DbReaderMode, ErrorKind, KeyValue, WriteBatch};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::record::decode;
+use crate::{Errno, Error, Store};
+
+/// Where in the store it is.
+pub(crate) const PATH: &str = "meta";
+
+/// Bytes of metadata that are kept in memory.
+const CACHE: u64 = 32 << 20;
+
+/// How often a reader looks for what the writer has done.
+const FOLLOW: Duration = Duration::from_secs(2);
+
+/// The database.
+pub(crate) struct Meta {
+    db: Kind,
+    /// How long a call may take.
+    limit: Duration,
+}
+
+enum Kind {
+    Writer(Box<Db>),
+    Reader(Box<DbReader>),
+}
+
+impl Meta {
+    /// Opens it for writing. Who has it open so far can write no more.
+    pub(crate) async fn write(store: &Store, limit: Duration) -> Result<Self, Error> {
+        let mut settings = Settings {
+            // Every commit says when it is to be durable.
+            flush_interval: None,
+            max_unflushed_bytes: 64 << 20,
+            l0_sst_size_bytes: 16 << 20,
+            // A store that is away is waited for; how long a caller waits is another matter.
+            object_store_max_retries: None,
+            compactor_options: Some(CompactorOptions::default()),
+            garbage_collector_options: Some(GarbageCollectorOptions::default()),
+            ..Settings::default()
+        };
+        if !store.updates
+            && let Some(collector) = &mut settings.garbage_collector_options
+        {
+            collector.boundary_files_enabled = false;
+        }
+        let db = Db::builder(PATH, store.objects.clone())
+            .with_settings(settings)
+            .with_db_cache(Arc::new(cache()), 0)
+            .build();
+        let db = timeout(limit, db).await.map_err(|_| Error::Silent(store.url.clone()))?;
+        let db = db.map_err(|source| Error::Metadata { url: store.url.clone(), source })?;
+        Ok(Meta { db: Kind::Writer(Box::new(db)), limit })
+    }
+
+    /// Opens it for reading: as it is now and will be, or as it was at a checkpoint.
+    pub(crate) async fn read(store: &Store, checkpoint: Option<Uuid>, limit: Duration) -> Result<Self, Error> {
+        let mode = checkpoint.map_or(DbReaderMode::ManagedCheckpoint, DbReaderMode::Checkpoint);
+        let options = DbReaderOptions { manifest_poll_interval: FOLLOW, ..DbReaderOptions::default() };
+        let db = DbReader::builder(PATH, store.objects.clone())
+            .with_reader_mode(mode)
+            .with_options(options)
+            .with_db_cache(Arc::new(cache()), 0)
+            .build();
+        let db = timeout(limit, db).await.map_err(|_| Error::Silent(store.url.clone()))?;
+        let db = db.map_err(|source| Error::Metadata { url: store.url.clone(), source })?;
+        Ok(Meta { db: Kind::Reader(Box::new(db)), limit })
+    }
+
+    /// How long a call may take.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// The value of `key`.
+    pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Errno> {
+        match &self.db {
+            Kind::Writer(db) => self.within(db.get(key)).await,
+            Kind::Reader(db) => self.within(db.get(key)).await,
+        }
+    }
+
+    /// The record of `key`.
+    pub(crate) async fn record<T: DeserializeOwned>(&self, what: &'static str, key: &[u8]) -> Result<Option<T>, Errno> {
+        self.get(key).await?.map(|value| decode(what, &value)).transpose()
+    }
+
+    /// Up to `most` records from the start of `range`.
+    pub(crate) async fn scan(&self, range: Range<Vec<u8>>, most: usize) -> Result<Vec<KeyValue>, Errno> {
+        let options = ScanOptions::default();
+        let mut found = Vec::new();
+        let mut records = match &self.db {
+            Kind::Writer(db) => self.within(db.scan_with_options(range, &options)).await?,
+            Kind::Reader(db) => self.within(db.scan_with_options(range, &options)).await?,
+        };
+        while found.len() < most {
+            match self.within(records.next()).await? {
+                Some(record) => found.push(record),
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Applies `batch`, all of it or nothing. It is durable after the next [`flush`](Self::flush).
+    pub(crate) async fn apply(&self, batch: WriteBatch) -> Result<(), Failure> {
+        let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read has no commits") };
+        db.write(batch).await.map(drop).map_err(Failure::from)
+    }
+
+    /// Makes all that was applied durable.
+    pub(crate) async fn flush(&self) -> Result<(), Failure> {
+        let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read has no commits") };
+        match timeout(self.limit, db.flush()).await {
+            Ok(flushed) => flushed.map_err(Failure::from),
+            Err(_) => Err(Failure::Passing("it does not answer".to_owned())),
+        }
+    }
+
+    /// A number that grows with what can be seen.
+    pub(crate) fn version(&self) -> u64 {
+        match &self.db {
+            Kind::Writer(_) => 0,
+            Kind::Reader(db) => db.status().durable_seq,
+        }
+    }
+
+    /// Closes it.
+    pub(crate) async fn close(&self) {
+        let closed = match &self.db {
+            Kind::Writer(db) => timeout(self.limit, db.close()).await,
+            Kind::Reader(db) => timeout(self.limit, db.close()).await,
+        };
+        match closed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "closing the metadata"),
+            Err(_) => tracing::warn!("the metadata could not be closed in time"),
+        }
+    }
+
+    async fn within<T>(&self, call: impl Future<Output = Result<T, slatedb::Error>>) -> Result<T, Errno> {
+        match timeout(self.limit, call).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot read metadata");
+                Err(Errno::IO)
+            }
+            Err(_) => {
+                tracing::error!("the store has not answered in time");
+                Err(Errno::IO)
+            }
+        }
+    }
+}
+
+/// Why a commit failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Somebody else writes now: nothing of ours will be written any more.
+    Fenced,
+    /// It may work the next time.
+    Passing(String),
+}
+
+impl From<slatedb::Error> for Failure {
+    fn from(error: slatedb::Error) -> Self {
+        match error.kind() {
+            ErrorKind::Closed(CloseReason::Fenced) => Failure::Fenced,
+            _ => Failure::Passing(error.to_string()),
+        }
+    }
+}
+
+fn cache() -> MokaCache {
+    MokaCache::new_with_opts(MokaCacheOptions { max_capacity: CACHE, time_to_live: None, time_to_idle: None })
+}

@@ -1,0 +1,126 @@
+//! The object store of a volume: a client with time limits, and the prefix below which everything is.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig};
+use uuid::Uuid;
+
+use crate::{Error, Location};
+
+/// A store in which a volume has everything to itself.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The store below the volume's prefix.
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    /// The volume's URL, for people. Has no secrets.
+    pub(crate) url: String,
+    /// Whether objects can be replaced on condition that they have not changed.
+    pub(crate) updates: bool,
+}
+
+impl Store {
+    /// The store of a location. Credentials come from the environment and from where the store's own tools have them.
+    pub fn new(location: &Location) -> Result<Self, Error> {
+        let url = location.url.as_str();
+        let failed = |source| Error::Store { url: url.to_owned(), source };
+        let (retry, client) = limits(location.options.timeout);
+        let mut updates = true;
+        let objects: Arc<dyn ObjectStore> = match location.url.scheme() {
+            "s3" => {
+                let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry).with_client_options(client);
+                Arc::new(builder.build().map_err(failed)?)
+            }
+            "gs" => {
+                let builder = GoogleCloudStorageBuilder::from_env().with_url(url).with_retry(retry);
+                Arc::new(builder.with_client_options(client).build().map_err(failed)?)
+            }
+            "az" => {
+                let builder = MicrosoftAzureBuilder::from_env().with_url(url).with_retry(retry);
+                Arc::new(builder.with_client_options(client).build().map_err(failed)?)
+            }
+            "memory" => Arc::new(InMemory::new()),
+            _ => {
+                // Updates on condition are what the crate does not do for files.
+                updates = false;
+                Arc::new(directory(location)?)
+            }
+        };
+        let prefix = match location.url.scheme() {
+            "s3" | "gs" | "az" => Path::from_url_path(location.url.path()).map_err(|error| failed(error.into()))?,
+            _ => Path::default(),
+        };
+        Ok(Self::at(objects, prefix, url, updates))
+    }
+
+    /// A store that is there already; `url` is for people.
+    pub fn existing(objects: Arc<dyn ObjectStore>, url: &str) -> Self {
+        Self::at(objects, Path::default(), url, true)
+    }
+
+    fn at(objects: Arc<dyn ObjectStore>, prefix: Path, url: &str, updates: bool) -> Self {
+        let objects = if prefix.is_root() {
+            objects
+        } else {
+            Arc::new(PrefixStore::new(objects, prefix)) as Arc<dyn ObjectStore>
+        };
+        Store { objects, url: url.to_owned(), updates }
+    }
+
+    /// Finds out whether the store keeps two writers from overwriting each other's objects.
+    pub(crate) async fn check_conditional_writes(&self) -> Result<(), Error> {
+        let path = Path::from(format!("probe/{}", Uuid::new_v4()));
+        let create = || PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let failed = |source| Error::Store { url: self.url.clone(), source };
+        self.objects.put_opts(&path, "first".into(), create()).await.map_err(failed)?;
+        let second = self.objects.put_opts(&path, "second".into(), create()).await;
+        // Nothing depends on it.
+        let _ = self.objects.delete(&path).await;
+        match second {
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Ok(_) => Err(Error::Unconditional(self.url.clone())),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Some object of the store, if it has any.
+    pub(crate) async fn any_object(&self) -> Result<Option<Path>, Error> {
+        let found = self.objects.list(None).try_next().await;
+        let found = found.map_err(|source| Error::Store { url: self.url.clone(), source })?;
+        Ok(found.map(|object| object.location))
+    }
+}
+
+/// How often and how long the client tries.
+fn limits(timeout: Duration) -> (RetryConfig, ClientOptions) {
+    let retry = RetryConfig { max_retries: 10, retry_timeout: timeout, ..RetryConfig::default() };
+    let client = ClientOptions::new()
+        .with_connect_timeout(timeout.min(Duration::from_secs(5)))
+        .with_timeout(timeout)
+        .with_pool_idle_timeout(Duration::from_secs(60));
+    (retry, client)
+}
+
+fn directory(location: &Location) -> Result<LocalFileSystem, Error> {
+    let path = location.url.to_file_path().map_err(|()| Error::Directory {
+        path: location.url.path().to_owned(),
+        source: std::io::Error::from(std::io::ErrorKind::InvalidInput),
+    })?;
+    let failed = |source| Error::Directory { path: path.display().to_string(), source };
+    if location.options.create {
+        fs::create_dir_all(&path).map_err(failed)?;
+    }
+    let path = path.canonicalize().map_err(failed)?;
+    LocalFileSystem::new_with_prefix(&path)
+        .map(|store| store.with_automatic_cleanup(true))
+        .map_err(|source| Error::Store { url: location.url.to_string(), source })
+}
