@@ -7,7 +7,7 @@ pub enum Error {
     #[error("{0}")]
     Location(#[from] crate::LocationError),
     /// The store's client cannot be set up.
-    #[error("cannot use {url}: {source}")]
+    #[error("cannot use {url}: {}", first_line(source))]
     Store {
         /// The volume.
         url: String,
@@ -79,4 +79,11 @@ pub enum Error {
     /// The process may not have what is needed.
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
+}
+
+/// What a store says, without the page that some servers send along.
+fn first_line(error: &object_store::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.split(": <?xml").next().unwrap_or(line).to_owned()
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig};
+use object_store::{ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig};
 use uuid::Uuid;
 
 use crate::{Error, Location};
@@ -33,20 +33,30 @@ impl Store {
     pub fn new(location: &Location) -> Result<Self, Error> {
         let url = location.url.as_str();
         let failed = |source| Error::Store { url: url.to_owned(), source };
-        let (retry, client) = limits(location.options.timeout);
+        let timeout = location.options.timeout;
+        let retry = RetryConfig { max_retries: 10, retry_timeout: timeout, ..RetryConfig::default() };
         let mut updates = true;
         let objects: Arc<dyn ObjectStore> = match location.url.scheme() {
             "s3" => {
-                let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry).with_client_options(client);
-                Arc::new(builder.build().map_err(failed)?)
+                let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
+                let limited = limits(timeout)
+                    .into_iter()
+                    .fold(builder, |builder, (key, value)| builder.with_config(AmazonS3ConfigKey::Client(key), value));
+                Arc::new(limited.build().map_err(failed)?)
             }
             "gs" => {
                 let builder = GoogleCloudStorageBuilder::from_env().with_url(url).with_retry(retry);
-                Arc::new(builder.with_client_options(client).build().map_err(failed)?)
+                let limited = limits(timeout)
+                    .into_iter()
+                    .fold(builder, |builder, (key, value)| builder.with_config(GoogleConfigKey::Client(key), value));
+                Arc::new(limited.build().map_err(failed)?)
             }
             "az" => {
                 let builder = MicrosoftAzureBuilder::from_env().with_url(url).with_retry(retry);
-                Arc::new(builder.with_client_options(client).build().map_err(failed)?)
+                let limited = limits(timeout)
+                    .into_iter()
+                    .fold(builder, |builder, (key, value)| builder.with_config(AzureConfigKey::Client(key), value));
+                Arc::new(limited.build().map_err(failed)?)
             }
             "memory" => Arc::new(InMemory::new()),
             _ => {
@@ -100,14 +110,12 @@ impl Store {
     }
 }
 
-/// How often and how long the client tries.
-fn limits(timeout: Duration) -> (RetryConfig, ClientOptions) {
-    let retry = RetryConfig { max_retries: 10, retry_timeout: timeout, ..RetryConfig::default() };
-    let client = ClientOptions::new()
-        .with_connect_timeout(timeout.min(Duration::from_secs(5)))
-        .with_timeout(timeout)
-        .with_pool_idle_timeout(Duration::from_secs(60));
-    (retry, client)
+/// How long a request may take. One by one: options as a whole would replace those of the environment, such as whether plain
+/// HTTP is allowed.
+fn limits(timeout: Duration) -> [(ClientConfigKey, String); 2] {
+    let text = |time: Duration| format!("{}ms", time.as_millis());
+    let connect = timeout.min(Duration::from_secs(5));
+    [(ClientConfigKey::ConnectTimeout, text(connect)), (ClientConfigKey::Timeout, text(timeout))]
 }
 
 fn directory(location: &Location) -> Result<LocalFileSystem, Error> {

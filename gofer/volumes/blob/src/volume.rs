@@ -124,7 +124,9 @@ impl Volume {
 
     /// Waits for what the store does. Not on the runtime's own threads.
     pub(crate) fn wait<T>(&self, call: impl Future<Output = T>) -> T {
-        self.runtime.block_on(call)
+        /// The threads of connections have small stacks, and the database and the store's client are deep.
+        const ENOUGH: usize = 512 << 10;
+        stacker::maybe_grow(ENOUGH, 2 * ENOUGH, || self.runtime.block_on(call))
     }
 
     /// The value of `key` with all changes.
