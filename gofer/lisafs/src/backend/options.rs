@@ -26,7 +26,7 @@ pub struct Options {
     /// needs it.
     pub donates_root: bool,
     /// Whether the client has decided which new files keep their set-group-ID bit, as a kernel has that mounts through FUSE.
-    /// Otherwise programs lose it in set-group-ID directories: who makes them there need not be in the directory's group.
+    /// Otherwise new programs lose it: who makes them need not be in the group that they get.
     pub settled_set_gid: bool,
     /// How many FDs the connection may hold; more are refused with `EMFILE`.
     pub max_fds: usize,

@@ -23,7 +23,7 @@ pub(super) fn open_create(context: &mut Context<'_>, request: Request<'_>, reply
     let access = Access::from_flags(request.flags);
     let (ticket, open_ticket) = (session.fds.reserve()?, session.fds.reserve()?);
     let ((fd, child), Opened { file, donated }) = session.change(&dir, |file| {
-        let Created { found, opened } = file.create(name, &new_file(session, file, &request.common)?, access)?;
+        let Created { found, opened } = file.create(name, &new_file(session, &request.common), access)?;
         Ok((ticket.child(&dir, name.as_bytes(), found), opened))
     })?;
     let node = match fd.entry.content() {
@@ -59,7 +59,7 @@ pub(super) fn mknod(context: &mut Context<'_>, request: Request<'_>, reply: &mut
     };
     let device = (request.major, request.minor);
     let session = context.session;
-    let make = |file: &dyn ControlFile| file.mknod(name, &new_file(session, file, &request.common)?, file_type, device);
+    let make = |file: &dyn ControlFile| file.mknod(name, &new_file(session, &request.common), file_type, device);
     child(context.session, &dir, name, make, |child| reply.message(&MknodAtResp { child }))
 }
 
@@ -121,17 +121,17 @@ fn child(
 
 /// Owner and permissions of a new file that is not a directory. The type is told by the message.
 ///
-/// A file in a set-group-ID directory belongs to the directory's group, of which its creator need not be a member. Then
-/// Linux takes the set-group-ID bit of a program away: it would lend the rights of a group that the creator does not have.
-/// Only the client knows all of a creator's groups, so the bit goes in any case, unless the client is one that has decided.
-pub(super) fn new_file(session: &Session, dir: &dyn ControlFile, from: &CreateCommon) -> Result<NewFile> {
+/// Linux takes the set-group-ID bit of a program away whose creator is not in its group, as in a set-group-ID directory of
+/// others. Only the client knows all of a creator's groups, and where it took the file's group from: the directory may have
+/// changed since. So the bit goes in any case, as it does with the change of owner in runsc's gofer, unless the client is one
+/// that has decided.
+pub(super) fn new_file(session: &Session, from: &CreateCommon) -> NewFile {
     const LENDS_GROUP: u16 = SET_GID | 0o010;
     let new = common(from);
-    let is_suspect = new.mode.bits() & LENDS_GROUP == LENDS_GROUP && !session.options.settled_set_gid;
-    if is_suspect && dir.stat()?.mode & SET_GID != 0 {
-        return Ok(NewFile::new(Mode::new(new.mode.bits() & !SET_GID), new.uid, new.gid));
+    if new.mode.bits() & LENDS_GROUP == LENDS_GROUP && !session.options.settled_set_gid {
+        return NewFile::new(Mode::new(new.mode.bits() & !SET_GID), new.uid, new.gid);
     }
-    Ok(new)
+    new
 }
 
 const SET_GID: u16 = 0o2000;

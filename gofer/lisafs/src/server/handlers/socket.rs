@@ -54,7 +54,7 @@ pub(super) fn bind(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
     let kind = socket_type(request.sock_type).ok_or(Error::INVAL)?;
     let (ticket, socket_ticket) = (session.fds.reserve()?, session.fds.reserve()?);
     let ((fd, child), socket, donated) = session.change(&dir, |file| {
-        let bound = file.bind(name, &new_file(session, file, &request.common)?, kind)?;
+        let bound = file.bind(name, &new_file(session, &request.common), kind)?;
         Ok((ticket.child(&dir, name.as_bytes(), bound.found), bound.socket, bound.donated))
     })?;
     let socket = socket_ticket.socket(BoundSocket { socket, control: fd.entry.clone().hold()? });
