@@ -84,6 +84,11 @@ fn server_lost(io: Io, kill: impl FnOnce(u32)) -> Result<()> {
         &dead,
     )?;
     check::holds("errors come soon", start.elapsed() < SOON)?;
+    if io != Io::Rpc {
+        // Its data does not go by the server.
+        let mut byte = [0];
+        check::equal("bytes read of an open file", &open.read_at(&mut byte, 0)?, &1)?;
+    }
     drop(open);
 
     let point = scene.path().to_path_buf();
