@@ -1,6 +1,6 @@
 //! The format of gocryptfs's encrypted volumes, version 2.
 //!
-//! [`format`] is the format: functions on bytes, which read and write no file. [`secret`] is memory for keys. A file system on top
+//! [`mod@format`] is the format: functions on bytes, which read and write no file. [`secret`] is memory for keys. A file system on top
 //! of it does not exist yet.
 
 #![deny(unsafe_code)]
