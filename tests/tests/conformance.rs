@@ -14,13 +14,16 @@ use e2e::{check, conform, host, scratch, skip};
 const PJDFSTEST: Counts = Counts { passed: 384, failed: 0, skipped: 14 };
 
 /// What a backend may lack: access control lists, two modes of `fallocate` (tmpfs has neither), times that not all file
-/// systems can have, and attributes other than those of users.
-const MAY_BE_SKIPPED: [&str; 6] = [
+/// systems can have, times that stores through a map change (tmpfs never does; see `times_on_a_disk`), and attributes other than
+/// those of users.
+const MAY_BE_SKIPPED: [&str; 8] = [
     "acl::of_files",
     "acl::of_directories",
     "allocate::collapse_range",
     "allocate::zero_range",
     "times::far_away",
+    "times::outlived",
+    "times::stored",
     "xattr::capabilities",
 ];
 
@@ -98,6 +101,25 @@ modes! {
     withholding_rpc_shared: Withholding, Rpc, Shared;
     blob_rpc_exclusive: Blob, Rpc, Exclusive;
     blob_rpc_shared: Blob, Rpc, Shared;
+}
+
+/// Stores through a map change times on file systems that have them on a disk, which scratch directories may not be on.
+#[test]
+fn times_on_a_disk() -> Result<()> {
+    const TMPFS: u64 = 0x0102_1994;
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    if rustix::fs::statfs(directory.path())?.f_type.cast_unsigned() == TMPFS {
+        skip!("{} is on tmpfs, whose maps change no times", directory.path().display());
+    }
+    let mut arguments: Vec<OsString> = ["--suite", "bridge", "--filter", "times::"].map(Into::into).into();
+    arguments.push(directory.path().into());
+    let run = conform::run(arguments)?;
+    run.ended_with(0)?;
+    let (cases, _) = run.suite("bridge")?;
+    for name in ["times::outlived", "times::stored"] {
+        check::holds(name, cases.iter().any(|case| case.name == name && matches!(case.outcome, Outcome::Passed)))?;
+    }
+    Ok(())
 }
 
 #[test]
