@@ -23,7 +23,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// There is nothing.
-    #[error("{0} has no volume; make one with ?create or gofer-volumes blob mkfs")]
+    #[error("{0} has no volume; make one with ?create")]
     Missing(String),
     /// There is one already.
     #[error("{0} has a volume already")]
