@@ -14,7 +14,7 @@ use rustix::process::Signal;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Some tests of the suite that needs nothing, on a file system that loses extended attributes.
-const FAULTY: [&str; 5] = ["--suite", "bridge", "--filter", "xattr,links", "fault:mem:?defect=lost-xattr"];
+const FAULTY: [&str; 5] = ["--suite", "mount", "--filter", "xattr,links", "fault:mem:?defect=lost-xattr"];
 
 fn path(path: &Path) -> Result<&str> {
     path.to_str().context("a path of Unicode")
@@ -27,7 +27,7 @@ fn a_baseline_makes_only_what_is_new_an_error() -> Result<()> {
     let faulty = conform::run(FAULTY)?;
     faulty.ended_with(1)?;
     fs::write(&bad, serde_json::to_string(faulty.report()?)?)?;
-    let run = conform::run(["--suite", "bridge", "--filter", "xattr,links", "fault:mem:"])?;
+    let run = conform::run(["--suite", "mount", "--filter", "xattr,links", "fault:mem:"])?;
     run.ended_with(0)?;
     fs::write(&good, serde_json::to_string(run.report()?)?)?;
 
@@ -38,7 +38,7 @@ fn a_baseline_makes_only_what_is_new_an_error() -> Result<()> {
     worse.ended_with(1)?;
     check::holds("newly failing", worse.outcome.stdout.contains("\nnewly failing: "))?;
     let better =
-        conform::run(["--suite", "bridge", "--filter", "xattr,links", "--baseline", path(&bad)?, "fault:mem:"])?;
+        conform::run(["--suite", "mount", "--filter", "xattr,links", "--baseline", path(&bad)?, "fault:mem:"])?;
     better.ended_with(0)?;
     check::holds("newly passing", better.outcome.stdout.contains("\nnewly passing: "))
 }
@@ -53,13 +53,13 @@ fn expected_failures_have_reasons_and_their_passing_is_reported() -> Result<()> 
     let run = conform::run(FAULTY.into_iter().chain(["--expect", path(&list)?]))?;
     run.ended_with(0)?;
     check::holds("told", run.outcome.stdout.contains(&format!("failing as expected: {}", lines.len())))?;
-    fs::write(&list, "bridge/links::moved@*/shared  links cannot be moved\n")?;
-    let run = conform::run(["--suite", "bridge", "--filter", "links", "--expect", path(&list)?, "mem:"])?;
+    fs::write(&list, "mount/links::moved@*/shared  links cannot be moved\n")?;
+    let run = conform::run(["--suite", "mount", "--filter", "links", "--expect", path(&list)?, "mem:"])?;
     run.ended_with(1)?;
-    let told = "bridge/links::moved (auto/shared): links cannot be moved";
+    let told = "mount/links::moved (auto/shared): links cannot be moved";
     check::holds(&run.outcome.describe(), run.outcome.stdout.contains(told))?;
-    fs::write(&list, "bridge/links::moved\n")?;
-    let run = conform::run(["--suite", "bridge", "--expect", path(&list)?, "mem:"])?;
+    fs::write(&list, "mount/links::moved\n")?;
+    let run = conform::run(["--suite", "mount", "--expect", path(&list)?, "mem:"])?;
     run.ended_with(2)?;
     check::holds(&run.outcome.describe(), run.outcome.stderr.contains("list:1: there is no reason"))
 }
@@ -78,7 +78,7 @@ fn reports_have_the_failures_and_the_messages() -> Result<()> {
     check::equal("TAP", &tap.lines().filter(|line| line.starts_with("not ok")).count(), &failed)?;
     let page = fs::read_to_string(&html)?;
     check::holds("the page", page.contains(&format!("Failures: {failed}")) && !page.contains("http"))?;
-    let (cases, _) = run.suite("bridge")?;
+    let (cases, _) = run.suite("mount")?;
     let case = cases.iter().find(|case| case.name == "xattr::kept").context("the test")?;
     let sent = case.messages.iter().any(|line| line.contains("FSetXattr") && line.contains("user.one"));
     check::holds("what was sent meanwhile", sent && page.contains("FSetXattr"))?;
@@ -93,10 +93,10 @@ fn two_backends_are_compared() -> Result<()> {
     other.push(directory.path());
     let mut command = conform::command(FAULTY)?;
     let worse = command::run(command.arg("--against").arg(&other), LIMIT)?;
-    let mut command = conform::command(["--suite", "bridge", "--filter", "links", "mem:"])?;
+    let mut command = conform::command(["--suite", "mount", "--filter", "links", "mem:"])?;
     let same = command::run(command.arg("--against").arg(&other), LIMIT)?;
     check::equal("exit status", &worse.status.code(), &Some(1))?;
-    check::holds(&worse.describe(), worse.stdout.contains("\nbridge/xattr::kept (auto/shared)\n"))?;
+    check::holds(&worse.describe(), worse.stdout.contains("\nmount/xattr::kept (auto/shared)\n"))?;
     check::equal("exit status", &same.status.code(), &Some(0))?;
     check::holds(&same.describe(), same.stdout.contains("do not differ"))?;
     check::equal("files left behind", &fs::read_dir(directory.path())?.count(), &0)
@@ -105,14 +105,14 @@ fn two_backends_are_compared() -> Result<()> {
 #[test]
 fn a_test_that_hangs_has_failed() -> Result<()> {
     let backend = "fault:mem:?latency=100s@symlink";
-    let filter = ["--suite", "bridge", "--filter", "symlinks::targets,links::moved", "--timeout", "8", "--jobs", "1"];
+    let filter = ["--suite", "mount", "--filter", "symlinks::targets,links::moved", "--timeout", "8", "--jobs", "1"];
     let mounts = scratch::disk()?;
     let mut command = conform::command(filter.into_iter().chain([backend]))?;
     command.env("TMPDIR", mounts.path());
     let start = Instant::now();
     let run = conform::finish(command)?;
     run.ended_with(1)?;
-    let (cases, _) = run.suite("bridge")?;
+    let (cases, _) = run.suite("mount")?;
     let actual = |name: &str| {
         let case = cases.iter().find(|case| case.name == name)?;
         Some(case.failure().map_or("passed", |failure| failure.actual.as_str()))
@@ -143,9 +143,9 @@ fn what_takes_too_long_in_pjdfstest_is_named_and_the_rest_goes_on() -> Result<()
 #[test]
 fn a_test_that_dies_has_failed() -> Result<()> {
     // A page that cannot be read has no other way to say so.
-    let run = conform::run(["--suite", "bridge", "--filter", "mmap", "fault:mem:?error=EIO@read"])?;
+    let run = conform::run(["--suite", "mount", "--filter", "mmap", "fault:mem:?error=EIO@read"])?;
     run.ended_with(1)?;
-    let (cases, counts) = run.suite("bridge")?;
+    let (cases, counts) = run.suite("mount")?;
     let died = |case: &&::conform::CaseResult| matches!(&case.outcome, Outcome::Failed(failure) if failure.actual.contains("SIGBUS"));
     check::holds(&run.outcome.describe(), cases.iter().any(|case| died(&case)))?;
     check::holds("others are run after it", counts.passed + counts.failed == cases.len() && cases.len() > 5)
@@ -154,12 +154,12 @@ fn a_test_that_dies_has_failed() -> Result<()> {
 /// Starts a run in which tests take long, with its mount in `mounts`, and waits until one of them is at work.
 fn under_way(mounts: &Path) -> Result<Child> {
     let backend = "fault:mem:?latency=300ms@symlink";
-    let mut command = conform::command(["--suite", "bridge", "--filter", "symlinks", "--jobs", "1", backend])?;
+    let mut command = conform::command(["--suite", "mount", "--filter", "symlinks", "--jobs", "1", backend])?;
     let child = command.env("TMPDIR", mounts).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let at_work = || {
         let mount = host::mounts().ok()?.into_iter().map(|(point, _)| point).find(|point| point.starts_with(mounts))?;
         let place = fs::read_dir(mount).ok()?.flatten().next()?;
-        fs::read_dir(place.path().join("bridge")).ok()?.next().map(drop)
+        fs::read_dir(place.path().join("mount")).ok()?.next().map(drop)
     };
     wait::until_some("a test at work", LIMIT, at_work)?;
     Ok(child)
@@ -213,11 +213,11 @@ fn what_cannot_be_run_is_told_in_one_line() -> Result<()> {
     fs::write(&bad, "{}")?;
     let (closed, bad) = (path(&closed)?.to_owned(), path(&bad)?.to_owned());
     for (arguments, word) in [
-        (vec!["--suite", "bridge", "nosuch:"], "nosuch"),
-        (vec!["--suite", "bridge", "native:/does/not/exist"], "/does/not/exist"),
-        (vec!["--suite", "bridge", "--io", "direct", "mem:"], "--io direct"),
-        (vec!["--suite", "bridge", "--baseline", &bad, "mem:"], "--json"),
-        (vec!["--suite", "bridge", "--classic", "/dev", "mem:"], "classic"),
+        (vec!["--suite", "mount", "nosuch:"], "nosuch"),
+        (vec!["--suite", "mount", "native:/does/not/exist"], "/does/not/exist"),
+        (vec!["--suite", "mount", "--io", "direct", "mem:"], "--io direct"),
+        (vec!["--suite", "mount", "--baseline", &bad, "mem:"], "--json"),
+        (vec!["--suite", "mount", "--classic", "/dev", "mem:"], "classic"),
         (vec!["--suite", "pjdfstest", &closed], "chmod 755"),
     ] {
         let outcome = command::run(&mut conform::command(&arguments)?, LIMIT)?;
@@ -234,13 +234,13 @@ fn tests_can_be_listed_chosen_and_repeated() -> Result<()> {
     check::holds("more than 200", list.lines().count() > 200)?;
     check::holds(
         "each says what it is about",
-        list.lines().all(|line| line.starts_with("bridge/") && line.contains(": ")),
+        list.lines().all(|line| line.starts_with("mount/") && line.contains(": ")),
     )?;
     let run: Run =
-        conform::run(["--suite", "bridge", "--filter", "times::far_away,names::longest", "--repeat", "3", "mem:"])?;
+        conform::run(["--suite", "mount", "--filter", "times::far_away,names::longest", "--repeat", "3", "mem:"])?;
     run.ended_with(0)?;
-    check::holds("each counts once", run.outcome.stderr.contains("bridge auto/shared: 2 tests, 0 failed"))?;
-    check::equal("tests", &run.suite("bridge")?.0.len(), &2)
+    check::holds("each counts once", run.outcome.stderr.contains("mount auto/shared: 2 tests, 0 failed"))?;
+    check::equal("tests", &run.suite("mount")?.0.len(), &2)
 }
 
 /// The classic suite is a directory of scripts beside a program; here one script of our own.
@@ -256,7 +256,7 @@ fn the_classic_suite_is_run_from_its_directory() -> Result<()> {
                   if mkdir a; then echo ok 2; else echo \"not ok 2 - tried 'mkdir a', expected 0, got EEXIST\"; fi\n\
                   echo 'ok 3 # skip not here'\n";
     fs::write(suite.path().join("tests/mkdir/00.t"), script)?;
-    let run = conform::run(["--suite", "bridge", "--filter", "mkdir", "--classic", path(suite.path())?, "mem:"])?;
+    let run = conform::run(["--suite", "mount", "--filter", "mkdir", "--classic", path(suite.path())?, "mem:"])?;
     run.ended_with(1)?;
     let (cases, counts) = run.suite("classic")?;
     check::equal("counts", &(counts.passed, counts.failed, counts.skipped), &(1, 1, 1))?;

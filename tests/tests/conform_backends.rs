@@ -76,14 +76,14 @@ fn directories_may_be_relative() -> Result<()> {
     }
     fs::write(directory.path().join("suite/pjdfstest"), "")?;
     fs::write(directory.path().join("suite/tests/links.t"), "echo 1..1\nmkdir a && echo ok 1\n")?;
-    let mut command = conform::command(["--suite", "bridge", "--filter", "links", "native:tested"])?;
+    let mut command = conform::command(["--suite", "mount", "--filter", "links", "native:tested"])?;
     command.current_dir(directory.path());
     if host::is_root() {
         command.args(["--classic", "suite"]);
     }
     let run = conform::finish(command)?;
     run.ended_with(0)?;
-    check::holds("tests of bridge", run.suite("bridge")?.1.passed > 5)?;
+    check::holds("tests of mount", run.suite("mount")?.1.passed > 5)?;
     if host::is_root() {
         check::equal("tests of classic", &run.suite("classic")?.1.passed, &1)?;
     }
@@ -98,9 +98,9 @@ fn what_a_backend_does_not_have_is_skipped() -> Result<()> {
         ("EOPNOTSUPP@allocate", "allocate,sparse"),
     ] {
         let backend = format!("fault:mem:?error={missing}");
-        let run = conform::run(["--suite", "bridge", "--filter", filter, &backend])?;
+        let run = conform::run(["--suite", "mount", "--filter", filter, &backend])?;
         run.ended_with(0)?;
-        check::holds(missing, run.suite("bridge")?.1.skipped > 3)?;
+        check::holds(missing, run.suite("mount")?.1.skipped > 3)?;
     }
     Ok(())
 }
@@ -110,10 +110,10 @@ fn modes_that_cannot_be_set_are_no_reason_to_test_nothing() -> Result<()> {
     let directory = scratch::open_to_all()?;
     let mut backend = of("fault:", directory.path());
     backend.push("?error=EPERM@setstat");
-    let arguments = ["--suite", "bridge", "--filter", "names,modes::all_bits"].map(OsString::from);
+    let arguments = ["--suite", "mount", "--filter", "names,modes::all_bits"].map(OsString::from);
     let run = conform::run(arguments.into_iter().chain([backend]))?;
     run.ended_with(1)?;
-    check::equal("failed", &run.failed()?, &vec!["bridge/modes::all_bits".to_owned()])?;
+    check::equal("failed", &run.failed()?, &vec!["mount/modes::all_bits".to_owned()])?;
     check::equal("files left behind", &fs::read_dir(directory.path())?.count(), &0)
 }
 
@@ -131,7 +131,7 @@ fn without_holes_there_is_still_fsx() -> Result<()> {
 fn a_read_only_backend_has_all_modes() -> Result<()> {
     let directory = scratch::open_to_all()?;
     fs::write(directory.path().join("file"), "content")?;
-    let arguments = ["--suite", "bridge", "--io", "direct,rpc"].map(OsString::from);
+    let arguments = ["--suite", "mount", "--io", "direct,rpc"].map(OsString::from);
     let run = conform::run(arguments.into_iter().chain([of("readonly:", directory.path())]))?;
     run.ended_with(0)?;
     check::equal("modes", &run.report()?.modes.len(), &2)
@@ -141,7 +141,7 @@ fn a_read_only_backend_has_all_modes() -> Result<()> {
 fn each_of_two_backends_has_its_own_trace() -> Result<()> {
     let aside = scratch::memory()?;
     let trace = aside.path().join("trace");
-    let mut command = conform::command(["--suite", "bridge", "--filter", "links", "mem:", "--against", "fault:mem:"])?;
+    let mut command = conform::command(["--suite", "mount", "--filter", "links", "mem:", "--against", "fault:mem:"])?;
     let outcome = command::run(command.arg("--trace").arg(&trace), LIMIT)?;
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
     for (path, backend) in [(trace.clone(), "mem:"), (trace.with_extension("against"), "fault:mem:")] {
@@ -155,8 +155,8 @@ fn each_of_two_backends_has_its_own_trace() -> Result<()> {
 
 #[test]
 fn the_second_backend_need_not_mount_for_the_first_to_be_told() -> Result<()> {
-    let mut command = conform::command(["--suite", "bridge", "--filter", "links", "mem:"])?;
+    let mut command = conform::command(["--suite", "mount", "--filter", "links", "mem:"])?;
     let outcome = command::run(command.args(["--against", "exec:false"]), LIMIT)?;
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(2))?;
-    check::holds(&outcome.describe(), outcome.stdout.contains("bridge  auto/shared"))
+    check::holds(&outcome.describe(), outcome.stdout.contains("mount  auto/shared"))
 }

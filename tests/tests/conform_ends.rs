@@ -37,7 +37,7 @@ fn stderr(child: &mut Child) -> Result<BufReader<ChildStderr>> {
 #[test]
 fn nobody_has_to_read_what_is_told_on_the_way() -> Result<()> {
     for (backend, status) in [("mem:", 0), ("fault:mem:?defect=wrong-nlink", 1)] {
-        let arguments = ["--suite", "bridge", "--filter", "links", "--io", "auto,rpc", "--log", "debug", backend];
+        let arguments = ["--suite", "mount", "--filter", "links", "--io", "auto,rpc", "--log", "debug", backend];
         let (mut command, mounts) = apart(&arguments)?;
         let mut child = command.spawn()?;
         drop(stderr(&mut child)?);
@@ -48,7 +48,7 @@ fn nobody_has_to_read_what_is_told_on_the_way() -> Result<()> {
 
 #[test]
 fn what_is_logged_into_a_file_is_text() -> Result<()> {
-    let arguments = ["--suite", "bridge", "--filter", "links::one_inode", "--log", "debug", "mem:"];
+    let arguments = ["--suite", "mount", "--filter", "links::one_inode", "--log", "debug", "mem:"];
     let outcome = command::run(&mut conform::command(arguments)?, LIMIT)?;
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
     check::holds(&outcome.describe(), outcome.stderr.contains("DEBUG") && !outcome.stderr.contains('\x1b'))
@@ -56,7 +56,7 @@ fn what_is_logged_into_a_file_is_text() -> Result<()> {
 
 #[test]
 fn an_interruption_between_two_modes_is_one() -> Result<()> {
-    let arguments = ["--suite", "bridge", "--filter", "links", "--io", "auto,rpc", "--access", "shared,exclusive"];
+    let arguments = ["--suite", "mount", "--filter", "links", "--io", "auto,rpc", "--access", "shared,exclusive"];
     let (mut command, mounts) = apart(&arguments)?;
     let mut child = command.spawn()?;
     let mut said = stderr(&mut child)?;
@@ -82,7 +82,7 @@ fn under_way(arguments: &[&str], is_begun: impl Fn(u32) -> bool) -> Result<(Chil
 /// What failed and how, without the tests of the mount itself, and the tests of these that failed.
 fn failures(aside: &TempDir) -> Result<(Vec<String>, Vec<String>)> {
     let report: Report = serde_json::from_str(&fs::read_to_string(aside.path().join("report"))?)?;
-    let (mount, others): (Vec<_>, Vec<_>) = report.failures().partition(|(key, _)| key.suite == "mount");
+    let (mount, others): (Vec<_>, Vec<_>) = report.failures().partition(|(key, _)| key.suite == "lifecycle");
     let actual = others.iter().filter_map(|(_, case)| Some(case.failure()?.actual.clone())).collect();
     Ok((actual, mount.into_iter().map(|(key, _)| key.case).collect()))
 }
@@ -90,7 +90,7 @@ fn failures(aside: &TempDir) -> Result<(Vec<String>, Vec<String>)> {
 #[test]
 fn a_mount_that_somebody_else_takes_down_is_a_failure() -> Result<()> {
     let backend = "fault:mem:?latency=100ms@symlink";
-    let arguments = ["--suite", "bridge", "--filter", "symlinks", "--jobs", "1", backend];
+    let arguments = ["--suite", "mount", "--filter", "symlinks", "--jobs", "1", backend];
     let (mut child, mounts, aside) = under_way(&arguments, |pid| {
         process::child_running(pid, "conform-worker").is_ok_and(|worker| worker.is_some())
     })?;
@@ -99,7 +99,7 @@ fn a_mount_that_somebody_else_takes_down_is_a_failure() -> Result<()> {
     command::succeed(Command::new(bins::fusebridge()?).arg("umount").arg(point), LIMIT)?;
     ends(&mut child, 1, mounts.path())?;
     let (actual, mount) = failures(&aside)?;
-    check::equal("the mount", &mount, &vec!["mount::unmounts".to_owned()])?;
+    check::equal("the mount", &mount, &vec!["lifecycle::unmounts".to_owned()])?;
     check::equal("the tests", &actual, &vec!["the file system was unmounted".to_owned()])
 }
 
@@ -114,15 +114,15 @@ fn the_end_of_the_server_is_named_in_pjdfstest() -> Result<()> {
     process::kill(process::child_running(child.id(), "gofer\0serve")?.context("a server")?);
     ends(&mut child, 1, mounts.path())?;
     let (actual, mount) = failures(&aside)?;
-    check::equal("the mount", &mount, &vec!["mount::server_lives".to_owned()])?;
+    check::equal("the mount", &mount, &vec!["lifecycle::server_lives".to_owned()])?;
     check::equal("the tests", &actual, &vec!["the server has gone".to_owned()])
 }
 
 #[test]
 fn what_cannot_be_done_is_known_before_anything_is_run() -> Result<()> {
     for (arguments, word) in [
-        (["--suite", "bridge", "--json", "/does/not/exist"], "/does/not/exist"),
-        (["--suite", "bridge", "--html", "/"], "cannot write /"),
+        (["--suite", "mount", "--json", "/does/not/exist"], "/does/not/exist"),
+        (["--suite", "mount", "--html", "/"], "cannot write /"),
         (["--suite", "classic", "--seed", "1"], "--classic DIR"),
     ] {
         let outcome = command::run(&mut conform::command(arguments)?, LIMIT)?;
@@ -143,7 +143,7 @@ fn a_filter_that_fits_no_test_is_an_error_and_spoils_no_report() -> Result<()> {
     let aside = scratch::memory()?;
     let (old, new) = (aside.path().join("old"), aside.path().join("new"));
     fs::write(&old, "what it had")?;
-    let mut command = conform::command(["--suite", "bridge", "--filter", "nosuchtest", "--junit"])?;
+    let mut command = conform::command(["--suite", "mount", "--filter", "nosuchtest", "--junit"])?;
     let outcome = command::run(command.arg(&old).arg("--tap").arg(&new).arg("mem:"), LIMIT)?;
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(2))?;
     check::holds(&outcome.describe(), outcome.stderr.contains("--list"))?;
@@ -158,7 +158,7 @@ fn all_modes_are_those_that_the_user_can_have() -> Result<()> {
     }
     let programs = user::programs()?;
     let mut command = Command::new(programs.path().join("fusebridge"));
-    command.args(["conform", "--suite", "bridge", "--filter", "links::one_inode", "--all-modes", "mem:"]);
+    command.args(["conform", "--suite", "mount", "--filter", "links::one_inode", "--all-modes", "mem:"]);
     let outcome = command::run(user::as_user(&command).current_dir("/"), LIMIT)?;
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
     check::holds(&outcome.describe(), outcome.stdout.contains("rpc/exclusive"))

@@ -42,8 +42,8 @@ fn conforms(backend: Backend, io: Io, access: Access) -> Result<()> {
     run.ended_with(0)?;
     check::equal("pjdfstest", &run.suite("pjdfstest")?.1, &PJDFSTEST)?;
     check::equal("fsx", &run.suite("fsx")?.1, &Counts { passed: 2, failed: 0, skipped: 0 })?;
-    let (cases, _) = run.suite("bridge")?;
-    check::holds("the suite bridge is whole", cases.len() > 200)?;
+    let (cases, _) = run.suite("mount")?;
+    check::holds("the suite mount is whole", cases.len() > 200)?;
     let skipped = cases.iter().filter(|case| matches!(case.outcome, Outcome::Skipped { .. }));
     let skipped: BTreeSet<&str> = skipped.map(|case| case.name.as_str()).collect();
     check::equal("skipped", &skipped.difference(&MAY_BE_SKIPPED.into()).collect::<Vec<_>>(), &Vec::<&&str>::new())?;
@@ -111,11 +111,11 @@ fn times_on_a_disk() -> Result<()> {
     if rustix::fs::statfs(directory.path())?.f_type.cast_unsigned() == TMPFS {
         skip!("{} is on tmpfs, whose maps change no times", directory.path().display());
     }
-    let mut arguments: Vec<OsString> = ["--suite", "bridge", "--filter", "times::"].map(Into::into).into();
+    let mut arguments: Vec<OsString> = ["--suite", "mount", "--filter", "times::"].map(Into::into).into();
     arguments.push(directory.path().into());
     let run = conform::run(arguments)?;
     run.ended_with(0)?;
-    let (cases, _) = run.suite("bridge")?;
+    let (cases, _) = run.suite("mount")?;
     for name in ["times::outlived", "times::stored"] {
         check::holds(name, cases.iter().any(|case| case.name == name && matches!(case.outcome, Outcome::Passed)))?;
     }
@@ -129,10 +129,10 @@ fn read_only() -> Result<()> {
     std::fs::create_dir(directory.path().join("directory"))?;
     let mut backend = OsString::from("readonly:");
     backend.push(directory.path());
-    let mut arguments: Vec<OsString> = ["--suite", "bridge,fsx", "--expect"].map(Into::into).into();
+    let mut arguments: Vec<OsString> = ["--suite", "mount,fsx", "--expect"].map(Into::into).into();
     arguments.extend([conform::expectations("readonly").into(), backend]);
     let run = conform::run(arguments)?;
     run.ended_with(0)?;
-    check::equal("bridge", &run.suite("bridge")?.1, &Counts { passed: 4, failed: 0, skipped: 0 })?;
+    check::equal("mount", &run.suite("mount")?.1, &Counts { passed: 4, failed: 0, skipped: 0 })?;
     check::equal("fsx", &run.suite("fsx")?.1, &Counts { passed: 0, failed: 0, skipped: 1 })
 }

@@ -84,7 +84,7 @@ fn without_a_defect_nothing_is_found() -> Result<()> {
     // The tests that find defects pass without them.
     let cases: Vec<String> = table()?.into_values().flatten().collect();
     let filter: Vec<&str> = cases.iter().filter_map(|test| test.split_once('/')).map(|(_, case)| case).collect();
-    let run = conform::run(["--suite", "bridge", "--filter", &filter.join(","), "fault:mem:?defect=lost-write:0"])?;
+    let run = conform::run(["--suite", "mount", "--filter", &filter.join(","), "fault:mem:?defect=lost-write:0"])?;
     run.ended_with(0)?;
-    check::holds("they are run", run.suite("bridge")?.1.passed >= 20)
+    check::holds("they are run", run.suite("mount")?.1.passed >= 20)
 }

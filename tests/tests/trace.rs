@@ -165,7 +165,7 @@ fn what_changes_while_it_is_listed_may_be_listed_or_not() -> Result<()> {
     let traces = scratch::disk()?;
     let file = traces.path().join("trace");
     let mut command = Command::new(bins::fusebridge()?);
-    command.args(["conform", "--suite", "bridge", "--filter", "listing", "--io", "rpc", "--jobs", "1", "--trace"]);
+    command.args(["conform", "--suite", "mount", "--filter", "listing", "--io", "rpc", "--jobs", "1", "--trace"]);
     command::succeed(command.arg(&file).arg("mem:"), LIMIT)?;
     let same = trace("replay", &file, &["mem:"])?;
     check::holds(&same, same.contains(" 0 answers differ"))

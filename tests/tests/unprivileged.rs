@@ -131,7 +131,7 @@ fn suites_that_need_no_root_are_run() -> Result<()> {
         skip!("becoming another user needs root");
     }
     let stage = Stage::new()?;
-    let mut command = stage.fusebridge("conform --suite bridge");
+    let mut command = stage.fusebridge("conform --suite mount");
     let outcome = command::run(&mut user::as_user(command.arg(backend(stage.served.path()))), LIMIT)?;
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
     check::equal("left behind", &fs::read_dir(stage.served.path())?.count(), &0)?;

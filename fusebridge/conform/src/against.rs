@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::case::{CaseResult, Outcome};
-use super::report::{Key, MOUNT, Report};
+use super::report::{Key, LIFECYCLE, Report};
 
 /// A test that ended in another way on another backend.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub fn differences(first: &Report, second: &Report) -> Vec<Difference> {
     for (key, case, counterpart) in pairs(first, second) {
         let second = match counterpart {
             Some(counterpart) => counterpart.outcome.clone(),
-            None if key.suite == MOUNT => Outcome::Skipped { reason: "nothing is mounted".to_owned() },
+            None if key.suite == LIFECYCLE => Outcome::Skipped { reason: "nothing is mounted".to_owned() },
             None => continue,
         };
         let is_same = match counterpart {
@@ -54,7 +54,7 @@ fn pairs<'a>(
 
 /// How many tests of `one` have no counterpart in `other`, those of the mount itself apart.
 fn only_in(one: &Report, other: &Report) -> usize {
-    pairs(one, other).filter(|(key, _, counterpart)| key.suite != MOUNT && counterpart.is_none()).count()
+    pairs(one, other).filter(|(key, _, counterpart)| key.suite != LIFECYCLE && counterpart.is_none()).count()
 }
 
 /// Whether the first backend fails where the second one does not.
@@ -125,8 +125,9 @@ mod tests {
 
     #[test]
     fn a_server_that_has_gone_is_worse_than_none() {
-        let mut first = with(vec![case("mount::server_lives", failed()), case("mount::unmounts", Outcome::Passed)]);
-        first.modes[0].suites[0].suite = MOUNT.to_owned();
+        let mut first =
+            with(vec![case("lifecycle::server_lives", failed()), case("lifecycle::unmounts", Outcome::Passed)]);
+        first.modes[0].suites[0].suite = LIFECYCLE.to_owned();
         let mut second = with(vec![case("a", Outcome::Passed), case("b", Outcome::Passed)]);
         second.backend = "native:/tmp".to_owned();
         second.modes[0].mode = Mode { io: "native".to_owned(), access: "native".to_owned() };

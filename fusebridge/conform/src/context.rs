@@ -12,7 +12,7 @@ use super::clock::Clock;
 pub struct Settings {
     /// Only tests whose name has one of these in it; all if there are none.
     pub filter: Vec<String>,
-    /// How many tests of the suite *bridge* and runs of fsx go on at once.
+    /// How many tests of the suite *mount* and runs of fsx go on at once.
     pub jobs: usize,
     /// How often each suite is run. A test passes if it passes each time.
     pub repeat: u32,

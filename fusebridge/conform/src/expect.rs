@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::report::{Key, MOUNT, NATIVE, Report};
+use super::report::{Key, LIFECYCLE, NATIVE, Report};
 use super::suite::Suite;
 
 /// The values of `--io`.
@@ -81,7 +81,7 @@ impl Expectations {
                 None => (test, None),
             };
             let (suite, case) = test.split_once('/').ok_or(wrong("before the test is no suite"))?;
-            if suite != MOUNT && !Suite::NAMES.contains(&suite) {
+            if suite != LIFECYCLE && !Suite::NAMES.contains(&suite) {
                 return Err(wrong("there is no such suite"));
             }
             let reason = reason.trim().to_owned();
@@ -148,8 +148,8 @@ mod tests {
 
     #[test]
     fn lines_about_no_test_are_told() {
-        let list = Expectations::parse("bridge/links::one r\nbridge/links::onne r\npjdfstest/a r\n").unwrap();
-        assert_eq!(list.unknown_tests(&testing::report()), ["bridge/links::onne"]);
+        let list = Expectations::parse("mount/links::one r\nmount/links::onne r\npjdfstest/a r\n").unwrap();
+        assert_eq!(list.unknown_tests(&testing::report()), ["mount/links::onne"]);
     }
 
     #[test]
@@ -161,12 +161,12 @@ mod tests {
 
     #[test]
     fn words_that_no_test_has_are_mistakes() {
-        assert_eq!(Expectations::parse("brdge/b reason"), Err((1, "there is no such suite")));
+        assert_eq!(Expectations::parse("mnt/b reason"), Err((1, "there is no such suite")));
         for mode in ["rcp/*", "rpc/shred", "shared/rpc", "/"] {
             let line = format!("fsx/b@{mode} reason");
             assert_eq!(Expectations::parse(&line), Err((1, "behind the @ is no value of --io and --access")), "{mode}");
         }
-        for line in ["mount/b@direct/exclusive r", "classic/b@native/native r", "bridge/a@*/* r"] {
+        for line in ["lifecycle/b@direct/exclusive r", "classic/b@native/native r", "mount/a@*/* r"] {
             assert!(Expectations::parse(line).is_ok(), "{line}");
         }
     }

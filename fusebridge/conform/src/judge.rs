@@ -110,17 +110,17 @@ mod tests {
         assert_eq!(names(&judgement.newly_passing), ["b"]);
         assert!(!judgement.is_well());
         assert!(Judgement::new(&now, &Expectations::default(), Some(&now)).is_well());
-        assert!(judgement.text().contains("newly failing: 3\n  bridge/c (auto/shared)\n"), "{}", judgement.text());
+        assert!(judgement.text().contains("newly failing: 3\n  mount/c (auto/shared)\n"), "{}", judgement.text());
     }
 
     #[test]
     fn expected_failures_are_well_and_passes_are_reported() {
-        let expectations = list("bridge/a  no such thing\nbridge/b  nor this\nbridge/z not run\n");
+        let expectations = list("mount/a  no such thing\nmount/b  nor this\nmount/z not run\n");
         let failing = Judgement::new(&with(vec![case("a", failed()), case("b", failed())]), &expectations, None);
         assert!(failing.is_well() && failing.expected.len() == 2);
         let passing = Judgement::new(&with(vec![case("a", failed()), case("b", Outcome::Passed)]), &expectations, None);
         assert!(!passing.is_well());
         assert_eq!(passing.unexpected_passes[0].1, "nor this");
-        assert!(passing.text().contains("bridge/b (auto/shared): nor this"), "{}", passing.text());
+        assert!(passing.text().contains("mount/b (auto/shared): nor this"), "{}", passing.text());
     }
 }

@@ -4,7 +4,6 @@
 //! that came of it: a [`table`](table::table) for the terminal, files for machines and people, and what has changed since another one.
 
 pub mod against;
-mod bridge;
 pub mod case;
 mod classic;
 pub mod clock;
@@ -12,6 +11,7 @@ pub mod context;
 pub mod expect;
 mod fsx;
 pub mod judge;
+mod mount;
 pub mod output;
 mod pjdfstest;
 pub mod progress;
@@ -24,13 +24,13 @@ pub mod table;
 mod testing;
 pub mod tool;
 
-pub use bridge::catalogue;
-pub use bridge::worker;
 pub use case::{CaseResult, Failure, Outcome};
 pub use clock::Clock;
 pub use context::{Cause, Observer, Settings, Stop};
 pub use expect::Expectations;
 pub use judge::Judgement;
+pub use mount::catalogue;
+pub use mount::worker;
 pub use report::{Mode, ModeRun, Report, SuiteRun};
 pub use run::{RunError, run_suites};
 pub use suite::{Suite, SuiteError};

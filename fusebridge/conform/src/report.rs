@@ -10,7 +10,7 @@ use super::case::{CaseResult, Outcome};
 pub const FORMAT: u32 = 1;
 
 /// The suite of the mount itself, which is there whatever else is run on it.
-pub const MOUNT: &str = "mount";
+pub const LIFECYCLE: &str = "lifecycle";
 
 /// What stands for `--io` and `--access` where nothing is mounted.
 pub const NATIVE: &str = "native";

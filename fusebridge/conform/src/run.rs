@@ -36,7 +36,7 @@ pub enum RunError {
 }
 
 /// Runs `suites` on the file system that `root` is on, in a new directory in it, which is removed in the end. A suite that was
-/// stopped early is in the answer with what it had done; those after it are not. On a read-only file system the suite *bridge* tests
+/// stopped early is in the answer with what it had done; those after it are not. On a read-only file system the suite *mount* tests
 /// that it is, and the others are skipped.
 pub fn run_suites(
     root: &Path,
@@ -73,7 +73,7 @@ pub fn run_suites(
             runs.push(refused(suite, context, &error));
             continue;
         }
-        runs.push(if read_only && *suite != Suite::Bridge { left_out(suite, context) } else { suite.run(context)? });
+        runs.push(if read_only && *suite != Suite::Mount { left_out(suite, context) } else { suite.run(context)? });
     }
     Ok(runs)
 }
@@ -148,7 +148,7 @@ mod tests {
         fn begins(&self, _: &str, _: Option<usize>) {}
         fn ended(&self, _: &str, _: &CaseResult) {}
         fn over(&self, suite: &str) {
-            if suite == "bridge" {
+            if suite == "mount" {
                 fs::write(&self.0, "").unwrap();
             }
         }
@@ -163,10 +163,10 @@ mod tests {
         let obstacle = Obstacle(name.with_file_name(format!("conform-{}-1/fsx", std::process::id())));
         let (stop, clock) = (Stop::default(), Clock::default());
         let settings = testing::settings("no test has this name");
-        let suites = [Suite::Bridge, Suite::Fsx];
+        let suites = [Suite::Mount, Suite::Fsx];
         let runs = run_suites(root.path(), &suites, &settings, &obstacle, &stop, &clock).unwrap();
         let failed: Vec<(&str, usize)> = runs.iter().map(|run| (run.suite.as_str(), run.counts().failed)).collect();
-        assert_eq!(failed, [("bridge", 0), ("fsx", 1)]);
+        assert_eq!(failed, [("mount", 0), ("fsx", 1)]);
         let left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(left, [name]);
     }

@@ -9,13 +9,13 @@ use super::case::{CaseResult, Outcome};
 use super::context::Context;
 use super::report::SuiteRun;
 use super::tool::ToolError;
-use super::{bridge, classic, fsx, pjdfstest};
+use super::{classic, fsx, mount, pjdfstest};
 
 /// A suite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Suite {
     /// Ours.
-    Bridge,
+    Mount,
     /// POSIX calls, by the crate of that name.
     Pjdfstest,
     /// The older pjdfstest, in this directory.
@@ -54,12 +54,12 @@ pub enum SuiteError {
 
 impl Suite {
     /// All names.
-    pub const NAMES: [&str; 4] = ["bridge", "pjdfstest", "classic", "fsx"];
+    pub const NAMES: [&str; 4] = ["mount", "pjdfstest", "classic", "fsx"];
 
     /// Its name, in reports and on the command line.
     pub fn name(&self) -> &'static str {
         match self {
-            Suite::Bridge => "bridge",
+            Suite::Mount => "mount",
             Suite::Pjdfstest => "pjdfstest",
             Suite::Classic(_) => "classic",
             Suite::Fsx => "fsx",
@@ -74,7 +74,7 @@ impl Suite {
     /// Fails if it could not run here, whatever the file system.
     pub fn check(&self) -> Result<(), SuiteError> {
         match self {
-            Suite::Bridge => Ok(()),
+            Suite::Mount => Ok(()),
             Suite::Pjdfstest => pjdfstest::check(),
             Suite::Classic(directory) => classic::check(directory),
             Suite::Fsx => fsx::check(),
@@ -100,7 +100,7 @@ impl Suite {
 
     fn once(&self, context: Context<'_>) -> Result<Vec<CaseResult>, SuiteError> {
         match self {
-            Suite::Bridge => Ok(bridge::run(context, self.name())?),
+            Suite::Mount => Ok(mount::run(context, self.name())?),
             Suite::Pjdfstest => pjdfstest::run(context, self.name()),
             Suite::Classic(directory) => classic::run(context, self.name(), directory),
             Suite::Fsx => fsx::run(context, self.name()),

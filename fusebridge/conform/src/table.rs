@@ -82,9 +82,9 @@ mod tests {
     fn columns_line_up_and_failures_follow() {
         let text = table(&testing::report());
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "suite   mode         passed  failed  skipped   time");
-        assert_eq!(lines[1], "bridge  auto/shared       1       1        1  1.5 s");
-        assert_eq!(lines[3], "FAILED bridge/links::one (auto/shared)");
+        assert_eq!(lines[0], "suite  mode         passed  failed  skipped   time");
+        assert_eq!(lines[1], "mount  auto/shared       1       1        1  1.5 s");
+        assert_eq!(lines[3], "FAILED mount/links::one (auto/shared)");
         assert_eq!(lines[4], "  operation  stat(a).st_nlink");
         assert_eq!(lines[5], "  expected   2");
         assert_eq!(lines[6], "  actual     1");

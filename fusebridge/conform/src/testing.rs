@@ -38,7 +38,7 @@ pub(super) fn skipped() -> Outcome {
 /// A report of one suite with these tests.
 pub(super) fn with(cases: Vec<CaseResult>) -> Report {
     let mode = Mode { io: "auto".to_owned(), access: "shared".to_owned() };
-    let suites = vec![SuiteRun { suite: "bridge".to_owned(), cases, seconds: 1.5 }];
+    let suites = vec![SuiteRun { suite: "mount".to_owned(), cases, seconds: 1.5 }];
     Report {
         format: FORMAT,
         backend: "mem:".to_owned(),

@@ -79,7 +79,7 @@ fn a_mount() -> Result<()> {
     for io in ["auto", "rpc"] {
         let found = fusebridge(&["run", "--io", io, &backend, "--", "sh", "-euc", script, "sh", "."])?;
         check::equal(io, &found, &wanted)?;
-        fusebridge(&["conform", "--suite", "bridge", "--filter", "read_only", "--io", io, &backend])?;
+        fusebridge(&["conform", "--suite", "mount", "--filter", "read_only", "--io", io, &backend])?;
     }
     Ok(())
 }

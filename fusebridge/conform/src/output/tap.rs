@@ -44,10 +44,10 @@ mod tests {
     #[test]
     fn each_test_is_a_line() {
         let expected = "TAP version 14\n1..3\n\
-                        ok 1 - bridge/links::two (auto/shared)\n\
-                        not ok 2 - bridge/links::one (auto/shared)\n  \
+                        ok 1 - mount/links::two (auto/shared)\n\
+                        not ok 2 - mount/links::one (auto/shared)\n  \
                         ---\n  operation: \"stat(a).st_nlink\"\n  expected: \"2\"\n  actual: \"1\"\n  ...\n\
-                        ok 3 - bridge/acl::one (auto/shared) # SKIP no such thing\n";
+                        ok 3 - mount/acl::one (auto/shared) # SKIP no such thing\n";
         assert_eq!(tap(&testing::report(), &Expectations::default()), expected);
     }
 
@@ -56,7 +56,7 @@ mod tests {
         let report = testing::with(vec![testing::case("a\nok 99 - b", Outcome::Passed)]);
         assert_eq!(
             tap(&report, &Expectations::default()),
-            "TAP version 14\n1..1\nok 1 - bridge/a\\\\nok 99 - b (auto/shared)\n"
+            "TAP version 14\n1..1\nok 1 - mount/a\\\\nok 99 - b (auto/shared)\n"
         );
     }
 }

@@ -12,7 +12,7 @@ use conform::{Settings, Suite};
 
 const EXAMPLES: &str = "Examples:
   fusebridge conform mem:                                     all suites, as one table
-  fusebridge conform --suite bridge --filter xattr /srv/data  some tests of one suite
+  fusebridge conform --suite mount --filter xattr /srv/data   some tests of one suite
   fusebridge conform --all-modes --html report.html mem:      every way to mount, with a page for people
   fusebridge conform --json now.json --baseline then.json mem:
                                                               what has changed since then
@@ -37,7 +37,7 @@ pub(in crate::cli) struct Conform {
     #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     pub(super) filter: Vec<String>,
 
-    /// List the tests of the suite "bridge" and what each is about, and run nothing
+    /// List the tests of the suite "mount" and what each is about, and run nothing
     #[arg(long)]
     pub(super) list: bool,
 
@@ -127,7 +127,7 @@ pub(in crate::cli) struct Conform {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Word {
     /// Ours: links, listings, memory mappings, holes, locks, names, ..
-    Bridge,
+    Mount,
     /// POSIX system calls
     Pjdfstest,
     /// Random reads and writes
@@ -138,7 +138,7 @@ pub(super) enum Word {
 
 impl Word {
     /// What needs no directory.
-    const DEFAULT: [Word; 3] = [Word::Bridge, Word::Pjdfstest, Word::Fsx];
+    const DEFAULT: [Word; 3] = [Word::Mount, Word::Pjdfstest, Word::Fsx];
 }
 
 impl Conform {
@@ -148,7 +148,7 @@ impl Conform {
             .iter()
             .filter(|word| self.suite.contains(word))
             .filter_map(|word| match word {
-                Word::Bridge => Some(Suite::Bridge),
+                Word::Mount => Some(Suite::Mount),
                 Word::Pjdfstest => Some(Suite::Pjdfstest),
                 Word::Fsx => Some(Suite::Fsx),
                 Word::Classic => None,

@@ -16,7 +16,7 @@ use super::Failure;
 use super::extensions::Extensions;
 use super::signals::Interruption;
 use crate::trace::excerpts;
-use ::conform::report::{FORMAT, MOUNT};
+use ::conform::report::{FORMAT, LIFECYCLE};
 use ::conform::stderr::say;
 use ::conform::tool;
 use ::conform::{CaseResult, Expectations, Judgement, ModeRun, Report, Suite, SuiteRun};
@@ -48,7 +48,7 @@ impl Conform {
         super::init_log(&self.log)?;
         if self.list {
             let wanted = catalogue().filter(|(name, _)| self.settings().wants(name));
-            tell(&wanted.map(|(name, about)| format!("bridge/{name}: {about}\n")).collect::<String>())?;
+            tell(&wanted.map(|(name, about)| format!("mount/{name}: {about}\n")).collect::<String>())?;
             return Ok(0);
         }
         let expectations = self.expect.as_deref().map(Expectations::read).transpose()?.unwrap_or_default();
@@ -93,7 +93,7 @@ impl Conform {
             let tool = match suite {
                 Suite::Pjdfstest => Some(tool::PJDFSTEST),
                 Suite::Fsx => Some(tool::FSX),
-                Suite::Bridge | Suite::Classic(_) => None,
+                Suite::Mount | Suite::Classic(_) => None,
             };
             if let Some(tool) = tool.filter(|_| self.install) {
                 tool.install()?;
@@ -203,7 +203,7 @@ fn tell(text: &str) -> Result<(), Failure> {
 
 /// Whether only the mount itself was tested, with success: of what fails later there may be nothing.
 fn has_no_tests(report: &Report) -> bool {
-    report.cases().all(|(key, case)| key.suite == MOUNT && case.failure().is_none())
+    report.cases().all(|(key, case)| key.suite == LIFECYCLE && case.failure().is_none())
 }
 
 /// A path with a word behind it.

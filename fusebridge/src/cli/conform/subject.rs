@@ -105,10 +105,11 @@ impl Subject {
         let (lives, ended) = fate(cause, &unmounted);
         let span = clock.since(start);
         let cases = vec![
-            CaseResult::new("mount::server_lives", lives, span).about("the server lives on until it is unmounted"),
-            CaseResult::new("mount::unmounts", ended, span).about("the mount is idle in the end and can be taken down"),
+            CaseResult::new("lifecycle::server_lives", lives, span).about("the server lives on until it is unmounted"),
+            CaseResult::new("lifecycle::unmounts", ended, span)
+                .about("the mount is idle in the end and can be taken down"),
         ];
-        suites.push(SuiteRun { suite: report::MOUNT.to_owned(), cases, seconds: span.duration().as_secs_f64() });
+        suites.push(SuiteRun { suite: report::LIFECYCLE.to_owned(), cases, seconds: span.duration().as_secs_f64() });
         Ok(Tested::Suites(suites))
     }
 }

@@ -8,8 +8,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use nix::errno::Errno;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, same_bytes, skip};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
+use crate::mount::scene::Scene;
 
 cases! { "kinds":
     fifos = "what is written into a FIFO comes out of it";

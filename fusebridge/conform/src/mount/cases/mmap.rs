@@ -4,8 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 use super::mapping::Mapping;
-use crate::bridge::check::{Expect, Verdict, equal, same_bytes};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, same_bytes};
+use crate::mount::scene::Scene;
 
 cases! { "mmap":
     reads = "a map shows the file's content, and zeros behind its end in the last page";

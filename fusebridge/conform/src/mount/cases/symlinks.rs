@@ -7,8 +7,8 @@ use std::os::unix::fs::symlink;
 
 use nix::errno::Errno;
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, same_bytes};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes};
+use crate::mount::scene::Scene;
 
 cases! { "symlinks":
     targets = "a target of any bytes is given back as it is";

@@ -6,8 +6,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::bridge::check::{Expect, Verdict, equal, fails};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails};
+use crate::mount::scene::Scene;
 
 cases! { "locks":
     exclusive = "an exclusive lock keeps all others out until it is given back";

@@ -4,8 +4,8 @@ use std::fs::{self, File, OpenOptions};
 
 use nix::errno::Errno;
 
-use crate::bridge::check::{Verdict, equal, fails};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Verdict, equal, fails};
+use crate::mount::scene::Scene;
 
 cases! { "errors":
     missing = "what is not there is ENOENT";

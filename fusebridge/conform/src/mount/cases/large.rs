@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::bridge::check::{Verdict, equal};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Verdict, equal};
+use crate::mount::scene::Scene;
 
 cases! { "large":
     directory = "a thousand entries are all there, can be found, and can be removed while they are listed";

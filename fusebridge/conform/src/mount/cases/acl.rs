@@ -3,8 +3,8 @@
 use nix::errno::Errno;
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, same_bytes, skip};
-use crate::bridge::scene::{SOMEBODY, Scene};
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
+use crate::mount::scene::{SOMEBODY, Scene};
 
 cases! { "acl":
     of_files = "an access list of a file is kept, or refused with EOPNOTSUPP";

@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use rustix::fs::{FallocateFlags, copy_file_range, fallocate, statvfs};
 
 use super::mapping::Mapping;
-use crate::bridge::check::{Expect, Verdict, equal, holds, skip};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, holds, skip};
+use crate::mount::scene::Scene;
 
 cases! { "attributes":
     size = "a file's size is that of what was written";

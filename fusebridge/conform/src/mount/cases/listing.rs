@@ -8,8 +8,8 @@ use std::os::unix::net::UnixListener;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::seek::{Entry, Listing};
-use crate::bridge::check::{Expect, Verdict, equal, failed, holds};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, failed, holds};
+use crate::mount::scene::Scene;
 
 cases! { "listing":
     complete = "every entry turns up exactly once";

@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 
 use rustix::mm::{MapFlags, MsyncFlags, ProtFlags, mmap, msync, munmap};
 
-use crate::bridge::check::{Expect, Verdict, failed};
+use crate::mount::check::{Expect, Verdict, failed};
 
 /// The beginning of a file, mapped for reading and writing.
 #[derive(Debug)]

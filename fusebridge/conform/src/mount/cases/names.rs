@@ -7,8 +7,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use nix::errno::Errno;
 use rustix::fs::{Mode, OFlags};
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, same_bytes};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes};
+use crate::mount::scene::Scene;
 
 cases! { "names":
     any_bytes = "a name may have any bytes but / and 0";

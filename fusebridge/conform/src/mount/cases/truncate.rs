@@ -5,8 +5,8 @@ use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, same_bytes};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes};
+use crate::mount::scene::Scene;
 
 cases! { "truncate":
     shorter = "a shorter size cuts the end off";

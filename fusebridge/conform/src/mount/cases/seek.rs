@@ -7,8 +7,8 @@ use std::path::Path;
 use rustix::fs::{FileType, RawDir, SeekFrom};
 
 use super::listing::fill;
-use crate::bridge::check::{Expect, Verdict, equal, holds};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, holds};
+use crate::mount::scene::Scene;
 
 cases! { "seek":
     back = "going back to an entry's position shows what came after it";

@@ -6,8 +6,8 @@ use std::os::unix::fs::{MetadataExt, chown, lchown, symlink};
 use nix::errno::Errno;
 use nix::unistd::Uid;
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, skip};
-use crate::bridge::scene::{Impersonation, SOMEBODY, SOMEBODY_ELSE, Scene};
+use crate::mount::check::{Expect, Verdict, equal, fails, skip};
+use crate::mount::scene::{Impersonation, SOMEBODY, SOMEBODY_ELSE, Scene};
 
 cases! { "owners":
     of_new_files = "who makes a file owns it, whatever kind it is";

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::FallocateFlags;
 
 use super::mapping::Mapping;
-use crate::bridge::check::{Expect, Verdict, equal, failed, holds, same_bytes};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, failed, holds, same_bytes};
+use crate::mount::scene::Scene;
 
 cases! { "writers":
     append = "what several append at once is all there, and in one piece each";

@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 
-use crate::bridge::check::{Expect, Verdict, equal, fails};
-use crate::bridge::scene::{Impersonation, SOMEBODY, SOMEBODY_ELSE, Scene};
+use crate::mount::check::{Expect, Verdict, equal, fails};
+use crate::mount::scene::{Impersonation, SOMEBODY, SOMEBODY_ELSE, Scene};
 
 cases! { "modes":
     all_bits = "each of the twelve bits can be set and cleared";
@@ -107,7 +107,7 @@ fn sticky(scene: &Scene) -> Verdict {
 fn set_gid_directories(scene: &Scene) -> Verdict {
     scene.dir("d")?;
     if !nix::unistd::Uid::effective().is_root() {
-        return crate::bridge::check::skip("giving a directory another group needs root");
+        return crate::mount::check::skip("giving a directory another group needs root");
     }
     std::os::unix::fs::chown(scene.at("d"), None, Some(SOMEBODY_ELSE)).of("chown(d, -1, 65533)")?;
     scene.chmod("d", 0o2777)?;

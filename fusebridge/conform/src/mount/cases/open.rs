@@ -6,8 +6,8 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use nix::errno::Errno;
 use rustix::fs::{Mode, OFlags};
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, same_bytes};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes};
+use crate::mount::scene::Scene;
 
 cases! { "open":
     exclusive = "O_EXCL refuses what is there, a dangling symbolic link too";

@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirEntryExt, MetadataExt, PermissionsExt, chown, symlink
 use nix::errno::Errno;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, skip};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, skip};
+use crate::mount::scene::Scene;
 
 cases! { "read_only", read_only = true:
     nothing_is_made = "no file of any kind can be made";

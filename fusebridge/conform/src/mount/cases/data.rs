@@ -8,8 +8,8 @@ use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{ReadWriteFlags, pwritev2};
 
 use super::mapping::Mapping;
-use crate::bridge::check::{Expect, Verdict, equal, holds, same_bytes};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, holds, same_bytes};
+use crate::mount::scene::Scene;
 
 cases! { "data":
     behind_the_end = "reading at or behind the end gives nothing";

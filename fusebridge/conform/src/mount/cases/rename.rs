@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use rustix::fs::{CWD, RenameFlags};
 
 use super::times::{later, nap};
-use crate::bridge::check::{Expect, Verdict, equal, fails, same_bytes};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes};
+use crate::mount::scene::Scene;
 
 cases! { "rename":
     moves = "a rename gives the file its new name, and only that";

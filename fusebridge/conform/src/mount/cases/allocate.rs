@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use nix::errno::Errno;
 use rustix::fs::{FallocateFlags, fallocate};
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, same_bytes, skip};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
+use crate::mount::scene::Scene;
 
 cases! { "allocate":
     grows = "reserved space makes a file longer, with zeros";

@@ -6,8 +6,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use nix::errno::Errno;
 use rustix::fs::{AtFlags, CWD};
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, same_bytes, skip};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
+use crate::mount::scene::Scene;
 
 cases! { "links":
     one_inode = "all names of a file have its inode number and its count of links";

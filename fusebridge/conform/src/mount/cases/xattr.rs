@@ -11,8 +11,8 @@ use rustix::fs::{
 };
 use rustix::io;
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, same_bytes, skip};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
+use crate::mount::scene::Scene;
 
 cases! { "xattr":
     kept = "a value of any bytes is kept, and so is an empty one";

@@ -6,8 +6,8 @@ macro_rules! cases {
         cases! { $subject, read_only = false: $($name = $about;)* }
     };
     ($subject:literal, read_only = $read_only:literal: $($name:ident = $about:literal;)*) => {
-        pub(in crate::bridge) const CASES: &[$crate::bridge::Case] = &[
-            $($crate::bridge::Case {
+        pub(in crate::mount) const CASES: &[$crate::mount::Case] = &[
+            $($crate::mount::Case {
                 name: concat!($subject, "::", stringify!($name)),
                 about: $about,
                 run: $name,

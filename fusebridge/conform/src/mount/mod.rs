@@ -30,7 +30,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
     cases::ALL.iter().flat_map(|cases| cases.iter())
 }
 
-/// The tests of the suite *bridge*, by name and with what has to hold.
+/// The tests of the suite *mount*, by name and with what has to hold.
 pub fn catalogue() -> impl Iterator<Item = (&'static str, &'static str)> {
     all().map(|case| (case.name, case.about))
 }

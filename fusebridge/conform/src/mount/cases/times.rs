@@ -12,8 +12,8 @@ use rustix::fs::{
 use rustix::time::{ClockId, clock_gettime};
 
 use super::mapping::Mapping;
-use crate::bridge::check::{Expect, Verdict, equal, failed, holds, skip};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, failed, holds, skip};
+use crate::mount::scene::Scene;
 
 cases! { "times":
     exact = "times that are set are kept to the nanosecond";

@@ -5,8 +5,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use nix::errno::Errno;
 use rustix::fs::SeekFrom;
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, holds, same_bytes};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, holds, same_bytes};
+use crate::mount::scene::Scene;
 
 cases! { "sparse":
     holes_are_zeros = "what was never written reads as zeros";

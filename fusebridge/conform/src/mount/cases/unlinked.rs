@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use nix::errno::Errno;
 use rustix::fs::{AtFlags, CWD, Mode};
 
-use crate::bridge::check::{Expect, Verdict, equal, fails, holds, same_bytes};
-use crate::bridge::scene::Scene;
+use crate::mount::check::{Expect, Verdict, equal, fails, holds, same_bytes};
+use crate::mount::scene::Scene;
 
 cases! { "unlinked":
     data = "an open file without a name can be read and written";
