@@ -5,16 +5,36 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender};
 
 use super::signals::Event;
-use super::up::UpError;
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
 use lisafs::client::{Client, ClientOptions, ConnectError, Root};
+
+/// Why there is no connection to a server.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionError {
+    #[error("{0}")]
+    Launch(#[from] LaunchError),
+    #[error("cannot connect to {spec}: {source}")]
+    Connect { spec: String, source: ConnectError },
+    /// The server's process has said why by itself.
+    #[error("the server did not start")]
+    Reported,
+    #[error("interrupted before anything was mounted")]
+    Interrupted,
+}
+
+impl ConnectionError {
+    /// Whether the user was told of it by the server.
+    pub(super) fn is_reported(&self) -> bool {
+        matches!(self, ConnectionError::Reported)
+    }
+}
 
 /// Gets a server for `spec` and connects to it.
 pub(super) fn connect(
     launcher: &Launcher,
     spec: &BackendSpec,
     options: &ClientOptions,
-) -> Result<(Client, Root, Server), UpError> {
+) -> Result<(Client, Root, Server), ConnectionError> {
     let (server, socket) = launch(launcher, spec)?;
     finish(server, spec, Client::connect(socket.into(), options))
 }
@@ -25,7 +45,7 @@ pub(super) fn connect_unless_interrupted(
     spec: &BackendSpec,
     options: &ClientOptions,
     (sender, receiver): (&Sender<Event>, &Receiver<Event>),
-) -> Result<(Client, Root, Server), UpError> {
+) -> Result<(Client, Root, Server), ConnectionError> {
     let (server, socket) = launch(launcher, spec)?;
     let hang_up = socket.try_clone().map_err(LaunchError::Start)?;
     let (connected, is_interrupted) = std::thread::scope(|scope| {
@@ -52,7 +72,7 @@ pub(super) fn connect_unless_interrupted(
     drop(hang_up);
     if is_interrupted {
         drop(connected);
-        return Err(UpError::Interrupted);
+        return Err(ConnectionError::Interrupted);
     }
     finish(server, spec, connected)
 }
@@ -67,12 +87,12 @@ fn finish(
     mut server: Server,
     spec: &BackendSpec,
     connected: Result<(Client, Root), ConnectError>,
-) -> Result<(Client, Root, Server), UpError> {
+) -> Result<(Client, Root, Server), ConnectionError> {
     // A gofer says in one line what is wrong. Of other programs one cannot know.
     let speaks = matches!(spec, BackendSpec::Host(_) | BackendSpec::Extension(_));
     let (client, root) = connected.map_err(|source| match speaks && server.has_failed() {
-        true => UpError::Said,
-        false => UpError::Connect { spec: spec.to_string(), source },
+        true => ConnectionError::Reported,
+        false => ConnectionError::Connect { spec: spec.to_string(), source },
     })?;
     Ok((client, root, server))
 }

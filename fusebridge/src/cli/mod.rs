@@ -20,6 +20,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use gofer::cli::with_flags;
 use gofer::extension::{Extension, Registry};
 
+use connection::ConnectionError;
 use extensions::Extensions;
 
 use crate::unmount::{Unmounted, unmount};
@@ -97,7 +98,11 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
 
 /// Says what went wrong, unless the server has done so.
 fn report_error(error: &Failure) {
-    if !matches!(error.downcast_ref(), Some(up::UpError::Said)) {
+    let is_reported = match error.downcast_ref() {
+        Some(up::UpError::Connection(error)) => error.is_reported(),
+        _ => error.downcast_ref().is_some_and(ConnectionError::is_reported),
+    };
+    if !is_reported {
         say(format_args!("fusebridge: {error}"));
     }
 }

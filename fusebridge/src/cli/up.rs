@@ -13,19 +13,19 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::geteuid;
 
-use super::connection::connect_unless_interrupted;
+use super::connection::{ConnectionError, connect_unless_interrupted};
 use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::Event;
 use crate::fs::{Bridge, FuseConnection, IoMode, MountOptions, Mounted};
-use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
+use crate::launch::{BackendSpec, Launcher, Server};
 use crate::mountpoint::{Mountpoint, raise_read_ahead};
 use crate::mounts::{Pin, table};
 use crate::trace::{Facts, Recorder, RecorderOptions};
 use crate::unmount::{UnmountError, Unmounted, detach};
 use ::conform::stderr::say;
 use lisafs::backend::FileType;
-use lisafs::client::{Client, ClientOptions, ConnectError};
+use lisafs::client::{Client, ClientOptions};
 
 /// How long the end of a mount may take after it was unmounted.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,15 +36,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Why a mount does not come up.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpError {
-    #[error("{0}")]
-    Launch(#[from] LaunchError),
-    #[error("cannot connect to {spec}: {source}")]
-    Connect { spec: String, source: ConnectError },
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
     #[error("the file system from {0} is a single file; only directories can be mounted")]
     NotADirectory(String),
-    /// The server's process has said why by itself.
-    #[error("the server did not start")]
-    Said,
     #[error("/dev/fuse: {0}; load the kernel module (modprobe fuse) or pass the device into this container")]
     NoFuse(io::Error),
     #[error("fusermount3 is missing, without which only root can mount; install the package fuse3")]
@@ -57,8 +52,6 @@ pub(super) enum UpError {
     Trace { path: String, source: io::Error },
     #[error("cannot mount on {path}: {source}")]
     Mount { path: String, source: io::Error },
-    #[error("interrupted before anything was mounted")]
-    Interrupted,
 }
 
 /// A mount that answers. Dropping it unmounts.

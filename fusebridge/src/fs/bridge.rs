@@ -12,11 +12,11 @@ use lisafs::wire::{FdId, Inode, MessageId, NO_ID, StatFs, Statx, message::SetSta
 use parking_lot::{Mutex, RwLock};
 
 use super::control::Control;
-use super::dir::Recent;
 use super::evict::Evictor;
-use super::handles::Handles;
+use super::handles::{Handle, Handles};
 use super::identity::{Identity, NodeId};
 use super::invalidate::Invalidator;
+use super::listing::Recent;
 use super::mapped::MappedFiles;
 use super::nodes::Nodes;
 use super::policy::Policy;
@@ -54,7 +54,7 @@ pub struct Bridge {
     pub(super) shares: Arc<Shares>,
     pub(super) invalidator: Invalidator,
     pub(super) recent: Recent,
-    pub(super) mapped: MappedFiles,
+    pub(super) mapped: MappedFiles<Handle>,
     /// See [`opening`](Self::opening).
     pub(super) opening: RwLock<()>,
     /// Files were seen of which cannot be known whether they are mapped.

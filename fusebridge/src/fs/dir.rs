@@ -7,94 +7,19 @@
 //! the one goes on with the offsets of the other. So listings outlive the open directories that they were read for, and one that
 //! does not is not to be kept by the kernel either.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-
 use lisafs::Errno;
 use lisafs::wire::Dirent;
-use parking_lot::Mutex;
 
 use super::bridge::{Bridge, Result};
 use super::handles::Handle;
 use super::identity::{Identity, NodeId};
+use super::listing::{DirEntry, Listing, Shared};
 
 /// Bytes of kernel directory entries that one request asks for: as many as a sandbox does.
 const CHUNK: i32 = 65536;
 
 /// What is longer than this was made up by the server.
 const MOST_ENTRIES: usize = 1 << 25;
-
-/// One entry of a directory.
-#[derive(Clone, Debug)]
-pub struct DirEntry {
-    /// The name.
-    pub name: Box<[u8]>,
-    /// The number that `stat` would show.
-    pub id: NodeId,
-    /// The type, one of `DT_*`.
-    pub kind: u8,
-}
-
-/// What was read of an open directory.
-#[derive(Default)]
-pub(super) struct Listing {
-    entries: Vec<DirEntry>,
-    complete: bool,
-    started: bool,
-}
-
-/// A listing that several open directories may go on with.
-pub(super) type Shared = Arc<Mutex<Listing>>;
-
-/// The listings that were read to their end last.
-#[derive(Default)]
-pub(super) struct Recent(Mutex<Kept>);
-
-#[derive(Default)]
-struct Kept {
-    /// By directory, with the number of entries.
-    listings: HashMap<NodeId, (Shared, usize)>,
-    /// Directories, that whose listing is to go first in front. One that was read again is there more than once.
-    order: VecDeque<NodeId>,
-    /// The entries of all.
-    entries: usize,
-}
-
-impl Recent {
-    /// How many entries all of them have at most.
-    const MOST_ENTRIES: usize = 1 << 18;
-    /// How many there are at most.
-    const MOST: usize = 1 << 12;
-
-    /// Keeps `listing`, as the only one of `id`, if it is not too long.
-    fn put(&self, id: NodeId, listing: &Shared, entries: usize) {
-        let mut kept = self.0.lock();
-        kept.remove(id);
-        if entries > Self::MOST_ENTRIES / 2 {
-            return;
-        }
-        kept.entries += entries;
-        kept.listings.insert(id, (listing.clone(), entries));
-        kept.order.push_back(id);
-        while kept.entries > Self::MOST_ENTRIES || kept.order.len() > Self::MOST {
-            let Some(first) = kept.order.pop_front() else { return };
-            kept.remove(first);
-        }
-    }
-
-    /// The listing of `id`.
-    fn get(&self, id: NodeId) -> Option<Shared> {
-        self.0.lock().listings.get(&id).map(|(listing, _)| listing.clone())
-    }
-}
-
-impl Kept {
-    fn remove(&mut self, id: NodeId) {
-        if let Some((_, entries)) = self.listings.remove(&id) {
-            self.entries -= entries;
-        }
-    }
-}
 
 /// `DT_DIR`.
 const DIRECTORY: u8 = 4;

@@ -7,8 +7,8 @@ use lisafs::wire::FdId;
 use parking_lot::{Mutex, RwLock};
 use slab::Slab;
 
-use super::dir::Shared;
 use super::flags::ACCESS_MODE;
+use super::listing::Shared;
 use super::mapped::Mapped;
 use super::policy::IoMode;
 use super::shares::Share;
@@ -27,7 +27,7 @@ pub struct Handle {
     /// Whether the kernel has a donated file of its own for it: maps are made of that.
     pub(super) is_backed: bool,
     /// The file, if this goes past the kernel's cache.
-    pub(super) mapped: Option<Arc<Mapped>>,
+    pub(super) mapped: Option<Arc<Mapped<Handle>>>,
 }
 
 impl Handle {
@@ -86,7 +86,7 @@ impl Handle {
     }
 
     /// What is known of maps of the file, if reads and writes go past the kernel's cache.
-    pub(super) fn mapped(&self) -> Option<&Mapped> {
+    pub(super) fn mapped(&self) -> Option<&Mapped<Handle>> {
         self.mapped.as_deref()
     }
 

@@ -7,33 +7,29 @@
 //! written that differ from what was kept.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::bridge::{Bridge, Result};
-use super::handles::Handle;
 use super::identity::NodeId;
 use super::replaced::Replaced;
 
-/// One such file.
-#[derive(Default)]
-pub(super) struct Mapped {
+/// One such file, which handles `H` are open on.
+pub(super) struct Mapped<H> {
     /// Whether the kernel has read into its cache. Reads into the cache hold it shared, and so do writes until there was one;
     /// after that, writes hold it alone.
     gate: RwLock<bool>,
     /// Whether somebody has it open in a way that lets maps change it.
     can_change: AtomicBool,
-    pages: Mutex<Pages>,
+    pub(super) pages: Mutex<Pages<H>>,
 }
 
-#[derive(Default)]
-struct Pages {
-    replaced: Replaced,
+/// What is known of the kernel's pages.
+pub(super) struct Pages<H> {
+    pub(super) replaced: Replaced,
     /// Where the kernel has read pages: a handle that can be read.
-    reader: Option<Arc<Handle>>,
+    pub(super) reader: Option<Arc<H>>,
 }
 
 /// Held while a file is written.
@@ -44,14 +40,16 @@ pub(super) enum Writing<'a> {
     Mapped(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'a, bool>),
 }
 
-impl Mapped {
+impl<H> Default for Mapped<H> {
+    fn default() -> Self {
+        let pages = Pages { replaced: Replaced::default(), reader: None };
+        Mapped { gate: RwLock::default(), can_change: AtomicBool::default(), pages: Mutex::new(pages) }
+    }
+}
+
+impl<H> Mapped<H> {
     /// The kernel reads `length` bytes at `offset` into its cache as long as the answer lives.
-    pub(super) fn reading(
-        &self,
-        reader: &Arc<Handle>,
-        offset: u64,
-        length: usize,
-    ) -> Option<RwLockReadGuard<'_, bool>> {
+    pub(super) fn reading(&self, reader: &Arc<H>, offset: u64, length: usize) -> Option<RwLockReadGuard<'_, bool>> {
         if !self.can_change.load(Ordering::Acquire) {
             // Pages that are there when it is opened for that, the kernel drops before it maps them.
             return None;
@@ -68,7 +66,7 @@ impl Mapped {
         Some(gate)
     }
 
-    fn writing(&self) -> Writing<'_> {
+    pub(super) fn writing(&self) -> Writing<'_> {
         let gate = self.gate.read();
         if !*gate {
             return Writing::Unmapped(gate);
@@ -79,12 +77,17 @@ impl Mapped {
 }
 
 /// The files that are open past the cache, with how often they are.
-#[derive(Default)]
-pub(super) struct MappedFiles(Mutex<HashMap<NodeId, (Arc<Mapped>, usize)>>);
+pub(super) struct MappedFiles<H>(Mutex<HashMap<NodeId, (Arc<Mapped<H>>, usize)>>);
 
-impl MappedFiles {
+impl<H> Default for MappedFiles<H> {
+    fn default() -> Self {
+        MappedFiles(Mutex::default())
+    }
+}
+
+impl<H> MappedFiles<H> {
     /// Counts one more handle on `id`.
-    pub(super) fn open(&self, id: NodeId, can_change: bool) -> Arc<Mapped> {
+    pub(super) fn open(&self, id: NodeId, can_change: bool) -> Arc<Mapped<H>> {
         let mut files = self.0.lock();
         let (mapped, handles) = files.entry(id).or_default();
         *handles += 1;
@@ -108,70 +111,5 @@ impl MappedFiles {
                 drop(reader);
             }
         }
-    }
-}
-
-impl Bridge {
-    /// Writes what the kernel has in its cache back to `id`: pages of a map.
-    pub fn write_back(&self, id: NodeId, handle: &Handle, offset: u64, data: &[u8]) -> Result<usize> {
-        let Some(mapped) = handle.mapped() else { return self.write_at(handle, offset, data) };
-        let _writing = mapped.writing();
-        let changed = mapped.pages.lock().replaced.changed(offset, data);
-        let Some(changed) = changed else { return self.write_at(handle, offset, data) };
-        for part in changed {
-            let mut at = part.start;
-            while at < part.end {
-                match self.write_at(handle, offset.saturating_add(at as u64), &data[at..part.end])? {
-                    0 => return Ok(at),
-                    n => at += n,
-                }
-            }
-        }
-        // What the kernel has there now nobody has written.
-        self.invalidator.data(id, offset, data.len() as u64);
-        Ok(data.len())
-    }
-
-    /// Changes `length` bytes of `id` at `offset` by `change`, not through the kernel's cache.
-    pub(super) fn change<T>(
-        &self,
-        id: NodeId,
-        handle: &Handle,
-        offset: u64,
-        length: u64,
-        change: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        let Some(mapped) = handle.mapped() else { return change() };
-        let writing = mapped.writing();
-        if let Writing::Unmapped(_) = writing {
-            return change();
-        }
-        let (known, reader) = {
-            let pages = mapped.pages.lock();
-            (pages.replaced.known(offset, length), pages.reader.clone())
-        };
-        let Some(reader) = reader.filter(|_| !known.is_empty()) else { return change() };
-        for part in &known {
-            self.keep(id, mapped, &reader, part)?;
-        }
-        let result = change()?;
-        for part in known {
-            self.invalidator.data(id, part.start, part.end - part.start);
-        }
-        Ok(result)
-    }
-
-    fn keep(&self, id: NodeId, mapped: &Mapped, reader: &Handle, part: &Range<u64>) -> Result<()> {
-        const AT_ONCE: u64 = 1 << 20;
-        let mut offset = part.start;
-        while offset < part.end {
-            let size = usize::try_from((part.end - offset).min(AT_ONCE)).unwrap_or(0);
-            let mut bytes = self.read(id, reader, offset, size, |data| data.to_vec())?;
-            // As the kernel has it: behind the end are zeros.
-            bytes.resize(size, 0);
-            mapped.pages.lock().replaced.keep(offset, &bytes);
-            offset += size as u64;
-        }
-        Ok(())
     }
 }

@@ -27,7 +27,7 @@
 //!
 //! What makes it behave as a local file system: a file is one node under all its names ([`nodes`]), by device and inode number
 //! ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on (`create`); an offset in a
-//! directory stays good as long as it is open (`dir`); what is stored in maps and what is written past the kernel's cache are both
+//! directory stays good as long as it is open (`listing`); what is stored in maps and what is written past the kernel's cache are both
 //! kept (`mapped`); the number of descriptors is bounded ([`evict`], [`control`]). Only `fuse`
 //! knows the FUSE library.
 
@@ -42,6 +42,7 @@ pub mod handles;
 pub mod identity;
 mod invalidate;
 mod io;
+mod listing;
 mod mapped;
 mod names;
 pub mod nodes;
@@ -50,6 +51,8 @@ mod privileges;
 mod replaced;
 mod shares;
 mod unseen;
+mod walk;
+mod write_back;
 mod xattr;
 
 pub use bridge::Bridge;

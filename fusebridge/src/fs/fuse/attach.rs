@@ -13,7 +13,7 @@ use rustix::mount::{
 };
 use rustix::process::{getgid, getuid};
 
-use super::session::MountOptions;
+use super::options::MountOptions;
 use crate::mounts::Pin;
 
 /// A file system that is mounted nowhere yet.

@@ -5,8 +5,10 @@ mod attach;
 mod backing;
 mod connection;
 mod convert;
+mod options;
 mod prune;
 mod session;
 
 pub use connection::FuseConnection;
-pub use session::{MountOptions, Mounted};
+pub use options::MountOptions;
+pub use session::Mounted;

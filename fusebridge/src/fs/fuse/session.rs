@@ -10,29 +10,11 @@ use fuser::{BackgroundSession, Config, MountOption, Notifier, Session, SessionAC
 use super::adapter::Adapter;
 use super::attach::Unattached;
 use super::connection::FuseConnection;
+use super::options::MountOptions;
 use super::prune::Pruner;
 use crate::fs::bridge::Bridge;
 use crate::fs::identity::NodeId;
 use crate::mounts::Pin;
-
-/// What the mount looks like to others.
-#[derive(Clone, Debug)]
-pub struct MountOptions {
-    /// Name in mount tables.
-    pub source: String,
-    /// Refuses changes.
-    pub read_only: bool,
-    /// Lets other users in.
-    pub allow_other: bool,
-    /// Honours set-user-id and set-group-id bits.
-    pub suid: bool,
-    /// Lets device nodes be opened.
-    pub dev: bool,
-    /// How many requests are worked on at once.
-    pub threads: usize,
-    /// How deep the files that the kernel may work on by itself are stacked; 0: it does not.
-    pub stack_depth: u32,
-}
 
 /// A bridge that is mounted and answers.
 pub struct Mounted {
