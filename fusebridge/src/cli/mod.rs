@@ -12,12 +12,11 @@ mod trace;
 mod up;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use gofer::cli::with_flags;
+use gofer::cli::{init_log, with_flags};
 use gofer::extension::{Extension, Registry};
 
 use connection::ConnectionError;
@@ -136,17 +135,4 @@ fn umount(mountpoint: &std::path::Path) -> Result<ExitCode, Failure> {
         eprintln!("fusebridge: {} is still in use; it is gone for everybody else", mountpoint.display());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Reports what happens on stderr, as much as `level` says.
-fn init_log(level: &str) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| format!("--log {level}: {error}"))?;
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && !no_color)
-        // It would panic where nobody reads stderr any more.
-        .log_internal_errors(false)
-        .try_init()
 }

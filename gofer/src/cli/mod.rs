@@ -1,12 +1,14 @@
 //! The command line.
 
 mod doctor;
+mod log;
 mod runtime;
 mod serve;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::process::ExitCode;
+
+pub use log::{LogError, init_log};
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -85,20 +87,4 @@ pub fn with_flags(command: clap::Command, registry: &Registry) -> clap::Command 
 /// Lets all extensions prepare themselves.
 fn prepare(registry: &Registry, flags: &ArgMatches) -> Result<(), Error> {
     registry.prepare(&Preparation::new(flags))
-}
-
-/// Reports what happens on stderr, as much as `level` says.
-fn init_log(level: &str) -> Result<(), serve::Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level)
-        .map_err(|source| serve::Failure::Log { level: level.to_owned(), source })?;
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    // Fails only if somebody else has set one up, which then reports.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && !no_color)
-        // It would panic where nobody reads stderr any more, and end connections.
-        .log_internal_errors(false)
-        .try_init();
-    Ok(())
 }

@@ -82,8 +82,8 @@ pub(super) enum Failure {
     Descriptor { fd: RawFd, problem: &'static str },
     #[error("cannot listen on {}: {source}", path.display())]
     Listen { path: PathBuf, source: io::Error },
-    #[error("--log {level}: {source}")]
-    Log { level: String, source: tracing_subscriber::filter::ParseError },
+    #[error("{0}")]
+    Log(#[from] super::LogError),
     #[error("cannot prepare the process: {0}")]
     Prepare(#[source] io::Error),
     #[error("cannot wait for clients: {0}")]

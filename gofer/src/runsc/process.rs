@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use super::args::{self, Call, Globals, MountConf};
 use super::descriptors::{self, DescriptorError, Donated, LogFiles};
 use super::flags::Flags;
-use super::hints::{HintError, MountHints, RootfsHint, lisafs_needed, mount_directfs, root_directfs};
+use super::hints::{HintError, Hints, lisafs_needed};
 use super::hooks::{self, HookError};
 use super::log::Log;
 use super::memory::Code;
@@ -226,7 +226,7 @@ fn prepare(
         served,
         mount: None,
         read_only: container.root_read_only || plan.root.is_overlaid(),
-        directfs: directfs.root,
+        directfs: directfs.of_root(),
         devices: false,
     });
     let mounts = container.mounts.iter().zip(&plan.mounts).zip(made.mounts);
@@ -263,25 +263,25 @@ fn stop_on_signals(globals: &Globals) -> Result<(), Failure> {
 /// Which clients get a descriptor of their mount.
 struct Directfs {
     global: bool,
-    root: bool,
-    hints: MountHints,
+    hints: Hints,
 }
 
 impl Directfs {
     fn new(call: &Call, container: &Container) -> Result<Self, Failure> {
-        let global = call.globals.directfs.unwrap_or(true);
-        let (hints, warnings) = MountHints::parse(container.annotations())?;
+        let (hints, warnings) = Hints::parse(container.annotations())?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        let root = RootfsHint::parse(container.annotations())?;
-        Ok(Directfs { global, root: root_directfs(global, root.as_ref()), hints })
+        Ok(Directfs { global: call.globals.directfs.unwrap_or(true), hints })
+    }
+
+    fn of_root(&self) -> bool {
+        self.global && !self.hints.rootfs_is_off()
     }
 
     fn of(&self, mount: &oci_spec::runtime::Mount) -> bool {
         let source = mount.source().as_deref().and_then(Path::to_str);
-        let is_off = source.is_some_and(|source| self.hints.is_volume_without_directfs(source));
-        !is_off && mount_directfs(self.global, source.and_then(|source| self.hints.for_mount(source)))
+        self.global && !source.is_some_and(|source| self.hints.is_off(source))
     }
 }
 

@@ -9,7 +9,7 @@ use gofer::extension::{
 };
 use gofer::extensions::memfs::{MemFs, MemOptions};
 use gofer::hostfs::{HostFs, HostOptions};
-use gofer::runsc::hints::{MountHints, lisafs_needed, mount_directfs};
+use gofer::runsc::hints::{Hints, lisafs_needed};
 use gofer::seccomp::SyscallRules;
 use lisafs::backend::Backend;
 use lisafs::server::{Connection, Server};
@@ -222,9 +222,9 @@ fn flags_reach_their_extension_before_anything_is_served() {
 fn donates(server: &Arc<Server>, registry: &Registry, spec: &Spec, mount: &Mount, global: bool) -> bool {
     let annotations = spec.annotations().clone().unwrap_or_default();
     let pairs = || annotations.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let (hints, _) = MountHints::parse(pairs()).unwrap();
+    let (hints, _) = Hints::parse(pairs()).unwrap();
     let source = mount.source().clone().unwrap();
-    let directfs = mount_directfs(global, hints.for_mount(source.to_str().unwrap()));
+    let directfs = global && !hints.is_off(source.to_str().unwrap());
     let host = HostOptions { donate_root: directfs, ..HostOptions::default() };
     let destination = mount.destination().to_str().unwrap();
     let claim = registry.claim(&request(spec, Some(mount), destination), &host).unwrap();

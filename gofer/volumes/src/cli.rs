@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -79,7 +78,7 @@ fn run(extensions: Vec<Box<dyn Extension>>) -> Result<(), Error> {
     let matches = command.get_matches();
     match Cli::from_arg_matches(&matches)?.command {
         Command::Serve { file, log } => {
-            init_log(&log)?;
+            gofer::cli::init_log(&log)?;
             let flags = matches.subcommand().map(|(_, flags)| flags.clone()).unwrap_or_default();
             registry.prepare(&Preparation::new(&flags))?;
             serve::serve(&file, registry)?;
@@ -99,19 +98,5 @@ fn run(extensions: Vec<Box<dyn Extension>>) -> Result<(), Error> {
             print!("{}", if json { serde_json::to_string_pretty(&status)? + "\n" } else { status.table() });
         }
     }
-    Ok(())
-}
-
-/// Reports what happens on stderr, as much as `level` says.
-fn init_log(level: &str) -> Result<(), Error> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| format!("--log {level}: {error}"))?;
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    // Fails only if somebody else has set one up, which then reports.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && !no_color)
-        .log_internal_errors(false)
-        .try_init();
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::Nodes;
 use crate::fs::identity::NodeId;
 
 /// The set-group-id bit.
-const SET_GID: u16 = 0o2000;
+pub(super) const SET_GID: u16 = 0o2000;
 
 /// What a directory passes on to new files in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 use lisafs::wire::FdId;
 
+use super::seen::SET_GID;
 use super::*;
 
 const DIR: u16 = 0o040_755;
