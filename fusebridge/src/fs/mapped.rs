@@ -77,7 +77,10 @@ impl<H> Mapped<H> {
 }
 
 /// The files that are open past the cache, with how often they are.
-pub(super) struct MappedFiles<H>(Mutex<HashMap<NodeId, (Arc<Mapped<H>>, usize)>>);
+pub(super) struct MappedFiles<H>(Mutex<HashMap<NodeId, Opened<H>>>);
+
+/// A file, and how often it is open.
+type Opened<H> = (Arc<Mapped<H>>, usize);
 
 impl<H> Default for MappedFiles<H> {
     fn default() -> Self {
