@@ -9,8 +9,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 /// Names the directory of binaries that are built already. `cargo xtask` sets it; without it the first test that needs a
-/// binary builds both.
+/// binary builds them.
 pub const DIRECTORY: &str = "FUSEBRIDGE_BIN_DIR";
+
+const PROGRAMS: [&str; 3] = ["fusebridge", "gofer", "gofer-volumes"];
 
 /// Where the programs are, or why they are not there.
 static BUILT: OnceLock<Result<PathBuf>> = OnceLock::new();
@@ -47,18 +49,25 @@ pub fn build_to_install() -> Result<()> {
     directory().map(drop)
 }
 
-/// Builds both programs in the release profile and gives the directory they are in.
+/// Builds all programs, of what the tests themselves are built of, and gives the directory they are in.
 pub fn build() -> Result<PathBuf> {
-    build_of("release", &["gofer", "gofer-volumes", "fusebridge"])
+    // Of a part of the workspace, dependencies could have other features, and most of them would be compiled once more.
+    build_of("dev", &[])
 }
 
-/// Builds the programs of `packages` and gives the directory they are in.
+/// Builds all programs in the release profile and gives the directory they are in.
+pub fn build_release() -> Result<PathBuf> {
+    build_of("release", &[])
+}
+
+/// Builds the programs of `packages`, or else of all, and gives the directory they are in.
 fn build_of(profile: &str, packages: &[&str]) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = Command::new(cargo)
         .current_dir(workspace())
         .args(["build", "--profile", profile, "--bins"])
         .args(packages.iter().flat_map(|package| ["--package", *package]))
+        .args(packages.is_empty().then_some("--workspace"))
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -72,9 +81,9 @@ fn build_of(profile: &str, packages: &[&str]) -> Result<PathBuf> {
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter_map(|message| message.get("executable").and_then(Value::as_str).map(PathBuf::from))
-        .find(|path| packages.iter().any(|package| path.ends_with(package)))
+        .find(|path| PROGRAMS.iter().any(|program| path.ends_with(program)))
         .and_then(|path| path.parent().map(Path::to_path_buf))
-        .with_context(|| format!("cargo did not say where it put {}", packages.join(" and ")))
+        .context("cargo did not say where it put the programs")
 }
 
 /// The root of the source tree.

@@ -36,6 +36,8 @@ impl Store {
         let timeout = location.options.timeout;
         let retry = RetryConfig { max_retries: 10, retry_timeout: timeout, ..RetryConfig::default() };
         let mut updates = true;
+        // The client of all of them takes what the process has; who was there before us is right, too.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let objects: Arc<dyn ObjectStore> = match location.url.scheme() {
             "s3" => {
                 let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
@@ -131,4 +133,22 @@ fn directory(location: &Location) -> Result<LocalFileSystem, Error> {
     LocalFileSystem::new_with_prefix(&path)
         .map(|store| store.with_automatic_cleanup(true))
         .map_err(|source| Error::Store { url: location.url.to_string(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores_behind_tls_can_be_asked() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut builder = AmazonS3Builder::new().with_bucket_name("bucket").with_region("r").with_skip_signature(true);
+        let _ = Store::new(&Location::parse("memory:").unwrap()).unwrap();
+        builder = builder.with_endpoint(format!("https://127.0.0.1:{port}"));
+        builder = builder.with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
+        let store = Store::existing(Arc::new(builder.build().unwrap()), "s3://bucket/");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // Nobody listens, which is found out after the certificates of this machine were read.
+        assert!(matches!(runtime.block_on(store.any_object()), Err(Error::Store { .. })));
+    }
 }
