@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use anyhow::Result;
 use tempfile::TempDir;
 
+use crate::crypt::{self, Config};
 use crate::modes::Io;
 use crate::{mount, scratch};
 
@@ -21,6 +22,10 @@ pub enum Backend {
     Withholding,
     /// A file system in an object store, which is in memory.
     Blob,
+    /// An encrypted volume in a host directory.
+    Crypt,
+    /// An encrypted volume of another kind, in memory.
+    CryptMemory,
 }
 
 /// A fresh and empty file system of one kind.
@@ -30,11 +35,22 @@ pub struct Served {
     pub argument: OsString,
     /// The host directory that it is, if it is one.
     pub directory: Option<TempDir>,
+    /// The volume that it is, if it is an encrypted one.
+    pub volume: Option<crypt::Volume>,
+}
+
+impl Served {
+    /// What the command line has besides, for a backend that needs more.
+    #[must_use]
+    pub fn flags(&self) -> Vec<OsString> {
+        self.volume.iter().map(|volume| crypt::flag(&volume.password_file())).collect()
+    }
 }
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Backend; 5] = [Self::Host, Self::Memory, Self::Wrapped, Self::Withholding, Self::Blob];
+    pub const ALL: [Backend; 7] =
+        [Self::Host, Self::Memory, Self::Wrapped, Self::Withholding, Self::Blob, Self::Crypt, Self::CryptMemory];
 
     /// What its list of expected failures is called.
     #[must_use]
@@ -45,6 +61,7 @@ impl Backend {
             Self::Wrapped => "stats",
             Self::Withholding => "fault",
             Self::Blob => "blob",
+            Self::Crypt | Self::CryptMemory => "crypt",
         }
     }
 
@@ -62,17 +79,29 @@ impl Backend {
 
     /// A new one, which all users may write to.
     pub fn fresh(self) -> Result<Served> {
+        let served = |argument: OsString| Served { argument, directory: None, volume: None };
         if self == Self::Blob {
-            return Ok(Served { argument: "blob:memory:".into(), directory: None });
+            return Ok(served("blob:memory:".into()));
+        }
+        if let Self::Crypt | Self::CryptMemory = self {
+            let config = if self == Self::Crypt { Config::Default } else { Config::XChaCha };
+            let volume = crypt::Volume::new(config)?;
+            let argument = if self == Self::Crypt {
+                crypt::backend(volume.path())
+            } else {
+                // Only the configuration is there.
+                format!("crypt:mem:mode=1777?config={}/gocryptfs.conf", volume.path().display()).into()
+            };
+            return Ok(Served { volume: Some(volume), ..served(argument) });
         }
         if !self.donates() {
             let wrapper = if self == Self::Withholding { "fault:" } else { "" };
-            return Ok(Served { argument: format!("{wrapper}mem:mode=1777").into(), directory: None });
+            return Ok(served(format!("{wrapper}mem:mode=1777").into()));
         }
         let directory = scratch::open_to_all()?;
         let host = mount::backend(directory.path());
         let mut argument = OsString::from(if self == Self::Wrapped { "stats:" } else { "" });
         argument.push(host);
-        Ok(Served { argument, directory: Some(directory) })
+        Ok(Served { directory: Some(directory), ..served(argument) })
     }
 }

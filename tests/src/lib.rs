@@ -9,6 +9,7 @@ pub mod bins;
 pub mod check;
 pub mod command;
 pub mod conform;
+pub mod crypt;
 pub mod host;
 pub mod modes;
 pub mod mount;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::backend::Backend;
+use crate::crypt::Volume;
 use crate::modes::{Access, Io};
 use crate::mount::{self, Mount};
 use crate::scratch;
@@ -16,15 +17,17 @@ pub struct Scene {
     // Declared first: unmounted before the directory goes.
     mount: Mount,
     served: Option<TempDir>,
+    _volume: Option<Volume>,
 }
 
 /// Combinations that differ most from each other. The conformance suites go through all of them.
-pub const MODES: [(Backend, Io, Access); 5] = [
+pub const MODES: [(Backend, Io, Access); 6] = [
     (Backend::Host, Io::Auto, Access::Exclusive),
     (Backend::Host, Io::Direct, Access::Shared),
     (Backend::Host, Io::Rpc, Access::Shared),
     (Backend::Memory, Io::Auto, Access::Exclusive),
     (Backend::Wrapped, Io::Rpc, Access::Exclusive),
+    (Backend::Crypt, Io::Rpc, Access::Exclusive),
 ];
 
 impl Scene {
@@ -35,14 +38,14 @@ impl Scene {
 
     /// A mount of the given directory.
     pub fn on(served: TempDir, io: Io, access: Access) -> Result<Self> {
-        Ok(Self { mount: Mount::host(served.path(), io, access)?, served: Some(served) })
+        Ok(Self { mount: Mount::host(served.path(), io, access)?, served: Some(served), _volume: None })
     }
 
     /// A mount of a fresh file system of any kind.
     pub fn of(backend: Backend, io: Io, access: Access) -> Result<Self> {
         let served = backend.fresh()?;
-        let mount = Mount::start(mount::command(io, access)?.arg(&served.argument))?;
-        Ok(Self { mount, served: served.directory })
+        let mount = Mount::start(mount::command(io, access)?.args(served.flags()).arg(&served.argument))?;
+        Ok(Self { mount, served: served.directory, _volume: served.volume })
     }
 
     /// The mountpoint.

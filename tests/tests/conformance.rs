@@ -37,7 +37,9 @@ fn conforms(backend: Backend, io: Io, access: Access) -> Result<()> {
     let served = backend.fresh()?;
     let mut arguments: Vec<OsString> =
         ["--io", io.word(), "--access", access.word(), "--expect"].map(Into::into).into();
-    arguments.extend([conform::expectations(backend.name()).into(), served.argument.clone()]);
+    arguments.push(conform::expectations(backend.name()).into());
+    arguments.extend(served.flags());
+    arguments.push(served.argument.clone());
     let run = conform::run(arguments)?;
     run.ended_with(0)?;
     check::equal("pjdfstest", &run.suite("pjdfstest")?.1, &PJDFSTEST)?;
@@ -49,6 +51,10 @@ fn conforms(backend: Backend, io: Io, access: Access) -> Result<()> {
     check::equal("skipped", &skipped.difference(&MAY_BE_SKIPPED.into()).collect::<Vec<_>>(), &Vec::<&&str>::new())?;
     if let Some(directory) = &served.directory {
         check::equal("files left behind", &directory.path().read_dir()?.count(), &0)?;
+    }
+    if let Some(volume) = &served.volume {
+        // The configuration and the initialization vector of the root.
+        check::equal("files left behind", &volume.path().read_dir()?.count(), &2)?;
     }
     Ok(())
 }
@@ -71,8 +77,11 @@ macro_rules! modes {
                         // A wrapper passes donated files on: what the kernel or the bridge does with them is the same.
                         let same = backend == Backend::Wrapped && matches!(io, Io::Passthrough | Io::Direct);
                         // Without donated files there is no other way than the server.
-                        let only = matches!(backend, Backend::Withholding | Backend::Blob) && io == Io::Auto;
-                        assert!(same || only || covered.contains(&mode), "{mode:?}");
+                        let only = !backend.donates() && backend != Backend::Memory && io == Io::Auto;
+                        // Who else changes files is nothing that volumes of several kinds differ in.
+                        let kinds = (backend == Backend::Crypt && access == Access::Shared)
+                            || (backend == Backend::CryptMemory && access == Access::Exclusive);
+                        assert!(same || only || kinds || covered.contains(&mode), "{mode:?}");
                     }
                 }
             }
@@ -101,6 +110,8 @@ modes! {
     withholding_rpc_shared: Withholding, Rpc, Shared;
     blob_rpc_exclusive: Blob, Rpc, Exclusive;
     blob_rpc_shared: Blob, Rpc, Shared;
+    crypt_rpc_exclusive: Crypt, Rpc, Exclusive;
+    crypt_memory_rpc_shared: CryptMemory, Rpc, Shared;
 }
 
 /// Stores through a map change times on file systems that have them on a disk, which scratch directories may not be on.

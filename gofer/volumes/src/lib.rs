@@ -31,5 +31,6 @@ pub fn extensions() -> Vec<Box<dyn Extension>> {
     // A volume is not one of another server.
     extensions.retain(|extension| extension.name() != "volume");
     extensions.push(Box::new(gofer_blob::BlobExtension::default()));
+    extensions.push(Box::new(gofer_crypt::CryptExtension::default()));
     extensions
 }

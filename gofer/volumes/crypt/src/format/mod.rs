@@ -21,6 +21,7 @@ pub use header::{FileId, HEADER_LEN, HeaderError};
 pub use keys::{Keys, MasterKey};
 pub use layout::Layout;
 pub use name::{MAX_NAME, NameError, Names};
+pub(crate) use random::array as random_bytes;
 pub use stored::{Entry, Stored};
 pub use xattr::XattrError;
 

@@ -1,0 +1,98 @@
+//! Files of the inner backend.
+
+use std::sync::OnceLock;
+
+use lisafs::backend::{ControlBox, Errno, Error, FileType, Found, Name, Result, Statx};
+
+use super::{Volume, internal};
+use crate::format::{CONFIG, DIR_IV, DirIv, NameError, Stored};
+
+/// A position in the inner tree.
+pub(super) struct Node {
+    pub(super) inner: ControlBox,
+    pub(super) kind: Option<FileType>,
+    pub(super) identity: Identity,
+    is_root: bool,
+    /// What names in this directory are encrypted with. It never changes as long as the directory lives.
+    iv: OnceLock<DirIv>,
+}
+
+/// What a file is: device and inode number.
+pub(super) type Identity = (u32, u32, u64);
+
+impl Node {
+    pub(super) fn new(found: Found) -> Self {
+        let Found { file, stat, .. } = found;
+        let identity = (stat.dev_major, stat.dev_minor, stat.ino);
+        Node { inner: file, kind: stat.file_type(), identity, is_root: false, iv: OnceLock::new() }
+    }
+
+    pub(super) fn root(found: Found) -> Self {
+        Node { is_root: true, ..Self::new(found) }
+    }
+
+    /// A directory whose initialization vector is known.
+    pub(super) fn with_iv(found: Found, iv: Option<DirIv>) -> Self {
+        Node { iv: iv.map(OnceLock::from).unwrap_or_default(), ..Self::new(found) }
+    }
+
+    /// What names in this directory are encrypted with. [`Volume::names`] must not be held.
+    pub(super) fn iv(&self, volume: &Volume) -> Result<DirIv> {
+        if !volume.keys.names.have_dir_ivs() {
+            return Ok(DirIv::NONE);
+        }
+        if let Some(iv) = self.iv.get() {
+            return Ok(*iv);
+        }
+        let read = || internal::read::<{ DirIv::LEN }>(&*self.inner, DIR_IV);
+        let bytes = match read() {
+            // It may have been made or removed just now.
+            Err(error) if error == Errno::NOENT => {
+                let _names = volume.names.read();
+                read()
+            }
+            result => result,
+        };
+        let damaged = |what: &str| {
+            volume.damage.error(|| format!("{what} in the directory with inode number {}", self.identity.2))
+        };
+        let bytes = match bytes {
+            // That of a directory that was removed is gone, too.
+            Err(error) if error == Errno::NOENT && self.is_removed() => return Err(Error::NOENT),
+            Err(error) if error == Errno::NOENT => return Err(damaged("there is no gocryptfs.diriv")),
+            result => result?,
+        };
+        let iv = bytes.as_deref().and_then(DirIv::parse).ok_or_else(|| damaged("a damaged gocryptfs.diriv"))?;
+        Ok(*self.iv.get_or_init(|| iv))
+    }
+
+    fn is_removed(&self) -> bool {
+        self.inner.stat().is_ok_and(|stat| stat.mask & Statx::NLINK != 0 && stat.nlink == 0)
+    }
+
+    /// What `name` is called in this directory. [`Volume::names`] must not be held.
+    pub(super) fn stored(&self, volume: &Volume, name: Name<'_>) -> Result<Stored> {
+        if self.is_reserved(volume, name.as_bytes()) {
+            return Err(Error::PERM);
+        }
+        volume.keys.names.store(name.as_bytes(), &self.iv(volume)?).map_err(|error| match error {
+            NameError::TooLong => Error::NAMETOOLONG,
+            NameError::Damaged => Error::INVAL,
+        })
+    }
+
+    /// Whether `name` is that of the volume's own file, which could be met if names are plain.
+    pub(super) fn is_reserved(&self, volume: &Volume, name: &[u8]) -> bool {
+        self.is_root && name == CONFIG.as_bytes() && volume.keys.has_plain_names()
+    }
+
+    /// Whether `entry` of this directory is the volume's configuration.
+    pub(super) fn is_config(&self, entry: &[u8]) -> bool {
+        self.is_root && entry == CONFIG.as_bytes()
+    }
+}
+
+/// The entry as a name for the inner backend.
+pub(super) fn entry(stored: &Stored) -> Result<Name<'_>> {
+    Name::new(stored.entry())
+}

@@ -1,0 +1,106 @@
+//! Opening volumes.
+
+use gofer::extension::Claim;
+use lisafs::backend::{
+    Access, ControlBox, ControlFile, Errno, Error, FileType, NO_ID, Name, OpenHow, Result as BackendResult, Statx,
+};
+
+use super::{CryptFs, internal, make};
+use crate::format::{Config, ConfigError, DIR_IV, DirIv};
+use crate::secret::Password;
+
+/// Bytes of the longest configuration: the usual one has less than a thousand.
+const MAX_CONFIG: usize = 64 << 10;
+
+/// Why a volume cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The inner backend fails.
+    #[error("cannot read the encrypted files: {0}")]
+    Inner(#[source] Error),
+    /// They are not in a directory.
+    #[error("the encrypted files are not in a directory")]
+    NotADirectory,
+    /// There is no configuration.
+    #[error("there is no {0} in the encrypted files; is it the right place? gocryptfs -init makes one")]
+    NoConfig(String),
+    /// It is not what is expected.
+    #[error("{0}: {1}")]
+    Config(String, #[source] ConfigError),
+    /// It is larger than any.
+    #[error("{0} is too large for a configuration")]
+    Large(String),
+    /// It is on the host and cannot be read.
+    #[error("cannot read the configuration {0}: {1}")]
+    File(String, #[source] std::io::Error),
+}
+
+impl CryptFs {
+    /// Opens the volume whose encrypted files `inner` has, with the configuration at the path `config`: of this machine if it is
+    /// absolute, of the encrypted files if not.
+    pub fn open(inner: Claim, config: &str, password: &Password) -> Result<Self, OpenError> {
+        let attachment = inner.backend.attach().map_err(OpenError::Inner)?;
+        let root = attachment.root;
+        if root.stat.file_type() != Some(FileType::Directory) {
+            return Err(OpenError::NotADirectory);
+        }
+        let json = if config.starts_with('/') {
+            read_host(config)?
+        } else {
+            match read_inner(&*root.file, config) {
+                Err(error) if error == Errno::NOENT => return Err(OpenError::NoConfig(config.to_owned())),
+                json => json.map_err(OpenError::Inner)?.ok_or_else(|| OpenError::Large(config.to_owned()))?,
+            }
+        };
+        let wrong = |error| OpenError::Config(config.to_owned(), error);
+        let config = Config::parse(&json).map_err(wrong)?;
+        let keys = config.unlock(password).map_err(wrong)?.keys(&config);
+        if keys.names.have_dir_ivs() && !inner.options.read_only {
+            begin(&*root.file, &root.stat).map_err(OpenError::Inner)?;
+        }
+        Ok(CryptFs::new(inner, keys))
+    }
+}
+
+/// The file at `path` on this machine.
+fn read_host(path: &str) -> Result<Vec<u8>, OpenError> {
+    use std::io::Read;
+    let mut json = Vec::new();
+    let limit = MAX_CONFIG as u64 + 1;
+    let read = std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut json));
+    read.map_err(|error| OpenError::File(path.to_owned(), error))?;
+    if json.len() > MAX_CONFIG { Err(OpenError::Large(path.to_owned())) } else { Ok(json) }
+}
+
+/// The file at `path` of the inner backend; `None` if it is too large.
+fn read_inner(root: &dyn ControlFile, path: &str) -> BackendResult<Option<Vec<u8>>> {
+    let mut file: Option<ControlBox> = None;
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        file = Some(file.as_deref().unwrap_or(root).walk(Name::new(name.as_bytes())?)?.file);
+    }
+    let file = file.as_deref().unwrap_or(root).open(OpenHow::new(Access::Read))?.file;
+    let mut json = vec![0; MAX_CONFIG + 1];
+    let mut len = 0;
+    while len < json.len() {
+        match file.read_at((&mut json[len..]).into(), len as u64)? {
+            0 => break,
+            count => len += count,
+        }
+    }
+    json.truncate(len);
+    Ok((len <= MAX_CONFIG).then_some(json))
+}
+
+/// Makes an empty directory the root of a volume: one whose configuration is elsewhere, and that has nothing else yet.
+fn begin(root: &dyn ControlFile, stat: &Statx) -> BackendResult<()> {
+    match root.walk(Name::new(DIR_IV)?) {
+        Err(error) if error == Errno::NOENT => {}
+        found => return found.map(drop),
+    }
+    if !internal::is_empty(root)? {
+        // Files inside say that it is missing.
+        return Ok(());
+    }
+    make::initialize(root, &DirIv::random(), stat.mode, (NO_ID, NO_ID))
+}
