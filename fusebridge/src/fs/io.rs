@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lisafs::Errno;
 use lisafs::iobuf::{IoSource, IoTarget};
 use lisafs::wire::MessageId;
-use rustix::fs::{OFlags, SeekFrom, StatVfsMountFlags, fstatvfs};
+use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 use rustix::io::{ReadWriteFlags, pwritev2, retry_on_intr};
 
 use super::bridge::{Bridge, Result};
@@ -197,18 +197,6 @@ impl Bridge {
     /// Reserves or frees space.
     pub fn fallocate(&self, id: NodeId, handle: &Handle, mode: u32, offset: u64, length: u64) -> Result<()> {
         self.change(id, handle, offset, length, || self.client.fallocate(handle.fd(), mode.into(), offset, length))
-    }
-
-    /// Looks for data or a hole. Without a donated file all of it counts as data, which is always a right answer.
-    pub fn seek(&self, id: NodeId, handle: &Handle, offset: u64, hole: bool) -> Result<u64> {
-        if let Some(file) = handle.donated() {
-            return Ok(rustix::fs::seek(file, if hole { SeekFrom::Hole(offset) } else { SeekFrom::Data(offset) })?);
-        }
-        let size = self.getattr(id)?.size;
-        if offset >= size {
-            return Err(Errno::NXIO);
-        }
-        Ok(if hole { size } else { offset })
     }
 
     /// Copies to `id` within the host's kernel, if it has both files.

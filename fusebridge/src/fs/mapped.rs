@@ -7,6 +7,7 @@
 //! written that differ from what was kept.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -64,6 +65,15 @@ impl<H> Mapped<H> {
         pages.replaced.read(offset, length);
         pages.reader = Some(reader.clone());
         Some(gate)
+    }
+
+    /// The parts from `offset` to `end` that the kernel may have in its cache; `None` if that may be any.
+    pub(super) fn cached(&self, offset: u64, end: u64) -> Option<Vec<Range<u64>>> {
+        if !*self.gate.read() {
+            return Some(Vec::new());
+        }
+        let pages = self.pages.lock();
+        (!pages.replaced.has_forgotten()).then(|| pages.replaced.known(offset, end.saturating_sub(offset)))
     }
 
     pub(super) fn writing(&self) -> Writing<'_> {

@@ -22,7 +22,8 @@
 //! | STATFS | FStatFS |
 //! | GETXATTR, SETXATTR, LISTXATTR, REMOVEXATTR | FGetXattr, FSetXattr, FListXattr, FRemoveXattr; lists for access control are refused |
 //! | FALLOCATE | FAllocate |
-//! | LSEEK, COPY_FILE_RANGE | nothing: done on donated files, emulated or refused without |
+//! | LSEEK | LSeek, if the server is of this project; nothing for donated files |
+//! | COPY_FILE_RANGE | nothing: done on donated files, refused without |
 //! | locks | nothing: the kernel keeps them |
 //!
 //! What makes it behave as a local file system: a file is one node under all its names ([`nodes`]), by device and inode number
@@ -49,6 +50,7 @@ pub mod nodes;
 pub mod policy;
 mod privileges;
 mod replaced;
+mod seek;
 mod shares;
 mod unseen;
 mod walk;

@@ -40,6 +40,8 @@ pub(super) struct Replaced {
     kept: HashMap<u64, Kept>,
     /// The keys of `kept`, oldest first; some may be gone.
     order: VecDeque<u64>,
+    /// Whether there were more pages than are known.
+    has_forgotten: bool,
 }
 
 impl Replaced {
@@ -49,6 +51,7 @@ impl Replaced {
             self.kept.remove(&page);
             if self.read[0].len() >= READ_PAGES {
                 let latest = std::mem::take(&mut self.read[0]);
+                self.has_forgotten |= !self.read[1].is_empty();
                 self.read[1] = latest;
             }
             self.read[0].insert(page);
@@ -82,6 +85,11 @@ impl Replaced {
         parts
     }
 
+    /// Whether the kernel may have pages that [`known`](Self::known) does not tell.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.has_forgotten
+    }
+
     /// Keeps `bytes`, which are at `offset` and will be replaced. What of them was replaced before stays as the kernel knows it.
     pub(super) fn keep(&mut self, offset: u64, bytes: &[u8]) {
         for (page, within, bytes) in split(offset, bytes) {
@@ -100,7 +108,7 @@ impl Replaced {
         }
         while self.kept.len() > KEPT_PAGES {
             let Some(oldest) = self.order.pop_front() else { break };
-            self.kept.remove(&oldest);
+            self.has_forgotten |= self.kept.remove(&oldest).is_some();
         }
         if self.order.len() > 2 * KEPT_PAGES {
             let mut seen = HashSet::new();

@@ -2,9 +2,9 @@
 
 use lisafs::wire::message::{
     AcceptReq, BindAtReq, CloseReq, ConnectReq, ConnectWithCredsReq, FAllocateReq, FGetXattrReq, FListXattrReq,
-    FRemoveXattrReq, FSetXattrReq, FStatFsReq, FStatReq, FSyncReq, FlushReq, Getdents64Req, LinkAtReq, ListenReq,
-    MkdirAtReq, MknodAtReq, OpenAtReq, OpenCreateAtReq, PReadReq, PWriteHead, ReadLinkAtReq, RenameAt2Req, RenameAtReq,
-    SetStatReq, SymlinkAtReq, UnlinkAtReq, WalkReq, WalkStatReq,
+    FRemoveXattrReq, FSetXattrReq, FStatFsReq, FStatReq, FSyncReq, FlushReq, Getdents64Req, LSeekReq, LinkAtReq,
+    ListenReq, MkdirAtReq, MknodAtReq, OpenAtReq, OpenCreateAtReq, PReadReq, PWriteHead, ReadLinkAtReq, RenameAt2Req,
+    RenameAtReq, SetStatReq, SymlinkAtReq, UnlinkAtReq, WalkReq, WalkStatReq,
 };
 use lisafs::wire::{FdId, Malformed, MessageId, StringArray, Wire};
 
@@ -61,6 +61,7 @@ pub(super) fn targets(message: MessageId, request: &[u8]) -> Result<Vec<Target<'
         }
         MessageId::FSTATFS => vec![Fd(FStatFsReq::from_bytes(request)?.fd)],
         MessageId::FALLOCATE => vec![Fd(FAllocateReq::from_bytes(request)?.fd)],
+        MessageId::LSEEK => vec![Fd(LSeekReq::from_bytes(request)?.fd)],
         MessageId::READ_LINK_AT => vec![Fd(ReadLinkAtReq::from_bytes(request)?.fd)],
         MessageId::FLUSH => vec![Fd(FlushReq::from_bytes(request)?.fd)],
         MessageId::CONNECT => vec![Fd(ConnectReq::from_bytes(request)?.fd)],

@@ -19,6 +19,7 @@ use crate::listener::Listener;
 use crate::volume::Mount;
 use crate::{inherited, limits};
 use lisafs::server::{ConnectError, Connection, Server};
+use lisafs::wire::MessageId;
 
 /// Serves a backend.
 #[derive(Debug, Args)]
@@ -116,6 +117,7 @@ impl Serve {
         }
         let mut claim = registry.backends(&host).open(&self.backend)?.read_only(self.read_only);
         claim.options.bound_fds(max_fds);
+        claim.options.supported = claim.options.supported.with(MessageId::LSEEK);
         // Who makes devices is the kernel of this machine, or as good.
         claim.options.settled_set_gid = matches!(self.special, Special::Create);
         let stop = stop_signals().map_err(Failure::Prepare)?;

@@ -2,13 +2,15 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FallocateFlags, FileType, OFlags, fallocate, fsync};
+use rustix::fs::{FallocateFlags, FileType, OFlags, SeekFrom, fallocate, fsync, seek};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 
 use super::attributes;
 use super::control::HostControl;
 use super::dir::HostDir;
-use lisafs::backend::{Access, AllocateFlags, Error, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, Statx};
+use lisafs::backend::{
+    Access, AllocateFlags, Error, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, SeekTo, Statx,
+};
 
 /// The access mode for `open(2)`.
 pub(super) fn access_flags(access: Access) -> OFlags {
@@ -125,5 +127,14 @@ impl OpenFile for HostFile {
     fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {
         let flags = FallocateFlags::from_bits_retain(flags.bits());
         Ok(retry_on_intr(|| fallocate(&self.fd, flags, offset, length))?)
+    }
+
+    fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
+        let to = match what {
+            SeekTo::Data => SeekFrom::Data(offset),
+            SeekTo::Hole => SeekFrom::Hole(offset),
+        };
+        // It moves the position, which is of no use to anybody: all reading and writing is at offsets.
+        Ok(seek(self.data()?, to)?)
     }
 }

@@ -185,7 +185,7 @@ pub const TABLE: &[Entry] = &[
     // Files, as far as a client with directfs helps itself.
     entry!(Lisafs, libc::SYS_fstatfs, "FStatFS"),
     entry!(Lisafs, libc::SYS_getdents64, "Getdents64"),
-    entry!(Lisafs, libc::SYS_lseek, "Getdents64 from somewhere else"),
+    entry!(Lisafs, libc::SYS_lseek, "Getdents64 from somewhere else, LSeek"),
     entry!(Lisafs, libc::SYS_utimensat, "SetStat"),
     entry!(Lisafs, libc::SYS_readlinkat, "ReadLinkAt"),
     entry!(Lisafs, libc::SYS_mkdirat, "MkdirAt"),

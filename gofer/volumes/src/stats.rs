@@ -9,8 +9,8 @@ use lisafs::wire::MessageId;
 pub(crate) const CLASSES: [u64; 11] =
     [5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 25_000_000, 100_000_000, 1_000_000_000];
 
-/// One more than the last message of the protocol.
-const MESSAGES: usize = 34;
+/// One more than the last message of the protocol, and those of our own.
+const MESSAGES: usize = 34 + MessageId::PRIVATE.len();
 
 /// What a response to `PRead` has besides the data.
 const READ_HEAD: usize = 8;
@@ -56,11 +56,20 @@ impl Default for Stats {
     }
 }
 
+/// Where a message is counted.
+fn place(message: MessageId) -> usize {
+    const PROTOCOL: usize = MESSAGES - MessageId::PRIVATE.len();
+    match MessageId::PRIVATE.iter().position(|private| *private == message) {
+        Some(index) => PROTOCOL + index,
+        None => Some(usize::from(message.0)).filter(|place| *place < PROTOCOL).unwrap_or(0),
+    }
+}
+
 impl Stats {
     /// Counts one request. `answer` is how long the answer is, if it is no error.
     pub(crate) fn count(&self, message: MessageId, received: usize, answer: Option<usize>, took: Duration) {
         // What nobody knows is counted as what it is answered with.
-        let of = self.messages.get(usize::from(message.0)).unwrap_or(&self.messages[0]);
+        let of = &self.messages[place(message)];
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let class = CLASSES.partition_point(|end| *end < took);
         add(&of.classes[class], 1);
@@ -95,7 +104,8 @@ impl Stats {
 
     /// The figures of each message that was ever used.
     pub(crate) fn messages(&self) -> impl Iterator<Item = (MessageId, Figures)> {
-        self.messages.iter().zip(0..).filter_map(|(message, id)| {
+        let ids = MessageId::ALL.iter().chain(MessageId::PRIVATE);
+        ids.map(|id| (&self.messages[place(*id)], *id)).filter_map(|(message, id)| {
             let classes = std::array::from_fn(|index| get(&message.classes[index]));
             let figures = Figures {
                 calls: classes.iter().sum(),
@@ -103,7 +113,7 @@ impl Stats {
                 nanoseconds: get(&message.nanoseconds),
                 classes,
             };
-            (figures.calls > 0).then_some((MessageId(id), figures))
+            (figures.calls > 0).then_some((id, figures))
         })
     }
 

@@ -65,7 +65,7 @@ fn from_root(path: &[u8]) -> Vec<u8> {
 
 fn message(name: &str) -> Result<MessageId, String> {
     let is_called = |id: &&MessageId| id.name().is_some_and(|known| known.eq_ignore_ascii_case(name));
-    let mut requests = MessageId::ALL.iter().filter(|id| **id != MessageId::ERROR);
+    let mut requests = MessageId::ALL.iter().chain(MessageId::PRIVATE).filter(|id| **id != MessageId::ERROR);
     requests.find(is_called).copied().ok_or_else(|| {
         let known: Vec<&str> = MessageId::ALL.iter().skip(1).filter_map(|id| id.name()).collect();
         format!("no message has this name; there are {}", known.join(", "))

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use lisafs::wire::message::{
-    AcceptResp, BindAtResp, ChannelResp, FGetXattrResp, FListXattrResp, FStatFsResp, Getdents64Resp, LinkAtResp,
-    MkdirAtResp, MknodAtResp, MountResp, OpenAtResp, OpenCreateAtResp, PReadHead, PWriteResp, ReadLinkAtResp,
-    SetStatResp, SymlinkAtResp, WalkResp, WalkStatResp,
+    AcceptResp, BindAtResp, ChannelResp, FGetXattrResp, FListXattrResp, FStatFsResp, Getdents64Resp, LSeekResp,
+    LinkAtResp, MkdirAtResp, MknodAtResp, MountResp, OpenAtResp, OpenCreateAtResp, PReadHead, PWriteResp,
+    ReadLinkAtResp, SetStatResp, SymlinkAtResp, WalkResp, WalkStatResp,
 };
 use lisafs::wire::{Inode, Malformed, MessageId, Statx, WalkStatus, Wire};
 
@@ -111,6 +111,7 @@ fn answer(message: MessageId, bytes: &[u8]) -> Result<String, Malformed> {
             let answer = BindAtResp::from_bytes(bytes)?;
             format!("{}, bound as [{}]", inode(&answer.child), answer.bound_socket_fd.0)
         }
+        MessageId::LSEEK => format!("at {}", LSeekResp::from_bytes(bytes)?.offset),
         MessageId::ACCEPT => match AcceptResp::from_bytes(bytes)?.peer_addr {
             [] => "done".to_owned(),
             address => quoted(address),

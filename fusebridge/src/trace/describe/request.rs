@@ -2,8 +2,8 @@
 
 use lisafs::wire::message::{
     BindAtReq, ConnectReq, ConnectWithCredsReq, FAllocateReq, FGetXattrReq, FListXattrReq, FRemoveXattrReq,
-    FSetXattrReq, Getdents64Req, ListenReq, MkdirAtReq, MknodAtReq, OpenAtReq, OpenCreateAtReq, PReadReq, PWriteHead,
-    RenameAt2Req, SetStatReq, SymlinkAtReq, UnlinkAtReq,
+    FSetXattrReq, Getdents64Req, LSeekReq, ListenReq, MkdirAtReq, MknodAtReq, OpenAtReq, OpenCreateAtReq, PReadReq,
+    PWriteHead, RenameAt2Req, SetStatReq, SymlinkAtReq, UnlinkAtReq,
 };
 use lisafs::wire::{CreateCommon, Malformed, MessageId, Statx, Wire};
 
@@ -84,6 +84,15 @@ fn details(message: MessageId, bytes: &[u8]) -> Result<String, Malformed> {
             let request = FAllocateReq::from_bytes(bytes)?;
             let mode = if request.mode == 0 { String::new() } else { format!(" {}", bits(request.mode, &NAMES)) };
             format!("{} bytes at {}{mode}", request.length, request.offset)
+        }
+        MessageId::LSEEK => {
+            let request = LSeekReq::from_bytes(bytes)?;
+            let what = match request.whence.cast_signed() {
+                libc::SEEK_DATA => "data".to_owned(),
+                libc::SEEK_HOLE => "a hole".to_owned(),
+                other => format!("whence {other}"),
+            };
+            format!("{what} from {}", request.offset)
         }
         MessageId::UNLINK_AT => match UnlinkAtReq::from_bytes(bytes)?.flags {
             0 => String::new(),

@@ -125,7 +125,7 @@ impl Comparison {
         let mut found = Found::default();
         self.stats(&mut found, "", recorded.root.stat, root);
         let before = MessageSet::of(recorded.supported.iter().map(MessageId));
-        for message in MessageId::ALL {
+        for message in MessageId::ALL.iter().chain(MessageId::PRIVATE) {
             match (before.contains(*message), supports(*message)) {
                 (true, false) => found.0.push(format!("{message:?} is no longer supported")),
                 (false, true) if self.strict => found.0.push(format!("{message:?} is supported, and was not")),

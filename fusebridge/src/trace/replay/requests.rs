@@ -95,7 +95,9 @@ mod tests {
         for fd in 1..=2 {
             fds.bind(FdId(fd), FdId(fd + 100));
         }
-        for message in MessageId::ALL.iter().copied().filter(|message| *message != MessageId::ERROR) {
+        for message in
+            MessageId::ALL.iter().chain(MessageId::PRIVATE).copied().filter(|message| *message != MessageId::ERROR)
+        {
             let mut request = vec![0; 200];
             if matches!(message, MessageId::CLOSE | MessageId::FSYNC) {
                 request[..2].copy_from_slice(&2_u16.to_ne_bytes());

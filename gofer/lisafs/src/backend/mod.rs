@@ -51,7 +51,7 @@ pub use control::{
 };
 pub use mode::{AllocateFlags, Mode, XattrFlags};
 pub use name::Name;
-pub use open::{Access, DirEntry, DirSink, OpenFile, OpenHow};
+pub use open::{Access, DirEntry, DirSink, OpenFile, OpenHow, SeekTo};
 pub use options::{DeletedFiles, Options};
 
 pub use crate::errno::{Errno, Error};

@@ -67,6 +67,15 @@ impl OpenHow {
     }
 }
 
+/// What [`OpenFile::seek`] looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeekTo {
+    /// Bytes that are not, or need not be, in a hole.
+    Data,
+    /// A hole, or the end of the file.
+    Hole,
+}
+
 /// One entry of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -129,6 +138,14 @@ pub trait OpenFile: Any + Send + Sync {
     /// Reserves or frees space, as `fallocate(2)`. Guarantee: *write*.
     fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {
         let _ = (flags, offset, length);
+        Err(Error::OPNOTSUPP)
+    }
+
+    /// Where the first data or hole at or behind `offset` is, as `lseek(2)` finds it: the end of a file counts as a hole, and
+    /// without data behind `offset` it is `ENXIO`. By default `EOPNOTSUPP`: the client takes all of the file for data.
+    /// Guarantee: *read*.
+    fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
+        let _ = (offset, what);
         Err(Error::OPNOTSUPP)
     }
 

@@ -111,6 +111,7 @@ macro_rules! __cases {
             data::sizes_are_set [Write]
             data::opening_can_empty_a_file [Write]
             data::space_is_taken [Write]
+            data::data_is_found [Write]
             data::space_is_reserved [Write, Allocate]
             attributes::they_are_as_they_are_now [Write]
             attributes::modes_are_set [Write]

@@ -29,13 +29,14 @@ macro_rules! message_ids {
         impl MessageId {
             $($(#[$doc])* pub const $constant: MessageId = MessageId($number);)*
 
-            /// Every message of the protocol, in the order of their numbers.
+            /// Every message of the protocol, in the order of their numbers. [`PRIVATE`](Self::PRIVATE) has the others.
             pub const ALL: &'static [MessageId] = &[$(Self::$constant),*];
 
-            /// The protocol's name of this message, or `None` for a number it does not define.
+            /// The name of this message, or `None` if there is no such message.
             pub fn name(self) -> Option<&'static str> {
                 match self.0 {
                     $($number => Some($name),)*
+                    256 => Some("LSeek"),
                     _ => None,
                 }
             }
@@ -114,6 +115,14 @@ message_ids! {
     RENAME_AT2 = 33, "RenameAt2";
 }
 
+impl MessageId {
+    /// Looks for data or a hole in a file. Private: only this crate's servers and clients know it.
+    pub const LSEEK: MessageId = MessageId(256);
+
+    /// The messages that are not the protocol's.
+    pub const PRIVATE: &'static [MessageId] = &[Self::LSEEK];
+}
+
 impl std::fmt::Debug for MessageId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.name() {
@@ -123,7 +132,8 @@ impl std::fmt::Debug for MessageId {
     }
 }
 
-/// A set of messages. Only the first 64 numbers can be members; the protocol uses 34.
+/// A set of messages. The first 63 numbers can be members, of which the protocol uses 34, and so can
+/// [`MessageId::LSEEK`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessageSet(u64);
 
@@ -139,23 +149,32 @@ impl MessageSet {
     /// This set and `id`.
     #[must_use]
     pub const fn with(self, id: MessageId) -> Self {
-        if id.0 < 64 { MessageSet(self.0 | 1 << id.0) } else { self }
+        MessageSet(self.0 | Self::bit(id))
     }
 
     /// This set but for `id`.
     #[must_use]
     pub const fn without(self, id: MessageId) -> Self {
-        if id.0 < 64 { MessageSet(self.0 & !(1 << id.0)) } else { self }
+        MessageSet(self.0 & !Self::bit(id))
     }
 
     /// Whether `id` is a member.
     pub const fn contains(self, id: MessageId) -> bool {
-        id.0 < 64 && self.0 & (1 << id.0) != 0
+        self.0 & Self::bit(id) != 0
+    }
+
+    /// The bit that stands for `id`; none if it cannot be a member.
+    const fn bit(id: MessageId) -> u64 {
+        match id.0 {
+            protocol @ 0..63 => 1 << protocol,
+            private if private == MessageId::LSEEK.0 => 1 << 63,
+            _ => 0,
+        }
     }
 
     /// The members in ascending order.
     pub fn iter(self) -> impl Iterator<Item = MessageId> {
-        (0..64).map(MessageId).filter(move |id| self.contains(*id))
+        (0..63).map(MessageId).chain(MessageId::PRIVATE.iter().copied()).filter(move |id| self.contains(*id))
     }
 
     /// How many members there are.

@@ -314,6 +314,23 @@ messages! {
     /// Done.
     FALLOCATE struct FAllocateResp {}
 
+    /// Looks for data or a hole.
+    LSEEK struct LSeekReq {
+        /// An open FD.
+        fd: FdId,
+        /// Where to begin, in bytes.
+        offset: u64,
+        /// `SEEK_DATA` or `SEEK_HOLE`.
+        whence: u32,
+        /// Padding.
+        pad: Pad<4>,
+    }
+    /// Where it is.
+    LSEEK struct LSeekResp {
+        /// The offset in bytes.
+        offset: u64,
+    }
+
     /// Asks where a symbolic link leads.
     READ_LINK_AT struct ReadLinkAtReq {
         /// A control FD.

@@ -89,6 +89,7 @@ messages! { REQUESTS:
         new_name: string(),
         flags: any::<u32>(),
     }
+    lseek_req LSeekReq { fd: fd(), offset: any::<u64>(), whence: any::<u32>(), pad: pad() }
 }
 
 messages! { RESPONSES:
@@ -125,15 +126,16 @@ messages! { RESPONSES:
     accept_resp AcceptResp { peer_addr: string() }
     connect_with_creds_resp ConnectWithCredsResp {}
     rename_at2_resp RenameAt2Resp {}
+    lseek_resp LSeekResp { offset: any::<u64>() }
 }
 
 #[test]
 fn no_message_is_missing() {
-    assert_eq!(REQUESTS, &MessageId::ALL[1..], "Error is never a request");
+    assert_eq!(REQUESTS, [&MessageId::ALL[1..], MessageId::PRIVATE].concat(), "Error is never a request");
     // The answer to FStat is a part of other messages, and tested there.
     assert_eq!(Statx::ID, MessageId::FSTAT);
     let with_statx: Vec<MessageId> = [&RESPONSES[..3], &[Statx::ID], &RESPONSES[3..]].concat();
-    assert_eq!(with_statx, MessageId::ALL);
+    assert_eq!(with_statx, [MessageId::ALL, MessageId::PRIVATE].concat());
 }
 
 // The heads are what the hot path decodes and encodes, with the data left where it is.

@@ -7,7 +7,7 @@ use super::Shared;
 use super::slot::{PAGE, Slot};
 use super::small::{SMALL, Small};
 use super::store::{SLOT, fill_with_zeros};
-use lisafs::backend::{Error, IoSource, IoTarget, Result};
+use lisafs::backend::{Error, IoSource, IoTarget, Result, SeekTo};
 
 /// No file is larger: offsets are signed in system calls.
 pub(super) const MAX_SIZE: u64 = i64::MAX as u64;
@@ -30,6 +30,31 @@ pub(super) struct Content {
 struct Slots {
     slots: BTreeMap<u64, Slot>,
     held: u64,
+}
+
+impl Slots {
+    fn data_from(&self, offset: u64) -> Option<u64> {
+        let (first, start) = split(offset);
+        self.slots.range(first..).find_map(|(index, slot)| {
+            let start = if *index == first { start } else { 0 };
+            slot.first_held(start, true).map(|found| *index * SLOT as u64 + found as u64)
+        })
+    }
+
+    fn hole_from(&self, offset: u64) -> u64 {
+        let (first, mut start) = split(offset);
+        let mut expected = first;
+        for (index, slot) in self.slots.range(first..) {
+            if *index != expected {
+                break;
+            }
+            if let Some(found) = slot.first_held(start, false) {
+                return *index * SLOT as u64 + found as u64;
+            }
+            (expected, start) = (index + 1, 0);
+        }
+        expected * SLOT as u64 + start as u64
+    }
 }
 
 /// The slot that byte `offset` is in, and its position there.
@@ -203,6 +228,24 @@ impl Content {
             }
         }
         Ok(done)
+    }
+
+    /// The first byte of data or of a hole from `offset` on. Space that is reserved counts as data.
+    pub(super) fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
+        if offset >= self.size {
+            return Err(Error::NXIO);
+        }
+        let found = match (&self.slots, what) {
+            (None, SeekTo::Data) => Some(offset).filter(|offset| *offset < self.small.bytes().len() as u64),
+            (None, SeekTo::Hole) => Some(offset.max(self.small.bytes().len() as u64)),
+            (Some(slots), SeekTo::Data) => slots.data_from(offset),
+            (Some(slots), SeekTo::Hole) => Some(slots.hole_from(offset)),
+        };
+        match (found, what) {
+            (Some(found), _) if found < self.size => Ok(found),
+            (_, SeekTo::Data) => Err(Error::NXIO),
+            (_, SeekTo::Hole) => Ok(self.size),
+        }
     }
 
     /// Cuts the file off or makes it longer by a hole.

@@ -6,7 +6,7 @@ use super::inode::Inode;
 use super::time::Time;
 use lisafs::backend::{
     Access, AllocateFlags, DirEntry, DirSink, Error, FileType, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result,
-    Statx,
+    SeekTo, Statx,
 };
 
 /// Opens `inode`.
@@ -79,6 +79,10 @@ impl OpenFile for MemFile {
         state.content_mut()?.allocate(flags, offset, length, self.inode.fs())?;
         state.modified(Time::now());
         Ok(())
+    }
+
+    fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
+        self.inode.read().content()?.seek(offset, what)
     }
 }
 

@@ -54,6 +54,12 @@ impl Slot {
         &self.id
     }
 
+    /// The first byte from `start` on that is in a page which is paid for, or in one which is not.
+    pub(super) fn first_held(&self, start: usize, held: bool) -> Option<usize> {
+        let pages = if held { self.pages } else { !self.pages } & touched(&(start..SLOT));
+        (pages != 0).then(|| start.max(pages.trailing_zeros() as usize * PAGE))
+    }
+
     /// Bytes of the pages of `range` that are not paid for yet.
     pub(super) fn missing(&self, range: &Range<usize>) -> u64 {
         bytes(touched(range) & !self.pages)

@@ -72,6 +72,8 @@ calls! {
     Sync = "sync",
     /// Reserving or freeing space.
     Allocate = "allocate",
+    /// Looking for data or a hole.
+    Seek = "seek",
     /// A descriptor was closed.
     Flush = "flush",
     /// Listing a directory.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "testing")]
 use super::deviation::{Deviation, LAST_BYTE, fill_hole, garbled};
 use super::{Call, Layer, act, around, around_bytes};
-use lisafs::backend::{AllocateFlags, DirSink, IoSource, IoTarget, OpenBox, OpenFile, Result, Statx};
+use lisafs::backend::{AllocateFlags, DirSink, IoSource, IoTarget, OpenBox, OpenFile, Result, SeekTo, Statx};
 
 /// An open file: that of the inner file system.
 pub(super) struct Open<L> {
@@ -80,6 +80,10 @@ impl<L: Layer> OpenFile for Open<L> {
 
     fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {
         self.act(Call::Allocate, || self.inner.allocate(flags, offset, length))
+    }
+
+    fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
+        around(&*self.layer, Call::Seek, || self.inner.seek(offset, what))
     }
 
     fn flush(&self) -> Result<()> {

@@ -5,7 +5,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use nix::errno::Errno;
 use rustix::fs::SeekFrom;
 
-use crate::mount::check::{Expect, Verdict, equal, fails, holds, same_bytes};
+use super::mapping::Mapping;
+use crate::mount::check::{Expect, Verdict, equal, fails, holds, same_bytes, skip};
 use crate::mount::scene::Scene;
 
 cases! { "sparse":
@@ -14,6 +15,8 @@ cases! { "sparse":
     beyond_4_gib = "files go beyond 4 GiB, and data may lie across that border";
     blocks = "a hole takes no space";
     seek_data = "SEEK_DATA and SEEK_HOLE never call data a hole";
+    seek_hole = "SEEK_DATA and SEEK_HOLE find the holes";
+    mapped = "what is stored in a hole through a map is data";
     filled = "writing into a hole leaves its neighbourhood";
 }
 
@@ -78,6 +81,45 @@ fn seek_data(scene: &Scene) -> Verdict {
     let end = seek(SeekFrom::Hole((2 << 20) + 1)).of("lseek(a, 2 MiB, SEEK_HOLE)")?;
     holds("lseek(a, 2 MiB, SEEK_HOLE)", "not before the data's end", ((2 << 20) + 4..=END).contains(&end), end)?;
     fails("lseek(a, 3 MiB, SEEK_DATA) at the end", seek(SeekFrom::Data(END)), &[Errno::ENXIO])
+}
+
+fn seek_hole(scene: &Scene) -> Verdict {
+    const END: u64 = 3 << 20;
+    let file = scene.file("a", b"begin")?;
+    file.write_all_at(b"data", 2 << 20).of("pwrite(a, 2 MiB)")?;
+    file.set_len(END).of("ftruncate(a, 3 MiB)")?;
+    file.sync_all().of("fsync(a)")?;
+    drop(file);
+    let file = scene.open("a")?;
+    let seek = |from| rustix::fs::seek(&file, from);
+    let hole = seek(SeekFrom::Hole(0)).offered("lseek(SEEK_HOLE)")?;
+    if hole == END {
+        return skip("SEEK_HOLE knows only the hole behind the end");
+    }
+    // A hole begins where the file system says, but not before the data's end, nor far behind it.
+    const NEAR: u64 = 1 << 20;
+    holds("lseek(a, 0, SEEK_HOLE) behind 5 bytes", "5 to 1 MiB", (5..=NEAR).contains(&hole), hole)?;
+    let data = seek(SeekFrom::Data(hole)).of("lseek(a, the hole, SEEK_DATA)")?;
+    holds("lseek(a, the hole, SEEK_DATA)", "1 MiB to 2 MiB", (NEAR..=2 << 20).contains(&data), data)?;
+    let end = seek(SeekFrom::Hole(2 << 20)).of("lseek(a, 2 MiB, SEEK_HOLE)")?;
+    holds("lseek(a, 2 MiB, SEEK_HOLE)", "within the hole behind", ((2 << 20) + 4..END).contains(&end), end)?;
+    fails("lseek(a, 3 MiB - 1, SEEK_DATA) in the last hole", seek(SeekFrom::Data(END - 1)), &[Errno::ENXIO])
+}
+
+fn mapped(scene: &Scene) -> Verdict {
+    const AT: usize = 512 << 10;
+    let file = scene.file("a", b"")?;
+    file.set_len(1 << 20).of("ftruncate(a, 1 MiB)")?;
+    let mut map = Mapping::shared(&file, 1 << 20)?;
+    map.set(AT, b'm');
+    let at = AT as u64;
+    for (file, name) in [(&file, "that was mapped"), (&scene.open("a")?, "opened anew")] {
+        let data = rustix::fs::seek(file, SeekFrom::Data(0)).offered("lseek(SEEK_DATA)")?;
+        holds(format_args!("lseek(a, 0, SEEK_DATA), {name}"), "not behind what was stored", data <= at, data)?;
+        let hole = rustix::fs::seek(file, SeekFrom::Hole(at)).of("lseek(a, 512 KiB, SEEK_HOLE)")?;
+        holds(format_args!("lseek(a, 512 KiB, SEEK_HOLE), {name}"), "behind what was stored", hole > at, hole)?;
+    }
+    Ok(())
 }
 
 fn filled(scene: &Scene) -> Verdict {

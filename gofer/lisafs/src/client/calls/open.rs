@@ -4,8 +4,8 @@ use std::os::fd::OwnedFd;
 
 use crate::errno::Errno;
 use crate::wire::message::{
-    FAllocateReq, FAllocateResp, FSyncReq, FSyncResp, FlushReq, FlushResp, OpenAtReq, OpenAtResp, OpenCreateAtReq,
-    OpenCreateAtResp,
+    FAllocateReq, FAllocateResp, FSyncReq, FSyncResp, FlushReq, FlushResp, LSeekReq, LSeekResp, OpenAtReq, OpenAtResp,
+    OpenCreateAtReq, OpenCreateAtResp,
 };
 use crate::wire::{CreateCommon, FdArray, FdId, Inode, MessageId, Pad};
 
@@ -49,6 +49,12 @@ impl Client {
     /// Reserves or frees space of an open FD.
     pub fn fallocate(&self, fd: FdId, mode: u64, offset: u64, length: u64) -> Result<(), Errno> {
         self.ask::<FAllocateResp>(&FAllocateReq { fd, mode, offset, length }).map(drop)
+    }
+
+    /// Where the first data or, if `hole`, the first hole of an open FD is, at or behind `offset`. Few servers know.
+    pub fn seek(&self, fd: FdId, offset: u64, hole: bool) -> Result<u64, Errno> {
+        let whence = if hole { libc::SEEK_HOLE } else { libc::SEEK_DATA }.cast_unsigned();
+        self.ask::<LSeekResp>(&LSeekReq { fd, offset, whence, pad: Pad }).map(|found| found.offset)
     }
 
     /// Tells the server that a writable open FD was closed by an application.

@@ -1,10 +1,12 @@
 //! PRead, PWrite, FSync, FAllocate and Flush.
 
-use crate::backend::{AllocateFlags, Error, FileType, Result};
+use crate::backend::{AllocateFlags, Error, FileType, Result, SeekTo};
 use crate::server::context::Context;
 use crate::server::exchange::{Reply, Request};
 use crate::server::session::{reading, writing};
-use crate::wire::message::{FAllocateReq, FSyncReq, FlushReq, PReadHead, PReadReq, PWriteHead, PWriteResp};
+use crate::wire::message::{
+    FAllocateReq, FSyncReq, FlushReq, LSeekReq, LSeekResp, PReadHead, PReadReq, PWriteHead, PWriteResp,
+};
 
 pub(super) fn read(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
     let request: PReadReq = request.decode()?;
@@ -71,6 +73,18 @@ pub(super) fn allocate(context: &mut Context<'_>, request: Request<'_>, _: &mut 
         }
         file.allocate(flags, request.offset, request.length)
     })
+}
+
+pub(super) fn seek(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+    let request: LSeekReq = request.decode()?;
+    let open = context.session.open(request.fd)?;
+    let what = match request.whence.cast_signed() {
+        libc::SEEK_DATA => SeekTo::Data,
+        libc::SEEK_HOLE => SeekTo::Hole,
+        _ => return Err(Error::INVAL),
+    };
+    let offset = reading(&open, |file| file.seek(request.offset, what))?;
+    reply.message(&LSeekResp { offset })
 }
 
 pub(super) fn flush(context: &mut Context<'_>, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {

@@ -101,5 +101,9 @@ pub(super) fn find(supported: MessageSet, message: MessageId) -> Option<&'static
     if !supported.contains(message) {
         return None;
     }
+    if message == MessageId::LSEEK {
+        static SEEK: Handler = Handler { changes: false, handle: io::seek };
+        return Some(&SEEK);
+    }
     TABLE.get(usize::from(message.0))?.as_ref()
 }

@@ -1,6 +1,6 @@
 //! Content.
 
-use crate::backend::{Access, AllocateFlags, Error, Statx};
+use crate::backend::{Access, AllocateFlags, Error, SeekTo, Statx};
 use crate::testing::scene::{Scene, content, create, how, ok, open, read, set_size, walk, write};
 
 pub(in crate::testing) fn what_is_written_is_read(scene: &Scene) {
@@ -90,4 +90,27 @@ pub(in crate::testing) fn space_is_reserved(scene: &Scene) {
     assert_eq!(ok(file.stat(), "stat").size, 100_000);
     assert_eq!(read(&*file, 0, 8), b"hello\0\0\0");
     assert_eq!(content(&*file).len(), 100_000);
+}
+
+/// Holes may be taken for data, but not the other way round.
+pub(in crate::testing) fn data_is_found(scene: &Scene) {
+    const END: u64 = 400_000;
+    let file = create(&*scene.root(), "file");
+    write(&*file, 200_000, b"data");
+    ok(set_size(&*walk(&*scene.root(), "file").file, END), "set_stat of a size");
+    let seek = |offset, what| file.seek(offset, what);
+    if seek(0, SeekTo::Data) == Err(Error::OPNOTSUPP) {
+        return;
+    }
+    let data = ok(seek(0, SeekTo::Data), "seek to data");
+    assert!(data <= 200_000, "there is data at 200,000 bytes, but what was found is at {data}");
+    let hole = ok(seek(200_000, SeekTo::Hole), "seek to a hole");
+    assert!((200_004..=END).contains(&hole), "a hole within data that ends at 200,004 bytes: {hole}");
+    match seek(hole, SeekTo::Data) {
+        Ok(found) => assert_eq!(found, hole, "there is no data behind, so a hole that counts as data"),
+        Err(error) => assert_eq!(error, Error::NXIO, "no data behind"),
+    }
+    for what in [SeekTo::Data, SeekTo::Hole] {
+        assert_eq!(seek(END, what).expect_err("there is nothing at the end"), Error::NXIO);
+    }
 }

@@ -1,6 +1,6 @@
 //! Reading and writing, holes, reserving and freeing space.
 
-use lisafs::backend::{AllocateFlags, Error};
+use lisafs::backend::{AllocateFlags, Error, SeekTo};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -175,4 +175,31 @@ proptest! {
         fixture.unlink("f").unwrap();
         prop_assert_eq!(fixture.used(), (0, 1));
     }
+}
+
+#[test]
+fn holes_and_data_are_found() {
+    const PAGE: u64 = 4096;
+    let fixture = Fixture::new();
+    let file = fixture.create("f");
+    let control = fixture.walk("f").ok().unwrap();
+    let seek = |offset| (file.seek(offset, SeekTo::Data), file.seek(offset, SeekTo::Hole));
+    assert_eq!(seek(0), (Err(Error::NXIO), Err(Error::NXIO)));
+    write(&*file, 0, b"small").unwrap();
+    set_size(&*control, 100).unwrap();
+    assert_eq!(seek(3), (Ok(3), Ok(5)));
+    assert_eq!(seek(50), (Err(Error::NXIO), Ok(50)));
+    // Data in the second page, and from the last page of the second slot to the second of the third.
+    write(&*file, 5000, b"x").unwrap();
+    write(&*file, 2 * SLOT - 10, &[1; 5000]).unwrap();
+    set_size(&*control, 1 << 20).unwrap();
+    assert_eq!(seek(4999), (Ok(4999), Ok(2 * PAGE)));
+    assert_eq!(seek(2 * PAGE + 7), (Ok(2 * SLOT - PAGE), Ok(2 * PAGE + 7)));
+    assert_eq!(seek(2 * SLOT - 1), (Ok(2 * SLOT - 1), Ok(2 * SLOT + 2 * PAGE)));
+    assert_eq!(seek(3 * SLOT), (Err(Error::NXIO), Ok(3 * SLOT)));
+    assert_eq!(seek(1 << 20), (Err(Error::NXIO), Err(Error::NXIO)));
+    file.allocate(AllocateFlags::PUNCH_HOLE | AllocateFlags::KEEP_SIZE, 0, 2 * SLOT).unwrap();
+    assert_eq!(seek(0), (Ok(2 * SLOT), Ok(0)));
+    set_size(&*control, 2 * SLOT + 5).unwrap();
+    assert_eq!(seek(2 * SLOT + 1), (Ok(2 * SLOT + 1), Ok(2 * SLOT + 5)));
 }
