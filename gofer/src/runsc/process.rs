@@ -312,7 +312,9 @@ fn make_root(
             .collect::<Result<_, _>>()?;
         return Ok(Made { root: Some(root), mounts, dev: None });
     }
-    let is_current = command.mount_confs.is_some();
+    // Callers of before 2025 do not say which container it is. They know no such hooks, and no working directory that
+    // is not there.
+    let is_current = !command.container_id.is_empty();
     let has_hooks = is_current && hooks::are_there(container);
     let request = rootfs::Request {
         container,

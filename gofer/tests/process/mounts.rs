@@ -68,6 +68,47 @@ fn a_caller_of_2022_is_served() {
 }
 
 #[test]
+fn a_caller_of_2024_is_served() {
+    let mut call = Call::new();
+    call.spec["process"]["cwd"] = json!("/made/for/it");
+    let hook = call.dir.path().join("hook");
+    call.spec["hooks"] = json!({"createContainer": [{"path": "/bin/touch", "args": ["touch", hook]}]});
+    call.without("rpc-fd");
+    call.without("sync-chroot-fd");
+    call.id = None;
+    let mut running = call.go();
+    assert_eq!(content(&mut running, 1, &[b"in-volume"]).unwrap(), b"volume");
+    assert!(running.dir.path().join("bundle/rootfs/made/for/it").is_dir());
+    assert!(!running.dir.path().join("hook").exists());
+    assert_eq!(running.end().code, Some(0));
+}
+
+#[test]
+fn a_volume_can_be_the_root() {
+    for destination in ["/", "/..", "/a/.."] {
+        let mut call = Call::new();
+        call.spec["mounts"][1]["destination"] = json!(destination);
+        let other = call.dir.path().join("other");
+        fs::create_dir(&other).unwrap();
+        call.add_mount(json!({"destination": "/made/here", "type": "bind", "source": other, "options": ["bind"]}));
+        let mut running = call.go();
+        let mounts = running.mounts();
+        assert_eq!((&mounts[1]["destination"], &mounts[2]["destination"]), (&json!("/"), &json!("/made/here")));
+        // What it is mounted on nobody sees, as with runsc's own gofer.
+        for client in [0, 1] {
+            assert_eq!(content(&mut running, client, &[b"in-volume"]).unwrap(), b"volume");
+        }
+        create(&mut running, 2, b"new").unwrap();
+        assert!(running.dir.path().join("other/new").is_file());
+        assert!(running.dir.path().join("volume/made/here").is_dir());
+        assert!(!running.dir.path().join("bundle/rootfs/made").exists());
+        let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", running.pid())).unwrap();
+        assert!(mounts.lines().all(|line| !line.contains("bundle/rootfs")), "{mounts}");
+        assert_eq!(running.end().code, Some(0));
+    }
+}
+
+#[test]
 fn nothing_is_mounted_before_runsc_says_so() {
     let mut running = Call::new().start();
     let pid = running.pid();

@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Names another runsc than Debian's: a current one.
 const VARIABLE: &str = "RUNSC";
@@ -62,15 +63,15 @@ impl Runsc {
         let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from) else {
             return Vec::new();
         };
-        let way = |(platform, directfs)| Self { path: path.clone(), platform, directfs };
-        [
+        let mut ways = vec![
             (Platform::Systrap, DirectFs::On),
             (Platform::Systrap, DirectFs::Off),
             (Platform::Ptrace, DirectFs::Off),
-            (Platform::Systrap, DirectFs::Annotated),
-        ]
-        .map(way)
-        .into()
+        ];
+        if knows_annotations(&path) {
+            ways.push((Platform::Systrap, DirectFs::Annotated));
+        }
+        ways.into_iter().map(|(platform, directfs)| Self { path: path.clone(), platform, directfs }).collect()
     }
 
     /// The program.
@@ -103,6 +104,14 @@ impl Runsc {
         }
         flags
     }
+}
+
+/// Whether annotations can switch directfs off, which that of Debian 13 (0.0~20240729.0) does not know yet.
+fn knows_annotations(runsc: &Path) -> bool {
+    let version = Command::new(runsc).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+    let version = String::from_utf8_lossy(&version);
+    let dates = version.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| digits.len() == 8);
+    dates.filter_map(|date| date.parse::<u32>().ok()).all(|date| date > 2025_00_00)
 }
 
 impl fmt::Display for Runsc {

@@ -6,3 +6,4 @@ mod mounts;
 mod pods;
 mod policies;
 mod shim;
+mod specs;

@@ -32,7 +32,7 @@ pub(crate) struct Command {
     pub(crate) setup_root: bool,
     /// Flags of extensions, as `--NAME=VALUE`.
     pub(crate) extra: Vec<String>,
-    /// Empty from callers of before 2023.
+    /// Empty from callers of before 2025.
     pub(crate) container_id: String,
 }
 
@@ -127,7 +127,8 @@ impl Draft {
         }
         match rest {
             [id] => command.container_id.clone_from(id),
-            [] if command.mount_confs.is_none() => {}
+            // Callers of before 2025 do not say it.
+            [] => {}
             other => return Err(ArgsError::Positional(other.len())),
         }
         Ok(command)

@@ -51,8 +51,6 @@ pub(super) enum RootError {
     Source { path: PathBuf, source: Errno },
     #[error("cannot open the mount source {}: {source}", path.display())]
     Rpc { path: PathBuf, source: RpcError },
-    #[error("mount destination {} is the root directory itself", .0.display())]
-    OnRoot(PathBuf),
     #[error("mount at {}: {step}: {source}", destination.display())]
     Mount { destination: PathBuf, step: &'static str, source: Errno },
     #[error("cannot set up the device {}: {source}", path.display())]
@@ -94,7 +92,7 @@ pub(super) struct Request<'a> {
     pub(super) rpc: Option<&'a Rpc>,
     /// Whether a connection serves devices.
     pub(super) serves_dev: bool,
-    /// Whether the container's working directory is to be made, as the sandboxes of before 2023 expect.
+    /// Whether the container's working directory is to be made, as the sandboxes of before 2025 expect.
     pub(super) makes_cwd: bool,
     /// Whether programs are going to work on it before it is served.
     pub(super) has_hooks: bool,
@@ -113,7 +111,8 @@ impl RootFs {
         let mut sealed = Sealed::default();
         let mut root = Self::root(request, &mut sealed)?;
         let mut volumes = Volumes {
-            root: root.tree.as_fd(),
+            root: fcntl_dupfd_cloexec(&root.tree, 0).map_err(RootError::Options)?,
+            covers_root: false,
             rpc: request.rpc,
             devices: globals.char_devices != CharDevices::EmulatedOnly,
             serves_dev: request.serves_dev,
@@ -124,6 +123,12 @@ impl RootFs {
             _ => Ok(None),
         };
         let mounts = container.mounts.iter().zip(&plan.mounts).map(make).collect::<Result<_, _>>()?;
+        let Volumes { root: top, covers_root, .. } = volumes;
+        if covers_root {
+            // Its options are its own, and what is below it nobody sees.
+            root.tree = Tree::received(top);
+            root.is_strict_already = true;
+        }
         if request.makes_cwd && container.cwd.is_absolute() {
             walk::find_or_make(root.tree.as_fd(), &sealed, &container.cwd, Kind::Directory)
                 .map_err(|source| RootError::WorkingDirectory { path: container.cwd.clone(), source })?;

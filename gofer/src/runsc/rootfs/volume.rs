@@ -5,7 +5,7 @@ use std::path::Path;
 
 use oci_spec::runtime::Mount;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use super::options::Options;
 use super::sealed::Sealed;
@@ -17,8 +17,10 @@ use crate::runsc::rpc::Rpc;
 
 /// How the mounts of a container are made.
 pub(super) struct Volumes<'a> {
-    /// Where.
-    pub(super) root: BorrowedFd<'a>,
+    /// Where: the root directory as those see it who come after the mounts that there are.
+    pub(super) root: OwnedFd,
+    /// Whether that is one of these mounts.
+    pub(super) covers_root: bool,
     /// Who opens what we may not.
     pub(super) rpc: Option<&'a Rpc>,
     /// Whether devices in them may be used.
@@ -43,11 +45,8 @@ impl Volumes<'_> {
             move |source| RootError::Mount { destination: mount.destination().clone(), step, source }
         };
         let kind = kind(tree.as_fd()).map_err(failed("cannot look at its source"))?;
-        let Place { fd, path } = walk::find_or_make(self.root, self.sealed, mount.destination(), kind)
+        let Place { fd, path } = walk::find_or_make(self.root.as_fd(), self.sealed, mount.destination(), kind)
             .map_err(failed("cannot make its mount point"))?;
-        if path == Path::new("/") {
-            return Err(RootError::OnRoot(mount.destination().clone()));
-        }
         // Above all, files of the host are no programs of this process.
         let has_devices = self.devices || self.serves_dev && path.starts_with("/dev");
         let nodev = if has_devices { 0 } else { libc::MOUNT_ATTR_NODEV };
@@ -61,6 +60,10 @@ impl Volumes<'_> {
             tree.change(recursive, propagation).map_err(failed("cannot set its propagation"))?;
         }
         tree.attach(fd).map_err(failed("cannot attach it"))?;
+        if path == Path::new("/") {
+            self.root = fcntl_dupfd_cloexec(&tree, 0).map_err(failed("cannot open it"))?;
+            self.covers_root = true;
+        }
         Ok(Served { fd: tree.into_fd(), path })
     }
 

@@ -1,6 +1,4 @@
 //! The members of `config.json` that are looked at.
-//!
-//! A member that is `null` is as good as none, as it is for the programs that write these files.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

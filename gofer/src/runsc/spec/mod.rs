@@ -5,6 +5,8 @@
 //! Extensions see the whole, see [`Container::oci`].
 
 mod document;
+mod go;
+mod json;
 mod oci;
 mod read;
 mod text;
@@ -32,6 +34,8 @@ pub(super) enum SpecError {
     TooLarge,
     #[error("the spec is not valid: {0}")]
     Parse(#[from] serde_json::Error),
+    #[error("the spec is not valid: {0}")]
+    Unreadable(#[from] go::Unreadable),
     #[error("the spec has no {0}")]
     Missing(&'static str),
     #[error("the spec has {0}, which is not supported")]
@@ -70,7 +74,7 @@ pub(super) struct Container {
     pub(super) prestart: Vec<Hook>,
     pub(super) annotations: BTreeMap<String, String>,
     /// The whole, read when an extension wants it.
-    document: serde_json::Value,
+    document: json::Json,
 }
 
 impl Container {

@@ -1,58 +1,55 @@
 //! The spec as the types of the OCI runtime specification have it.
 
 use oci_spec::runtime::{Mount, Spec};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
-use super::SpecError;
+use super::json::{Json, Step};
+use super::{SpecError, go};
 
-/// The whole spec, with `mounts` for its mounts, without those members that these types cannot read.
-pub(super) fn spec(document: &Value, mounts: &[Mount]) -> Result<Spec, SpecError> {
-    let mut spec = match Spec::deserialize(document) {
-        Ok(spec) => spec,
-        Err(error) => {
-            tracing::warn!("extensions do not see the whole spec: {error}");
-            let Value::Object(members) = document else { return Err(error.into()) };
-            Spec::deserialize(readable(members))?
-        }
-    };
-    spec.set_mounts(Some(mounts.to_vec()));
-    Ok(spec)
-}
+/// Flags as the specification names them, and as the types do.
+const SCHEDULER_FLAGS: [(&str, &str); 2] =
+    [("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"), ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN")];
 
-/// Of all members, and of the members of objects among them, those that can be read.
-fn readable(members: &Map<String, Value>) -> Value {
-    let mut spec = json!({"ociVersion": "1.0.0"});
-    for (key, value) in members.iter().filter(|(_, value)| !value.is_null()) {
-        if set(&mut spec, &[key], value.clone()) {
-            continue;
-        }
-        let Value::Object(members) = value else { continue };
-        let without_members = match key.as_str() {
-            // What cannot be missing.
-            "process" => json!({"cwd": "/", "user": {"uid": 0, "gid": 0}}),
-            _ => json!({}),
-        };
-        if set(&mut spec, &[key], without_members) {
-            for (name, value) in members.iter().filter(|(_, value)| !value.is_null()) {
-                set(&mut spec, &[key, name], value.clone());
+/// A spec of which more than so many values cannot be read is no spec.
+const MOST_UNREADABLE: usize = 1000;
+
+/// The whole spec, with `mounts` for its mounts, without those values that these types cannot read.
+pub(super) fn spec(document: &Json, mounts: &[Mount]) -> Result<Spec, SpecError> {
+    let mut document = document.clone();
+    rename_flags(&mut document);
+    let mut left = MOST_UNREADABLE;
+    loop {
+        let unreadable = match go::read::<Spec>(&mut document) {
+            Ok(mut spec) => {
+                spec.set_mounts(Some(mounts.to_vec()));
+                return Ok(spec);
             }
+            Err(unreadable) => unreadable,
+        };
+        if left == 0 || !remove(&mut document, unreadable.path()) {
+            return Err(unreadable.into());
         }
+        left -= 1;
+        tracing::warn!("extensions do not see a part of the spec: {unreadable}");
     }
-    spec
 }
 
-/// Sets the member at `path`, unless that makes `spec` unreadable.
-fn set(spec: &mut Value, path: &[&str], value: Value) -> bool {
-    let mut changed = spec.clone();
-    let mut place = &mut changed;
-    for name in path {
-        place = &mut place[*name];
+/// Takes away the value at `path`. If nothing can be there instead, neither can what it is in.
+fn remove(document: &mut Json, mut path: Vec<Step>) -> bool {
+    while let Some(Json::Zero) = document.get_mut(&path) {
+        if path.pop().is_none() {
+            return false;
+        }
     }
-    *place = value;
-    let is_readable = Spec::deserialize(&changed).is_ok();
-    if is_readable {
-        *spec = changed;
+    document.remove(&path)
+}
+
+fn rename_flags(document: &mut Json) {
+    let path = ["process", "scheduler", "flags"].map(|name| Step::Member(name.to_owned()));
+    let Some(Json::List(flags)) = document.get_mut(&path) else { return };
+    for flag in flags {
+        let Json::Text(name) = flag else { continue };
+        if let Some((_, known)) = SCHEDULER_FLAGS.iter().find(|(specified, _)| specified == name) {
+            (*known).clone_into(name);
+        }
     }
-    is_readable
 }

@@ -5,11 +5,10 @@ use std::io::{Read, Seek};
 use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::Mount;
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::document::Document;
-use super::{Container, LARGEST, SpecError, text as json, validate};
+use super::json::Json;
+use super::{Container, LARGEST, SpecError, go, text, validate};
 
 impl Container {
     /// Reads and checks the spec in `file`. Relative paths in it begin at `bundle`.
@@ -24,9 +23,8 @@ impl Container {
     }
 
     pub(in crate::runsc) fn parse(text: &[u8], bundle: &Path, allow_archive: bool) -> Result<Self, SpecError> {
-        // First as what it is: of a member that is there twice the last one counts.
-        let document: Value = serde_json::from_slice(&json::repaired(text))?;
-        let parsed = Document::deserialize(&document)?;
+        let mut document: Json = serde_json::from_slice(&text::repaired(text))?;
+        let parsed: Document = go::read(&mut document)?;
         validate::check(&parsed, allow_archive)?;
         let process = parsed.process.ok_or(SpecError::Missing("process"))?;
         let root = parsed.root.ok_or(SpecError::Missing("root"))?;
