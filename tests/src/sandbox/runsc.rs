@@ -111,7 +111,7 @@ fn knows_annotations(runsc: &Path) -> bool {
     let version = Command::new(runsc).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
     let version = String::from_utf8_lossy(&version);
     let dates = version.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| digits.len() == 8);
-    dates.filter_map(|date| date.parse::<u32>().ok()).all(|date| date > 2025_00_00)
+    dates.filter_map(|date| date.parse::<u32>().ok()).all(|date| date > 20_250_000)
 }
 
 impl fmt::Display for Runsc {
