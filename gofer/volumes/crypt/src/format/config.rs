@@ -30,25 +30,36 @@ pub struct Config {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Raw {
+pub(super) struct Raw {
     #[serde(default)]
-    creator: String,
-    encrypted_key: Base64,
-    scrypt_object: Scrypt,
-    version: u64,
-    feature_flags: Vec<String>,
+    pub(super) creator: String,
+    pub(super) encrypted_key: Base64,
+    pub(super) scrypt_object: Scrypt,
+    pub(super) version: u64,
+    pub(super) feature_flags: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    long_name_max: Option<u8>,
+    pub(super) long_name_max: Option<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Scrypt {
-    salt: Base64,
-    n: u64,
-    r: u64,
-    p: u64,
-    key_len: u64,
+pub(super) struct Scrypt {
+    pub(super) salt: Base64,
+    pub(super) n: u64,
+    pub(super) r: u64,
+    pub(super) p: u64,
+    pub(super) key_len: u64,
+}
+
+/// What of a configuration is needed if the master key comes from elsewhere.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WithoutKey {
+    #[serde(default)]
+    creator: String,
+    feature_flags: Vec<String>,
+    #[serde(default)]
+    long_name_max: Option<u8>,
 }
 
 /// Checked parameters of scrypt.
@@ -117,12 +128,7 @@ pub enum ConfigError {
 impl Config {
     /// Reads a configuration and checks all that can be checked without the password.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
-        // Of a later version nothing but the number may be known.
-        if let Ok(Only { version }) = serde_json::from_slice(json)
-            && version != u64::from(VERSION)
-        {
-            return Err(ConfigError::Version(version));
-        }
+        check_version(json)?;
         let raw: Raw = serde_json::from_slice(json).map_err(|error| ConfigError::Syntax(error.to_string()))?;
         let features = Features::parse(&raw.feature_flags, raw.long_name_max)?;
         let params = raw.scrypt_object.check()?;
@@ -132,10 +138,34 @@ impl Config {
         Ok(Config { raw, features, params })
     }
 
+    /// Reads a configuration whose encrypted key or parameters of scrypt may be damaged. [`change_password`](Self::change_password) makes a
+    /// whole one of it; until then no password unlocks it.
+    pub fn parse_without_key(json: &[u8]) -> Result<Self, ConfigError> {
+        check_version(json)?;
+        let rest: WithoutKey = serde_json::from_slice(json).map_err(|error| ConfigError::Syntax(error.to_string()))?;
+        let features = Features::parse(&rest.feature_flags, rest.long_name_max)?;
+        let raw = Raw {
+            creator: rest.creator,
+            encrypted_key: Base64(vec![0; SEALED_KEY]),
+            scrypt_object: Scrypt::new(NewConfig::default().scrypt_n),
+            version: VERSION.into(),
+            feature_flags: rest.feature_flags,
+            long_name_max: rest.long_name_max,
+        };
+        let params = raw.scrypt_object.check()?;
+        Ok(Config { raw, features, params })
+    }
+
     /// A configuration for a new volume with a new master key, which is also answered.
     pub fn create(new: &NewConfig, password: &Password) -> Result<(Self, Unlocked), ConfigError> {
         let mut key = MasterKey::new([0; 32]);
         random::fill(&mut *key);
+        let key = Unlocked(key);
+        Ok((Self::create_with(new, &key, password)?, key))
+    }
+
+    /// The same for a master key that there is.
+    pub fn create_with(new: &NewConfig, key: &Unlocked, password: &Password) -> Result<Self, ConfigError> {
         let (feature_flags, long_name_max) = new.features.flags();
         let raw = Raw {
             creator: format!("gofer-volumes {}", env!("CARGO_PKG_VERSION")),
@@ -147,8 +177,8 @@ impl Config {
         };
         let params = raw.scrypt_object.check()?;
         let mut config = Config { raw, features: new.features, params };
-        config.seal(&key, password);
-        Ok((config, Unlocked(key)))
+        config.seal(&key.0, password);
+        Ok(config)
     }
 
     /// What is special about the volume.
@@ -232,6 +262,14 @@ impl Unlocked {
     }
 }
 
+/// Of a later version nothing but the number may be known.
+pub(super) fn check_version(json: &[u8]) -> Result<(), ConfigError> {
+    match serde_json::from_slice(json) {
+        Ok(Only { version }) if version != u64::from(VERSION) => Err(ConfigError::Version(version)),
+        _ => Ok(()),
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Only {
@@ -273,7 +311,7 @@ impl Scrypt {
 
 /// Bytes as Go writes them in JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Base64(Vec<u8>);
+pub(super) struct Base64(pub(super) Vec<u8>);
 
 impl Serialize for Base64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

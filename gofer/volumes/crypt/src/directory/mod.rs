@@ -1,0 +1,102 @@
+//! Volumes in directories of the host: making them, and changing their passwords.
+
+mod fits;
+mod init;
+mod passwd;
+mod write;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::format::{CONFIG, Config, ConfigError};
+
+pub use init::{init, restore};
+pub use passwd::{Changed, passwd};
+
+/// Why nothing was done. Each says it in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// There is something already.
+    #[error("{} is not empty; name an empty directory, or one that does not exist", .0.display())]
+    NotEmpty(PathBuf),
+    /// It would lose its key.
+    #[error("there is a configuration already: {}; use `passwd` to change its password", .0.display())]
+    Exists(PathBuf),
+    /// Nothing is there that could be opened.
+    #[error("cannot read {}: {source}; is this an encrypted directory? `init` makes one, --config FILE names another configuration", path.display())]
+    Config {
+        /// The configuration.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The configuration cannot be used.
+    #[error("{}: {source}{}", path.display(), advice(source))]
+    Format {
+        /// The configuration.
+        path: PathBuf,
+        /// What is wrong.
+        source: ConfigError,
+    },
+    /// The master key is another volume's.
+    #[error("the master key does not fit what is in {}; nothing was changed", .0.display())]
+    MasterKey(PathBuf),
+    /// Something cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+}
+
+/// What to do about a configuration that cannot be used, where its error does not say it.
+fn advice(error: &ConfigError) -> &'static str {
+    match error {
+        ConfigError::Syntax(_) | ConfigError::KeySize(_) | ConfigError::Scrypt(_) | ConfigError::LongNameMax => {
+            "; restore it from a backup, or by the master key"
+        }
+        ConfigError::Version(0..=1) => "; copy the files with the program that made it",
+        ConfigError::Version(_) => "; use a newer program",
+        ConfigError::Password => {
+            "; if it is the right one, restore the configuration from a backup, or by the master key"
+        }
+        ConfigError::Missing(_) | ConfigError::Conflict(..) => "; use gocryptfs itself for this volume",
+        ConfigError::Unknown(_) | ConfigError::Unsupported(_) => "",
+    }
+}
+
+impl DirectoryError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| DirectoryError::Io { path: path.to_owned(), source }
+    }
+
+    /// About the configuration at `path`.
+    pub fn format(path: &Path) -> impl FnOnce(ConfigError) -> Self {
+        move |source| DirectoryError::Format { path: path.to_owned(), source }
+    }
+}
+
+/// Where the configuration of the volume in `dir` is, if it is not said.
+pub fn config_path(dir: &Path) -> PathBuf {
+    dir.join(CONFIG)
+}
+
+/// The bytes of the configuration at `path`.
+pub fn read_config(path: &Path) -> Result<Vec<u8>, DirectoryError> {
+    /// None is so long; what is named by mistake may be.
+    const LONGEST: u64 = 1 << 20;
+    let read = || {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, LONGEST), &mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|source| DirectoryError::Config { path: path.to_owned(), source })
+}
+
+/// The configuration at `path`.
+pub fn load_config(path: &Path) -> Result<Config, DirectoryError> {
+    Config::parse(&read_config(path)?).map_err(DirectoryError::format(path))
+}
