@@ -18,6 +18,7 @@ pub mod sandbox;
 pub mod scene;
 pub mod scratch;
 pub mod skip;
+pub mod terminal;
 pub mod user;
 pub mod volumes;
 pub mod wait;

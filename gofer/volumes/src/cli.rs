@@ -7,6 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use gofer::extension::{Error, Extension, Preparation, Registry};
 
 use crate::config::{Config, SOCKET};
+use crate::crypt::Crypt;
 use crate::{ask, serve};
 
 /// Serves volumes to sandboxes.
@@ -59,12 +60,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make and look after encrypted directories, which crypt: and gocryptfs open
+    #[command(subcommand)]
+    Crypt(Crypt),
 }
 
 /// A whole volume server with `extensions` in it: parses the command line, does what it says, and returns the exit status.
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     match run(extensions) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("gofer-volumes: {error}");
             ExitCode::FAILURE
@@ -72,7 +76,7 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     }
 }
 
-fn run(extensions: Vec<Box<dyn Extension>>) -> Result<(), Error> {
+fn run(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Error> {
     let registry = Registry::new(extensions)?;
     let command = Cli::command().mut_subcommand("serve", |serve| gofer::cli::with_flags(serve, &registry));
     let matches = command.get_matches();
@@ -97,6 +101,7 @@ fn run(extensions: Vec<Box<dyn Extension>>) -> Result<(), Error> {
             let status = ask::status(&socket)?;
             print!("{}", if json { serde_json::to_string_pretty(&status)? + "\n" } else { status.table() });
         }
+        Command::Crypt(crypt) => return crypt.run(),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

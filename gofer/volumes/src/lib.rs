@@ -10,6 +10,7 @@ pub mod config;
 mod ask;
 mod cli;
 mod connections;
+mod crypt;
 mod metrics;
 mod peer;
 mod pending;

@@ -1,0 +1,61 @@
+//! `gofer-volumes crypt`: encrypted volumes in directories of the host.
+
+mod features;
+mod fsck;
+mod info;
+mod init;
+mod keys;
+mod passwd;
+mod progress;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use gofer::extension::Error;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Crypt {
+    /// Make an encrypted directory
+    Init(init::Init),
+    /// Change the password of one
+    Passwd(passwd::Passwd),
+    /// Show what its configuration says
+    Info(info::Info),
+    /// Look for damage in it
+    Fsck(fsck::Fsck),
+}
+
+impl Crypt {
+    /// Does what it says, and answers the exit status.
+    pub(crate) fn run(self) -> Result<ExitCode, Error> {
+        match self {
+            Crypt::Init(init) => init.run().map(|()| ExitCode::SUCCESS),
+            Crypt::Passwd(passwd) => passwd.run().map(|()| ExitCode::SUCCESS),
+            Crypt::Info(info) => info.run().map(|()| ExitCode::SUCCESS),
+            Crypt::Fsck(fsck) => Ok(fsck.run()),
+        }
+    }
+}
+
+/// Which volume.
+#[derive(Debug, Args)]
+struct Place {
+    /// The encrypted directory
+    dir: PathBuf,
+    /// Its configuration, if that is not in it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    /// Where the configuration is.
+    fn config(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| gofer_crypt::directory::config_path(&self.dir))
+    }
+
+    fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
