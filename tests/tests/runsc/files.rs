@@ -63,6 +63,48 @@ fn programs_of_a_group_are_made_by_its_members_only() -> Result<()> {
 }
 
 #[test]
+fn set_id_bits_of_files_that_change_are_those_of_the_own_gofer() -> Result<()> {
+    sandbox::compare(|sandbox| {
+        let data = sandbox.directory("data")?;
+        let bundle = Bundle::host(sandbox, "c")?.bind(&data, "/data", &[]).script(
+            r#"
+            cd /data; umask 0
+            # Files of the user, of a group that he is not in, with all bits.
+            for name in chmod-2755 chmod-6777 chmod-1644 write truncate allocate chown-own chown-other root-chown; do
+                : > $name; chown 1234:77 $name; chmod 6777 $name
+            done
+            chown 0:77 root-chown; chmod 6777 root-chown; chown 5:6 root-chown
+            setpriv --reuid 1234 --regid 1234 --clear-groups perl -e '
+                use Fcntl; use Socket;
+                sub tell_of { printf "%s: %s\n", $_[0], $_[1] ? "done" : $!; }
+                for (02755, 06777, 01644) { my $name = sprintf("chmod-%o", $_); tell_of($name, chmod($_, $name)); }
+                sysopen(my $file, "write", O_WRONLY); tell_of("write", syswrite($file, "x"));
+                tell_of("truncate", truncate("truncate", 100));
+                tell_of("chown-own", chown(-1, 1234, "chown-own"));
+                tell_of("chown-other", chown(-1, 77, "chown-other"));'
+            setpriv --reuid 1234 --regid 1234 --clear-groups fallocate -l 100 allocate && echo allocated
+            mkdir d; chown 0:77 d; chmod 2777 d
+            for umask in 000 022 077; do
+                setpriv --reuid 1234 --regid 1234 --clear-groups perl -e '
+                    use Fcntl; use Socket; umask(oct($ARGV[0]));
+                    for my $mode (02775, 02711, 0775) { sysopen(my $f, sprintf("d/%o-$ARGV[0]", $mode), O_CREAT | O_RDWR, $mode) or die $!; }
+                    mkdir "d/dir-$ARGV[0]", 0775 or die $!; symlink("x", "d/link-$ARGV[0]") or die $!;
+                    socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die $!; print bind($s, sockaddr_un("d/socket-$ARGV[0]")) ? "bound" : $!, "\n"' $umask
+            done
+            perl -e 'for (sort(glob("*"), glob("d/*"))) { my @s = lstat; printf "%s %o %d:%d\n", $_, @s[2, 4, 5]; }'
+            "#,
+        );
+        let outcome = sandbox.run(&bundle)?;
+        check::equal("status", &outcome.status.code(), &Some(0)).with_context(|| outcome.describe())?;
+        let host = listing(&data)?;
+        for right in ["d/2775-000 100775 1234:77", "d/2775-022 100755 1234:77", "d/dir-077 42700 1234:77"] {
+            check::holds(right, host.contains(right)).with_context(|| host.clone())?;
+        }
+        Ok(outcome.describe() + &host)
+    })
+}
+
+#[test]
 fn programs_that_map_lock_and_connect() -> Result<()> {
     sandbox::compare(|sandbox| {
         let data = sandbox.directory("data")?;
