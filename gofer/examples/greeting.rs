@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gofer::extension::{self, Backends, Claim, Extension};
 use lisafs::backend::{
     Attachment, Backend, ControlFile, DirEntry, DirSink, Error, FileType, Found, IoTarget, Name, OpenFile, OpenHow,
-    Opened, Options, Result, Statx,
+    Opened, Options, Result, Statx, StatxMask,
 };
 
 const ROOT: u64 = 1;
@@ -23,7 +23,7 @@ impl File {
     fn attributes(&self) -> Statx {
         let (mode, size) = if self.ino == ROOT { (0o040_555, 0) } else { (0o100_444, self.text.len() as u64) };
         // The device makes the inode number unique among those of other file systems.
-        Statx { mask: Statx::BASIC_STATS, mode, size, ino: self.ino, nlink: 1, dev_major: 77, ..Statx::default() }
+        Statx { mask: StatxMask::BASIC_STATS, mode, size, ino: self.ino, nlink: 1, dev_major: 77, ..Statx::default() }
     }
 
     fn found(&self, ino: u64) -> Found {

@@ -23,7 +23,7 @@ impl Side {
     fn new(directory: &Path, trace: Option<Arc<Recorder>>, channels: usize) -> Self {
         let mut server = launcher().launch(&BackendSpec::Host(directory.into())).expect("a server");
         let socket = server.socket.take().expect("a connection");
-        let options = ClientOptions { channels, trace, ..ClientOptions::default() };
+        let options = ClientOptions::default().channels(channels).trace(trace);
         let (client, root) = Client::connect(socket.into(), &options).expect("a mount");
         let root = root.inode.control_fd;
         let file = client.lookup(root, b"file").expect("the file is there");

@@ -94,7 +94,7 @@ impl Up {
             relay: in_background,
             stats: args.stats,
         };
-        let options = ClientOptions { time_limit: args.time_limit, trace: trace.clone(), ..ClientOptions::default() };
+        let options = ClientOptions::default().time_limit(args.time_limit).trace(trace.clone());
         let (client, root, server) = connect_unless_interrupted(&launcher, spec, &options, events)?;
         if root.inode.stat.file_type() != Some(FileType::Directory) {
             // The server waits for that.

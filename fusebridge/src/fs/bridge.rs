@@ -207,9 +207,9 @@ impl Bridge {
         }
         let fd = self.control(id)?;
         let request = set_stat_request(fd.id(), &change);
-        if request.mask != 0 {
+        if !request.mask.is_empty() {
             let answer = self.client.set_stat(&request)?;
-            if answer.failure_mask != 0 {
+            if !answer.failure_mask.is_empty() {
                 return Err(errno_of(answer.failure_errno));
             }
         }

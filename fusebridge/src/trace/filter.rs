@@ -53,7 +53,7 @@ pub(super) fn error(record: &Record<'_>) -> Option<u32> {
     match record.outcome {
         Answer::Answered(answer) if record.message == MessageId::SET_STAT => SetStatResp::from_bytes(answer)
             .ok()
-            .filter(|answer| answer.failure_mask != 0)
+            .filter(|answer| !answer.failure_mask.is_empty())
             .map(|answer| answer.failure_errno),
         _ => record.errno(),
     }

@@ -14,7 +14,7 @@
 //!
 //! let path = std::path::Path::new("test.trace");
 //! let recorder = Recorder::create(path, &Facts::new().with("backend", "mem:"), RecorderOptions::default())?;
-//! // The client gets it as `ClientOptions { trace: Some(recorder.clone()), .. }`.
+//! // The client gets it as `ClientOptions::default().trace(Some(recorder.clone()))`.
 //! let before = recorder.mark();
 //! // Something happens on the mount.
 //! let after = recorder.mark();

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use lisafs::backend::{Attachment, Backend, ControlFile, Error, Found, Name, OpenHow, Opened, Options, Result, Statx};
+use lisafs::backend::{
+    Attachment, Backend, ControlFile, Error, Found, Name, OpenHow, Opened, Options, Result, Statx, StatxMask,
+};
 use lisafs::server::Server;
 use lisafs::transport::Socket;
 use lisafs::wire::{FdId, MessageId, SocketHeader, Wire, message::FStatReq};
@@ -18,7 +20,7 @@ use zerocopy::IntoBytes;
 struct Null;
 
 const ATTRIBUTES: Statx =
-    Statx { mask: Statx::BASIC_STATS, mode: 0o040_755, nlink: 2, ino: 1, dev_major: 79, blksize: 4096, ..zero() };
+    Statx { mask: StatxMask::BASIC_STATS, mode: 0o040_755, nlink: 2, ino: 1, dev_major: 79, blksize: 4096, ..zero() };
 
 const fn zero() -> Statx {
     zerocopy::transmute!([0_u8; size_of::<Statx>()])

@@ -177,14 +177,18 @@ impl<'a> IoSource<'a> {
         }
     }
 
-    /// The bytes as a slice whose only use is to be handed to a system call.
-    ///
-    /// # Safety
-    ///
-    /// Nothing in this process may look at the bytes: another process may change them at any time.
-    pub unsafe fn for_system_call(&self) -> &'a [u8] {
-        // SAFETY: mapped and readable for 'a; the caller promises that only the kernel looks at it.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    /// Writes `header` and then the bytes to `fd`, in one `writev`, and says how many bytes it took in all.
+    pub fn send_behind(&self, header: &[u8], fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+        let part = |start: *const u8, len| libc::iovec { iov_base: start.cast_mut().cast(), iov_len: len };
+        let parts = [part(header.as_ptr(), header.len()), part(self.start.as_ptr(), self.len)];
+        loop {
+            // SAFETY: the kernel reads as many bytes as each part has, of a slice and of memory that is mapped and readable.
+            let n = unsafe { libc::writev(fd.as_raw_fd(), parts.as_ptr(), 2) };
+            match transferred(n) {
+                Err(Errno::INTR) => {}
+                result => return result,
+            }
+        }
     }
 }
 
@@ -212,6 +216,15 @@ mod tests {
         let mut bytes = [0xff; 10];
         assert_eq!(IoTarget::from(&mut bytes[..]).fill_from(file.as_fd(), 2), Ok(5));
         assert_eq!(&bytes[..6], b"\0ello\xff");
+    }
+
+    #[test]
+    fn a_header_goes_in_front_of_data() {
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(IoSource::from(&b"hello"[..]).part(1, 4).send_behind(b"head ", file.as_fd()), Ok(9));
+        let mut bytes = [0; 9];
+        assert_eq!(IoTarget::from(&mut bytes[..]).fill_from(file.as_fd(), 0), Ok(9));
+        assert_eq!(&bytes, b"head ello");
     }
 
     #[test]

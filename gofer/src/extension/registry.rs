@@ -22,6 +22,7 @@ pub struct Registry {
 
 /// Why extensions cannot be registered together.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RegistryError {
     /// Two have one name, or one has a name that is taken.
     #[error("the name {0:?} of an extension is taken")]
@@ -36,6 +37,7 @@ pub enum RegistryError {
 
 /// Why there is no backend.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// It looks like `NAME:ARGUMENT` with a name that is not known.
     #[error("unknown backend {name:?}; use a directory (./{name}:.. if its name has a colon), host:DIR{known}")]

@@ -9,7 +9,7 @@ use rustix::fs::{
 
 use super::control::HostControl;
 use super::proc_fds::ProcFds;
-use lisafs::backend::{NO_ID, SetStat, SetStatFailure, StatFs, Statx, StatxTimestamp};
+use lisafs::backend::{NO_ID, SetStat, SetStatFailure, StatFs, Statx, StatxMask, StatxTimestamp};
 use lisafs::wire::Timespec;
 use rustix::io::{Errno, Result};
 
@@ -53,7 +53,7 @@ pub(super) fn is_same_file(a: &Statx, b: &Statx) -> bool {
 fn convert(from: &rustix::fs::Statx) -> Statx {
     let time = |time: &rustix::fs::StatxTimestamp| StatxTimestamp::new(time.tv_sec, time.tv_nsec);
     Statx {
-        mask: from.stx_mask,
+        mask: StatxMask::from_bits_retain(from.stx_mask),
         blksize: from.stx_blksize,
         nlink: from.stx_nlink,
         uid: from.stx_uid,
@@ -130,28 +130,28 @@ impl HostControl {
     /// Size, owner, mode, times, in this order: a change of size or owner clears set-id bits, a change of size sets times.
     pub(super) fn apply(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
         let mut failure = None;
-        let mut note = |mask: u32, result: Result<()>| {
+        let mut note = |mask: StatxMask, result: Result<()>| {
             if let Err(errno) = result {
-                let first = failure.get_or_insert_with(|| SetStatFailure::new(0, errno));
+                let first = failure.get_or_insert_with(|| SetStatFailure::new(StatxMask::empty(), errno));
                 first.mask |= mask;
             }
         };
         if let Some(size) = change.size {
-            note(Statx::SIZE, self.set_size(size));
+            note(StatxMask::SIZE, self.set_size(size));
         }
         let mut owner = Ok(());
         if change.uid.is_some() || change.gid.is_some() {
             owner = set_owner(self.fd(), change.uid, change.gid);
-            note(bit(change.uid, Statx::UID) | bit(change.gid, Statx::GID), owner);
+            note(bit(change.uid, StatxMask::UID) | bit(change.gid, StatxMask::GID), owner);
         }
         if let Some(mode) = change.mode {
             // Set-id bits are meant for the new owner. On a file that stays the old one's they would lend that one's rights.
             let mode = u32::from(mode.bits());
             let owner = if mode & SET_IDS == 0 { Ok(()) } else { owner };
-            note(Statx::MODE, owner.and_then(|()| self.set_mode(mode)));
+            note(StatxMask::MODE, owner.and_then(|()| self.set_mode(mode)));
         }
         if change.atime.is_some() || change.mtime.is_some() {
-            let mask = bit(change.atime, Statx::ATIME) | bit(change.mtime, Statx::MTIME);
+            let mask = bit(change.atime, StatxMask::ATIME) | bit(change.mtime, StatxMask::MTIME);
             note(mask, self.set_times(change.atime, change.mtime));
         }
         failure.map_or(Ok(()), Err)
@@ -159,6 +159,6 @@ impl HostControl {
 }
 
 /// `bit`, if the attribute is to be set.
-fn bit<T: Copy>(attribute: Option<T>, bit: u32) -> u32 {
-    if attribute.is_some() { bit } else { 0 }
+fn bit<T: Copy>(attribute: Option<T>, bit: StatxMask) -> StatxMask {
+    if attribute.is_some() { bit } else { StatxMask::empty() }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use gofer::extension::{self, Backends, Claim, Extension};
 use lisafs::backend::{
-    Attachment, Backend, ControlFile, Error, Found, IoTarget, Name, OpenFile, OpenHow, Opened, Result, Statx,
+    Attachment, Backend, ControlFile, Error, Found, IoTarget, Name, OpenFile, OpenHow, Opened, Result, Statx, StatxMask,
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use serde_json::json;
@@ -81,7 +81,7 @@ struct OneFile(Page);
 
 impl OneFile {
     fn attributes() -> Statx {
-        let mask = Statx::BASIC_STATS;
+        let mask = StatxMask::BASIC_STATS;
         Statx { mask, mode: 0o100_444, size: 1, nlink: 1, ino: 1, dev_major: 79, ..Statx::default() }
     }
 }

@@ -9,7 +9,7 @@ use gofer::hostfs::{HostFs, HostOptions, UdsPolicy};
 use lisafs::backend::Errno;
 use lisafs::server::Connection;
 use lisafs::wire::message::*;
-use lisafs::wire::{FdArray, FdId, NO_ID, Pad, Statx, StringArrayBuf, Timespec};
+use lisafs::wire::{FdArray, FdId, NO_ID, Pad, Statx, StatxMask, StringArrayBuf, Timespec};
 use tempfile::TempDir;
 
 use crate::common::client::{Client, Outcome, Pathway, common, encode};
@@ -45,7 +45,7 @@ impl Scene {
         self.client.reach(self.root, &[name])
     }
 
-    fn set_stat(&mut self, fd: FdId, mask: u32) -> Result<(u32, u32), Errno> {
+    fn set_stat(&mut self, fd: FdId, mask: StatxMask) -> Result<(StatxMask, u32), Errno> {
         let time = Timespec { sec: 0, nsec: 0 };
         self.set_stat_to(SetStatReq {
             fd,
@@ -59,7 +59,7 @@ impl Scene {
         })
     }
 
-    fn set_stat_to(&mut self, request: SetStatReq) -> Result<(u32, u32), Errno> {
+    fn set_stat_to(&mut self, request: SetStatReq) -> Result<(StatxMask, u32), Errno> {
         let answer = self.client.call(&request)?;
         let response: SetStatResp = answer.decode();
         Ok((response.failure_mask, response.failure_errno))
@@ -87,7 +87,19 @@ fn every_request_that_is_cut_off() {
     let common = common(fd, 0o644);
     let requests: Vec<(u16, Vec<u8>)> = vec![
         (3, encode(&FStatReq { fd })),
-        (4, encode(&SetStatReq { fd, mask: 0, mode: 0, uid: 0, gid: 0, size: 0, atime: time, mtime: time })),
+        (
+            4,
+            encode(&SetStatReq {
+                fd,
+                mask: StatxMask::empty(),
+                mode: 0,
+                uid: 0,
+                gid: 0,
+                size: 0,
+                atime: time,
+                mtime: time,
+            }),
+        ),
         (5, encode(&WalkReq { dir: fd, path })),
         (6, encode(&WalkStatReq { dir: fd, path })),
         (7, encode(&OpenAtReq { fd, flags: 0, pad: PAD })),
@@ -211,20 +223,21 @@ fn opening_what_cannot_be_opened() {
 fn attributes_that_cannot_be_set() {
     let mut scene = Scene::new();
     let (root, f, l) = (scene.root, scene.reach(b"f"), scene.reach(b"l"));
+    let none = StatxMask::empty();
     let errno = |errno: Errno| u32::try_from(errno.raw_os_error()).unwrap();
-    assert_eq!(scene.set_stat(f, Statx::TYPE), Err(Errno::PERM));
-    assert_eq!(scene.set_stat(f, 0), Ok((0, 0)));
-    assert_eq!(scene.set_stat(l, Statx::SIZE), Ok((Statx::SIZE, errno(Errno::LOOP))));
-    assert_eq!(scene.set_stat(root, Statx::SIZE), Ok((Statx::SIZE, errno(Errno::ISDIR))));
-    assert_eq!(scene.set_stat(l, Statx::MODE), Ok((Statx::MODE, errno(Errno::OPNOTSUPP))));
-    assert_eq!(scene.set_stat(f, Statx::MODE | Statx::SIZE), Ok((0, 0)));
+    assert_eq!(scene.set_stat(f, StatxMask::TYPE), Err(Errno::PERM));
+    assert_eq!(scene.set_stat(f, none), Ok((none, 0)));
+    assert_eq!(scene.set_stat(l, StatxMask::SIZE), Ok((StatxMask::SIZE, errno(Errno::LOOP))));
+    assert_eq!(scene.set_stat(root, StatxMask::SIZE), Ok((StatxMask::SIZE, errno(Errno::ISDIR))));
+    assert_eq!(scene.set_stat(l, StatxMask::MODE), Ok((StatxMask::MODE, errno(Errno::OPNOTSUPP))));
+    assert_eq!(scene.set_stat(f, StatxMask::MODE | StatxMask::SIZE), Ok((none, 0)));
     let time = |nsec| Timespec { sec: 0, nsec };
     let request =
         |mask, size, atime| SetStatReq { fd: f, mask, mode: 0, uid: NO_ID, gid: NO_ID, size, atime, mtime: time(0) };
     let invalid = errno(Errno::INVAL);
-    assert_eq!(scene.set_stat_to(request(Statx::ATIME, 0, time(2_000_000_000))), Ok((Statx::ATIME, invalid)));
-    assert_eq!(scene.set_stat_to(request(Statx::ATIME, 0, time(Timespec::UTIME_NOW))), Ok((0, 0)));
-    assert_eq!(scene.set_stat_to(request(Statx::SIZE, 1 << 63, time(0))), Ok((Statx::SIZE, invalid)));
+    assert_eq!(scene.set_stat_to(request(StatxMask::ATIME, 0, time(2_000_000_000))), Ok((StatxMask::ATIME, invalid)));
+    assert_eq!(scene.set_stat_to(request(StatxMask::ATIME, 0, time(Timespec::UTIME_NOW))), Ok((none, 0)));
+    assert_eq!(scene.set_stat_to(request(StatxMask::SIZE, 1 << 63, time(0))), Ok((StatxMask::SIZE, invalid)));
 }
 
 #[test]

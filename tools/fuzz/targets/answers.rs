@@ -10,7 +10,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use lisafs::client::{Client, ClientOptions};
 use lisafs::wire::codec::Wire;
-use lisafs::wire::{CreateCommon, FdId, MessageId, SocketHeader};
+use lisafs::wire::{CreateCommon, FdId, MessageId, SocketHeader, StatxMask};
 use libfuzzer_sys::fuzz_target;
 
 /// The payload of an answer, and its message if that is not the right one.
@@ -62,7 +62,7 @@ fuzz_target!(|input: Input| {
     }
     // What is not answered ends at once.
     let _ = theirs.shutdown(Shutdown::Write);
-    let options = ClientOptions { channels: 0, time_limit: Duration::from_secs(5), trace: None };
+    let options = ClientOptions::default().channels(0).time_limit(Duration::from_secs(5));
     let Ok((client, root)) = Client::connect(ours.into(), &options) else { return };
     ask(&client, root.inode.control_fd);
 });
@@ -99,7 +99,7 @@ fn mounted() -> Vec<u8> {
     use lisafs::wire::Statx;
     use lisafs::wire::message::MountResp;
     use lisafs::wire::{Array, Inode};
-    let stat = Statx { mask: Statx::BASIC_STATS, mode: 0o040_755, ino: 1, nlink: 2, ..Statx::default() };
+    let stat = Statx { mask: StatxMask::BASIC_STATS, mode: 0o040_755, ino: 1, nlink: 2, ..Statx::default() };
     let supported: Vec<u16> = (1..=33).filter(|number| *number != MessageId::CHANNEL.0).collect();
     let root = Inode { control_fd: FdId(1), stat };
     let supported = Array::new(&supported).expect("there are few");

@@ -95,7 +95,7 @@ impl Replay {
             relay: false,
             stats: false,
         };
-        let options = ClientOptions { time_limit: self.time_limit, trace: trace.clone(), ..ClientOptions::default() };
+        let options = ClientOptions::default().time_limit(self.time_limit).trace(trace.clone());
         let (client, root, mut server) = connect(&launcher, &spec, &options)?;
 
         let mut out = BufWriter::new(std::io::stdout().lock());

@@ -20,9 +20,9 @@ use lisafs::wire::Statx;
 
 use super::backing::Backings;
 use super::convert::{
-    attributes, caller, errno, file_type, node, reply_empty, reply_written, reply_xattr, send_data, split_device,
-    time_to_set,
+    attributes, caller, errno, file_type, node, reply_empty, reply_written, reply_xattr, split_device, time_to_set,
 };
+use super::data::Device;
 use crate::fs::bridge::{Bridge, Entry, permissions};
 use crate::fs::handles::Handle;
 use crate::fs::identity::NodeId;
@@ -32,6 +32,7 @@ use crate::fs::xattr::CAPABILITIES;
 /// A [`Bridge`] that answers the kernel.
 pub(super) struct Adapter {
     bridge: Arc<Bridge>,
+    device: Device,
     backings: Backings,
     /// Whether the kernel can work on donated files by itself.
     passthrough: AtomicBool,
@@ -55,10 +56,11 @@ const GENERATION: Generation = Generation(0);
 
 impl Adapter {
     /// An adapter for `bridge`. The kernel is offered to work on files that themselves lie `stack_depth` file systems deep; with 0
-    /// it never does.
-    pub(super) fn new(bridge: Arc<Bridge>, stack_depth: u32) -> Self {
+    /// it never does. The requests come over `device`.
+    pub(super) fn new(bridge: Arc<Bridge>, device: Device, stack_depth: u32) -> Self {
         Adapter {
             bridge,
+            device,
             backings: Backings::default(),
             passthrough: AtomicBool::new(false),
             uncached: AtomicBool::new(false),
@@ -346,7 +348,7 @@ impl Filesystem for Adapter {
 
     fn read(
         &self,
-        _: &Request,
+        request: &Request,
         ino: INodeNo,
         handle: FileHandle,
         offset: u64,
@@ -362,7 +364,7 @@ impl Filesystem for Adapter {
         let mut reply = Some(reply);
         let send = |data: IoSource<'_>| {
             if let Some(reply) = reply.take() {
-                send_data(reply, data);
+                self.device.send(request.unique(), reply, data);
             }
         };
         // The kernel says who reads unless it is for its cache.

@@ -2,17 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{Errno, FileAttr, FileType, INodeNo, ReplyData, ReplyEmpty, ReplyWrite, ReplyXattr, Request, TimeOrNow};
-use lisafs::wire::{S_IFMT, Statx, StatxTimestamp, Timespec};
+use fuser::{Errno, FileAttr, FileType, INodeNo, ReplyEmpty, ReplyWrite, ReplyXattr, Request, TimeOrNow};
+use lisafs::wire::{S_IFMT, Statx, StatxMask, StatxTimestamp, Timespec};
 
 use crate::fs::bridge::Caller;
 use crate::fs::identity::NodeId;
-
-#[allow(unsafe_code, reason = "file data goes from the packet window to the kernel without a copy")]
-pub(super) fn send_data(reply: ReplyData, data: lisafs::iobuf::IoSource<'_>) {
-    // SAFETY: the library hands the bytes to `writev` and does not look at them.
-    reply.data(unsafe { data.for_system_call() });
-}
 
 pub(super) fn node(ino: INodeNo) -> NodeId {
     NodeId(ino.0)
@@ -74,7 +68,7 @@ pub(super) fn attributes(id: NodeId, stat: &Statx) -> FileAttr {
         kind: file_type(stat.mode.into()),
         perm: stat.mode & 0o7777,
         // Without any link there would be no way to make one.
-        nlink: if stat.mask & Statx::NLINK == 0 { 1 } else { stat.nlink },
+        nlink: if stat.mask.contains(StatxMask::NLINK) { stat.nlink } else { 1 },
         uid: stat.uid,
         gid: stat.gid,
         rdev: join_device(stat.rdev_major, stat.rdev_minor),

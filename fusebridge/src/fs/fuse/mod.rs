@@ -5,6 +5,7 @@ mod attach;
 mod backing;
 mod connection;
 mod convert;
+mod data;
 mod options;
 mod prune;
 mod session;

@@ -10,6 +10,7 @@ use fuser::{BackgroundSession, Config, MountOption, Notifier, Session, SessionAC
 use super::adapter::Adapter;
 use super::attach::Unattached;
 use super::connection::FuseConnection;
+use super::data::Device;
 use super::options::MountOptions;
 use super::prune::Pruner;
 use crate::fs::bridge::Bridge;
@@ -37,12 +38,14 @@ impl Mounted {
         ];
         config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
         config.n_threads = Some(options.threads.max(1));
-        let adapter = Adapter::new(bridge.clone(), options.stack_depth);
+        let requests = Device::default();
+        let adapter = Adapter::new(bridge.clone(), requests.clone(), options.stack_depth);
         let (session, unattached) = match Unattached::new(options)? {
             Some((device, unattached)) => (Session::from_fd(adapter, device, config.acl, config)?, Some(unattached)),
             None => (Session::new(adapter, path, &config)?, None),
         };
         let device = session.as_fd().try_clone_to_owned()?;
+        requests.set(device.try_clone()?);
         bridge.evictor().start(Pruner::new(device.try_clone()?).into_prune())?;
         let notifier = session.notifier();
         bridge.invalidator().start(Arc::new(move |id, part| invalidate(&notifier, id, part)))?;
@@ -59,7 +62,7 @@ impl Mounted {
         let session = std::mem::replace(&mut self.session.guard, std::thread::spawn(|| Ok(())));
         let ended = session.join();
         // fuser 0.18 takes a mount that is gone for one that is there. What it would unmount at its end is what others have
-        // mounted on the directory by now.
+        // mounted on the directory by now. This leaves its descriptor of the device open.
         std::mem::forget(self.session);
         ended.unwrap_or_else(|_| Err(io::Error::other("a thread of the mount has panicked")))
     }

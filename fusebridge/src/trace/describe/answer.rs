@@ -68,10 +68,10 @@ fn answer(message: MessageId, bytes: &[u8]) -> Result<String, Malformed> {
         MessageId::FSTAT => stat(&Statx::from_bytes(bytes)?),
         MessageId::SET_STAT => {
             let answer = SetStatResp::from_bytes(bytes)?;
-            match answer.failure_mask {
-                0 => "done".to_owned(),
-                mask => format!("{}; not set: {}", errno_text(answer.failure_errno), stat_mask(mask)),
+            if answer.failure_mask.is_empty() {
+                return Ok("done".to_owned());
             }
+            format!("{}; not set: {}", errno_text(answer.failure_errno), stat_mask(answer.failure_mask))
         }
         MessageId::WALK => {
             let answer = WalkResp::from_bytes(bytes)?;

@@ -5,7 +5,7 @@ use lisafs::wire::message::{
     FSetXattrReq, Getdents64Req, LSeekReq, ListenReq, MkdirAtReq, MknodAtReq, OpenAtReq, OpenCreateAtReq, PReadReq,
     PWriteHead, RenameAt2Req, SetStatReq, SymlinkAtReq, UnlinkAtReq,
 };
-use lisafs::wire::{CreateCommon, Malformed, MessageId, Statx, Wire};
+use lisafs::wire::{CreateCommon, Malformed, MessageId, StatxMask, Wire};
 
 use super::words::{bits, file_type, id, open_flags, quoted, shown, stat_mask, time_to_set};
 use crate::trace::paths::Paths;
@@ -137,19 +137,20 @@ fn details(message: MessageId, bytes: &[u8]) -> Result<String, Malformed> {
 
 fn set_stat(request: &SetStatReq) -> String {
     let mut changes = Vec::new();
-    let mut add = |bit: u32, change: String| {
-        if request.mask & bit != 0 {
+    let mut add = |bit: StatxMask, change: String| {
+        if request.mask.contains(bit) {
             changes.push(change);
         }
     };
-    add(Statx::MODE, format!("mode={:04o}", request.mode & 0o7777));
-    add(Statx::UID, format!("uid={}", id(request.uid)));
-    add(Statx::GID, format!("gid={}", id(request.gid)));
-    add(Statx::SIZE, format!("size={}", request.size));
-    add(Statx::ATIME, format!("atime={}", time_to_set(&request.atime)));
-    add(Statx::MTIME, format!("mtime={}", time_to_set(&request.mtime)));
-    let known = Statx::MODE | Statx::UID | Statx::GID | Statx::SIZE | Statx::ATIME | Statx::MTIME;
-    if request.mask & !known != 0 || request.mask == 0 {
+    add(StatxMask::MODE, format!("mode={:04o}", request.mode & 0o7777));
+    add(StatxMask::UID, format!("uid={}", id(request.uid)));
+    add(StatxMask::GID, format!("gid={}", id(request.gid)));
+    add(StatxMask::SIZE, format!("size={}", request.size));
+    add(StatxMask::ATIME, format!("atime={}", time_to_set(&request.atime)));
+    add(StatxMask::MTIME, format!("mtime={}", time_to_set(&request.mtime)));
+    let known =
+        StatxMask::MODE | StatxMask::UID | StatxMask::GID | StatxMask::SIZE | StatxMask::ATIME | StatxMask::MTIME;
+    if !known.contains(request.mask) || request.mask.is_empty() {
         changes.push(format!("mask={}", stat_mask(request.mask)));
     }
     changes.join(" ")

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use lisafs::wire::{FileType, Statx, Timespec};
+use lisafs::wire::{FileType, Statx, StatxMask, Timespec};
 use nix::errno::Errno;
 
 /// `bytes` as they can be shown in a line: control characters and what is no UTF-8 are escaped.
@@ -87,20 +87,20 @@ pub(crate) fn dirent_type(kind: u8) -> &'static str {
 /// Attributes, as far as they are known.
 pub(crate) fn stat(stat: &Statx) -> String {
     let mut text = file_type(stat.mode.into()).to_owned();
-    let mut add = |bit: u32, what: String| {
-        if stat.mask & bit != 0 {
+    let mut add = |bits: StatxMask, what: String| {
+        if stat.mask.intersects(bits) {
             text.push(' ');
             text.push_str(&what);
         }
     };
-    add(Statx::MODE, format!("{:04o}", stat.mode & 0o7777));
-    add(Statx::UID | Statx::GID, format!("{}:{}", id(stat.uid), id(stat.gid)));
-    add(Statx::SIZE, format!("size={}", stat.size));
-    add(Statx::NLINK, format!("nlink={}", stat.nlink));
+    add(StatxMask::MODE, format!("{:04o}", stat.mode & 0o7777));
+    add(StatxMask::UID | StatxMask::GID, format!("{}:{}", id(stat.uid), id(stat.gid)));
+    add(StatxMask::SIZE, format!("size={}", stat.size));
+    add(StatxMask::NLINK, format!("nlink={}", stat.nlink));
     if matches!(stat.file_type(), Some(FileType::CharDevice | FileType::BlockDevice)) {
-        add(u32::MAX, format!("rdev={}:{}", stat.rdev_major, stat.rdev_minor));
+        add(StatxMask::all(), format!("rdev={}:{}", stat.rdev_major, stat.rdev_minor));
     }
-    add(Statx::INO, format!("ino={}", stat.ino));
+    add(StatxMask::INO, format!("ino={}", stat.ino));
     text
 }
 
@@ -119,20 +119,20 @@ pub(super) fn time_to_set(time: &Timespec) -> String {
 }
 
 /// `STATX_*` bits.
-pub(super) fn stat_mask(mask: u32) -> String {
-    const NAMES: [(u32, &str); 10] = [
-        (Statx::MODE, "mode"),
-        (Statx::UID, "uid"),
-        (Statx::GID, "gid"),
-        (Statx::SIZE, "size"),
-        (Statx::ATIME, "atime"),
-        (Statx::MTIME, "mtime"),
-        (Statx::CTIME, "ctime"),
-        (Statx::NLINK, "nlink"),
-        (Statx::TYPE, "type"),
-        (Statx::INO, "ino"),
+pub(super) fn stat_mask(mask: StatxMask) -> String {
+    const NAMES: [(StatxMask, &str); 10] = [
+        (StatxMask::MODE, "mode"),
+        (StatxMask::UID, "uid"),
+        (StatxMask::GID, "gid"),
+        (StatxMask::SIZE, "size"),
+        (StatxMask::ATIME, "atime"),
+        (StatxMask::MTIME, "mtime"),
+        (StatxMask::CTIME, "ctime"),
+        (StatxMask::NLINK, "nlink"),
+        (StatxMask::TYPE, "type"),
+        (StatxMask::INO, "ino"),
     ];
-    bits(mask.into(), &NAMES.map(|(bit, name)| (u64::from(bit), name)))
+    bits(mask.bits().into(), &NAMES.map(|(bit, name)| (u64::from(bit.bits()), name)))
 }
 
 /// Flags of open(2).
@@ -229,7 +229,7 @@ mod tests {
     fn flags_have_names() {
         assert_eq!(open_flags(0), "O_RDONLY");
         assert_eq!(open_flags((libc::O_RDWR | libc::O_TRUNC).unsigned_abs()), "O_RDWR|O_TRUNC");
-        assert_eq!(stat_mask(Statx::SIZE | Statx::MODE), "mode|size");
+        assert_eq!(stat_mask(StatxMask::SIZE | StatxMask::MODE), "mode|size");
         assert_eq!(bits(0x11, &[(1, "ONE")]), "ONE|0x10");
         assert_eq!(bits(0, &[(1, "ONE")]), "0x0");
     }
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn only_known_attributes_are_shown() {
         let with = |mask, mode| Statx { mask, mode, size: 5, rdev_major: 1, rdev_minor: 3, ..Statx::default() };
-        assert_eq!(stat(&with(Statx::TYPE | Statx::MODE | Statx::SIZE, 0o104_755)), "file 4755 size=5");
-        assert_eq!(stat(&with(Statx::TYPE, 0o020_600)), "character device rdev=1:3");
+        assert_eq!(stat(&with(StatxMask::TYPE | StatxMask::MODE | StatxMask::SIZE, 0o104_755)), "file 4755 size=5");
+        assert_eq!(stat(&with(StatxMask::TYPE, 0o020_600)), "character device rdev=1:3");
     }
 }

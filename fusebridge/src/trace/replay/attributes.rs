@@ -1,6 +1,6 @@
 //! What is different between two sets of attributes.
 
-use lisafs::wire::{FileType, Statx};
+use lisafs::wire::{FileType, Statx, StatxMask};
 
 use super::super::describe::words::file_type;
 use super::compare::{Comparison, Found};
@@ -13,41 +13,41 @@ impl Comparison {
     pub(super) fn stats(self, found: &mut Found, of: &str, recorded: Statx, now: Statx) {
         let both = recorded.mask & now.mask;
         if self.strict {
-            found.check(&format!("{of}the mask"), recorded.mask, now.mask, |mask| format!("{mask:#x}"));
+            found.check(&format!("{of}the mask"), recorded.mask.bits(), now.mask.bits(), |mask| format!("{mask:#x}"));
         }
         found.check(&format!("{of}the type"), recorded.mode & S_IFMT, now.mode & S_IFMT, |mode| {
             file_type(mode.into()).to_owned()
         });
-        let mut check = |bit: u32, what: &str, recorded: u64, now: u64, show: fn(u64) -> String| {
-            if both & bit == bit {
+        let mut check = |bit: StatxMask, what: &str, recorded: u64, now: u64, show: fn(u64) -> String| {
+            if both.contains(bit) {
                 found.check(&format!("{of}{what}"), recorded, now, show);
             }
         };
         let decimal = |number: u64| number.to_string();
         let octal = |mode: u64| format!("{mode:04o}");
-        check(Statx::MODE, "mode", (recorded.mode & 0o7777).into(), (now.mode & 0o7777).into(), octal);
-        check(Statx::NLINK, "nlink", recorded.nlink.into(), now.nlink.into(), decimal);
-        check(Statx::UID, "uid", recorded.uid.into(), now.uid.into(), decimal);
-        check(Statx::GID, "gid", recorded.gid.into(), now.gid.into(), decimal);
+        check(StatxMask::MODE, "mode", (recorded.mode & 0o7777).into(), (now.mode & 0o7777).into(), octal);
+        check(StatxMask::NLINK, "nlink", recorded.nlink.into(), now.nlink.into(), decimal);
+        check(StatxMask::UID, "uid", recorded.uid.into(), now.uid.into(), decimal);
+        check(StatxMask::GID, "gid", recorded.gid.into(), now.gid.into(), decimal);
         if self.strict || recorded.file_type() != Some(FileType::Directory) {
-            check(Statx::SIZE, "size", recorded.size, now.size, decimal);
+            check(StatxMask::SIZE, "size", recorded.size, now.size, decimal);
         }
         let device = |stat: &Statx| u64::from(stat.rdev_major) << 32 | u64::from(stat.rdev_minor);
         let numbers = |device: u64| format!("{}:{}", device >> 32, device & u64::from(u32::MAX));
-        check(0, "rdev", device(&recorded), device(&now), numbers);
+        check(StatxMask::empty(), "rdev", device(&recorded), device(&now), numbers);
         if self.strict {
-            check(Statx::INO, "ino", recorded.ino, now.ino, decimal);
-            check(Statx::BLOCKS, "blocks", recorded.blocks, now.blocks, decimal);
-            check(0, "blksize", recorded.blksize.into(), now.blksize.into(), decimal);
+            check(StatxMask::INO, "ino", recorded.ino, now.ino, decimal);
+            check(StatxMask::BLOCKS, "blocks", recorded.blocks, now.blocks, decimal);
+            check(StatxMask::empty(), "blksize", recorded.blksize.into(), now.blksize.into(), decimal);
             let on = |stat: &Statx| u64::from(stat.dev_major) << 32 | u64::from(stat.dev_minor);
-            check(0, "device", on(&recorded), on(&now), numbers);
+            check(StatxMask::empty(), "device", on(&recorded), on(&now), numbers);
             for (bit, what, recorded, now) in [
-                (Statx::ATIME, "atime", recorded.atime, now.atime),
-                (Statx::MTIME, "mtime", recorded.mtime, now.mtime),
-                (Statx::CTIME, "ctime", recorded.ctime, now.ctime),
-                (Statx::BTIME, "btime", recorded.btime, now.btime),
+                (StatxMask::ATIME, "atime", recorded.atime, now.atime),
+                (StatxMask::MTIME, "mtime", recorded.mtime, now.mtime),
+                (StatxMask::CTIME, "ctime", recorded.ctime, now.ctime),
+                (StatxMask::BTIME, "btime", recorded.btime, now.btime),
             ] {
-                if both & bit != 0 {
+                if both.contains(bit) {
                     found.check(
                         &format!("{of}{what}"),
                         (recorded.sec, recorded.nsec),
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(stats(STRICT, file(), other), ["ino was 7, is 8", "blocks was 8, is 1"]);
         let directory = Statx { mode: 0o040_755, ..file() };
         assert_eq!(stats(LOOSE, directory, Statx { size: 4096, ..directory }), [""; 0], "sizes of directories");
-        let unknown = Statx { mask: Statx::TYPE, size: 0, ..file() };
+        let unknown = Statx { mask: StatxMask::TYPE, size: 0, ..file() };
         assert_eq!(stats(LOOSE, file(), unknown), [""; 0], "what is not known is not compared");
     }
 }

@@ -42,10 +42,10 @@ impl Comparison {
             MessageId::FSTAT => self.stats(&mut found, "", Statx::from_bytes(recorded)?, Statx::from_bytes(now)?),
             MessageId::SET_STAT => {
                 let (recorded, now) = (SetStatResp::from_bytes(recorded)?, SetStatResp::from_bytes(now)?);
-                found.check("what could not be set", recorded.failure_mask, now.failure_mask, |mask| {
+                found.check("what could not be set", recorded.failure_mask.bits(), now.failure_mask.bits(), |mask| {
                     format!("{mask:#x}")
                 });
-                if recorded.failure_mask != 0 && now.failure_mask != 0 {
+                if !recorded.failure_mask.is_empty() && !now.failure_mask.is_empty() {
                     found.check("the errno", recorded.failure_errno, now.failure_errno, errno_name);
                 }
             }
@@ -188,13 +188,23 @@ fn walk_status(status: u8) -> &'static str {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use lisafs::wire::StatxMask;
+
     use super::*;
 
     pub(in super::super) const LOOSE: Comparison = Comparison { strict: false };
     pub(in super::super) const STRICT: Comparison = Comparison { strict: true };
 
     pub(in super::super) fn file() -> Statx {
-        Statx { mask: Statx::BASIC_STATS, mode: 0o100_644, nlink: 1, size: 5, ino: 7, blocks: 8, ..Statx::default() }
+        Statx {
+            mask: StatxMask::BASIC_STATS,
+            mode: 0o100_644,
+            nlink: 1,
+            size: 5,
+            ino: 7,
+            blocks: 8,
+            ..Statx::default()
+        }
     }
 
     fn bytes<'a>(message: &impl Wire<'a>) -> Vec<u8> {

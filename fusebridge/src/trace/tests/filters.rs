@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lisafs::wire::message::{FStatReq, RenameAtReq, RenameAtResp, SetStatReq, SetStatResp};
-use lisafs::wire::{FdId, MessageId, NO_ID, Statx, Timespec};
+use lisafs::wire::{FdId, MessageId, NO_ID, StatxMask, Timespec};
 
 use super::super::{Filter, NoAnswer};
 use super::lines::lines;
@@ -21,9 +21,17 @@ fn trace() -> Finished {
     session.refused(&FStatReq { fd: FdId(99) }, libc::EBADF, 1);
     session.unanswered(&FStatReq { fd: file }, NoAnswer::ShutDown);
     let zero = Timespec::default();
-    let set =
-        SetStatReq { fd: file, mask: Statx::SIZE, mode: 0, uid: NO_ID, gid: NO_ID, size: 1, atime: zero, mtime: zero };
-    session.answered(&set, &SetStatResp { failure_mask: Statx::SIZE, failure_errno: 27 }, 1);
+    let set = SetStatReq {
+        fd: file,
+        mask: StatxMask::SIZE,
+        mode: 0,
+        uid: NO_ID,
+        gid: NO_ID,
+        size: 1,
+        atime: zero,
+        mtime: zero,
+    };
+    session.answered(&set, &SetStatResp { failure_mask: StatxMask::SIZE, failure_errno: 27 }, 1);
     let rename = RenameAtReq { old_dir: ROOT, new_dir: dir, old_name: b"dirt", new_name: b"new" };
     session.answered(&rename, &RenameAtResp {}, 1);
     session.stat(dirt, 1);

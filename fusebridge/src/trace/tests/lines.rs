@@ -4,7 +4,7 @@ use lisafs::wire::message::{
     CloseReq, CloseResp, FStatReq, Getdents64Req, Getdents64Resp, MkdirAtReq, MkdirAtResp, PWriteReq, PWriteResp,
     RenameAt2Req, RenameAt2Resp, RenameAtReq, RenameAtResp, SetStatReq, SetStatResp, UnlinkAtReq, UnlinkAtResp,
 };
-use lisafs::wire::{Array, CreateCommon, Dirent, FdId, NO_ID, Pad, Statx, Timespec, Wire};
+use lisafs::wire::{Array, CreateCommon, Dirent, FdId, NO_ID, Pad, StatxMask, Timespec, Wire};
 
 use super::super::{Excerpt, Filter, Reader, Stats, excerpts, show};
 use super::{Finished, ROOT, Session, inode};
@@ -51,7 +51,7 @@ fn requests_are_shown_with_what_is_in_them() {
     let now = Timespec { sec: 0, nsec: Timespec::UTIME_NOW };
     let set = SetStatReq {
         fd: file,
-        mask: Statx::MODE | Statx::UID | Statx::SIZE | Statx::MTIME,
+        mask: StatxMask::MODE | StatxMask::UID | StatxMask::SIZE | StatxMask::MTIME,
         mode: 0o600,
         uid: 5,
         gid: NO_ID,
@@ -59,7 +59,7 @@ fn requests_are_shown_with_what_is_in_them() {
         atime: now,
         mtime: now,
     };
-    session.answered(&set, &SetStatResp { failure_mask: Statx::UID, failure_errno: 1 }, 1);
+    session.answered(&set, &SetStatResp { failure_mask: StatxMask::UID, failure_errno: 1 }, 1);
     let entries = [("x", 8_u8), ("sub", 4), ("pipe", 1)];
     let mut listing = u16::try_from(entries.len()).unwrap().to_ne_bytes().to_vec();
     for (name, kind) in entries {

@@ -13,7 +13,7 @@ use lisafs::iobuf::IoSource;
 use lisafs::wire::message::{
     ErrorResp, FStatReq, MountReq, MountResp, OpenAtReq, OpenAtResp, PReadReq, PReadResp, WalkReq, WalkResp,
 };
-use lisafs::wire::{Array, FdId, Inode, Message, MessageId, Pad, Statx, StringArrayBuf, WalkStatus, Wire};
+use lisafs::wire::{Array, FdId, Inode, Message, MessageId, Pad, Statx, StatxMask, StringArrayBuf, WalkStatus, Wire};
 use tempfile::TempDir;
 
 use lisafs::trace::{Exchange, Outcome};
@@ -129,7 +129,7 @@ fn bytes<'a>(message: &impl Wire<'a>) -> Vec<u8> {
 }
 
 fn inode(control_fd: FdId, mode: u16) -> Inode {
-    let (mask, ino) = (Statx::BASIC_STATS, 100 + control_fd.0);
+    let (mask, ino) = (StatxMask::BASIC_STATS, 100 + control_fd.0);
     let stat = Statx { mask, mode, nlink: 1, size: 5, ino, ..Statx::default() };
     Inode { control_fd, stat }
 }

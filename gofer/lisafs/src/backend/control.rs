@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::boxed::{ControlBox, OpenBox};
 use super::open::{Access, OpenFile, OpenHow};
-use super::{Error, FileType, Mode, Name, Result, StatFs, Statx, XattrFlags};
+use super::{Error, FileType, Mode, Name, Result, StatFs, Statx, StatxMask, XattrFlags};
 use crate::wire::Timespec;
 
 /// A file that was walked to or made, with its attributes.
@@ -160,17 +160,17 @@ impl SetStat {
         SetStat { mtime: time.into(), ..self }
     }
 
-    /// The `STATX_*` bits of what is to be set, see [`Statx`].
-    pub fn mask(&self) -> u32 {
+    /// What is to be set.
+    pub fn mask(&self) -> StatxMask {
         let wanted = [
-            (self.mode.is_some(), Statx::MODE),
-            (self.uid.is_some(), Statx::UID),
-            (self.gid.is_some(), Statx::GID),
-            (self.size.is_some(), Statx::SIZE),
-            (self.atime.is_some(), Statx::ATIME),
-            (self.mtime.is_some(), Statx::MTIME),
+            (self.mode.is_some(), StatxMask::MODE),
+            (self.uid.is_some(), StatxMask::UID),
+            (self.gid.is_some(), StatxMask::GID),
+            (self.size.is_some(), StatxMask::SIZE),
+            (self.atime.is_some(), StatxMask::ATIME),
+            (self.mtime.is_some(), StatxMask::MTIME),
         ];
-        wanted.iter().filter(|(is_set, _)| *is_set).fold(0, |mask, (_, bit)| mask | bit)
+        wanted.into_iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).collect()
     }
 }
 
@@ -178,15 +178,15 @@ impl SetStat {
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SetStatFailure {
-    /// `STATX_*` bits, see [`Statx`].
-    pub mask: u32,
+    /// Which they are.
+    pub mask: StatxMask,
     /// The first error.
     pub error: Error,
 }
 
 impl SetStatFailure {
     /// The attributes of `mask` could not be set, the first of them because of `error`.
-    pub fn new(mask: u32, error: impl Into<Error>) -> Self {
+    pub fn new(mask: StatxMask, error: impl Into<Error>) -> Self {
         SetStatFailure { mask, error: error.into() }
     }
 }
@@ -275,7 +275,7 @@ pub trait ControlFile: Any + Send + Sync {
     /// clears set-id bits. Guarantee: *write*.
     fn set_stat(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
         let mask = change.mask();
-        if mask == 0 { Ok(()) } else { Err(SetStatFailure::new(mask, Error::OPNOTSUPP)) }
+        if mask.is_empty() { Ok(()) } else { Err(SetStatFailure::new(mask, Error::OPNOTSUPP)) }
     }
 
     /// Creates a regular file in this directory and opens it; `EEXIST` if the name is taken. The mode need not allow the

@@ -43,6 +43,7 @@ mod mode;
 mod name;
 mod open;
 mod options;
+mod workers;
 
 pub use boxed::{ControlBox, OpenBox};
 pub use control::{
@@ -53,10 +54,11 @@ pub use mode::{AllocateFlags, Mode, XattrFlags};
 pub use name::Name;
 pub use open::{Access, DirEntry, DirSink, OpenFile, OpenHow, SeekTo};
 pub use options::{DeletedFiles, Options};
+pub use workers::Workers;
 
 pub use crate::errno::{Errno, Error};
 pub use crate::iobuf::{IoSource, IoTarget};
-pub use crate::wire::{FileType, MessageId, MessageSet, NO_ID, StatFs, Statx, StatxTimestamp, Timespec};
+pub use crate::wire::{FileType, MessageId, MessageSet, NO_ID, StatFs, Statx, StatxMask, StatxTimestamp, Timespec};
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

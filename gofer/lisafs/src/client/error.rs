@@ -59,6 +59,7 @@ pub fn errno_from_wire(errno: u32) -> Errno {
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The server did not answer Mount as it should.
     #[error("cannot mount: {0}")]

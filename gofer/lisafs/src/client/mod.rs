@@ -49,6 +49,7 @@ const LARGEST_MESSAGE: u32 = 8 * 1024 * 1024;
 
 /// How to connect.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ClientOptions {
     /// How many channels to ask for. The server may grant fewer.
     pub channels: usize,
@@ -62,6 +63,26 @@ impl Default for ClientOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         ClientOptions { channels: cores.clamp(2, 4), time_limit: Duration::from_secs(30), trace: None }
+    }
+}
+
+impl ClientOptions {
+    /// The same with so many channels.
+    #[must_use]
+    pub fn channels(self, channels: usize) -> Self {
+        ClientOptions { channels, ..self }
+    }
+
+    /// The same with another limit for answers.
+    #[must_use]
+    pub fn time_limit(self, time_limit: Duration) -> Self {
+        ClientOptions { time_limit, ..self }
+    }
+
+    /// The same, recording every message in `trace`, if there is one.
+    #[must_use]
+    pub fn trace(self, trace: Option<Arc<Recorder>>) -> Self {
+        ClientOptions { trace, ..self }
     }
 }
 

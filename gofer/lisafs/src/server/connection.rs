@@ -23,6 +23,7 @@ const LARGEST_MESSAGE: usize = 1 << 30;
 
 /// Why a connection could not be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The mount path is not absolute, or has a component that is no name.
     #[error("the mount path must be absolute and without '.' and '..'")]

@@ -3,7 +3,7 @@
 use super::array::{Array, Dirents, FdArray, StringArray};
 use super::codec::{DoesNotFit, Malformed, Pad, Reader, Sink, Wire};
 use super::id::{FdId, MessageId};
-use super::parts::{CreateCommon, Inode, StatFs, Statx, Timespec};
+use super::parts::{CreateCommon, Inode, StatFs, Statx, StatxMask, Timespec};
 
 /// A message that belongs to a [`MessageId`].
 pub trait Message<'a>: Wire<'a> {
@@ -94,8 +94,8 @@ messages! {
     SET_STAT struct SetStatReq {
         /// A control FD.
         fd: FdId,
-        /// `STATX_*` bits: MODE, UID, GID, SIZE, ATIME and MTIME can be set.
-        mask: u32,
+        /// MODE, UID, GID, SIZE, ATIME and MTIME can be set.
+        mask: StatxMask,
         /// Permission bits.
         mode: u32,
         /// Owner.
@@ -111,8 +111,8 @@ messages! {
     }
     /// What could not be set.
     SET_STAT struct SetStatResp {
-        /// `STATX_*` bits of what failed; zero if nothing did.
-        failure_mask: u32,
+        /// What failed; empty if nothing did.
+        failure_mask: StatxMask,
         /// The first error.
         failure_errno: u32,
     }

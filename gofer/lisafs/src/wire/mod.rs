@@ -16,7 +16,9 @@ pub use codec::{DoesNotFit, Malformed, Measure, Pad, Reader, Sink, Wire};
 pub use file_type::{FileType, S_IFMT};
 pub use id::{FdId, MessageId, MessageSet};
 pub use message::{Message, WalkStatus};
-pub use parts::{ChannelHeader, CreateCommon, Inode, NO_ID, SocketHeader, StatFs, Statx, StatxTimestamp, Timespec};
+pub use parts::{
+    ChannelHeader, CreateCommon, Inode, NO_ID, SocketHeader, StatFs, Statx, StatxMask, StatxTimestamp, Timespec,
+};
 
 /// Largest payload, in bytes, that the stock server announces: a huge page less one page, so that a packet window of
 /// one huge page holds it with both headers.

@@ -2,6 +2,9 @@
 //!
 //! They stand on the wire as they stand in memory, in the byte order of the host: both ends run on one machine.
 
+use std::fmt;
+
+use bitflags::bitflags;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::codec::plain;
@@ -105,11 +108,57 @@ impl Timespec {
     pub const UTIME_OMIT: i64 = 0x3fff_fffe;
 }
 
+/// Which attributes: the bits `STATX_*` of `statx(2)`.
+#[repr(transparent)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct StatxMask(u32);
+
+bitflags! {
+    impl StatxMask: u32 {
+        /// The type in `mode`.
+        const TYPE = 0x1;
+        /// The permissions in `mode`.
+        const MODE = 0x2;
+        /// `nlink`.
+        const NLINK = 0x4;
+        /// `uid`.
+        const UID = 0x8;
+        /// `gid`.
+        const GID = 0x10;
+        /// `atime`.
+        const ATIME = 0x20;
+        /// `mtime`.
+        const MTIME = 0x40;
+        /// `ctime`.
+        const CTIME = 0x80;
+        /// `ino`.
+        const INO = 0x100;
+        /// `size`.
+        const SIZE = 0x200;
+        /// `blocks`.
+        const BLOCKS = 0x400;
+        /// All that `stat(2)` has: everything but `btime`.
+        const BASIC_STATS = 0x7ff;
+        /// `btime`.
+        const BTIME = 0x800;
+
+        const _ = !0;
+    }
+}
+
+impl fmt::Debug for StatxMask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StatxMask({:#x})", self.bits())
+    }
+}
+
+plain!(StatxMask);
+
 layout! {
     /// Attributes of a file: the leading fields of the kernel's `struct statx`, without padding.
     pub struct Statx: 144 {
-        /// Which fields are valid: `STATX_*` bits.
-        pub mask: u32 = 0,
+        /// Which fields are valid.
+        pub mask: StatxMask = 0,
         /// Preferred size of I/O in bytes.
         pub blksize: u32 = 4,
         /// Not used by the client; zero.
@@ -152,33 +201,6 @@ layout! {
 }
 
 impl Statx {
-    /// `mask` bit: the type in `mode`.
-    pub const TYPE: u32 = 0x1;
-    /// `mask` bit: the permissions in `mode`.
-    pub const MODE: u32 = 0x2;
-    /// `mask` bit: `nlink`.
-    pub const NLINK: u32 = 0x4;
-    /// `mask` bit: `uid`.
-    pub const UID: u32 = 0x8;
-    /// `mask` bit: `gid`.
-    pub const GID: u32 = 0x10;
-    /// `mask` bit: `atime`.
-    pub const ATIME: u32 = 0x20;
-    /// `mask` bit: `mtime`.
-    pub const MTIME: u32 = 0x40;
-    /// `mask` bit: `ctime`.
-    pub const CTIME: u32 = 0x80;
-    /// `mask` bit: `ino`.
-    pub const INO: u32 = 0x100;
-    /// `mask` bit: `size`.
-    pub const SIZE: u32 = 0x200;
-    /// `mask` bit: `blocks`.
-    pub const BLOCKS: u32 = 0x400;
-    /// `mask` bit: `btime`.
-    pub const BTIME: u32 = 0x800;
-    /// The bits that `stat(2)` has always had.
-    pub const BASIC_STATS: u32 = 0x7ff;
-
     /// The type in `mode`; `None` if those bits are no type.
     pub fn file_type(&self) -> Option<FileType> {
         FileType::from_mode(self.mode.into())

@@ -94,7 +94,7 @@ impl Node {
     fn stat(&self) -> Statx {
         let mode = self.file_type.lock().bits() | self.mode.lock().bits();
         let size = self.data.lock().len().try_into().unwrap();
-        Statx { mask: Statx::BASIC_STATS, ino: self.ino, mode, size, nlink: 1, dev_minor: 7, ..Statx::default() }
+        Statx { mask: StatxMask::BASIC_STATS, ino: self.ino, mode, size, nlink: 1, dev_minor: 7, ..Statx::default() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lisafs::Errno;
 use lisafs::wire::message::{OpenCreateAtResp, PReadHead, PWriteResp, SetStatReq, SetStatResp, WalkStatResp};
-use lisafs::wire::{Array, CreateCommon, FdId, Inode, MessageId, Statx, Timespec, WalkStatus};
+use lisafs::wire::{Array, CreateCommon, FdId, Inode, MessageId, Statx, StatxMask, Timespec, WalkStatus};
 
 use crate::support::{ROOT, Reply, Setup, TIMEOUT, both, bytes, connected, inode, walked};
 
@@ -194,7 +194,7 @@ fn files_without_a_type_are_given_back() {
 fn attributes_that_could_not_be_set_have_an_errno() {
     let request = SetStatReq {
         fd: ROOT,
-        mask: Statx::SIZE,
+        mask: StatxMask::SIZE,
         mode: 0,
         uid: 0,
         gid: 0,
@@ -203,7 +203,7 @@ fn attributes_that_could_not_be_set_have_an_errno() {
         mtime: Timespec::default(),
     };
     for (sent, seen) in [(28, 28), (0, libc::EIO.unsigned_abs()), (u32::MAX, libc::EIO.unsigned_abs())] {
-        let answer = SetStatResp { failure_mask: Statx::SIZE, failure_errno: sent };
+        let answer = SetStatResp { failure_mask: StatxMask::SIZE, failure_errno: sent };
         let (client, _server) =
             scripted!(Setup::default(), MessageId::SET_STAT, Reply::of(MessageId::SET_STAT, &answer));
         assert_eq!(client.set_stat(&request).unwrap().failure_errno, seen);

@@ -6,7 +6,7 @@ use lisafs::backend::{Errno, Options};
 use lisafs::server::{ConnectError, Server};
 use lisafs::transport::Ended;
 use lisafs::wire::message::{MountReq, MountResp, SetStatReq};
-use lisafs::wire::{FdId, MessageId, Statx, Timespec};
+use lisafs::wire::{FdId, MessageId, StatxMask, Timespec};
 use rustix::event::{PollFd, PollFlags, Timespec as PollTimespec, poll};
 
 use crate::common::client::{Pathway, encode};
@@ -93,7 +93,7 @@ fn a_request_that_is_being_answered_is_finished_first() {
     let mut channel = client.channel().unwrap();
     std::thread::scope(|scope| {
         let time = Timespec { sec: 0, nsec: 0 };
-        let (mask, mode) = (Statx::MODE, 0o700);
+        let (mask, mode) = (StatxMask::MODE, 0o700);
         let request = SetStatReq { fd: root, mask, mode, uid: 0, gid: 0, size: 0, atime: time, mtime: time };
         let asked = scope.spawn(move || channel.exchange(4, &encode(&request)).map(drop));
         entered.recv_timeout(LIMIT).unwrap();

@@ -49,7 +49,7 @@ impl Backend for Fragile {
 }
 
 fn stat() -> Statx {
-    Statx { mask: Statx::BASIC_STATS, mode: 0o040_755, ino: 1, ..Statx::default() }
+    Statx { mask: StatxMask::BASIC_STATS, mode: 0o040_755, ino: 1, ..Statx::default() }
 }
 
 impl ControlFile for Root {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lisafs::backend::{DeletedFiles, Errno, Options};
 use lisafs::server::Connection;
 use lisafs::wire::message::*;
-use lisafs::wire::{FdId, Pad, Statx, Timespec};
+use lisafs::wire::{FdId, Pad, StatxMask, Timespec};
 
 use crate::common::client::{Client, Pathway};
 use crate::common::mem::Mem;
@@ -85,7 +85,8 @@ fn what_works_on_deleted_files_can_be_chosen() {
     client.unlink(dir, b"file").unwrap();
     assert_eq!(client.open(file, libc::O_RDONLY).unwrap_err(), Errno::INVAL);
     let time = Timespec { sec: 0, nsec: 0 };
-    let set = SetStatReq { fd: file, mask: Statx::MODE, mode: 0, uid: 0, gid: 0, size: 0, atime: time, mtime: time };
+    let set =
+        SetStatReq { fd: file, mask: StatxMask::MODE, mode: 0, uid: 0, gid: 0, size: 0, atime: time, mtime: time };
     assert_eq!(client.call(&set).unwrap_err(), Errno::INVAL);
     assert_eq!(client.call(&FAllocateReq { fd: open, mode: 0, offset: 0, length: 1 }).unwrap_err(), Errno::INVAL);
 }

@@ -16,7 +16,8 @@ use lisafs::wire::message::{
     WalkReq, WalkResp,
 };
 use lisafs::wire::{
-    Array, ChannelHeader, Dirent, Dirents, FdId, Inode, MessageId, Pad, Reader, SocketHeader, Statx, WalkStatus, Wire,
+    Array, ChannelHeader, Dirent, Dirents, FdId, Inode, MessageId, Pad, Reader, SocketHeader, Statx, StatxMask,
+    WalkStatus, Wire,
 };
 use parking_lot::{Condvar, Mutex};
 use rustix::net::{
@@ -135,7 +136,8 @@ pub(crate) fn connect(
     script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
 ) -> Result<(Client, Root, Server), ConnectError> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-    let options = ClientOptions { channels: setup.channels, time_limit: setup.time_limit, trace: setup.trace.clone() };
+    let options =
+        ClientOptions::default().channels(setup.channels).time_limit(setup.time_limit).trace(setup.trace.clone());
     let shared = Arc::new(Shared {
         setup,
         script: Box::new(script),
@@ -375,7 +377,7 @@ pub(crate) fn honest(request: &Request) -> Reply {
 /// An inode that passes every check.
 pub(crate) fn inode(fd: FdId, mode: u16) -> Inode {
     let mut stat = Statx::default();
-    (stat.mask, stat.mode, stat.ino) = (Statx::BASIC_STATS, mode, fd.0);
+    (stat.mask, stat.mode, stat.ino) = (StatxMask::BASIC_STATS, mode, fd.0);
     Inode { control_fd: fd, stat }
 }
 

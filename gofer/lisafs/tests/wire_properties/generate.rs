@@ -1,8 +1,8 @@
 //! Generating the fields of messages.
 
 use lisafs::wire::{
-    Array, CreateCommon, Dirent, Dirents, FdArray, FdId, Inode, Pad, StatFs, Statx, StatxTimestamp, StringArray,
-    StringArrayBuf, Timespec, Wire,
+    Array, CreateCommon, Dirent, Dirents, FdArray, FdId, Inode, Pad, StatFs, Statx, StatxMask, StatxTimestamp,
+    StringArray, StringArrayBuf, Timespec, Wire,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -39,6 +39,7 @@ fields! {
     i64 => i64, |number| *number;
     FdId => FdId, |fd| *fd;
     Statx => Statx, |stat| *stat;
+    StatxMask => StatxMask, |mask| *mask;
     StatFs => StatFs, |stat| *stat;
     Inode => Inode, |inode| *inode;
     Timespec => Timespec, |time| *time;
@@ -89,7 +90,7 @@ pub(crate) fn statx() -> impl Strategy<Value = Statx> {
         let [attributes, ino, size, blocks, attributes_mask] = long_words;
         let [atime, btime, ctime, mtime] = times.map(|(sec, nsec)| StatxTimestamp::new(sec, nsec));
         Statx {
-            mask,
+            mask: StatxMask::from_bits_retain(mask),
             blksize,
             attributes,
             nlink,

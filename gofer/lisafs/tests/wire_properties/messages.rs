@@ -1,7 +1,7 @@
 //! Requests and responses, all of them.
 
 use lisafs::wire::message::*;
-use lisafs::wire::{Message, MessageId, Statx};
+use lisafs::wire::{Message, MessageId, Statx, StatxMask};
 use proptest::prelude::*;
 
 use crate::check::{damage, encoded, noise, round_trip, survives};
@@ -34,7 +34,7 @@ messages! { REQUESTS:
     fstat_req FStatReq { fd: fd() }
     set_stat_req SetStatReq {
         fd: fd(),
-        mask: any::<u32>(),
+        mask: any::<u32>().prop_map(StatxMask::from_bits_retain),
         mode: any::<u32>(),
         uid: any::<u32>(),
         gid: any::<u32>(),
@@ -96,7 +96,7 @@ messages! { RESPONSES:
     error_resp ErrorResp { errno: any::<u32>() }
     mount_resp MountResp { root: inode(), max_message_size: any::<u32>(), supported: several(any::<u16>()) }
     channel_resp ChannelResp { data_offset: any::<i64>(), data_length: any::<u64>() }
-    set_stat_resp SetStatResp { failure_mask: any::<u32>(), failure_errno: any::<u32>() }
+    set_stat_resp SetStatResp { failure_mask: any::<u32>().prop_map(StatxMask::from_bits_retain), failure_errno: any::<u32>() }
     walk_resp WalkResp { status: any::<u8>(), inodes: several(inode()) }
     walk_stat_resp WalkStatResp { stats: several(statx()) }
     open_at_resp OpenAtResp { open_fd: fd() }

@@ -54,7 +54,7 @@ pub(crate) fn check_part(entry: &Entry) {
 /// Attributes as the vectors have them.
 pub(crate) fn statx(stat: &Statx) -> Value {
     json!({
-        "mask": stat.mask,
+        "mask": stat.mask.bits(),
         "blksize": stat.blksize,
         "attributes": stat.attributes,
         "nlink": stat.nlink,

@@ -65,7 +65,7 @@ messages! {
 
     Request "SetStat" SetStatReq, |m: &SetStatReq| json!({
         "fd": m.fd.0,
-        "mask": m.mask,
+        "mask": m.mask.bits(),
         "mode": m.mode,
         "uid": m.uid,
         "gid": m.gid,
@@ -74,7 +74,7 @@ messages! {
         "mtime": timespec(&m.mtime),
     });
     Response "SetStat" SetStatResp, |m: &SetStatResp| json!({
-        "failure_mask": m.failure_mask,
+        "failure_mask": m.failure_mask.bits(),
         "failure_errno": m.failure_errno,
     });
 

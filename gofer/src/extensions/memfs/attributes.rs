@@ -2,7 +2,7 @@
 
 use super::inode::{Body, Inode, State};
 use super::time::Time;
-use lisafs::backend::{Error, FileType, Mode, NO_ID, Result, SetStat, SetStatFailure, Statx};
+use lisafs::backend::{Error, FileType, Mode, NO_ID, Result, SetStat, SetStatFailure, StatxMask};
 
 const SET_UID: u16 = 0o4000;
 const SET_GID: u16 = 0o2000;
@@ -12,14 +12,14 @@ const GROUP_EXECUTE: u16 = 0o010;
 pub(super) fn apply(inode: &Inode, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
     let now = Time::now();
     let mut failure = None;
-    let mut note = |mask: u32, result: Result<()>| {
+    let mut note = |mask: StatxMask, result: Result<()>| {
         if let Err(error) = result {
-            failure.get_or_insert_with(|| SetStatFailure::new(0, error)).mask |= mask;
+            failure.get_or_insert_with(|| SetStatFailure::new(StatxMask::empty(), error)).mask |= mask;
         }
     };
     let mut state = inode.write();
     if let Some(size) = change.size {
-        note(Statx::SIZE, set_size(inode, &mut state, size, now));
+        note(StatxMask::SIZE, set_size(inode, &mut state, size, now));
     }
     let id = |id: Option<u32>| id.filter(|id| *id != NO_ID);
     let (uid, gid) = (id(change.uid), id(change.gid));
@@ -27,10 +27,10 @@ pub(super) fn apply(inode: &Inode, change: &SetStat) -> std::result::Result<(), 
         set_owner(inode, &mut state, uid, gid, now);
     }
     if let Some(mode) = change.mode {
-        note(Statx::MODE, set_mode(inode, &mut state, mode, now));
+        note(StatxMask::MODE, set_mode(inode, &mut state, mode, now));
     }
     for (bit, wanted, which) in
-        [(Statx::ATIME, change.atime, Which::Access), (Statx::MTIME, change.mtime, Which::Modified)]
+        [(StatxMask::ATIME, change.atime, Which::Access), (StatxMask::MTIME, change.mtime, Which::Modified)]
     {
         if let Some(wanted) = wanted {
             note(bit, Time::requested(wanted, now).map(|time| set_time(&mut state, which, time, now)));

@@ -10,7 +10,7 @@ use super::content::Content;
 use super::dir::Dir;
 use super::time::Time;
 use super::xattr::Xattrs;
-use lisafs::backend::{Error, FileType, NewFile, Result, Statx};
+use lisafs::backend::{Error, FileType, NewFile, Result, Statx, StatxMask};
 
 /// A file of any type. Lives as long as a name, a control file or an open file refers to it.
 pub(super) struct Inode {
@@ -154,7 +154,7 @@ impl Inode {
             _ => (0, 0),
         };
         Statx {
-            mask: Statx::BASIC_STATS | Statx::BTIME,
+            mask: StatxMask::BASIC_STATS | StatxMask::BTIME,
             blksize: 4096,
             nlink: state.nlink,
             uid: state.owner.uid,

@@ -3,10 +3,10 @@
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
-use lisafs::backend::{FileType, Mode, SetStat, SetStatFailure, Statx};
+use lisafs::backend::{FileType, Mode, SetStat, SetStatFailure, StatxMask};
 use lisafs::wire::Timespec;
 
-fn failure(mask: u32, errno: Errno) -> std::result::Result<(), SetStatFailure> {
+fn failure(mask: StatxMask, errno: Errno) -> std::result::Result<(), SetStatFailure> {
     Err(SetStatFailure::new(mask, errno))
 }
 
@@ -55,15 +55,15 @@ fn each_attribute_fails_for_itself() {
     let size = SetStat::new().size(0);
     let link = fixture.walk("l");
     let both = size.mode(Mode::new(0o600)).uid(USER);
-    assert_eq!(link.set_stat(&both), failure(Statx::SIZE | Statx::MODE, Errno::LOOP));
+    assert_eq!(link.set_stat(&both), failure(StatxMask::SIZE | StatxMask::MODE, Errno::LOOP));
     assert_eq!(owner(&fixture.path("l")).0, USER);
-    assert_eq!(link.set_stat(&SetStat::new().mode(Mode::new(0))), failure(Statx::MODE, Errno::OPNOTSUPP));
-    assert_eq!(fixture.walk("d").set_stat(&size), failure(Statx::SIZE, Errno::ISDIR));
+    assert_eq!(link.set_stat(&SetStat::new().mode(Mode::new(0))), failure(StatxMask::MODE, Errno::OPNOTSUPP));
+    assert_eq!(fixture.walk("d").set_stat(&size), failure(StatxMask::SIZE, Errno::ISDIR));
     let fifo = fixture.root.mknod(name("p"), &own(0o600), FileType::Fifo, (0, 0)).ok().unwrap().file;
-    assert_eq!(fifo.set_stat(&size), failure(Statx::SIZE, Errno::INVAL));
+    assert_eq!(fifo.set_stat(&size), failure(StatxMask::SIZE, Errno::INVAL));
     let bad = Timespec { sec: 0, nsec: 1_000_000_000 };
     let times = SetStat::new().atime(bad).mtime(bad);
-    assert_eq!(fifo.set_stat(&times), failure(Statx::ATIME | Statx::MTIME, Errno::INVAL));
+    assert_eq!(fifo.set_stat(&times), failure(StatxMask::ATIME | StatxMask::MTIME, Errno::INVAL));
 }
 
 #[test]
@@ -111,8 +111,8 @@ fn set_id_bits_are_not_given_to_the_wrong_owner() {
         let fs = HostFs::open(&path, HostOptions::default()).unwrap();
         let file = fs.attach().ok().unwrap().root.file;
         let change = |mode| SetStat::new().uid(USER + 1).mode(Mode::new(mode));
-        assert_eq!(file.set_stat(&change(0o4755)), failure(Statx::UID | Statx::MODE, Errno::PERM));
-        assert_eq!(file.set_stat(&change(0o711)), failure(Statx::UID, Errno::PERM));
+        assert_eq!(file.set_stat(&change(0o4755)), failure(StatxMask::UID | StatxMask::MODE, Errno::PERM));
+        assert_eq!(file.set_stat(&change(0o711)), failure(StatxMask::UID, Errno::PERM));
     });
     assert_eq!((mode(&path), owner(&path)), (0o711, (USER, USER)));
 }

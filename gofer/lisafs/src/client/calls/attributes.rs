@@ -21,7 +21,7 @@ impl Client {
     /// if there are any, with a valid errno.
     pub fn set_stat(&self, request: &SetStatReq) -> Result<SetStatResp, Errno> {
         let mut result: SetStatResp = self.ask(request)?;
-        if result.failure_mask != 0 {
+        if !result.failure_mask.is_empty() {
             result.failure_errno = errno_from_wire(result.failure_errno).raw_os_error().unsigned_abs();
         }
         Ok(result)

@@ -14,7 +14,7 @@ mod xattr;
 pub use raw::{RawAnswer, RawFailure};
 
 use crate::errno::Errno;
-use crate::wire::{FdId, FileType, Inode, Message, Statx};
+use crate::wire::{FdId, FileType, Inode, Message, Statx, StatxMask};
 
 use super::Client;
 use super::error::CallError;
@@ -39,10 +39,10 @@ fn check_fd(fd: FdId) -> Result<(), CallError> {
 
 /// Checks that `stat` says what nothing works without.
 fn check_stat(stat: &Statx) -> Result<(), CallError> {
-    if stat.mask & Statx::TYPE == 0 {
+    if !stat.mask.contains(StatxMask::TYPE) {
         return Err(CallError::Malformed("a file without a type"));
     }
-    if stat.file_type() == Some(FileType::Regular) && stat.mask & Statx::SIZE == 0 {
+    if stat.file_type() == Some(FileType::Regular) && !stat.mask.contains(StatxMask::SIZE) {
         return Err(CallError::Malformed("a regular file without a size"));
     }
     Ok(())
@@ -63,7 +63,7 @@ fn check_length(name: &[u8]) -> Result<(), Errno> {
 mod tests {
     use super::*;
 
-    fn stat(mask: u32, mode: u16) -> Statx {
+    fn stat(mask: StatxMask, mode: u16) -> Statx {
         let mut stat = Statx::default();
         (stat.mask, stat.mode) = (mask, mode);
         stat
@@ -71,12 +71,12 @@ mod tests {
 
     #[test]
     fn a_file_needs_number_type_and_size() {
-        let good = Inode { control_fd: FdId(7), stat: stat(Statx::TYPE | Statx::SIZE, 0o100_644) };
+        let good = Inode { control_fd: FdId(7), stat: stat(StatxMask::TYPE | StatxMask::SIZE, 0o100_644) };
         assert_eq!(check_inode(&good), Ok(()));
         assert!(check_inode(&Inode { control_fd: FdId::INVALID, ..good }).is_err());
-        assert!(check_stat(&stat(Statx::TYPE, 0o100_644)).is_err());
-        assert!(check_stat(&stat(Statx::SIZE, 0o100_644)).is_err());
-        assert_eq!(check_stat(&stat(Statx::TYPE, 0o40_755)), Ok(()));
+        assert!(check_stat(&stat(StatxMask::TYPE, 0o100_644)).is_err());
+        assert!(check_stat(&stat(StatxMask::SIZE, 0o100_644)).is_err());
+        assert_eq!(check_stat(&stat(StatxMask::TYPE, 0o40_755)), Ok(()));
     }
 
     #[test]

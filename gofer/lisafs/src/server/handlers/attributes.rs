@@ -1,6 +1,6 @@
 //! FStat, SetStat, FStatFS and ReadLinkAt.
 
-use crate::backend::{Error, FileType, Mode, NO_ID, Result, SetStat, Statx};
+use crate::backend::{Error, FileType, Mode, NO_ID, Result, SetStat, StatxMask};
 use crate::server::context::{Context, log_cause};
 use crate::server::entry::Content;
 use crate::server::exchange::{Reply, Request};
@@ -22,22 +22,27 @@ pub(super) fn stat(context: &mut Context<'_>, request: Request<'_>, reply: &mut 
 }
 
 pub(super) fn set_stat(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
-    const SETTABLE: u32 = Statx::MODE | Statx::UID | Statx::GID | Statx::ATIME | Statx::MTIME | Statx::SIZE;
+    const SETTABLE: StatxMask = StatxMask::MODE
+        .union(StatxMask::UID)
+        .union(StatxMask::GID)
+        .union(StatxMask::ATIME)
+        .union(StatxMask::MTIME)
+        .union(StatxMask::SIZE);
 
     let session = context.session;
     let request: SetStatReq = request.decode()?;
     let control = session.control(request.fd)?;
-    if request.mask & !SETTABLE != 0 {
+    if !SETTABLE.contains(request.mask) {
         return Err(Error::PERM);
     }
-    let is_set = |bit| request.mask & bit != 0;
+    let is_set = |bit| request.mask.contains(bit);
     let change = SetStat {
-        mode: is_set(Statx::MODE).then_some(Mode::new(low_bits(request.mode))),
-        uid: (is_set(Statx::UID) && request.uid != NO_ID).then_some(request.uid),
-        gid: (is_set(Statx::GID) && request.gid != NO_ID).then_some(request.gid),
-        size: is_set(Statx::SIZE).then_some(request.size),
-        atime: is_set(Statx::ATIME).then_some(request.atime),
-        mtime: is_set(Statx::MTIME).then_some(request.mtime),
+        mode: is_set(StatxMask::MODE).then_some(Mode::new(low_bits(request.mode))),
+        uid: (is_set(StatxMask::UID) && request.uid != NO_ID).then_some(request.uid),
+        gid: (is_set(StatxMask::GID) && request.gid != NO_ID).then_some(request.gid),
+        size: is_set(StatxMask::SIZE).then_some(request.size),
+        atime: is_set(StatxMask::ATIME).then_some(request.atime),
+        mtime: is_set(StatxMask::MTIME).then_some(request.mtime),
     };
     let result = session.write(&control, |file| {
         if control.is_deleted() && !session.options.deleted.set_stat {
@@ -46,7 +51,7 @@ pub(super) fn set_stat(context: &mut Context<'_>, request: Request<'_>, reply: &
         Ok(if change == SetStat::default() { Ok(()) } else { file.set_stat(&change) })
     })?;
     reply.message(&match result {
-        Ok(()) => SetStatResp { failure_mask: 0, failure_errno: 0 },
+        Ok(()) => SetStatResp { failure_mask: StatxMask::empty(), failure_errno: 0 },
         Err(failure) => {
             log_cause(MessageId::SET_STAT, &failure.error);
             SetStatResp { failure_mask: failure.mask, failure_errno: failure.error.errno().to_wire() }

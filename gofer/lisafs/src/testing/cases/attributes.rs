@@ -1,6 +1,6 @@
 //! Attributes.
 
-use crate::backend::{Access, Errno, Mode, SetStat, Statx, Timespec};
+use crate::backend::{Access, Errno, Mode, SetStat, StatxMask, Timespec};
 use crate::testing::Capability;
 use crate::testing::scene::{Scene, content, create, created, how, mkdir, name, ok, own, set, walk, write};
 
@@ -110,7 +110,7 @@ pub(in crate::testing) fn what_cannot_be_set_is_named(scene: &Scene) {
     match dir.set_stat(&change) {
         Ok(()) => panic!("a directory was given a size"),
         Err(failure) => {
-            assert_eq!(failure.mask, Statx::SIZE, "the rest can be set");
+            assert_eq!(failure.mask, StatxMask::SIZE, "the rest can be set");
             let errno = failure.error.errno();
             assert!([Errno::ISDIR, Errno::INVAL].contains(&errno), "{errno:?}");
         }
@@ -119,7 +119,7 @@ pub(in crate::testing) fn what_cannot_be_set_is_named(scene: &Scene) {
     if scene.can(Capability::SymbolicLinks) {
         let link = ok(root.symlink(name("link"), b"x", &own(0o777)), "symlink").file;
         let failure = link.set_stat(&SetStat::new().size(0));
-        assert_eq!(failure.map_err(|failure| failure.mask), Err(Statx::SIZE));
+        assert_eq!(failure.map_err(|failure| failure.mask), Err(StatxMask::SIZE));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Owners, modes, identity.
 
 use super::*;
-use lisafs::backend::{Backend, Mode, SetStatFailure};
+use lisafs::backend::{Backend, Mode, SetStatFailure, StatxMask};
 use lisafs::wire::Timespec;
 
 #[test]
@@ -70,7 +70,7 @@ fn what_cannot_be_set_is_named_and_the_rest_is_set() {
         .size(0)
         .atime(Timespec { sec: 7, nsec: 0 })
         .mtime(Timespec { sec: 0, nsec: -5 });
-    let mask = Statx::MODE | Statx::SIZE | Statx::MTIME;
+    let mask = StatxMask::MODE | StatxMask::SIZE | StatxMask::MTIME;
     assert_eq!(link.set_stat(&change), Err(SetStatFailure::new(mask, Error::LOOP)));
     let stat = link.stat().unwrap();
     assert_eq!((stat.uid, stat.mode, stat.atime.sec), (5, 0o120_777, 7));

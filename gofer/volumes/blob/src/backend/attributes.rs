@@ -1,6 +1,6 @@
 //! Setting attributes, and the time of the last access.
 
-use lisafs::backend::{Error, Mode, NO_ID, Result, SetStat, SetStatFailure, Statx, Timespec};
+use lisafs::backend::{Error, Mode, NO_ID, Result, SetStat, SetStatFailure, StatxMask, Timespec};
 
 use super::File;
 use crate::record::{Inode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, Time};
@@ -15,13 +15,13 @@ const DAY: i64 = 24 * 60 * 60;
 /// Size, owner, mode, times, in this order: a change of owner clears set-id bits, a change of size sets times.
 pub(super) fn apply(file: &File, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
     let mut failure = None;
-    let mut note = |mask: u32, result: Result<()>| {
+    let mut note = |mask: StatxMask, result: Result<()>| {
         if let Err(error) = result {
-            failure.get_or_insert_with(|| SetStatFailure::new(0, error)).mask |= mask;
+            failure.get_or_insert_with(|| SetStatFailure::new(StatxMask::empty(), error)).mask |= mask;
         }
     };
     if let Some(size) = change.size {
-        note(Statx::SIZE, set_size(file, size));
+        note(StatxMask::SIZE, set_size(file, size));
     }
     let mut rest = *change;
     rest.size = None;
@@ -38,17 +38,17 @@ pub(super) fn apply(file: &File, change: &SetStat) -> std::result::Result<(), Se
             let id = |id: Option<u32>| id.filter(|id| *id != NO_ID);
             set_owner(inode, id(change.uid), id(change.gid), now);
             if let Some(mode) = change.mode {
-                note(Statx::MODE, set_mode(inode, mode, now));
+                note(StatxMask::MODE, set_mode(inode, mode, now));
             }
             if let Some(wanted) = change.atime {
                 note(
-                    Statx::ATIME,
+                    StatxMask::ATIME,
                     requested(wanted, now).map(|time| set(time, &mut inode.atime, &mut inode.ctime, now)),
                 );
             }
             if let Some(wanted) = change.mtime {
                 note(
-                    Statx::MTIME,
+                    StatxMask::MTIME,
                     requested(wanted, now).map(|time| set(time, &mut inode.mtime, &mut inode.ctime, now)),
                 );
             }

@@ -6,7 +6,7 @@ mod file;
 
 use std::sync::Arc;
 
-use lisafs::backend::{Attachment, Backend, Found, Options, Result, Statx, StatxTimestamp};
+use lisafs::backend::{Attachment, Backend, Found, Options, Result, Statx, StatxMask, StatxTimestamp};
 
 use self::control::Control;
 use crate::node::{Node, ROOT};
@@ -92,7 +92,7 @@ fn found(file: File) -> Result<Found> {
 fn statx(volume: &Volume, ino: u64, inode: &Inode) -> Statx {
     let size = if inode.is(S_IFDIR) { inode.size.saturating_mul(ENTRY_SIZE) } else { inode.size };
     Statx {
-        mask: Statx::BASIC_STATS | Statx::BTIME,
+        mask: StatxMask::BASIC_STATS | StatxMask::BTIME,
         blksize: volume.superblock.block,
         nlink: inode.nlink,
         uid: inode.uid,

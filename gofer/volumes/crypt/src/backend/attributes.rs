@@ -1,6 +1,6 @@
 //! Attributes: sizes are those of the plain files, everything else is the inner file's.
 
-use lisafs::backend::{Error, FileType, Result, SetStat, SetStatFailure, Statx};
+use lisafs::backend::{Error, FileType, Result, SetStat, SetStatFailure, Statx, StatxMask};
 
 use super::Volume;
 use super::control::Control;
@@ -9,7 +9,7 @@ use super::node::Node;
 impl Volume {
     /// Attributes of the plain file. `target` reads what is stored of a link's.
     pub(super) fn plain(&self, mut stat: Statx, target: impl FnOnce() -> Result<Vec<u8>>) -> Result<Statx> {
-        if stat.file_type() == Some(FileType::Symlink) && stat.mask & Statx::SIZE != 0 {
+        if stat.file_type() == Some(FileType::Symlink) && stat.mask.contains(StatxMask::SIZE) {
             stat.size = if self.knows_sizes_of_links() {
                 self.keys.target_size(stat.size)
             } else {
@@ -22,7 +22,7 @@ impl Volume {
 
     /// Attributes of the plain file, unless it is a link.
     pub(super) fn plain_file(&self, mut stat: Statx) -> Statx {
-        if stat.file_type() == Some(FileType::Regular) && stat.mask & Statx::SIZE != 0 {
+        if stat.file_type() == Some(FileType::Regular) && stat.mask.contains(StatxMask::SIZE) {
             stat.size = self.keys.content.layout().plain_size(stat.size);
         }
         stat
@@ -44,11 +44,11 @@ impl Control {
         let resized = self.resize(size);
         let mut rest = *change;
         rest.size = None;
-        let others = if rest.mask() == 0 { Ok(()) } else { self.node.inner.set_stat(&rest) };
+        let others = if rest.mask().is_empty() { Ok(()) } else { self.node.inner.set_stat(&rest) };
         match (resized, others) {
             (Ok(()), others) => others,
-            (Err(error), Ok(())) => Err(SetStatFailure::new(Statx::SIZE, error)),
-            (Err(error), Err(others)) => Err(SetStatFailure::new(Statx::SIZE | others.mask, error)),
+            (Err(error), Ok(())) => Err(SetStatFailure::new(StatxMask::SIZE, error)),
+            (Err(error), Err(others)) => Err(SetStatFailure::new(StatxMask::SIZE | others.mask, error)),
         }
     }
 

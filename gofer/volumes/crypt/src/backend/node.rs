@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use lisafs::backend::{ControlBox, Errno, Error, FileType, Found, Name, Result, Statx};
+use lisafs::backend::{ControlBox, Errno, Error, FileType, Found, Name, Result, StatxMask};
 
 use super::{Volume, internal};
 use crate::format::{CONFIG, DIR_IV, DirIv, NameError, Stored};
@@ -67,7 +67,7 @@ impl Node {
     }
 
     fn is_removed(&self) -> bool {
-        self.inner.stat().is_ok_and(|stat| stat.mask & Statx::NLINK != 0 && stat.nlink == 0)
+        self.inner.stat().is_ok_and(|stat| stat.mask.contains(StatxMask::NLINK) && stat.nlink == 0)
     }
 
     /// What `name` is called in this directory. [`Volume::names`] must not be held.
