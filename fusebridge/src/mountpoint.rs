@@ -24,10 +24,10 @@ pub enum MountpointError {
     #[error("mountpoint {} is not empty; mount on an empty directory", .0.display())]
     NotEmpty(PathBuf),
     /// Something is mounted on it.
-    #[error("{path} is mounted already; unmount it first: fusebridge umount {path}", path = .0.display())]
+    #[error("{path} is already mounted; unmount it first: fusebridge umount {path}", path = .0.display())]
     Mounted(PathBuf),
     /// A mount whose process is gone is left on it.
-    #[error("{path} is left of a mount whose process has died; unmount it first: fusebridge umount {path}", path = .0.display())]
+    #[error("{path} is a stale mount whose process has died; unmount it first: fusebridge umount {path}", path = .0.display())]
     Dead(PathBuf),
     /// No temporary directory can be made.
     #[error("cannot make a temporary mountpoint: {0}")]

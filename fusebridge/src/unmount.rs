@@ -22,7 +22,7 @@ pub enum UnmountError {
     #[error("{} is not a mountpoint", .0.display())]
     NotMounted(PathBuf),
     /// What is mounted there is none of ours.
-    #[error("{path} is a mount of type {kind}, which is none of fusebridge's; unmount it with: umount {path}", path = .0.display(), kind = .1)]
+    #[error("{path} is a mount of type {kind}, not one of fusebridge's; unmount it with: umount {path}", path = .0.display(), kind = .1)]
     Foreign(PathBuf, String),
     /// The kernel, or the helper for ordinary users, refused.
     #[error("cannot unmount {}: {reason}", path.display())]

@@ -14,7 +14,7 @@ use e2e::{check, conform, host, scratch, skip};
 const PJDFSTEST: Counts = Counts { passed: 384, failed: 0, skipped: 14 };
 
 /// What a backend may lack: access control lists, two modes of `fallocate` (tmpfs has neither), times that not all file
-/// systems can have, times that stores through a map change (tmpfs never does; see `times_on_a_disk`), and attributes other than
+/// systems can have, times that stores through a mapping change (tmpfs never does; see `times_on_a_disk`), and attributes other than
 /// those of users.
 const MAY_BE_SKIPPED: [&str; 8] = [
     "acl::of_files",
@@ -114,13 +114,13 @@ modes! {
     crypt_memory_rpc_shared: CryptMemory, Rpc, Shared;
 }
 
-/// Stores through a map change times on file systems that have them on a disk, which scratch directories may not be on.
+/// Stores through a mapping change times on file systems that have them on a disk, which scratch directories may not be on.
 #[test]
 fn times_on_a_disk() -> Result<()> {
     const TMPFS: u64 = 0x0102_1994;
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     if rustix::fs::statfs(directory.path())?.f_type.cast_unsigned() == TMPFS {
-        skip!("{} is on tmpfs, whose maps change no times", directory.path().display());
+        skip!("{} is on tmpfs, whose mappings change no times", directory.path().display());
     }
     let mut arguments: Vec<OsString> = ["--suite", "mount", "--filter", "times::"].map(Into::into).into();
     arguments.push(directory.path().into());

@@ -87,7 +87,7 @@ fn one(
         End::TimedOut => Some(Failure::timed_out(script.display().to_string(), context.settings.timeout)),
         End::Stopped => {
             let gone = context.stop.failure();
-            gone.map(|gone| Failure::new(script.display().to_string(), "a file system that answers", gone))
+            gone.map(|gone| Failure::new(script.display().to_string(), "a reply", gone))
         }
     };
     if let Some(failure) = failure {

@@ -1,4 +1,4 @@
-//! The random I/O exerciser fsx: reads, writes, maps and truncates a file, and compares it with a copy in memory.
+//! The random I/O exerciser fsx: reads, writes, mappings and truncates a file, and compares it with a copy in memory.
 
 use std::fs;
 use std::io;

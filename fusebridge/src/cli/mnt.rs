@@ -17,9 +17,9 @@ use crate::mountpoint::Mountpoint;
 use crate::unmount::Unmounted;
 
 const EXAMPLES: &str = "Examples:
-  fusebridge mnt . /mnt                                 mount the current directory on /mnt, unmount on Ctrl-C
-  fusebridge mnt --daemon --access exclusive /srv /mnt  nobody else changes /srv; return when /mnt answers
-  fusebridge mnt unix:/run/data.sock                    mount what a running server serves, say where";
+  fusebridge mnt . /mnt                                 mount the current directory; Ctrl-C unmounts
+  fusebridge mnt --daemon --access exclusive /srv /mnt  nobody else changes /srv: cache for long
+  fusebridge mnt unix:/run/data.sock                    mount what a running server serves";
 
 /// Mounts a backend and stays until it is unmounted.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ pub(super) struct Mnt {
     #[command(flatten)]
     mount: MountArgs,
 
-    /// Return as soon as the mount answers
+    /// Return once the mount is ready, and keep it in the background
     #[arg(long, conflicts_with = "stats")]
     daemon: bool,
 
@@ -40,7 +40,7 @@ pub(super) struct Mnt {
     #[arg(default_value = super::DEFAULT_BACKEND)]
     backend: OsString,
 
-    /// An empty directory [default: a temporary one, which is printed]
+    /// An empty directory [default: a temporary one, whose path is printed]
     mountpoint: Option<PathBuf>,
 }
 
@@ -80,7 +80,7 @@ impl Mnt {
         }
         let path = up.path().to_path_buf();
         if up.take_down()? == Unmounted::Detached {
-            eprintln!("fusebridge: {} was in use; whoever is in it gets errors from now on", path.display());
+            eprintln!("fusebridge: {} was in use; its users get errors from now on", path.display());
         }
         Ok(ExitCode::SUCCESS)
     }

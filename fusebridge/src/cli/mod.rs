@@ -26,7 +26,7 @@ use crate::unmount::{Unmounted, unmount};
 use ::conform::stderr::say;
 use ::conform::worker;
 
-/// Mounts any LisaFS backend on the host.
+/// Mount any LisaFS backend on the host
 #[derive(Debug, Parser)]
 #[command(name = "fusebridge", version, after_help = EXAMPLES)]
 struct Cli {
@@ -35,41 +35,41 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  fusebridge mnt .                            mount the current directory, say where, unmount on Ctrl-C
-  fusebridge mnt --daemon /srv/data /mnt      mount /srv/data on /mnt and return
-  fusebridge run /srv/data -- ls -l           run a command on the mount
-  fusebridge umount /mnt                      unmount, whatever state the mount is in
-  fusebridge conform mem:                     test whether a backend does what programs rely on
-  fusebridge run --trace t /srv -- ls -l      record all messages to and from the server ...
-  fusebridge trace show t                     ... and look at them
+  fusebridge mnt .                         mount the current directory, print where; Ctrl-C unmounts
+  fusebridge mnt --daemon /srv/data /mnt   mount /srv/data on /mnt and return
+  fusebridge run /srv/data -- ls -l        run a command in the mount
+  fusebridge umount /mnt                   unmount, whatever state the mount is in
+  fusebridge conform mem:                  run the conformance suites on a backend
+  fusebridge run --trace t /srv -- ls -l   record all messages to and from the server ...
+  fusebridge trace show t                  ... and print them
 
-BACKEND is a directory (DIR or host:DIR), files in memory (mem:size=1g; what mnt mounts if nothing is said), another
-extension's file system (NAME:ARGUMENT), a server's socket (unix:SOCKET), or a command that serves the connection on its
-descriptor 3 (exec:COMMAND).";
+BACKEND is a directory (DIR or host:DIR), files in memory (mem:size=1g), another extension's file
+system (NAME:ARGUMENT), a server's socket (unix:SOCKET), or a command that serves the connection on
+its descriptor 3 (exec:COMMAND).";
 
 const UMOUNT_EXAMPLES: &str = "Examples:
-  fusebridge umount /mnt    ordinary users too, if the mount is theirs";
+  fusebridge umount /mnt    works for ordinary users too, if the mount is theirs";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Mount a backend
     Mnt(mnt::Mnt),
-    /// Mount a backend on a temporary directory and run a command there
+    /// Mount a backend on a temporary directory and run a command in it
     Run(run::Run),
-    /// Mount a backend on a temporary directory and test how well it does what programs rely on
+    /// Mount a backend on a temporary directory and run conformance tests on it
     Conform(Box<conform::Conform>),
     /// Unmount, even if the mount is busy or its process has died
     #[command(after_help = UMOUNT_EXAMPLES)]
     Umount {
-        /// Where it is mounted
+        /// The mountpoint
         mountpoint: PathBuf,
     },
-    /// Look at what --trace has recorded
+    /// Print, count or replay the messages that --trace has recorded
     #[command(subcommand, after_help = trace::EXAMPLES)]
     Trace(trace::Trace),
 }
 
-/// What is mounted if nothing is said.
+/// The default backend.
 const DEFAULT_BACKEND: &str = "mem:";
 
 /// The command that serves a mount's file system, in a process of its own.
@@ -132,7 +132,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn umount(mountpoint: &std::path::Path) -> Result<ExitCode, Failure> {
     if unmount(mountpoint)? == Unmounted::Detached {
-        eprintln!("fusebridge: {} is still in use; it is gone for everybody else", mountpoint.display());
+        eprintln!(
+            "fusebridge: {} is still in use; it was detached, and is gone once nobody uses it",
+            mountpoint.display()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,19 +14,19 @@ pub(super) struct MountArgs {
     #[arg(long)]
     pub(super) read_only: bool,
 
-    /// Who else changes the files: nobody (cache for long), or others (ask each time)
+    /// Whether anybody else changes the files, and so how much the kernel may cache
     #[arg(long, value_enum, default_value_t)]
     pub(super) access: Access,
 
-    /// Which way file data goes
+    /// How file data is transferred
     #[arg(long, value_enum, default_value_t)]
     pub(super) io: IoMode,
 
-    /// Let other users in (default when root)
+    /// Allow other users to access the mount (the default for root)
     #[arg(long)]
     pub(super) allow_other: bool,
 
-    /// How many requests to work on at once
+    /// Number of requests to handle at once
     #[arg(long, value_name = "N", default_value_t = default_threads(), value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) threads: u16,
 
@@ -34,43 +34,44 @@ pub(super) struct MountArgs {
     #[arg(long)]
     pub(super) suid: bool,
 
-    /// Let device nodes be opened
+    /// Allow device nodes to be opened
     #[arg(long)]
     pub(super) dev: bool,
 
-    /// Offer no extended attributes, which makes small writes faster
+    /// Disable extended attributes, which makes small writes faster
     #[arg(long)]
     pub(super) no_xattr: bool,
 
-    /// Leave the times of access when something is read
+    /// Do not update access times
     #[arg(long)]
     pub(super) noatime: bool,
 
-    /// How long the kernel may trust names and attributes, instead of what --access says
+    /// How long the kernel may cache names and attributes, instead of what --access implies
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(super) ttl: Option<Duration>,
 
-    /// How many files may be held at once, each costing the server a descriptor; idle ones are let go of beyond it [default: by RLIMIT_NOFILE]
+    /// Maximum number of cached inodes, each of which holds a descriptor of the server; idle ones are evicted beyond it [default:
+    /// derived from RLIMIT_NOFILE]
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub(super) max_nodes: Option<usize>,
 
-    /// How long an answer of the server may take before operations fail
+    /// Timeout for a reply of the server; the operation then fails
     #[arg(long, value_name = "SECONDS", value_parser = time_limit, default_value = "30")]
     pub(super) time_limit: Duration,
 
-    /// Count and time all calls to the backend; the table is printed on stderr at SIGUSR1 and at the end
+    /// Count and time all calls to the backend; print the table to stderr on SIGUSR1 and at the end
     #[arg(long)]
     pub(super) stats: bool,
 
-    /// Record every message to and from the server in FILE, for fusebridge trace
+    /// Record every message to and from the server in FILE, for `fusebridge trace`
     #[arg(long, value_name = "FILE")]
     pub(super) trace: Option<PathBuf>,
 
-    /// Record also the data that is read and written, not only how much it is
+    /// Also record the data that is read and written, not only its size
     #[arg(long, requires = "trace")]
     pub(super) trace_data: bool,
 
-    /// What to report on stderr: error, warn, info, debug, trace, or a filter such as lisafs::client=trace
+    /// Log level on stderr: error, warn, info, debug, trace, or a filter such as lisafs::client=trace
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(super) log: String,
 }
@@ -91,8 +92,8 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     match seconds(text)? {
-        Duration::ZERO => Err("no time at all".to_owned()),
-        limit if limit > LONGEST => Err("more than a year".to_owned()),
+        Duration::ZERO => Err("must be more than 0".to_owned()),
+        limit if limit > LONGEST => Err("must be at most a year".to_owned()),
         limit => Ok(limit),
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Run {
     /// A directory, NAME:ARGUMENT, unix:SOCKET, or exec:COMMAND
     backend: OsString,
 
-    /// The command and its arguments; FUSEBRIDGE_MOUNT in its environment is where it is run
+    /// The command and its arguments; it runs in the mount, whose path is in FUSEBRIDGE_MOUNT
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }
@@ -53,7 +53,7 @@ impl Run {
         let outcome = started.and_then(|child| wait(child, &up, sender, &receiver));
         let path = up.path().to_path_buf();
         if up.take_down()? == Unmounted::Detached {
-            eprintln!("fusebridge: the command left processes behind in {}", path.display());
+            eprintln!("fusebridge: the command left processes running in {}", path.display());
         }
         match outcome {
             Ok(status) => Ok(ExitCode::from(exit_code(status))),
@@ -92,9 +92,9 @@ fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Even
     child.wait()
 }
 
-/// What a shell answers for a command that does not exist.
+/// What a shell returns for a command that does not exist.
 const NOT_FOUND: u8 = 127;
-/// What a shell answers for a command that cannot be executed.
+/// What a shell returns for a command that cannot be executed.
 const NOT_EXECUTABLE: u8 = 126;
 
 /// The exit status as a shell would give it.

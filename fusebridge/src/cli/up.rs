@@ -38,11 +38,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 pub(super) enum UpError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    #[error("the file system from {0} is a single file; only directories can be mounted")]
+    #[error("{0} is a single file; only directories can be mounted")]
     NotADirectory(String),
     #[error("/dev/fuse: {0}; load the kernel module (modprobe fuse) or pass the device into this container")]
     NoFuse(io::Error),
-    #[error("fusermount3 is missing, without which only root can mount; install the package fuse3")]
+    #[error("fusermount3 is missing, and only root can mount without it; install the package fuse3")]
     NoHelper,
     #[error("--io passthrough needs root; use --io direct, or leave it out")]
     NoPassthrough,
@@ -128,7 +128,7 @@ impl Up {
         if is_root {
             connection.device_number().map(raise_read_ahead);
         } else {
-            say("fusebridge: without root: no passthrough (slower I/O), no changes of owner, nobody else gets in");
+            say("fusebridge: not root: no passthrough (slower I/O), no changes of owner, no access for other users");
         }
         let ended = events.0.clone();
         let waiter = std::thread::spawn(move || {
@@ -163,7 +163,7 @@ impl Up {
         let taken_down = self.unmount();
         // Nothing that is said later is of interest, and this process may be about to end.
         if let Some(Err(error)) = self.trace.take().map(|trace| trace.finish()) {
-            say(format_args!("fusebridge: the trace is not complete, it could not be written: {error}"));
+            say(format_args!("fusebridge: the trace is incomplete: {error}"));
         }
         taken_down
     }

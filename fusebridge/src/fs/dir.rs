@@ -25,7 +25,7 @@ const MOST_ENTRIES: usize = 1 << 25;
 const DIRECTORY: u8 = 4;
 
 impl Bridge {
-    /// Calls `each` with the entries from `offset` on, each with the offset behind it, until it answers `false` or the directory
+    /// Calls `each` with the entries from `offset` on, each with the offset behind it, until it returns `false` or the directory
     /// ends. Offset 0 reads the directory anew. An error behind the first of these entries shows when the listing goes on.
     pub fn list(
         &self,
@@ -61,7 +61,7 @@ impl Bridge {
         }
     }
 
-    /// Has `handle`, just opened, go on with what another one has read of the directory. Answers whether there is such a listing; if
+    /// Has `handle`, just opened, go on with what another one has read of the directory. Returns whether there is such a listing; if
     /// not, the kernel must not keep one.
     pub fn adopt_listing(&self, id: NodeId, handle: &Handle) -> bool {
         let known = self.recent.get(id);

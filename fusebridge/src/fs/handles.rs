@@ -24,7 +24,7 @@ pub struct Handle {
     share: Option<Share>,
     access: u32,
     listing: Mutex<Option<Shared>>,
-    /// Whether the kernel has a donated file of its own for it: maps are made of that.
+    /// Whether the kernel has a donated file of its own for it: mappings are made of that.
     pub(super) is_backed: bool,
     /// The file, if this goes past the kernel's cache.
     pub(super) mapped: Option<Arc<Mapped<Handle>>>,
@@ -74,7 +74,7 @@ impl Handle {
         self.access != O_WRONLY
     }
 
-    /// Whether a map of the file can change it.
+    /// Whether a mapping of the file can change it.
     pub fn can_change_by_map(&self) -> bool {
         const O_RDWR: u32 = 2;
         self.access == O_RDWR
@@ -85,7 +85,7 @@ impl Handle {
         self.mapped.is_some()
     }
 
-    /// What is known of maps of the file, if reads and writes go past the kernel's cache.
+    /// What is known of mappings of the file, if reads and writes go past the kernel's cache.
     pub(super) fn mapped(&self) -> Option<&Mapped<Handle>> {
         self.mapped.as_deref()
     }
@@ -112,7 +112,7 @@ impl Drop for Handle {
 pub struct Handles(RwLock<Slab<Arc<Handle>>>);
 
 impl Handles {
-    /// Adds a handle; the answer is its number.
+    /// Adds a handle; returns its number.
     pub fn add(&self, handle: Handle) -> u64 {
         self.0.write().insert(Arc::new(handle)) as u64
     }

@@ -204,7 +204,7 @@ impl Bridge {
         // For the kernel, this means to copy by reading and writing.
         let (source, target) = from.0.donated().zip(to.0.donated()).ok_or(Errno::OPNOTSUPP)?;
         if !to.0.is_backed && self.nodes.lock().is_mappable(id) {
-            // Afterwards it would drop whole pages, with what maps have changed in them meanwhile.
+            // Afterwards it would drop whole pages, with what mappings have changed in them meanwhile.
             return Err(Errno::OPNOTSUPP);
         }
         let (mut source_offset, mut target_offset) = (from.1, to.1);

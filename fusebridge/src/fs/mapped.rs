@@ -1,6 +1,6 @@
-//! Shared maps of files whose reads and writes go past the kernel's cache.
+//! Shared mappings of files whose reads and writes go past the kernel's cache.
 //!
-//! For a map the kernel caches pages all the same, and writes a dirty one back as a whole. It drops the cached pages of a range
+//! For a mapping the kernel caches pages all the same, and writes a dirty one back as a whole. It drops the cached pages of a range
 //! before it sends a write, but another process may fault one in and store in it before the write arrives here. Written back
 //! later, that page has old bytes where the write has put new ones. So, once the kernel has read into its cache, each write first
 //! keeps what it is about to replace in pages that the kernel may have, and of a page that comes back only those bytes are
@@ -21,7 +21,7 @@ pub(super) struct Mapped<H> {
     /// Whether the kernel has read into its cache. Reads into the cache hold it shared, and so do writes until there was one;
     /// after that, writes hold it alone.
     gate: RwLock<bool>,
-    /// Whether somebody has it open in a way that lets maps change it.
+    /// Whether somebody has it open in a way that lets mappings change it.
     can_change: AtomicBool,
     pub(super) pages: Mutex<Pages<H>>,
 }
@@ -49,7 +49,7 @@ impl<H> Default for Mapped<H> {
 }
 
 impl<H> Mapped<H> {
-    /// The kernel reads `length` bytes at `offset` into its cache as long as the answer lives.
+    /// The kernel reads `length` bytes at `offset` into its cache as long as the returned guard lives.
     pub(super) fn reading(&self, reader: &Arc<H>, offset: u64, length: usize) -> Option<RwLockReadGuard<'_, bool>> {
         if !self.can_change.load(Ordering::Acquire) {
             // Pages that are there when it is opened for that, the kernel drops before it maps them.

@@ -59,7 +59,7 @@ impl Names {
         };
     }
 
-    /// Takes `name` out. Answers whether it was one of them.
+    /// Takes `name` out. Returns whether it was one of them.
     pub(super) fn remove(&mut self, name: &Name) -> bool {
         match self {
             Names::One(known) if known == name => {

@@ -5,10 +5,10 @@ use std::time::Duration;
 /// Who else changes the files. The names are those of runsc.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Access {
-    /// Nobody: the kernel keeps names, attributes and data for long.
+    /// Nobody else changes the files: the kernel caches names, attributes and data for long.
     Exclusive,
-    /// Others do: names and attributes are asked for each time, and data is read each time. Kernels before 6.6 cannot map files that
-    /// are not cached: there, cached data is dropped when a file has changed.
+    /// Others may change the files: names and attributes are revalidated each time, and data is not cached (before Linux 6.6 it is,
+    /// since files could not be mapped otherwise, and is dropped when a file has changed).
     #[default]
     Shared,
 }
@@ -16,14 +16,15 @@ pub enum Access {
 /// Which way file data goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum IoMode {
-    /// The fastest that works for each file.
+    /// The fastest way that works for each file.
     #[default]
     Auto,
-    /// The kernel works on the donated descriptor, this process on it where it is opened to append; opening fails where they cannot.
+    /// The kernel uses the donated descriptor (for files opened with `O_APPEND`, this process does); opening fails where that is
+    /// impossible.
     Passthrough,
-    /// This process works on the donated descriptor; opening fails where there is none.
+    /// This process uses the donated descriptor; opening fails where there is none.
     Direct,
-    /// Data goes through the server, donated descriptors are not used.
+    /// Data goes through the server in messages; donated descriptors are not used.
     Rpc,
 }
 

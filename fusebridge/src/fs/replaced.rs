@@ -117,7 +117,7 @@ impl Replaced {
         }
     }
 
-    /// The kernel writes `bytes` back at `offset`: the parts of them that maps have changed. `None`: that may be all.
+    /// The kernel writes `bytes` back at `offset`: the parts of them that mappings have changed. `None`: that may be all.
     pub(super) fn changed(&mut self, offset: u64, bytes: &[u8]) -> Option<Vec<Range<usize>>> {
         if pages(offset, bytes.len() as u64).all(|page| !self.kept.contains_key(&page)) {
             return None;

@@ -1,7 +1,7 @@
-//! Stores that the kernel does not tell of: those in maps of a donated file that it reads and writes by itself.
+//! Stores that the kernel does not tell of: those in mappings of a donated file that it reads and writes by itself.
 //!
 //! They change the file's times and blocks below, while the attributes that the kernel caches for this mount stay as they were. So
-//! these expire at once as long as there may be such a map. A map outlives the descriptor it was made with, and nothing says when
+//! these expire at once as long as there may be such a mapping. A mapping outlives the descriptor it was made with, and nothing says when
 //! it is gone; but until then the file counts as open for writing, and no read lease is granted on it.
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -27,7 +27,7 @@ impl Bridge {
         self.opening.read()
     }
 
-    /// The kernel may make maps of the donated file of `id` that change it.
+    /// The kernel may make mappings of the donated file of `id` that change it.
     pub fn may_change_unseen(&self, id: NodeId) {
         if !self.ttl().is_zero() && !self.nodes.lock().set_changes_unseen(id, true) {
             self.invalidator.attributes(id);
@@ -58,7 +58,7 @@ impl Bridge {
     }
 }
 
-/// Whether anybody has `file` open for writing, or a map of it that can change it. If it cannot be known, too.
+/// Whether anybody has `file` open for writing, or a mapping of it that can change it. If it cannot be known, too.
 fn is_open_for_writing(file: BorrowedFd<'_>) -> bool {
     // The server may have given its own descriptor, which can write.
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
@@ -72,7 +72,7 @@ fn is_open_for_writing(file: BorrowedFd<'_>) -> bool {
     false
 }
 
-/// Whether the file system of `file` knows who has mapped it. A stacked one leaves maps to the file below; with a remote one,
+/// Whether the file system of `file` knows who has mapped it. A stacked one leaves mappings to the file below; with a remote one,
 /// leases mean something else.
 fn knows_maps(file: BorrowedFd<'_>) -> bool {
     const EXT4: i64 = 0xEF53;
@@ -108,12 +108,12 @@ mod tests {
         let writer = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
         assert!(knows_maps(file.as_fd()));
         assert!(is_open_for_writing(file.as_fd()), "by a descriptor");
-        #[expect(unsafe_code, reason = "maps are made by addresses")]
+        #[expect(unsafe_code, reason = "mappings are made by addresses")]
         // SAFETY: the kernel chooses a place that nothing else uses, and nobody else unmaps it.
         unsafe {
             let map = mmap(std::ptr::null_mut(), 4096, ProtFlags::WRITE, MapFlags::SHARED, &writer, 0).unwrap();
             drop(writer);
-            assert!(is_open_for_writing(file.as_fd()), "by a map");
+            assert!(is_open_for_writing(file.as_fd()), "by a mapping");
             munmap(map, 4096).unwrap();
         }
         assert!(!is_open_for_writing(file.as_fd()));

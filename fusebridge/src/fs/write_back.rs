@@ -1,4 +1,4 @@
-//! Writing to files of which the kernel may have pages in maps.
+//! Writing to files of which the kernel may have pages in mappings.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::identity::NodeId;
 use super::mapped::{Mapped, Writing};
 
 impl Bridge {
-    /// Writes what the kernel has in its cache back to `id`: pages of a map.
+    /// Writes what the kernel has in its cache back to `id`: pages of a mapping.
     pub fn write_back(&self, id: NodeId, handle: &Handle, offset: u64, data: &[u8]) -> Result<usize> {
         let Some(mapped) = handle.mapped() else { return self.write_at(handle, offset, data) };
         let _writing = mapped.writing();

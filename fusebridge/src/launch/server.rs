@@ -62,7 +62,7 @@ pub enum LaunchError {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
     /// Nobody keeps any.
-    #[error("SIGUSR1 asks for statistics, which only --stats keeps")]
+    #[error("SIGUSR1 prints statistics, which needs --stats")]
     NotMeasured,
     /// The server cannot be asked.
     #[error("cannot ask the server for statistics: {0}")]

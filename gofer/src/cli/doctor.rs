@@ -13,22 +13,22 @@ use crate::doctor;
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]
 pub(super) struct Doctor {
-    /// The real runsc
+    /// Path of the real runsc
     #[arg(long, value_name = "PATH")]
     runsc: Option<PathBuf>,
-    /// How long each step may take, a whole container included
+    /// Timeout of each step, which may be a whole container
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     time_limit: u64,
 }
 
 const NOTES: &str = "Prints one line for each check:
-  ok       as it should be
-  note     something that one may want to know
-  warning  something does not work that most containers can do without
-  missing  without it containers cannot run; the exit status is 1
+  ok       works
+  note     for your information
+  warning  does not work, but most containers do not need it
+  missing  containers cannot run without it; the exit status is 1
 
-It runs containers of its own on every platform that works here, and leaves nothing behind. An ordinary user learns
-whether containers can run without root.";
+It runs containers of its own on every platform that works here, and leaves nothing behind. Run it
+as an ordinary user to check whether containers can run without root.";
 
 /// Why nothing was examined.
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ use crate::extension::{Error, Extension, Preparation, Registry};
 use crate::runsc::call::{Call, classify};
 use crate::runsc::{self, shim};
 
-/// Serves files over LisaFS.
+/// Serve files over LisaFS
 #[derive(Debug, Parser)]
 #[command(name = "gofer", version, after_help = EXAMPLES)]
 struct Cli {
@@ -25,10 +25,10 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  gofer serve --socket /run/data.sock /srv/data    serve /srv/data to whoever connects
-  fusebridge mnt unix:/run/data.sock /mnt          .. and mount it
-  gofer runtime -- run my-container                run a container of runsc, whose gofer this is
-  gofer doctor                                     say whether containers can run here";
+  gofer serve --socket /run/data.sock /srv/data    serve /srv/data to whoever connects ...
+  fusebridge mnt unix:/run/data.sock /mnt          ... and mount it
+  gofer runtime -- run my-container                run a container with runsc, on this gofer
+  gofer doctor                                     check whether containers can run here";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -36,7 +36,7 @@ enum Command {
     Serve(serve::Serve),
     /// Run runsc with this program as its gofer
     Runtime(runtime::Runtime),
-    /// Say whether containers can run on this machine, and what is missing
+    /// Check whether containers can run on this machine, and what is missing
     Doctor(doctor::Doctor),
 }
 

@@ -13,10 +13,10 @@ use crate::runsc::shim;
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]
 pub(super) struct Runtime {
-    /// The real runsc
+    /// Path of the real runsc
     #[arg(long, value_name = "PATH")]
     runsc: Option<PathBuf>,
-    /// What to tell it
+    /// Arguments for runsc
     #[arg(last = true)]
     arguments: Vec<OsString>,
 }

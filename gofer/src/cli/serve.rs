@@ -32,13 +32,13 @@ pub(super) struct Serve {
     /// Refuse all changes
     #[arg(long)]
     read_only: bool,
-    /// Leave the times of access when something in a host directory is read
+    /// Do not update access times of files in host directories
     #[arg(long)]
     noatime: bool,
-    /// What to do when a client makes a device, FIFO or socket in a host directory
+    /// What to do when a client creates a device, FIFO or socket in a host directory
     #[arg(long, value_enum, default_value_t = Special::Refuse)]
     special: Special,
-    /// What to report on stderr: error, warn, info, debug, trace, or filters such as lisafs::server=debug
+    /// Log level on stderr: error, warn, info, debug, trace, or a filter such as lisafs::server=debug
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
 }
@@ -46,7 +46,7 @@ pub(super) struct Serve {
 const EXAMPLES: &str = "Examples:
   gofer serve --socket /run/data.sock /srv/data
   gofer serve --socket /run/scratch.sock mem:size=1g
-  gofer serve --read-only --fd 3 /srv/data    (started by a program whose client has the other end of descriptor 3)";
+  gofer serve --read-only --fd 3 /srv/data    for programs that pass one end of a socket pair as 3";
 
 /// When to try again to accept a client.
 const ACCEPT_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -55,7 +55,7 @@ const ACCEPT_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct To {
-    /// Serve one client, which is at the other end of this descriptor, and end when it does
+    /// Serve the one client at the other end of this descriptor, and exit when it disconnects
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     fd: Option<RawFd>,
     /// Listen on a socket at this path and serve whoever connects
@@ -66,9 +66,9 @@ struct To {
 /// What becomes of special files.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Special {
-    /// It is refused
+    /// Refuse it
     Refuse,
-    /// It is made on the host, and set-group-ID bits of new files are left as the client's kernel decides
+    /// Create it on the host, and let the client's kernel decide about set-group-ID bits of new files
     Create,
 }
 
@@ -162,7 +162,7 @@ impl Serve {
             // The end of this process is the end of the connection, too.
             return until_stopped(stop, move || recipient.wait());
         }
-        // It has shown that the volume can be had. By the time of the first client its server may have lost patience.
+        // It has shown that the volume can be had. By the time of the first client its server may have given up waiting.
         drop(first);
         let another = || match registry.recipient_of(&self.backend, false)? {
             Some(recipient) => Ok(recipient),

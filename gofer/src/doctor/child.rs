@@ -15,14 +15,14 @@ use subprocess::End;
 
 /// How long anything is waited for.
 #[derive(Clone, Debug)]
-pub(super) struct Patience {
+pub(super) struct Timeout {
     /// The longest time for one step.
     pub(super) time_limit: Duration,
     /// Set when somebody wants to stop.
     pub(super) stop: Arc<AtomicBool>,
 }
 
-impl Patience {
+impl Timeout {
     /// Whether somebody wants to stop.
     pub(super) fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -65,13 +65,13 @@ pub(super) fn ours(runsc: &Path) -> io::Result<Command> {
 }
 
 /// Runs `command` to its end and collects what it prints. It is killed when it takes too long.
-pub(super) fn run(command: &mut Command, patience: &Patience) -> io::Result<Outcome> {
-    let outcome = subprocess::run(command, patience.time_limit, || patience.is_over())?;
+pub(super) fn run(command: &mut Command, timeout: &Timeout) -> io::Result<Outcome> {
+    let outcome = subprocess::run(command, timeout.time_limit, || timeout.is_over())?;
     let succeeded = match outcome.end {
         End::Exited(status) => status.success(),
         End::Stopped => return Err(io::Error::other(STOPPED)),
         End::TimedOut => {
-            return Err(io::Error::other(format!("it has not ended within {:?}", patience.time_limit)));
+            return Err(io::Error::other(format!("it has not ended within {:?}", timeout.time_limit)));
         }
     };
     let subprocess::Outcome { stdout, stderr, elapsed, .. } = outcome;
@@ -117,8 +117,8 @@ fn parent(process: i32) -> Option<i32> {
 mod tests {
     use super::*;
 
-    fn patience(time_limit: Duration) -> Patience {
-        Patience { time_limit, stop: Arc::default() }
+    fn timeout(time_limit: Duration) -> Timeout {
+        Timeout { time_limit, stop: Arc::default() }
     }
 
     fn shell(script: &str) -> Command {
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_last_words_are_kept() {
-        let limit = patience(Duration::from_secs(10));
+        let limit = timeout(Duration::from_secs(10));
         let outcome = run(&mut shell("echo out; echo one >&2; echo two >&2; echo >&2; exit 3"), &limit).unwrap();
         assert!(!outcome.succeeded);
         assert_eq!((outcome.stdout.as_str(), outcome.last_words()), ("out\n", "two"));
@@ -141,10 +141,10 @@ mod tests {
     #[test]
     fn what_takes_too_long_is_ended() {
         let start = Instant::now();
-        let error = run(&mut shell("exec sleep 60"), &patience(Duration::from_millis(50))).unwrap_err();
+        let error = run(&mut shell("exec sleep 60"), &timeout(Duration::from_millis(50))).unwrap_err();
         assert_eq!(error.to_string(), "it has not ended within 50ms");
         assert!(start.elapsed() < Duration::from_secs(30));
-        let stopped = patience(Duration::from_secs(60));
+        let stopped = timeout(Duration::from_secs(60));
         stopped.stop.store(true, Ordering::Relaxed);
         assert_eq!(run(&mut shell("exec sleep 60"), &stopped).unwrap_err().to_string(), "stopped by a signal");
     }

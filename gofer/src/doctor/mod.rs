@@ -24,9 +24,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 pub(crate) use finding::{Finding, Level};
 
-use self::child::Patience;
+use self::child::Timeout;
 
-/// Examines this machine and tells `report` each finding as soon as it is there. Answers whether containers can run.
+/// Examines this machine and tells `report` each finding as soon as it is there. Returns whether containers can run.
 ///
 /// `runsc` is the one to look at instead of what the machine is configured for; no step takes longer than `time_limit`. The
 /// process must be the program `gofer` itself, with nothing else going on in it: all its children are ended. Fails if
@@ -40,7 +40,7 @@ pub(crate) fn examine(
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, stop.clone())?;
     }
-    let patience = Patience { time_limit, stop };
+    let timeout = Timeout { time_limit, stop };
     let mut can_run = true;
     let mut tell = |findings: Vec<Finding>| {
         for finding in &findings {
@@ -53,12 +53,12 @@ pub(crate) fn examine(
     tell(namespaces::check());
     tell(fuse::check());
     tell(vec![limits::check()]);
-    let (found, finding) = runsc::check(runsc, &patience);
+    let (found, finding) = runsc::check(runsc, &timeout);
     tell(vec![finding]);
     if let Some(runsc) = found {
-        trial::check(&runsc, &patience, &mut tell);
+        trial::check(&runsc, &timeout, &mut tell);
     }
-    if patience.is_over() {
+    if timeout.is_over() {
         return Err(std::io::Error::other(child::STOPPED));
     }
     Ok(can_run)

@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 
-use super::child::{self, Patience};
+use super::child::{self, Timeout};
 use super::{Finding, Level, program};
 use crate::runsc::shim;
 
 const SUBJECT: &str = "runsc";
 
 /// Looks for runsc, loads it and asks it for its version.
-pub(super) fn check(given: Option<PathBuf>, patience: &Patience) -> (Option<PathBuf>, Finding) {
+pub(super) fn check(given: Option<PathBuf>, timeout: &Timeout) -> (Option<PathBuf>, Finding) {
     let (path, origin) = match shim::locate(given) {
         Ok(found) => found,
         Err(failure) => return (None, Finding::new(Level::Missing, SUBJECT, failure.to_string())),
     };
-    let version = child::ours(&path).and_then(|mut command| child::run(command.arg("--version"), patience));
+    let version = child::ours(&path).and_then(|mut command| child::run(command.arg("--version"), timeout));
     let problem = match version {
         Ok(outcome) if outcome.succeeded => {
             let version = outcome.stdout.lines().next().unwrap_or("it does not say its version").to_owned();

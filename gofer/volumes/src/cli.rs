@@ -10,7 +10,7 @@ use crate::config::{Config, SOCKET};
 use crate::crypt::Crypt;
 use crate::{ask, serve};
 
-/// Serves volumes to sandboxes.
+/// Serve volumes to sandboxes
 #[derive(Debug, Parser)]
 #[command(name = "gofer-volumes", version, after_help = NOTES)]
 struct Cli {
@@ -19,39 +19,40 @@ struct Cli {
 }
 
 const NOTES: &str = "Signals for a running server:
-  SIGHUP            read the file again
-  SIGUSR2           start the program again, let it take over, end when the last connection has
-  SIGTERM, SIGINT   take no more connections, end when the last one has or after a limit; twice: end now
+  SIGHUP            reload the configuration file
+  SIGUSR2           start a new server that takes over; exit when the last connection has ended
+  SIGTERM, SIGINT   accept no more connections; exit when the last one has ended, or after a limit;
+                    a second signal exits at once
 
-gofer/docs/volumes.md describes the file.";
+gofer/docs/volumes.md describes the configuration file.";
 
 /// The file if none is named.
 const FILE: &str = "/etc/gofer/volumes.toml";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the volumes of a file
+    /// Serve the volumes of a configuration file
     Serve {
-        /// The file
+        /// The configuration file
         #[arg(default_value = FILE)]
         file: PathBuf,
-        /// What to report on stderr: error, warn, info, debug, trace, or filters such as lisafs::server=debug
+        /// Log level on stderr: error, warn, info, debug, trace, or a filter such as lisafs::server=debug
         #[arg(long, value_name = "LEVEL", default_value = "info")]
         log: String,
     },
     /// Check a configuration file
     Check {
-        /// The file
+        /// The configuration file
         #[arg(default_value = FILE)]
         file: PathBuf,
     },
-    /// List the volumes of a file
+    /// List the volumes of a configuration file
     List {
-        /// The file
+        /// The configuration file
         #[arg(default_value = FILE)]
         file: PathBuf,
     },
-    /// Show who is connected to a running server
+    /// Show the connections of a running server
     Status {
         /// The server's socket
         #[arg(long, value_name = "PATH", default_value = SOCKET)]

@@ -87,7 +87,7 @@ impl Worker {
         }
     }
 
-    /// Runs one test. Answers also whether the process can be used again.
+    /// Runs one test. Also returns whether the process can be used again.
     fn test(&mut self, context: Context<'_>, case: &Case) -> (Option<CaseResult>, bool) {
         let settings = context.settings;
         let own = if case.read_only { String::new() } else { case.name.replace("::", "-") };
@@ -175,7 +175,7 @@ impl Worker {
 
 /// A test that has seen what it tests go.
 fn is_gone(case: &Case, gone: &str) -> Outcome {
-    Outcome::Failed(Failure::new(case.about, "a file system that answers", gone))
+    Outcome::Failed(Failure::new(case.about, "a reply", gone))
 }
 
 impl Drop for Worker {

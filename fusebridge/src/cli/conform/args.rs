@@ -11,15 +11,15 @@ use crate::fs::{Access, IoMode};
 use conform::{Settings, Suite};
 
 const EXAMPLES: &str = "Examples:
-  fusebridge conform mem:                                     all suites, as one table
-  fusebridge conform --suite mount --filter xattr /srv/data   some tests of one suite
-  fusebridge conform --all-modes --html report.html mem:      every way to mount, with a page for people
+  fusebridge conform mem:                                     run all suites, print one table
+  fusebridge conform --suite mount --filter xattr /srv/data   run some tests of one suite
+  fusebridge conform --all-modes --html report.html mem:      test every mode, write an HTML report
   fusebridge conform --json now.json --baseline then.json mem:
-                                                              what has changed since then
-  fusebridge conform mem: --against native:/srv/data          beside a directory that is not mounted
+                                                              show what has changed since then
+  fusebridge conform mem: --against native:/srv/data          compare with a native directory
 
-Exit status: 0 if all is as expected, 1 if something fails (with --baseline: that did not fail then), 2 if nothing can be run
-or no report be written, 130 after a Ctrl-C, with no results.";
+Exit status: 0 if all is as expected, 1 if a test fails (with --baseline: one that did not fail
+then), 2 if nothing could be run or a report not be written, 130 after Ctrl-C, without results.";
 
 /// Mounts a backend on a temporary directory and tests there how well it does what programs rely on. Its files are left as they are.
 #[derive(Debug, Args)]
@@ -29,63 +29,63 @@ pub(in crate::cli) struct Conform {
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Word::DEFAULT)]
     pub(super) suite: Vec<Word>,
 
-    /// Run also the classic pjdfstest of shell scripts, built in DIR; --suite classic for nothing else
+    /// Also run the classic pjdfstest of shell scripts, built in DIR; add --suite classic to run nothing else
     #[arg(long, value_name = "DIR")]
     pub(super) classic: Option<PathBuf>,
 
-    /// Only tests with one of these in their name
+    /// Run only tests whose names contain one of these
     #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     pub(super) filter: Vec<String>,
 
-    /// List the tests of the suite "mount" and what each is about, and run nothing
+    /// List the tests of the suite "mount" with what each checks, and run nothing
     #[arg(long)]
     pub(super) list: bool,
 
-    /// Which ways file data is to go, one after the other
+    /// How file data is transferred; several values are tested in turn
     #[arg(long, value_enum, value_delimiter = ',', default_value = "auto", conflicts_with = "all_modes")]
     pub(super) io: Vec<IoMode>,
 
-    /// Who else changes the files, one after the other
+    /// Whether anybody else changes the files; several values are tested in turn
     #[arg(long, value_enum, value_delimiter = ',', default_value = "shared", conflicts_with = "all_modes")]
     pub(super) access: Vec<Access>,
 
-    /// All values of --io and --access that you can mount the backend with
+    /// Test every combination of --io and --access that this user can mount
     #[arg(long)]
     pub(super) all_modes: bool,
 
-    /// How many tests to run at once (pjdfstest runs its own one after the other) [default: cores, 1 with --html]
+    /// Number of tests to run in parallel (pjdfstest always runs serially) [default: number of cores, 1 with --html]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(super) jobs: Option<u16>,
 
-    /// How often to run each suite; a test passes if it passes each time
+    /// Run each suite N times; a test passes if it passes every time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) repeat: u32,
 
-    /// Decides what is done by chance
+    /// Seed for random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
 
-    /// How long a test may take; a run of fsx, five milliseconds more for each operation
+    /// Timeout of each test; a run of fsx has 5 ms more per operation
     #[arg(long, value_name = "SECONDS", value_parser = time_limit, default_value = "30")]
     pub(super) timeout: Duration,
 
-    /// How many runs of fsx
+    /// Number of fsx runs
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(super) fsx_runs: u32,
 
-    /// How many operations each run of fsx has
+    /// Number of operations in each fsx run
     #[arg(long, value_name = "N", default_value_t = 4000)]
     pub(super) fsx_operations: u64,
 
-    /// Compare with an earlier run, as written by --json
+    /// Compare with the results of an earlier run, written by --json
     #[arg(long, value_name = "FILE", conflicts_with = "against")]
     pub(super) baseline: Option<PathBuf>,
 
-    /// Tests that are expected to fail: lines of SUITE/TEST REASON
+    /// List of tests that are expected to fail, one SUITE/TEST REASON per line
     #[arg(long, value_name = "FILE")]
     pub(super) expect: Option<PathBuf>,
 
-    /// Run the same on another backend and show what differs
+    /// Run the same tests on another backend and show the differences
     #[arg(long, value_name = "BACKEND")]
     pub(super) against: Option<OsString>,
 
@@ -101,24 +101,24 @@ pub(in crate::cli) struct Conform {
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
 
-    /// Write the results as a page, with the messages to and from the server for each failure
+    /// Write the results as an HTML page, with the messages to and from the server for each failure
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
 
-    /// Record every message to and from the server in FILE, for fusebridge trace; with several modes, one file for each; those of
-    /// --against in FILE.against
+    /// Record every message to and from the server in FILE, for `fusebridge trace`; one file per mode if there are several; those of
+    /// --against go to FILE.against
     #[arg(long, value_name = "FILE")]
     pub(super) trace: Option<PathBuf>,
 
-    /// Install the programs that suites need, with cargo, in a cache directory of ours
+    /// Install the programs that the suites need, with cargo, in ~/.cache/fusebridge/tools
     #[arg(long)]
     pub(super) install: bool,
 
-    /// What to report on stderr: error, warn, info, debug, trace, or a filter such as lisafs::client=trace
+    /// Log level on stderr: error, warn, info, debug, trace, or a filter such as lisafs::client=trace
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(super) log: String,
 
-    /// A directory, NAME:ARGUMENT, unix:SOCKET, exec:COMMAND, or native:DIR for a directory without any mount
+    /// A directory, NAME:ARGUMENT, unix:SOCKET, exec:COMMAND, or native:DIR for a directory that is not mounted
     #[arg(default_value = crate::cli::DEFAULT_BACKEND)]
     pub(super) backend: OsString,
 }
@@ -126,13 +126,13 @@ pub(in crate::cli) struct Conform {
 /// A suite on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Word {
-    /// Ours: links, listings, memory mappings, holes, locks, names, ..
+    /// Our own tests: links, listings, memory mappings, holes, locks, names, ...
     Mount,
     /// POSIX system calls
     Pjdfstest,
-    /// Random reads and writes
+    /// Random reads, writes, mappings and truncations
     Fsx,
-    /// The older pjdfstest, in the directory that --classic names
+    /// The older pjdfstest of shell scripts, in the directory given by --classic
     Classic,
 }
 

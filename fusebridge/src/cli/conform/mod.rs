@@ -26,7 +26,7 @@ use conform::{against, catalogue, output, table};
 const FAILURES: u8 = 1;
 /// Nothing could be run.
 const IMPOSSIBLE: u8 = 2;
-/// What a shell answers for a command that a Ctrl-C has ended.
+/// What a shell returns for a command that a Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
 
 /// How many messages of a failing test are told.

@@ -17,19 +17,19 @@ use crate::trace::{Ending, Reader};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  fusebridge run --io rpc --trace t mem: -- ./test        record all that ./test does
-  fusebridge trace show t --errno EIO                     what was refused with EIO
-  fusebridge trace stats t                                which messages took how long
-  fusebridge trace replay t 'fault:mem:?error=EIO@write'  where it would have gone wrong";
+  fusebridge run --io rpc --trace t mem: -- ./test        record everything ./test does
+  fusebridge trace show t --errno EIO                     which requests failed with EIO
+  fusebridge trace stats t                                how long each kind of message took
+  fusebridge trace replay t 'fault:mem:?error=EIO@write'  how another backend replies";
 
 /// What to do with a trace.
 #[derive(Debug, Subcommand)]
 pub(super) enum Trace {
-    /// Print messages, one line each
+    /// Print the messages, one line each
     Show(show::Show),
-    /// Count messages, with percentiles of their durations
+    /// Count the messages by kind, with percentiles of their durations
     Stats(stats::Stats),
-    /// Send the requests to a backend again, which they CHANGE, and report answers that differ
+    /// Send the requests to a backend, which they CHANGE, and report replies that differ
     Replay(replay::Replay),
 }
 

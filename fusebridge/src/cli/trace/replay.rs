@@ -18,43 +18,43 @@ use crate::trace::{Facts, Reader, Recorder, RecorderOptions, ReplayOptions, repl
 use lisafs::client::ClientOptions;
 
 const EXAMPLES: &str = "\
-BACKEND must be as the recorded one was at first, or answers differ for this reason alone. It is
-CHANGED as the requests say: use a copy. Data that was not recorded (--trace-data) is written as a
-pattern, and of what is read the length is compared. A ~ marks a difference that may be due to
-order: when it was recorded, another request was under way at the same time. Names that are made or
-removed while a directory is listed are left open: only --strict compares them.
+BACKEND must be in the state that the recorded one was in at first, or replies differ for that
+reason alone. The requests CHANGE it: use a copy. Where data was not recorded (--trace-data), a
+pattern is written, and only the length of what is read is compared. A ~ marks a difference that may
+be due to ordering: another request was in flight at the time. Names that are created or removed
+while their directory is listed are compared by --strict only.
 
-Exit status: 0 if no answer differs, 1 if one does, 2 if the trace or the backend cannot be used.
+Exit status: 0 if no reply differs, 1 if one does, 2 if the trace or the backend cannot be used.
 
 Examples:
-  fusebridge run --io rpc --trace t mem: -- ./test        record all that ./test does
-  fusebridge trace replay t 'fault:mem:?error=EIO@write'  where it would have gone wrong";
+  fusebridge run --io rpc --trace t mem: -- ./test        record everything ./test does
+  fusebridge trace replay t 'fault:mem:?error=EIO@write'  see how another backend replies";
 
 /// Sends the requests of a trace to a backend, and reports answers that differ.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Replay {
-    /// Report also what is naturally different: inode numbers, devices, times, blocks, order of names, file system statistics
+    /// Also report what naturally differs: inode numbers, devices, times, blocks, order of names, file system statistics
     #[arg(long)]
     strict: bool,
 
-    /// Print no more differences than this
+    /// Maximum number of differences to print
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u64,
 
-    /// Have the backend refuse all changes
+    /// Make the backend refuse all changes
     #[arg(long)]
     read_only: bool,
 
-    /// How long an answer may take
+    /// Timeout for a reply of the server
     #[arg(long, value_name = "SECONDS", value_parser = time_limit, default_value = "30")]
     time_limit: Duration,
 
-    /// Record the replay, too
+    /// Record the replay as well
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 
-    /// What to report on stderr, as for mnt
+    /// Log level on stderr, as for mnt
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
 

@@ -13,13 +13,13 @@ use super::{Failure, open, warn_of};
 use crate::trace::{ShowError, show};
 
 const EXAMPLES: &str = "\
-A line has: seconds since the start of recording, communicator (sock or chN), duration, message,
-what it is about, and after the arrow what came of it. /dir[7]/file is the name file in what FD 7
-stands for.
+Each line has the seconds since the start of the recording, the communicator (sock or chN), the
+duration, the message, its arguments, and after the arrow the reply. /dir[7]/file is the name file
+in the directory of FD 7.
 
 Examples:
   fusebridge trace show t --path /dir --message OpenAt   what was opened in /dir
-  fusebridge trace show t --errno EIO                    what was refused with EIO
+  fusebridge trace show t --errno EIO                    which requests failed with EIO
   fusebridge trace show t --slower-than 1ms --limit 20   the first 20 messages that took longer";
 
 /// Prints messages.
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Show {
     /// The trace
     file: PathBuf,
 
-    /// Print no more messages than this
+    /// Maximum number of messages to print
     #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
     limit: u64,
 

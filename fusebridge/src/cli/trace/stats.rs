@@ -10,12 +10,12 @@ use super::{Failure, open, print, warn_of};
 use crate::trace::Stats as Figures;
 
 const EXAMPLES: &str = "\
-Durations are those that a client saw. The histogram at the end of each line has a column for each
-doubling of the time.
+Durations are as seen by the client. The histogram at the end of each line has one column for each
+doubling of the duration.
 
 Examples:
   fusebridge trace stats t                 everything
-  fusebridge trace stats t --path /dir     what was about /dir and what is in it";
+  fusebridge trace stats t --path /dir     only /dir and what is in it";
 
 /// Counts messages.
 #[derive(Debug, Args)]

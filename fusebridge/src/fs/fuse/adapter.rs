@@ -123,7 +123,7 @@ impl Adapter {
         if is_past_cache {
             flags |= FopenFlags::FOPEN_DIRECT_IO;
         }
-        // A close is also when the kernel writes back what was stored in maps.
+        // A close is also when the kernel writes back what was stored in mappings.
         if !handle.is_writable() || !(self.bridge.wants_flush() || handle.can_change_by_map()) {
             flags |= FopenFlags::FOPEN_NOFLUSH;
         }
@@ -328,7 +328,7 @@ impl Filesystem for Adapter {
         match self.backing(entry.id, &handle, |file| reply.open_backing(file)) {
             Ok(backing) => {
                 let (number, open_flags) = self.add_handle(entry.id, handle, flags.cast_unsigned(), backing.is_some());
-                // Nothing can be stored in a map of an empty file, and when it grows the kernel asks again.
+                // Nothing can be stored in a mapping of an empty file, and when it grows the kernel asks again.
                 let is_empty = entry.stat.size == 0;
                 let ttl = if is_empty { self.bridge.ttl() } else { self.bridge.ttl_of(entry.id) };
                 let attr = attributes(entry.id, &entry.stat);
@@ -392,7 +392,7 @@ impl Filesystem for Adapter {
         let written = || {
             let (id, handle) = (node(ino), self.bridge.handle(handle.0)?);
             if flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
-                // It was stored in a map: the kernel has done all it takes then, and knows the place.
+                // It was stored in a mapping: the kernel has done all it takes then, and knows the place.
                 return self.bridge.write_back(id, &handle, offset, data);
             }
             if handle.is_past_cache() {

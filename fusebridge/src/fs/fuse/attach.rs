@@ -65,7 +65,7 @@ impl Unattached {
         Ok(Some((device, Unattached { mount })))
     }
 
-    /// Mounts it on `path`. The answer holds it.
+    /// Mounts it on `path`. The returned pin holds it.
     pub(super) fn attach(self, path: &Path) -> io::Result<Pin> {
         move_mount(&self.mount, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
         Ok(Pin::from(self.mount))

@@ -276,7 +276,7 @@ impl<F: Clone> Nodes<F> {
         }
     }
 
-    /// Counts handles on `id`. `is_mappable`: a map can change the file.
+    /// Counts handles on `id`. `is_mappable`: a mapping can change the file.
     pub fn opened(&mut self, id: NodeId, is_mappable: bool) {
         self.change(id, |node| {
             node.handles += 1;
@@ -292,7 +292,7 @@ impl<F: Clone> Nodes<F> {
         });
     }
 
-    /// Whether somebody has `id` open so that he can change it by a map.
+    /// Whether somebody has `id` open so that he can change it by a mapping.
     pub fn is_mappable(&self, id: NodeId) -> bool {
         self.nodes.get(&id).is_some_and(|node| node.mappable > 0)
     }

@@ -21,7 +21,7 @@ pub(super) struct Node<F> {
     pub(super) children: HashMap<Arc<[u8]>, NodeId>,
     /// Open handles, which keep the control FD.
     pub(super) handles: u32,
-    /// Those of them with which a map can be made that changes the file. They last as long as the map, unless it is one of a
+    /// Those of them with which a mapping can be made that changes the file. They last as long as the mapping, unless it is one of a
     /// donated file.
     pub(super) mappable: u32,
     /// Never without its control FD.
@@ -39,7 +39,7 @@ pub(super) struct Node<F> {
     pub(super) gid: u32,
     /// Size as last seen.
     pub(super) size: u64,
-    /// The kernel may have made maps that change the file without telling.
+    /// The kernel may have made mappings that change the file without telling.
     pub(super) changes_unseen: bool,
 }
 

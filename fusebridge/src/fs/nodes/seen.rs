@@ -37,7 +37,7 @@ impl<F> Nodes<F> {
         self.nodes.get(&id).is_some_and(|node| node.changes_unseen && node.handles == 0)
     }
 
-    /// Remembers whether `id` may change without the kernel telling. Answers whether it could before.
+    /// Remembers whether `id` may change without the kernel telling. Returns whether it could before.
     pub fn set_changes_unseen(&mut self, id: NodeId, changes: bool) -> bool {
         self.nodes.get_mut(&id).is_some_and(|node| std::mem::replace(&mut node.changes_unseen, changes))
     }

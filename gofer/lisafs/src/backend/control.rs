@@ -251,7 +251,7 @@ pub trait BoundSocket: Send + Sync {
 
 /// A position in the tree: a handle on a file from which everything but I/O starts.
 ///
-/// Three methods are required. The defaults of the others answer that the operation is not supported.
+/// Three methods are required. The defaults of the others return that the operation is not supported.
 pub trait ControlFile: Any + Send + Sync {
     /// Attributes, as they are now. Guarantee: *read*.
     fn stat(&self) -> Result<Statx>;
@@ -271,7 +271,7 @@ pub trait ControlFile: Any + Send + Sync {
         Err(Error::OPNOTSUPP)
     }
 
-    /// Sets attributes: each that can be is, the others are named in the answer. Owner before mode, since a change of owner
+    /// Sets attributes: each that can be is, and the failure names the others. Owner before mode, since a change of owner
     /// clears set-id bits. Guarantee: *write*.
     fn set_stat(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
         let mask = change.mask();

@@ -271,7 +271,7 @@ fn serve_channel(shared: &Arc<Shared>, index: usize, mut channel: Channel, fd_so
             }
             Reply::Claim(len) => channel.pass(len)?,
             Reply::AnswerAndHangUp(..) => panic!("a channel does not end the connection"),
-            // Control is never given back. The window must outlive the client's patience.
+            // Control is never given back. The window must outlive the client's timeout.
             Reply::Silence => {
                 let mut ended = shared.ended.lock();
                 while !*ended {

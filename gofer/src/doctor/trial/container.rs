@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::process::geteuid;
 
-use super::super::child::{self, Patience};
+use super::super::child::{self, Timeout};
 use super::bundle::Bundle;
 use crate::runsc::FIRST_LINE;
 
@@ -32,8 +32,8 @@ impl Trial {
     }
 
     /// Runs a container, and says either how it went or what was wrong.
-    pub(super) fn run(&self, options: Options<'_>, patience: &Patience) -> Result<String, String> {
-        let outcome = self.command(options).and_then(|mut command| child::run(&mut command, patience));
+    pub(super) fn run(&self, options: Options<'_>, timeout: &Timeout) -> Result<String, String> {
+        let outcome = self.command(options).and_then(|mut command| child::run(&mut command, timeout));
         child::end_all();
         let log = self.bundle.take_gofer_log().map_err(|error| format!("cannot read the gofer's log: {error}"))?;
         let written = self.bundle.take_result().map_err(|error| format!("cannot read what it has written: {error}"))?;

@@ -10,15 +10,15 @@ use std::path::Path;
 
 use self::container::{Options, Trial};
 use self::platforms::Platforms;
-use super::child::{self, Patience};
+use super::child::{self, Timeout};
 use super::{Finding, Level};
 
 /// The device of one platform.
 const KVM: (&str, &str) = ("kvm", "/dev/kvm");
 
 /// Runs a container on each platform that `runsc` has, and says which ones can be used.
-pub(super) fn check(runsc: &Path, patience: &Patience, tell: &mut dyn FnMut(Vec<Finding>)) {
-    let trials = child::adopt_orphans().and_then(|()| Ok((Platforms::of(runsc, patience)?, Trial::new(runsc)?)));
+pub(super) fn check(runsc: &Path, timeout: &Timeout, tell: &mut dyn FnMut(Vec<Finding>)) {
+    let trials = child::adopt_orphans().and_then(|()| Ok((Platforms::of(runsc, timeout)?, Trial::new(runsc)?)));
     let (known, trial) = match trials {
         Ok(ready) => ready,
         Err(error) => return tell(vec![Finding::new(Level::Missing, "trial", format!("cannot be prepared: {error}"))]),
@@ -29,12 +29,12 @@ pub(super) fn check(runsc: &Path, patience: &Patience, tell: &mut dyn FnMut(Vec<
             tell(vec![Finding::new(Level::Note, subject(platform), format!("not tried: {reason}"))]);
             continue;
         }
-        match trial.run(Options { platform, directfs: None }, patience) {
+        match trial.run(Options { platform, directfs: None }, timeout) {
             Ok(success) => {
                 usable.push(platform);
                 tell(vec![Finding::ok(subject(platform), success)]);
             }
-            Err(_) if patience.is_over() => return,
+            Err(_) if timeout.is_over() => return,
             Err(problem) => {
                 let text = format!("{problem}; do not use --platform={platform} here");
                 tell(vec![Finding::new(Level::Warning, subject(platform), text)]);
@@ -42,7 +42,7 @@ pub(super) fn check(runsc: &Path, patience: &Patience, tell: &mut dyn FnMut(Vec<
         }
     }
     if let (true, Some(platform)) = (known.has_directfs, usable.first()) {
-        tell(vec![match trial.run(Options { platform, directfs: Some(false) }, patience) {
+        tell(vec![match trial.run(Options { platform, directfs: Some(false) }, timeout) {
             Ok(success) => Finding::ok("no directfs", success),
             Err(problem) => Finding::new(Level::Warning, "no directfs", problem),
         }]);

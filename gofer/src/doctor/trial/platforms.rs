@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::super::child::{self, Patience};
+use super::super::child::{self, Timeout};
 
 /// The platforms of a release, and what else differs between releases.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ const ALL: [&str; 3] = ["systrap", "ptrace", "kvm"];
 
 impl Platforms {
     /// Those of the program `runsc`.
-    pub(super) fn of(runsc: &Path, patience: &Patience) -> io::Result<Self> {
-        let outcome = child::run(child::ours(runsc)?.arg("flags"), patience)?;
+    pub(super) fn of(runsc: &Path, timeout: &Timeout) -> io::Result<Self> {
+        let outcome = child::run(child::ours(runsc)?.arg("flags"), timeout)?;
         Ok(Platforms::parse(&(outcome.stdout + &outcome.stderr)))
     }
 

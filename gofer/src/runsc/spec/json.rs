@@ -62,7 +62,7 @@ impl Json {
         })
     }
 
-    /// Takes away what is at the end of `path`. Answers whether something was there.
+    /// Takes away what is at the end of `path`. Returns whether something was there.
     pub(super) fn remove(&mut self, path: &[Step]) -> bool {
         let Some((last, parent)) = path.split_last() else { return false };
         match (self.get_mut(parent), last) {

@@ -77,7 +77,7 @@ fn blocks_change(scene: &Scene) -> Verdict {
         before = actual;
         outcome
     };
-    more("stores in a map of a hole")?;
+    more("stores in a mapping of a hole")?;
     other.write_all_at(&vec![b'y'; PART], 2 * PART as u64).of("pwrite(a)")?;
     more("pwrite(a) in a hole by another descriptor")?;
     fallocate(&other, FallocateFlags::empty(), 3 * PART as u64, PART as u64).offered("fallocate(a)")?;

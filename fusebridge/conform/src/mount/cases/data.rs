@@ -156,7 +156,7 @@ fn append_taken_off(scene: &Scene) -> Verdict {
     same_bytes("pread(a, 4 bytes, 6) by the same descriptor", &actual, b"6X89")?;
     let mut map = Mapping::shared(&File::from(file), 13)?;
     map.set(1, b'M');
-    same_bytes("read(a) after a store in a map", &scene.read("a")?, b"HMAD456X89end")
+    same_bytes("read(a) after a store in a mapping", &scene.read("a")?, b"HMAD456X89end")
 }
 
 fn append_put_on(scene: &Scene) -> Verdict {

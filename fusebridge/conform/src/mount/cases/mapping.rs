@@ -1,5 +1,5 @@
-//! Memory maps of files.
-#![allow(unsafe_code, reason = "memory maps are made by addresses")]
+//! Memory mappings of files.
+#![allow(unsafe_code, reason = "memory mappings are made by addresses")]
 
 use std::fs::File;
 use std::ptr::{self, NonNull};
@@ -37,23 +37,23 @@ impl Mapping {
         }
     }
 
-    /// One byte of it. Behind the file's end it ends the process, as maps do.
+    /// One byte of it. Behind the file's end it ends the process, as mappings do.
     pub(super) fn get(&self, index: usize) -> u8 {
         assert!(index < self.length);
-        // SAFETY: in bounds of the map. Volatile, because others change the file.
+        // SAFETY: in bounds of the mapping. Volatile, because others change the file.
         unsafe { self.start.add(index).read_volatile() }
     }
 
     /// Changes one byte.
     pub(super) fn set(&mut self, index: usize, byte: u8) {
         assert!(index < self.length);
-        // SAFETY: in bounds of the map, which is writable.
+        // SAFETY: in bounds of the mapping, which is writable.
         unsafe { self.start.add(index).write_volatile(byte) }
     }
 
     /// Writes changes back to the file.
     pub(super) fn flush(&self) -> Verdict {
-        // SAFETY: exactly the map.
+        // SAFETY: exactly the mapping.
         unsafe { msync(self.start.as_ptr().cast(), self.length, MsyncFlags::SYNC) }.of("msync(MS_SYNC)")
     }
 }
@@ -66,7 +66,7 @@ unsafe impl Sync for Mapping {}
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: exactly the map, and nobody can use it any more.
+        // SAFETY: exactly the mapping, and nobody can use it any more.
         _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
     }
 }

@@ -1,4 +1,4 @@
-//! Memory maps and system calls see the same file.
+//! Memory mappings and system calls see the same file.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -8,14 +8,14 @@ use crate::mount::check::{Expect, Verdict, equal, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "mmap":
-    reads = "a map shows the file's content, and zeros behind its end in the last page";
-    written_through_the_map = "what is stored in a shared map is read by calls";
-    written_by_calls = "what is written by calls shows in a map that exists";
-    two_maps = "two shared maps of a file show each other's changes";
-    private = "what is stored in a private map stays there";
+    reads = "a mapping shows the file's content, and zeros behind its end in the last page";
+    written_through_the_map = "what is stored in a shared mapping is read by calls";
+    written_by_calls = "what is written by calls shows in a mapping that exists";
+    two_maps = "two shared mappings of a file show each other's changes";
+    private = "what is stored in a private mapping stays there";
     flushed = "what was flushed is there when the file is opened anew";
-    outlives = "a map outlives its descriptor and its file's name";
-    grown = "a map made after the file has grown shows the new part";
+    outlives = "a mapping outlives its descriptor and its file's name";
+    grown = "a mapping made after the file has grown shows the new part";
     executed = "a program on the file system can be run";
 }
 
@@ -26,8 +26,8 @@ fn reads(scene: &Scene) -> Verdict {
     let file = scene.file("a", &content)?;
     let map = Mapping::shared(&file, 2 * PAGE)?;
     let actual: Vec<u8> = (0..content.len()).map(|index| map.get(index)).collect();
-    same_bytes("the map of a", &actual, &content)?;
-    equal("the map of a behind its end", (content.len()..2 * PAGE).all(|index| map.get(index) == 0), true)
+    same_bytes("the mapping of a", &actual, &content)?;
+    equal("the mapping of a behind its end", (content.len()..2 * PAGE).all(|index| map.get(index) == 0), true)
 }
 
 fn written_through_the_map(scene: &Scene) -> Verdict {
@@ -36,18 +36,18 @@ fn written_through_the_map(scene: &Scene) -> Verdict {
     map.set(5000, b'm');
     let mut byte = [0];
     file.read_exact_at(&mut byte, 5000).of("pread(a, 1 byte, 5000)")?;
-    same_bytes("pread(a) of what the map has stored", &byte, b"m")?;
+    same_bytes("pread(a) of what the mapping has stored", &byte, b"m")?;
     equal("read(a) by another descriptor", scene.read("a")?.get(5000).copied(), Some(b'm'))
 }
 
 fn written_by_calls(scene: &Scene) -> Verdict {
     let file = scene.file("a", &[b'.'; 2 * PAGE])?;
     let map = Mapping::shared(&file, 2 * PAGE)?;
-    equal("the map before", map.get(5001), b'.')?;
+    equal("the mapping before", map.get(5001), b'.')?;
     file.write_all_at(b"w", 5001).of("pwrite(a, 5001)")?;
-    equal("the map after pwrite(a, 5001)", map.get(5001), b'w')?;
+    equal("the mapping after pwrite(a, 5001)", map.get(5001), b'w')?;
     scene.open_rw("a")?.write_all_at(b"v", 1).of("pwrite(a, 1)")?;
-    equal("the map after pwrite(a, 1) by another descriptor", map.get(1), b'v')
+    equal("the mapping after pwrite(a, 1) by another descriptor", map.get(1), b'v')
 }
 
 fn two_maps(scene: &Scene) -> Verdict {
@@ -55,14 +55,14 @@ fn two_maps(scene: &Scene) -> Verdict {
     let mut one = Mapping::shared(&file, PAGE)?;
     let two = Mapping::shared(&scene.open_rw("a")?, PAGE)?;
     one.set(7, b'x');
-    equal("the other map", two.get(7), b'x')
+    equal("the other mapping", two.get(7), b'x')
 }
 
 fn private(scene: &Scene) -> Verdict {
     let file = scene.file("a", &[b'.'; PAGE])?;
     let mut map = Mapping::private(&file, PAGE)?;
     map.set(7, b'x');
-    equal("the private map", map.get(7), b'x')?;
+    equal("the private mapping", map.get(7), b'x')?;
     equal("read(a)", scene.read("a")?.get(7).copied(), Some(b'.'))
 }
 
@@ -82,16 +82,16 @@ fn outlives(scene: &Scene) -> Verdict {
     drop(file);
     scene.unlink("a")?;
     map.set(1, b'z');
-    equal("the map after close(a) and unlink(a)", (map.get(1), map.get(5000), map.get(2)), (b'z', b'm', b'.'))
+    equal("the mapping after close(a) and unlink(a)", (map.get(1), map.get(5000), map.get(2)), (b'z', b'm', b'.'))
 }
 
 fn grown(scene: &Scene) -> Verdict {
     let file = scene.file("a", &[b'.'; PAGE])?;
     let first = Mapping::shared(&file, PAGE)?;
-    equal("the first map", first.get(PAGE - 1), b'.')?;
+    equal("the first mapping", first.get(PAGE - 1), b'.')?;
     file.write_all_at(&[b'+'; PAGE], PAGE as u64).of("pwrite(a, 4096)")?;
     let second = Mapping::shared(&file, 2 * PAGE)?;
-    equal("the map of the new part", (second.get(PAGE - 1), second.get(2 * PAGE - 1)), (b'.', b'+'))
+    equal("the mapping of the new part", (second.get(PAGE - 1), second.get(2 * PAGE - 1)), (b'.', b'+'))
 }
 
 fn executed(scene: &Scene) -> Verdict {

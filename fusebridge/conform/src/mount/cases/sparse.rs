@@ -16,7 +16,7 @@ cases! { "sparse":
     blocks = "a hole takes no space";
     seek_data = "SEEK_DATA and SEEK_HOLE never call data a hole";
     seek_hole = "SEEK_DATA and SEEK_HOLE find the holes";
-    mapped = "what is stored in a hole through a map is data";
+    mapped = "what is stored in a hole through a mapping is data";
     filled = "writing into a hole leaves its neighbourhood";
 }
 

@@ -21,8 +21,8 @@ cases! { "times":
     fine = "two changes shortly after each other have different times";
     written = "a write changes the times of content and attributes";
     mode = "a change of mode changes the time of attributes only";
-    stored = "what is stored in a map changes the times at the latest with msync, fsync, close or munmap";
-    outlived = "what is stored in a map changes the times also when the file is closed";
+    stored = "what is stored in a mapping changes the times at the latest with msync, fsync, close or munmap";
+    outlived = "what is stored in a mapping changes the times also when the file is closed";
     by_any_descriptor = "each change of content changes the times, whichever descriptor it is made by";
     truncated = "a truncation changes the times of content and attributes";
     directory = "making and removing entries changes the directory's times";
@@ -117,7 +117,7 @@ fn both(scene: &Scene) -> Verdict<(Time, Time)> {
     Ok((mtime(scene, "a")?, ctime(scene, "a")?))
 }
 
-/// Fails unless the times of "a" are later than `before`. A file system whose maps change no times, as those of tmpfs, is left out.
+/// Fails unless the times of "a" are later than `before`. A file system whose mappings change no times, as those of tmpfs, is left out.
 fn later_by_map(scene: &Scene, what: &str, before: (Time, Time)) -> Verdict {
     let actual = both(scene)?;
     let asked = statx(CWD, scene.at("a"), AtFlags::STATX_FORCE_SYNC, StatxFlags::BASIC_STATS).of("statx(a)")?;
@@ -142,7 +142,7 @@ fn stored(scene: &Scene) -> Verdict {
             "close" => drop(other.try_clone().of("dup(a)")?),
             _ => drop(std::mem::replace(&mut map, Mapping::shared(&file, 4096)?)),
         }
-        later_by_map(scene, &format!("a store in a map, and {way}()"), before)?;
+        later_by_map(scene, &format!("a store in a mapping, and {way}()"), before)?;
         // Only the first store in a page that is not dirty counts.
         file.sync_all().of("fsync(a)")?;
         before = both(scene)?;
@@ -159,17 +159,17 @@ fn outlived(scene: &Scene) -> Verdict {
         nap();
         map.set(0, byte);
         map.flush()?;
-        later_by_map(scene, "a store in a map of a closed file, and msync()", before)?;
+        later_by_map(scene, "a store in a mapping of a closed file, and msync()", before)?;
     }
     drop(map);
     let before = both(scene)?;
-    equal("the times of a when the map is gone", both(scene)?, before)?;
+    equal("the times of a when the mapping is gone", both(scene)?, before)?;
     nap();
     let file = scene.open_rw("a")?;
     let mut map = Mapping::shared(&file, 4096)?;
     map.set(0, b'!');
     map.flush()?;
-    later_by_map(scene, "a store in another map, and msync()", before)
+    later_by_map(scene, "a store in another mapping, and msync()", before)
 }
 
 fn by_any_descriptor(scene: &Scene) -> Verdict {

@@ -24,12 +24,12 @@ cases! { "writers":
     fill_a_directory = "all files that several make in one directory are there";
     always_one_of_two = "a file that is replaced by rename is never missing and never half";
     never_back = "who has seen data that is written over others never sees the others again";
-    map_and_calls = "what one stores in a map and another writes by calls in the same pages is all there";
-    map_and_appends = "what one stores in a map stays when another appends in the same page, and the other way round";
-    map_and_holes = "a hole that one makes stays when another stores in a map of the same page";
-    map_and_copies = "what one stores in a map stays when another copies to the same page by copy_file_range";
-    map_and_truncations = "what one stores in a map stays when another changes the size behind it in the same page";
-    map_is_never_behind = "what is written by a call shows in a map at once, while others look at it, too";
+    map_and_calls = "what one stores in a mapping and another writes by calls in the same pages is all there";
+    map_and_appends = "what one stores in a mapping stays when another appends in the same page, and the other way round";
+    map_and_holes = "a hole that one makes stays when another stores in a mapping of the same page";
+    map_and_copies = "what one stores in a mapping stays when another copies to the same page by copy_file_range";
+    map_and_truncations = "what one stores in a mapping stays when another changes the size behind it in the same page";
+    map_is_never_behind = "what is written by a call shows in a mapping at once, while others look at it, too";
 }
 
 const WRITERS: usize = 4;
@@ -216,7 +216,7 @@ fn map_and_calls(scene: &Scene) -> Verdict {
     let writer = scene.open_rw("a")?;
     // Two bytes of each four, in two pages by turns.
     let place = |round: usize| round % 2 * PAGE + round / 2 * 4;
-    let write = |round| writer.write_all_at(b"w", place(round) as u64 + 2).of("pwrite(a, 1 byte) beside a map");
+    let write = |round| writer.write_all_at(b"w", place(round) as u64 + 2).of("pwrite(a, 1 byte) beside a mapping");
     in_step(ROUNDS, write, |round| map.set(place(round), b'm'))?;
     map.flush()?;
     drop((map, file, writer));
@@ -224,7 +224,7 @@ fn map_and_calls(scene: &Scene) -> Verdict {
     for round in 0..ROUNDS {
         (expected[place(round)], expected[place(round) + 2]) = (b'm', b'w');
     }
-    same_bytes("read(a), written in turns through a map and by pwrite()", &scene.read("a")?, &expected)
+    same_bytes("read(a), written in turns through a mapping and by pwrite()", &scene.read("a")?, &expected)
 }
 
 fn map_and_appends(scene: &Scene) -> Verdict {
@@ -232,12 +232,12 @@ fn map_and_appends(scene: &Scene) -> Verdict {
     let file = scene.file("a", &[b'.'; ROUNDS])?;
     let mut map = Mapping::shared(&file, PAGE)?;
     let log = OpenOptions::new().append(true).open(scene.at("a")).of("open(a, O_APPEND)")?;
-    let append = |_| (&log).write_all(b"append").of("write(a, O_APPEND) beside a map");
+    let append = |_| (&log).write_all(b"append").of("write(a, O_APPEND) beside a mapping");
     in_step(ROUNDS, append, |round| map.set(round, b'm'))?;
     map.flush()?;
     drop((map, file));
     let expected = [&[b'm'; ROUNDS][..], &b"append".repeat(ROUNDS)].concat();
-    same_bytes("read(a), written in turns through a map and with O_APPEND", &scene.read("a")?, &expected)
+    same_bytes("read(a), written in turns through a mapping and with O_APPEND", &scene.read("a")?, &expected)
 }
 
 fn map_and_holes(scene: &Scene) -> Verdict {
@@ -247,7 +247,7 @@ fn map_and_holes(scene: &Scene) -> Verdict {
     let punch = |round| {
         let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         let place = (PAGE / 2 + round) as u64;
-        rustix::fs::fallocate(&file, mode, place, 1).offered("fallocate(a, FALLOC_FL_PUNCH_HOLE) beside a map")
+        rustix::fs::fallocate(&file, mode, place, 1).offered("fallocate(a, FALLOC_FL_PUNCH_HOLE) beside a mapping")
     };
     in_step(ROUNDS, punch, |round| map.set(round, b'm'))?;
     map.flush()?;
@@ -255,7 +255,7 @@ fn map_and_holes(scene: &Scene) -> Verdict {
     let mut expected = [b'.'; PAGE];
     expected[..ROUNDS].fill(b'm');
     expected[PAGE / 2..PAGE / 2 + ROUNDS].fill(0);
-    same_bytes("read(a), stored in through a map and given holes in turns", &scene.read("a")?, &expected)
+    same_bytes("read(a), stored in through a mapping and given holes in turns", &scene.read("a")?, &expected)
 }
 
 fn map_and_copies(scene: &Scene) -> Verdict {
@@ -266,7 +266,11 @@ fn map_and_copies(scene: &Scene) -> Verdict {
     let copy = |round| {
         let place = (PAGE / 2 + round) as u64;
         let copied = rustix::fs::copy_file_range(&from, Some(&mut 0), &file, Some(&mut { place }), 1);
-        equal("copy_file_range(b, a, 1) beside a map", copied.offered("copy_file_range(b, a, 1) beside a map")?, 1)
+        equal(
+            "copy_file_range(b, a, 1) beside a mapping",
+            copied.offered("copy_file_range(b, a, 1) beside a mapping")?,
+            1,
+        )
     };
     in_step(ROUNDS, copy, |round| map.set(round, b'm'))?;
     map.flush()?;
@@ -274,7 +278,7 @@ fn map_and_copies(scene: &Scene) -> Verdict {
     let mut expected = [b'.'; PAGE];
     expected[..ROUNDS].fill(b'm');
     expected[PAGE / 2..PAGE / 2 + ROUNDS].fill(b'c');
-    same_bytes("read(a), stored in through a map and copied to in turns", &scene.read("a")?, &expected)
+    same_bytes("read(a), stored in through a mapping and copied to in turns", &scene.read("a")?, &expected)
 }
 
 fn map_and_truncations(scene: &Scene) -> Verdict {
@@ -283,7 +287,7 @@ fn map_and_truncations(scene: &Scene) -> Verdict {
     let mut map = Mapping::shared(&file, PAGE)?;
     let truncate = |round| {
         let size = if round % 2 == 0 { PAGE / 2 } else { PAGE };
-        file.set_len(size as u64).of("ftruncate(a) beside a map")
+        file.set_len(size as u64).of("ftruncate(a) beside a mapping")
     };
     in_step(ROUNDS, truncate, |round| map.set(round, b'm'))?;
     map.flush()?;
@@ -291,7 +295,7 @@ fn map_and_truncations(scene: &Scene) -> Verdict {
     let mut expected = [0; PAGE];
     expected[..PAGE / 2].fill(b'.');
     expected[..ROUNDS].fill(b'm');
-    same_bytes("read(a), stored in through a map and truncated in turns", &scene.read("a")?, &expected)
+    same_bytes("read(a), stored in through a mapping and truncated in turns", &scene.read("a")?, &expected)
 }
 
 fn map_is_never_behind(scene: &Scene) -> Verdict {
@@ -305,7 +309,7 @@ fn map_is_never_behind(scene: &Scene) -> Verdict {
             while !is_done.load(Ordering::Relaxed) {
                 let actual = map.get(7);
                 holds(
-                    "a map while pwrite(a, 1 byte, 7) counts",
+                    "a mapping while pwrite(a, 1 byte, 7) counts",
                     &format!("{before} or more"),
                     actual >= before,
                     actual,
@@ -316,7 +320,7 @@ fn map_is_never_behind(scene: &Scene) -> Verdict {
         });
         let counted = (1..=COUNT).try_for_each(|count| {
             file.write_all_at(&[count], 7).of("pwrite(a, 1 byte, 7)")?;
-            equal("the map after pwrite(a, 1 byte, 7)", map.get(7), count)
+            equal("the mapping after pwrite(a, 1 byte, 7)", map.get(7), count)
         });
         is_done.store(true, Ordering::Relaxed);
         counted?;
