@@ -1,5 +1,6 @@
 //! Volume servers.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,15 @@ impl VolumeServer {
 
     /// The same with `settings`, the lines before that table.
     pub fn with(settings: &str, volumes: &str) -> Result<Self> {
+        Self::launch(&[], settings, volumes)
+    }
+
+    /// The same with more on its command line.
+    pub fn with_flags(flags: &[OsString], volumes: &str) -> Result<Self> {
+        Self::launch(flags, "", volumes)
+    }
+
+    fn launch(flags: &[OsString], settings: &str, volumes: &str) -> Result<Self> {
         let scratch = scratch::disk()?;
         let socket = scratch.path().join("s");
         fs::write(
@@ -39,7 +49,7 @@ impl VolumeServer {
         )?;
         let log = File::options().create(true).append(true).open(scratch.path().join("log"))?;
         let mut program = Command::new(bins::volumes()?);
-        program.arg("serve").arg(scratch.path().join("volumes.toml"));
+        program.arg("serve").args(flags).arg(scratch.path().join("volumes.toml"));
         let child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
         let mut server = Self { child, scratch };
         let listens = wait::until("the server listens", LIMIT, || UnixStream::connect(&socket).is_ok());

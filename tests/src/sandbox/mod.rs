@@ -44,6 +44,8 @@ pub struct Sandbox {
     runsc: Runsc,
     gofer: Gofer,
     flags: Vec<String>,
+    /// Another program than `gofer`.
+    program: Option<PathBuf>,
     scratch: TempDir,
 }
 
@@ -54,13 +56,20 @@ impl Sandbox {
         for directory in ["state", "bundles"] {
             std::fs::create_dir(scratch.path().join(directory))?;
         }
-        Ok(Self { runsc: runsc.clone(), gofer, flags: vec!["--overlay2=none".to_owned()], scratch })
+        Ok(Self { runsc: runsc.clone(), gofer, flags: vec!["--overlay2=none".to_owned()], program: None, scratch })
     }
 
     /// With more of runsc's global flags. The last of equal ones counts.
     #[must_use]
     pub fn with_flags(mut self, flags: &[&str]) -> Self {
         self.flags.extend(flags.iter().map(|&flag| flag.to_owned()));
+        self
+    }
+
+    /// With a gofer of its own.
+    #[must_use]
+    pub fn with_program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_path_buf());
         self
     }
 
@@ -124,7 +133,7 @@ impl Sandbox {
         Ok(match self.gofer {
             Gofer::Stock => Command::new(self.runsc.path()),
             Gofer::Ours => {
-                let mut command = Command::new(bins::gofer()?);
+                let mut command = Command::new(self.program.clone().map_or_else(bins::gofer, Ok)?);
                 command.args(["runtime", "--runsc"]).arg(self.runsc.path()).arg("--");
                 let configuration = self.configuration();
                 if configuration.exists() {

@@ -4,15 +4,19 @@ use std::ops::{Deref, DerefMut};
 
 use parking_lot::Mutex;
 
+use super::redo::NOTE;
 use crate::format::{Content, HEADER_LEN};
 
 /// Blocks that are worked on at once: few enough for a processor's cache, enough for system calls not to count.
 pub(super) const BLOCKS: usize = 32;
 
+/// Bytes before the first block: room for a note, or for a header.
+pub(super) const LEAD: usize = NOTE + HEADER_LEN;
+
 /// How many buffers are kept for whoever comes next.
 const KEPT: usize = 8;
 
-/// Buffers of a volume, each large enough for a header and [`BLOCKS`] blocks.
+/// Buffers of a volume, each large enough for what comes before blocks and [`BLOCKS`] of them.
 #[derive(Debug)]
 pub(super) struct Buffers {
     size: usize,
@@ -21,7 +25,7 @@ pub(super) struct Buffers {
 
 impl Buffers {
     pub(super) fn new(content: &Content) -> Self {
-        Buffers { size: HEADER_LEN + BLOCKS * content.block(), free: Mutex::default() }
+        Buffers { size: LEAD + BLOCKS * content.block(), free: Mutex::default() }
     }
 
     /// A buffer with whatever is in it.

@@ -3,9 +3,10 @@
 use lisafs::backend::{AllocateFlags, Errno, Error, IoSource, IoTarget, OpenFile, Result};
 
 use super::Volume;
-use super::buffer::BLOCKS;
+use super::buffer::{BLOCKS, LEAD};
 use super::inode::Inode;
 use super::node::Node;
+use super::redo::Note;
 use crate::format::{BLOCK, FileId, HEADER_LEN, Layout};
 
 /// Plain bytes of a block, as a number of bytes in a file.
@@ -197,8 +198,8 @@ impl Content<'_> {
             Some(_) => (0, self.position(first)?),
             None => (HEADER_LEN, 0),
         };
-        buffer[..head].copy_from_slice(&id.header()[..head]);
-        let blocks = &mut buffer[head..];
+        buffer[LEAD - HEADER_LEN..LEAD].copy_from_slice(&id.header());
+        let blocks = &mut buffer[LEAD..];
 
         // How much of a block there is.
         let held =
@@ -234,7 +235,24 @@ impl Content<'_> {
         let sealed = (count - 1) * size + end.max(last_held) + content.overhead();
         content.seal_blocks(&mut blocks[..sealed], first, id);
 
-        let (written, error) = self.put(&buffer[..head + sealed], position);
+        let there = usize::try_from(state.size.div_ceil(PLAIN).saturating_sub(first)).map_or(count, |n| n.min(count));
+        let note = Note {
+            ino: self.node.identity.2,
+            id,
+            first,
+            before: state.stored,
+            after: state.stored.max(position + (head + sealed) as u64),
+            len: sealed.min(there * size) as u64,
+        };
+        let _noted = if there == 0 {
+            self.volume.note(&note.to_bytes())
+        } else {
+            // There is a header, so its room is free.
+            let start = LEAD - note.to_bytes().len();
+            buffer[start..LEAD].copy_from_slice(&note.to_bytes());
+            self.volume.note(&buffer[start..LEAD + sealed.min(there * size)])
+        };
+        let (written, error) = self.put(&buffer[LEAD - head..LEAD + sealed], position);
         let whole = if error.is_none() { count } else { written.saturating_sub(head) / size };
         if let Some(error) = error {
             tracing::debug!(%error, written, "a write has ended early");

@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 
 use lisafs::backend::{AllocateFlags, Error, Result};
 
+use super::buffer::LEAD;
 use super::content::{Content, PLAIN, State, within};
+use super::redo::{NOTE, Note};
 
 impl Content<'_> {
     /// Makes the file `size` plain bytes long.
@@ -44,15 +46,21 @@ impl Content<'_> {
         }
         let content = &self.volume.keys.content;
         let mut buffer = self.volume.buffers.take();
-        if self.read_block(&mut buffer[..content.block()], number, id)? < rest {
+        let block = &mut buffer[LEAD..LEAD + content.block()];
+        if self.read_block(block, number, id)? < rest {
             return Err(self.damaged(number));
         }
-        let sealed = &mut buffer[..rest + content.overhead()];
-        content.seal_blocks(sealed, number, id);
-        if let (_, Some(error)) = self.put(sealed, position) {
+        let sealed = rest + content.overhead();
+        content.seal_blocks(&mut block[..sealed], number, id);
+        let after = position + sealed as u64;
+        let note =
+            Note { ino: self.node.identity.2, id, first: number, before: state.stored, after, len: sealed as u64 };
+        buffer[LEAD - NOTE..LEAD].copy_from_slice(&note.to_bytes());
+        let _noted = self.volume.note(&buffer[LEAD - NOTE..LEAD + sealed]);
+        if let (_, Some(error)) = self.put(&buffer[LEAD..LEAD + sealed], position) {
             return Err(error);
         }
-        self.node.set_size(position + sealed.len() as u64)
+        self.node.set_size(after)
     }
 
     /// Reserves or frees space, as `fallocate(2)`.

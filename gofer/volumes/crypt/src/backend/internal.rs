@@ -1,7 +1,9 @@
 //! Small files of the format, which no client sees.
 
 use arrayvec::ArrayVec;
-use lisafs::backend::{Access, ControlFile, DirEntry, DirSink, Error, Mode, Name, NewFile, OpenFile, OpenHow, Result};
+use lisafs::backend::{
+    Access, ControlFile, DirEntry, DirSink, Error, FileType, Mode, Name, NewFile, OpenFile, OpenHow, Result,
+};
 
 /// Everybody may read what is in them: it is not secret, and another user's gocryptfs needs it.
 const MODE: Mode = Mode::new(0o444);
@@ -58,4 +60,40 @@ pub(super) fn is_empty(dir: &dyn ControlFile) -> Result<bool> {
     let mut any = Any(false);
     dir.open(OpenHow::new(Access::Read).no_atime(true))?.file.read_dir(0, &mut any)?;
     Ok(!any.0)
+}
+
+/// An entry of a directory of the inner backend.
+pub(super) struct Listed {
+    pub(super) name: Vec<u8>,
+    pub(super) ino: u64,
+    pub(super) file_type: Option<FileType>,
+}
+
+/// All entries of `dir`.
+pub(super) fn list(dir: &dyn ControlFile) -> Result<Vec<Listed>> {
+    struct All {
+        entries: Vec<Listed>,
+        next: u64,
+    }
+
+    impl DirSink for All {
+        fn add(&mut self, entry: &DirEntry<'_>) -> bool {
+            self.next = entry.next;
+            if !matches!(entry.name, b"." | b"..") {
+                let DirEntry { ino, file_type, .. } = *entry;
+                self.entries.push(Listed { name: entry.name.to_vec(), ino, file_type });
+            }
+            true
+        }
+    }
+
+    let dir = dir.open(OpenHow::new(Access::Read).no_atime(true))?.file;
+    let mut all = All { entries: Vec::new(), next: 0 };
+    loop {
+        let from = all.next;
+        dir.read_dir(from, &mut all)?;
+        if all.next == from {
+            return Ok(all.entries);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! An encrypted volume as a backend: the plain files of what another backend has.
 //!
 //! A plain file is a file of the inner backend, a plain name a name there: nothing is kept elsewhere, identity, owners, modes and
-//! times are those of the inner file. What is different is in [`content`] (blocks), [`names`] and [`long`] (names), and in the
+//! times are those of the inner file. What a kill must not interrupt is noted first ([`redo`]). What is different is in [`content`] (blocks), [`names`] and [`long`] (names), and in the
 //! initialization vector that each directory has in a file of its own.
 //!
 //! # Locks
@@ -27,6 +27,7 @@ mod long;
 mod make;
 mod node;
 mod open;
+mod redo;
 mod remove;
 mod rename;
 mod xattr;
@@ -34,7 +35,7 @@ mod xattr;
 use std::sync::Arc;
 
 use gofer::extension::Claim;
-use lisafs::backend::{Attachment, Backend, ControlFile, Error, FileType, Found, Options, Result};
+use lisafs::backend::{Attachment, Backend, ControlBox, ControlFile, Error, FileType, Found, Options, Result};
 use parking_lot::RwLock;
 
 pub use self::open::OpenError;
@@ -44,6 +45,7 @@ use self::control::Control;
 use self::damage::Damage;
 use self::inode::Inodes;
 use self::node::Node;
+use self::redo::{Noted, Notes};
 use crate::format::{Keys, NameEncryption};
 
 /// The plain files of an encrypted volume.
@@ -60,14 +62,17 @@ struct Volume {
     names: RwLock<()>,
     buffers: Buffers,
     damage: Damage,
+    /// Where changes are noted; nowhere if there are none.
+    notes: Option<Notes>,
     /// Whether the inner backend finds whole paths by itself.
     walks_paths: bool,
 }
 
 impl CryptFs {
-    /// The files that `keys` are for.
-    fn new(inner: Claim, keys: Keys) -> Self {
+    /// The files that `keys` are for, below `root`.
+    fn new(inner: Claim, keys: Keys, root: ControlBox) -> Self {
         let volume = Volume {
+            notes: (!inner.options.read_only).then(|| Notes::new(root)),
             walks_paths: inner.options.walk_stat,
             buffers: Buffers::new(&keys.content),
             keys,
@@ -100,6 +105,9 @@ impl Backend for CryptFs {
     }
 
     fn detach(&self) {
+        if let Some(notes) = &self.volume.notes {
+            notes.clear();
+        }
         self.inner.backend.detach();
     }
 }
@@ -110,6 +118,11 @@ impl Volume {
         let stat = self.plain(found.stat, || found.file.read_link())?;
         let node = Arc::new(node(found));
         Ok(Found::new(Control { volume: self.clone(), node }, stat))
+    }
+
+    /// Notes a change, as long as the answer lives.
+    fn note(&self, bytes: &[u8]) -> Option<Noted<'_>> {
+        self.notes.as_ref().map(|notes| notes.note(bytes))
     }
 
     /// Whether the size of a link's target can be told from what is stored.

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use lisafs::backend::{ControlBox, Errno, Error, FileType, Found, Name, Result, StatxMask};
 
+use super::redo::is_note;
 use super::{Volume, internal};
 use crate::format::{CONFIG, DIR_IV, DirIv, NameError, Stored};
 
@@ -81,14 +82,14 @@ impl Node {
         })
     }
 
-    /// Whether `name` is that of the volume's own file, which could be met if names are plain.
+    /// Whether `name` is that of a file of the volume's own, which could be met if names are plain.
     pub(super) fn is_reserved(&self, volume: &Volume, name: &[u8]) -> bool {
-        self.is_root && name == CONFIG.as_bytes() && volume.keys.has_plain_names()
+        self.is_internal(name) && volume.keys.has_plain_names()
     }
 
-    /// Whether `entry` of this directory is the volume's configuration.
-    pub(super) fn is_config(&self, entry: &[u8]) -> bool {
-        self.is_root && entry == CONFIG.as_bytes()
+    /// Whether `entry` of this directory is the volume's configuration, or has its notes.
+    pub(super) fn is_internal(&self, entry: &[u8]) -> bool {
+        self.is_root && (entry == CONFIG.as_bytes() || is_note(entry))
     }
 }
 

@@ -5,7 +5,7 @@ use lisafs::backend::{
     Access, ControlBox, ControlFile, Errno, Error, FileType, NO_ID, Name, OpenHow, Result as BackendResult, Statx,
 };
 
-use super::{CryptFs, internal, make};
+use super::{CryptFs, internal, make, redo};
 use crate::format::{Config, ConfigError, DIR_IV, DirIv};
 use crate::secret::Password;
 
@@ -59,7 +59,11 @@ impl CryptFs {
         if keys.names.have_dir_ivs() && !inner.options.read_only {
             begin(&*root.file, &root.stat).map_err(OpenError::Inner)?;
         }
-        Ok(CryptFs::new(inner, keys))
+        let opened = CryptFs::new(inner, keys, root.file);
+        if let Some(notes) = &opened.volume.notes {
+            redo::recover(&opened.volume, notes.root()).map_err(OpenError::Inner)?;
+        }
+        Ok(opened)
     }
 }
 

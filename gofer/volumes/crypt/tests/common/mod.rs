@@ -1,6 +1,8 @@
 //! Volumes for tests.
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+pub(crate) mod change;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,12 +38,17 @@ pub(crate) fn config(features: Features) -> Vec<u8> {
 /// A new volume in a directory of the host.
 pub(crate) fn volume(features: Features) -> TempDir {
     let directory = TempDir::new().unwrap();
-    fs::write(directory.path().join(CONFIG), config(features)).unwrap();
+    make(directory.path(), features);
+    directory
+}
+
+/// Makes a new volume in `directory`.
+pub(crate) fn make(directory: &Path, features: Features) {
+    fs::write(directory.join(CONFIG), config(features)).unwrap();
     if matches!(features.names, NameEncryption::Eme { per_dir: true, .. }) {
         let iv = DirIv::random();
-        fs::write(directory.path().join(std::str::from_utf8(DIR_IV).unwrap()), iv.as_bytes()).unwrap();
+        fs::write(directory.join(std::str::from_utf8(DIR_IV).unwrap()), iv.as_bytes()).unwrap();
     }
-    directory
 }
 
 /// The host's files below `directory`.

@@ -1,0 +1,9 @@
+//! A gofer that can serve encrypted volumes itself: it has the key, which the processes of a volume server would have otherwise.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut extensions = gofer::extensions::shipped();
+    extensions.push(Box::new(gofer_crypt::CryptExtension::default()));
+    gofer::main_with(extensions)
+}
