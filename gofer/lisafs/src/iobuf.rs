@@ -83,6 +83,18 @@ impl<'a> IoTarget<'a> {
         IoTarget { start: unsafe { self.start.add(start) }, len, memory: PhantomData }
     }
 
+    /// The parts before and from byte `at` on, which two threads can fill.
+    ///
+    /// # Panics
+    ///
+    /// If there are not that many bytes.
+    pub fn split_at(self, at: usize) -> (Self, Self) {
+        assert!(at <= self.len, "split of I/O memory out of range");
+        // SAFETY: within the memory, as just checked; the two do not overlap, and nobody else has this view any more.
+        let back = IoTarget { start: unsafe { self.start.add(at) }, len: self.len - at, memory: PhantomData };
+        (IoTarget { len: at, ..self }, back)
+    }
+
     /// Copies `bytes` to position `at`.
     ///
     /// # Panics
@@ -232,6 +244,19 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         assert_eq!(IoSource::from(&b"x"[..]).drain_to(file.as_fd(), u64::MAX), Err(Errno::INVAL));
         assert_eq!(IoTarget::from(&mut [0][..]).fill_from(file.as_fd(), 1 << 63), Err(Errno::INVAL));
+    }
+
+    #[test]
+    fn two_parts_are_filled_apart() {
+        let mut bytes = [0; 5];
+        let (mut front, mut back) = IoTarget::from(&mut bytes[..]).split_at(2);
+        std::thread::scope(|scope| {
+            scope.spawn(move || back.put(0, b"llo"));
+            front.put(0, b"he");
+        });
+        assert_eq!(&bytes, b"hello");
+        let (front, back) = IoTarget::from(&mut bytes[..]).split_at(5);
+        assert!(front.len() == 5 && back.is_empty());
     }
 
     #[test]

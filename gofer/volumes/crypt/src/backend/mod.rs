@@ -21,6 +21,7 @@ mod damage;
 mod dir;
 mod edit;
 mod file;
+mod helpers;
 mod inode;
 mod internal;
 mod long;
@@ -30,6 +31,7 @@ mod open;
 mod redo;
 mod remove;
 mod rename;
+mod write;
 mod xattr;
 
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use std::sync::Arc;
 use gofer::extension::Claim;
 use lisafs::backend::{Attachment, Backend, ControlBox, ControlFile, Error, FileType, Found, Options, Result};
 use parking_lot::RwLock;
+use rayon::ThreadPool;
 
 pub use self::open::OpenError;
 
@@ -64,6 +67,8 @@ struct Volume {
     damage: Damage,
     /// Where changes are noted; nowhere if there are none.
     notes: Option<Notes>,
+    /// Threads that help with large requests.
+    helpers: Option<&'static ThreadPool>,
     /// Whether the inner backend finds whole paths by itself.
     walks_paths: bool,
 }
@@ -73,6 +78,7 @@ impl CryptFs {
     fn new(inner: Claim, keys: Keys, root: ControlBox) -> Self {
         let volume = Volume {
             notes: (!inner.options.read_only).then(|| Notes::new(root)),
+            helpers: helpers::helpers(),
             walks_paths: inner.options.walk_stat,
             buffers: Buffers::new(&keys.content),
             keys,
@@ -118,6 +124,11 @@ impl Volume {
         let stat = self.plain(found.stat, || found.file.read_link())?;
         let node = Arc::new(node(found));
         Ok(Found::new(Control { volume: self.clone(), node }, stat))
+    }
+
+    /// How many threads can work on one request.
+    fn threads(&self) -> usize {
+        self.helpers.map_or(1, |helpers| helpers.current_num_threads() + 1).min(helpers::MOST)
     }
 
     /// Notes a change, as long as the answer lives.

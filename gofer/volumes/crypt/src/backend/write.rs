@@ -1,0 +1,240 @@
+//! Writing content: plain bytes in, encrypted blocks out.
+
+use arrayvec::ArrayVec;
+use lisafs::backend::{AllocateFlags, Errno, Error, IoSource, Result};
+
+use super::buffer::{BLOCKS, Buffer, LEAD};
+use super::content::{Content, PLAIN, State, within};
+use super::helpers::MOST;
+use super::redo::{NOTE, Note};
+use crate::format::{BLOCK, FileId, HEADER_LEN};
+
+/// Encrypted blocks, which begin at most where the file ends, or at a block behind it.
+struct Ready<'a> {
+    /// They are behind the [`LEAD`].
+    buffer: Buffer<'a>,
+    id: FileId,
+    /// The number of the first, and how many there are.
+    first: u64,
+    count: usize,
+    /// Their bytes.
+    len: usize,
+    /// The first plain byte that is written in the first.
+    skip: usize,
+    /// How many are.
+    taken: usize,
+    /// The block at the end of the file as it is, if it is not whole and will be changed.
+    before: Option<Vec<u8>>,
+}
+
+impl Content<'_> {
+    /// Writes as much of `from` as there is room for.
+    pub(super) fn write(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
+        if from.is_empty() {
+            return Ok(0);
+        }
+        let end = offset.checked_add(from.len() as u64).filter(|end| self.layout().cipher_size(*end).is_some());
+        let end = end.ok_or(Error::FBIG)?;
+        let _content = self.inode.content.write();
+        let mut state = self.state()?;
+        self.reserve(&state, offset, end)?;
+        self.close_gap(&mut state, offset)?;
+        let id = state.id.unwrap_or_else(FileId::random);
+        let mut done = 0;
+        while done < from.len() {
+            for ready in self.prepare_some(&state, id, from, offset, done) {
+                let wanted = ready.as_ref().map_or(0, |ready| ready.taken);
+                match ready.and_then(|ready| self.commit(&mut state, ready)) {
+                    Ok(count) => {
+                        done += count;
+                        if count < wanted {
+                            return Ok(done);
+                        }
+                    }
+                    // What was written counts. Whoever writes the rest gets the error, since its cause lasts.
+                    Err(_) if done > 0 => return Ok(done),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Encrypts what comes after the first `done` bytes: as much as one buffer takes, or several on as many threads.
+    fn prepare_some(
+        &self,
+        state: &State,
+        id: FileId,
+        from: IoSource<'_>,
+        offset: u64,
+        mut done: usize,
+    ) -> ArrayVec<Result<Ready<'_>>, MOST> {
+        let mut parts = ArrayVec::<_, MOST>::new();
+        while done < from.len() && parts.len() < self.volume.threads() {
+            let at = offset + done as u64;
+            let len = (from.len() - done).min(BLOCKS * BLOCK - within(at));
+            parts.push((from.part(done, len), at));
+            done += len;
+        }
+        // What comes after has nothing to do with what is changed before: the parts meet between blocks.
+        let prepare = |(part, at)| self.prepare(state.size, id, part, at);
+        match self.volume.helpers {
+            Some(helpers) if parts.len() > 1 => {
+                let mut ready: ArrayVec<Option<Result<Ready<'_>>>, MOST> = parts.iter().map(|_| None).collect();
+                helpers.in_place_scope(|scope| {
+                    let mut places = ready.iter_mut().zip(parts);
+                    let own = places.next();
+                    for (place, part) in places {
+                        scope.spawn(move |_| *place = Some(prepare(part)));
+                    }
+                    if let Some((place, part)) = own {
+                        *place = Some(prepare(part));
+                    }
+                });
+                ready.into_iter().flatten().collect()
+            }
+            _ => parts.into_iter().map(prepare).collect(),
+        }
+    }
+
+    /// Takes room for what is written into a hole: a block of which only a part finds room would be damaged. What is behind the
+    /// end needs none, since it can be cut off again.
+    fn reserve(&self, state: &State, start: u64, end: u64) -> Result<()> {
+        if !state.is_sparse || start >= state.size {
+            return Ok(());
+        }
+        let (from, to) = (self.position(start / PLAIN)?, self.position(end.min(state.size).div_ceil(PLAIN))?);
+        match self.inner.allocate(AllocateFlags::KEEP_SIZE, from, to - from) {
+            Err(error) if [Errno::NOSPC, Errno::DQUOT].contains(&error.errno()) => Err(error),
+            // It was worth trying.
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the file such that what comes next can be written at `offset`: before a hole there are only whole blocks.
+    pub(super) fn close_gap(&self, state: &mut State, offset: u64) -> Result<()> {
+        let number = offset / PLAIN;
+        if within(state.size) > 0 && number > state.size / PLAIN {
+            let missing = BLOCK - within(state.size);
+            self.write_zeros(state, state.size, missing)?;
+        }
+        if state.id.is_none() && number > 0 {
+            let id = FileId::random();
+            let (written, error) = self.put(&id.header(), 0);
+            if let Some(error) = error {
+                self.cut(written > 0, 0);
+                return Err(error);
+            }
+            self.inode.set_id(Some(id));
+            (state.id, state.stored) = (Some(id), HEADER_LEN as u64);
+        }
+        Ok(())
+    }
+
+    /// Writes zeros into one block.
+    pub(super) fn write_zeros(&self, state: &mut State, at: u64, len: usize) -> Result<()> {
+        const ZEROS: [u8; BLOCK] = [0; BLOCK];
+        if len > 0 {
+            let id = state.id.unwrap_or_else(FileId::random);
+            let ready = self.prepare(state.size, id, ZEROS[..len].into(), at)?;
+            self.commit(state, ready)?;
+        }
+        Ok(())
+    }
+
+    /// Encrypts a buffer full of blocks of a file with `plain_size` plain bytes.
+    fn prepare(&self, plain_size: u64, id: FileId, from: IoSource<'_>, at: u64) -> Result<Ready<'_>> {
+        let content = &self.volume.keys.content;
+        let (size, nonce) = (content.block(), content.nonce());
+        let (first, skip) = (at / PLAIN, within(at));
+        let count = (skip + from.len()).div_ceil(BLOCK);
+        let last = first + count as u64 - 1;
+        let end = skip + from.len() - (count - 1) * BLOCK;
+
+        let mut buffer = self.volume.buffers.take();
+        let blocks = &mut buffer[LEAD..];
+        // How much of a block there is.
+        let held =
+            |number: u64| usize::try_from(plain_size.saturating_sub(number * PLAIN)).map_or(BLOCK, |n| n.min(BLOCK));
+        let (first_held, last_held) = (held(first), held(last));
+        let needs_first = first_held > 0 && (skip > 0 || count == 1 && end < first_held);
+        let is_end = (1..BLOCK).contains(&first_held);
+        let mut before = None;
+        if needs_first || is_end {
+            let block = &mut blocks[..first_held + content.overhead()];
+            let len = self.inner.read_at((&mut *block).into(), self.position(first)?)?;
+            before = is_end.then(|| block[..len].to_vec());
+            if needs_first && self.open_block(&mut block[..len], first, id)? != first_held {
+                return Err(self.damaged(first));
+            }
+        }
+        if let Some(gap) = blocks.get_mut(nonce + first_held..nonce + skip) {
+            gap.fill(0);
+        }
+        if count > 1 && end < last_held {
+            let block = &mut blocks[(count - 1) * size..][..last_held + content.overhead()];
+            if self.read_block(block, last, id)? != last_held {
+                return Err(self.damaged(last));
+            }
+        }
+        let mut taken = 0;
+        for (index, block) in blocks.chunks_mut(size).take(count).enumerate() {
+            let start = if index == 0 { skip } else { 0 };
+            let end = if index == count - 1 { end } else { BLOCK };
+            from.get(taken, &mut block[nonce + start..nonce + end]);
+            taken += end - start;
+        }
+        let len = (count - 1) * size + end.max(last_held) + content.overhead();
+        content.seal_blocks(&mut blocks[..len], first, id);
+        Ok(Ready { buffer, id, first, count, len, skip, taken, before })
+    }
+
+    /// Writes blocks, and says how many plain bytes have found their way.
+    fn commit(&self, state: &mut State, ready: Ready<'_>) -> Result<usize> {
+        let size = self.volume.keys.content.block();
+        let Ready { mut buffer, id, first, count, len, skip, taken, before } = ready;
+        // With the first block in one step, so that there is no header without it.
+        let (head, position) = match state.id {
+            Some(_) => (0, self.position(first)?),
+            None => (HEADER_LEN, 0),
+        };
+        let there = usize::try_from(state.size.div_ceil(PLAIN).saturating_sub(first)).map_or(count, |n| n.min(count));
+        let there = len.min(there * size);
+        let after = state.stored.max(position + (head + len) as u64);
+        let note =
+            Note { ino: self.node.identity.2, id, first, before: state.stored, after, len: there as u64 }.to_bytes();
+        let _noted = if there == 0 {
+            buffer[LEAD - HEADER_LEN..LEAD].copy_from_slice(&id.header());
+            self.volume.note(&note)
+        } else {
+            // There is a header already, so its room is free.
+            buffer[LEAD - NOTE..LEAD].copy_from_slice(&note);
+            self.volume.note(&buffer[LEAD - NOTE..LEAD + there])
+        };
+        let (written, error) = self.put(&buffer[LEAD - head..LEAD + len], position);
+        let whole = if error.is_none() { count } else { written.saturating_sub(head) / size };
+        if let Some(error) = error {
+            tracing::debug!(%error, written, "a write has ended early");
+            // A block that is there in part is worth less than none.
+            let kept = if whole == 0 { state.stored } else { self.position(first + whole as u64)?.max(state.stored) };
+            if let Some(before) = before.filter(|_| whole == 0) {
+                let (_, error) = self.put(&before, position);
+                if error.is_some() {
+                    tracing::warn!("{}", self.inode.tell(format_args!("block {first} could not be restored")));
+                }
+            }
+            self.cut(written > 0, kept);
+            state.stored = kept;
+            if whole == 0 {
+                return Err(error);
+            }
+        } else {
+            state.stored = after;
+        }
+        state.id = Some(id);
+        self.inode.set_id(Some(id));
+        let taken = (whole * BLOCK - skip).min(taken);
+        state.size = state.size.max(first * PLAIN + (skip + taken) as u64);
+        Ok(taken)
+    }
+}
