@@ -23,7 +23,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// There is nothing.
-    #[error("{0} has no volume; make one with ?create")]
+    #[error("{0} has no volume; make one with gofer-volumes blob mkfs or ?create")]
     Missing(String),
     /// There is one already.
     #[error("{0} has a volume already")]
@@ -40,7 +40,7 @@ pub enum Error {
     #[error("the store of {0} ignores conditional writes (PUT with If-None-Match), without which a volume is not safe")]
     Unconditional(String),
     /// A newer program made it.
-    #[error("{url} has format {format}; this program knows {known}: use a newer one")]
+    #[error("{url} has format {format}; this program knows {known}{}", if format > known { ": use a newer one" } else { "" })]
     Format {
         /// The volume.
         url: String,
@@ -58,12 +58,40 @@ pub enum Error {
         what: String,
     },
     /// No moment of that name was kept.
-    #[error("{url} has no checkpoint \"{name}\"")]
+    #[error("{url} has no snapshot \"{name}\"")]
     NoCheckpoint {
         /// The volume.
         url: String,
         /// The name.
         name: String,
+    },
+    /// A name that no snapshot can have.
+    #[error("\"{0}\" is no name for a snapshot; use up to 64 letters, digits, and - _ .")]
+    SnapshotName(String),
+    /// There is a snapshot of that name already.
+    #[error("{url} has a snapshot \"{name}\" already")]
+    SnapshotExists {
+        /// The volume.
+        url: String,
+        /// The name.
+        name: String,
+    },
+    /// Somebody has the volume open, and does not answer.
+    #[error(
+        "{0} was not closed, and whoever writes to it does not answer; if that process is dead, use --take-over, which stops it \
+         from writing if it is not"
+    )]
+    NoAnswer(String),
+    /// The writer was asked, and did not.
+    #[error("whoever writes to {0} could not do it; its log says why")]
+    Refused(String),
+    /// A clone must be where it can refer to its parent's objects.
+    #[error("a clone of {parent} must be in the same bucket or beside its directory, which {url} is not")]
+    NotBeside {
+        /// The place.
+        url: String,
+        /// The parent.
+        parent: String,
     },
     /// The database of the metadata.
     #[error("cannot open the metadata of {url}: {source}")]

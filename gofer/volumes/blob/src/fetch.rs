@@ -49,7 +49,7 @@ impl Volume {
 
     /// Fetches blocks that are claimed.
     async fn fetch_claimed(&self, mut blocks: Vec<Stored>, _: &Claim<'_>) -> Result<HashMap<BlockKey, Data>, Errno> {
-        blocks.sort_unstable_by_key(|stored| (stored.segment, stored.offset));
+        blocks.sort_unstable_by_key(|stored| (stored.volume, stored.segment, stored.offset));
         blocks.dedup();
         let runs: Vec<&[Stored]> = blocks.chunk_by(is_near).flat_map(split).collect();
         let mut all = HashMap::new();
@@ -63,7 +63,11 @@ impl Volume {
     async fn fetch_run(&self, run: &[Stored]) -> Result<Vec<(BlockKey, Data)>, Errno> {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(Vec::new()) };
         let end = last.offset.checked_add(last.len).ok_or(Errno::IO)?;
-        let bytes = segment::read(&self.store, first.segment, first.offset..end).await.map_err(|error| {
+        let prefix = self.prefixes.get(usize::from(first.volume)).ok_or_else(|| {
+            tracing::error!(volume = first.volume, "the volume is damaged: data is said to be in an unknown volume");
+            Errno::IO
+        })?;
+        let bytes = segment::read(&self.store, prefix, first.segment, first.offset..end).await.map_err(|error| {
             tracing::error!(segment = format_args!("{:016x}", first.segment), %error, "cannot read file data");
             Errno::IO
         })?;

@@ -92,15 +92,24 @@ pub(crate) fn orphans() -> Range<Vec<u8>> {
     vec![tag::ORPHAN]..vec![tag::ORPHAN + 1]
 }
 
-/// How much of a segment is in use.
-pub(crate) fn segment(number: u64) -> Vec<u8> {
-    key(tag::SEGMENT, &[number], &[])
+/// How much of a segment is in use here; `volume` as in [`Stored`](crate::record::Stored).
+pub(crate) fn segment(volume: u16, number: u64) -> Vec<u8> {
+    key(tag::SEGMENT, &[volume.into(), number], &[])
+}
+
+/// All segments that one volume has made.
+pub(crate) fn segments_of(volume: u16) -> Range<Vec<u8>> {
+    key(tag::SEGMENT, &[volume.into()], &[])..key(tag::SEGMENT, &[u64::from(volume) + 1], &[])
 }
 
 /// All segments.
-#[cfg(test)]
 pub(crate) fn segments() -> Range<Vec<u8>> {
     vec![tag::SEGMENT]..vec![tag::SEGMENT + 1]
+}
+
+/// The volume and the number of a key of a segment.
+pub(crate) fn segment_of(key: &[u8]) -> Option<(u16, u64)> {
+    Some((number(key, 0)?.try_into().ok()?, number(key, 1)?))
 }
 
 /// An extended attribute.
@@ -147,7 +156,9 @@ mod tests {
         assert!(chunks_from(7, 1).contains(&chunk(7, 1)) && !chunks_from(7, 1).contains(&chunk(7, 0)));
         assert_eq!((bucket_of(&bucket(7, 3)), chunk_of(&chunk(9, 4))), (Some((7, 3)), Some((9, 4))));
         assert_eq!(ino_of(&orphan(5)), Some(5));
-        assert!(segments().contains(&segment(u64::MAX)));
+        assert!(segments().contains(&segment(u16::MAX, u64::MAX)) && segments_of(3).contains(&segment(3, u64::MAX)));
+        assert!(!segments_of(3).contains(&segment(4, 0)) && !segments_of(3).contains(&segment(2, u64::MAX)));
+        assert_eq!(segment_of(&segment(3, 7)), Some((3, 7)));
         assert_eq!(xattr_of(&xattr(5, b"user.a")), Some((5, &b"user.a"[..])));
         assert_eq!(ino_of(b"I123"), None);
     }

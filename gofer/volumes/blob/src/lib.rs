@@ -5,8 +5,10 @@
 
 #![deny(unsafe_code)]
 
+mod admin;
 mod backend;
 mod cache;
+mod collect;
 mod commit;
 mod data;
 mod error;
@@ -29,11 +31,14 @@ mod tests;
 mod volume;
 mod xattr;
 
+pub use admin::{CheckOptions, Manager, MetadataUsage, Progress, Report, SegmentUsage, Snapshot, SnapshotKind, Usage};
 pub use backend::BlobFs;
+pub use collect::Collected;
 pub use error::Error;
 pub use extension::BlobExtension;
 pub use location::{Compression, Location, LocationError, Options};
 pub use open::Opened;
+pub use record::RequestCounts;
 pub use store::Store;
 
 pub(crate) use lisafs::backend::{Errno, IoSource, IoTarget};

@@ -24,6 +24,8 @@ pub struct Options {
     pub create: bool,
     /// How long changes may wait before they are sent to the store; zero sends each before it is acknowledged.
     pub interval: Duration,
+    /// How long nothing must have referred to data before it is deleted, so that those who read elsewhere have seen that.
+    pub horizon: Duration,
     /// Bytes of changes that may wait.
     pub dirty: u64,
     /// Bytes of file data that are kept in memory.
@@ -51,6 +53,7 @@ impl Default for Options {
             checkpoint: None,
             create: false,
             interval: Duration::from_secs(5),
+            horizon: Duration::from_secs(300),
             dirty: 64 << 20,
             cache: 64 << 20,
             timeout: Duration::from_secs(30),
@@ -78,7 +81,7 @@ pub enum LocationError {
     Credentials,
     /// An option that is none.
     #[error(
-        "unknown option \"{0}\"; known are ro, checkpoint=, create, interval=, dirty=, cache=, timeout= and compression="
+        "unknown option \"{0}\"; known are ro, checkpoint=, create, interval=, horizon=, dirty=, cache=, timeout= and compression="
     )]
     Option(String),
     /// An option's value that cannot be read.
@@ -129,6 +132,7 @@ impl Options {
             "checkpoint" => (self.checkpoint, self.read_only) = (Some(value.to_owned()), true),
             "interval" => self.interval = seconds("interval")?,
             "timeout" => self.timeout = seconds("timeout")?.max(Duration::from_millis(1)),
+            "horizon" => self.horizon = seconds("horizon")?.max(Duration::from_secs(60)),
             // Below, a single write might never find room.
             "dirty" => self.dirty = bytes("dirty")?.max(4 << 20),
             "cache" => self.cache = bytes("cache")?,
@@ -189,6 +193,7 @@ mod tests {
         let all = all.unwrap();
         assert_eq!(all.url.as_str(), "file:///srv/x");
         let expected = Options {
+            horizon: Duration::from_secs(300),
             read_only: true,
             checkpoint: None,
             create: true,

@@ -7,23 +7,39 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use slatedb::bytes::Bytes;
-use slatedb::config::{CompactorOptions, DbReaderOptions, GarbageCollectorOptions, ScanOptions, Settings};
+use slatedb::config::{
+    CheckpointOptions, CheckpointScope, CompactorOptions, DbReaderOptions, DurabilityLevel, FlushOptions, FlushType,
+    GarbageCollectorOptions, ScanOptions, Settings,
+};
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
-use slatedb::{CloseReason, Db, DbReader, DbReaderMode, ErrorKind, KeyValue, WriteBatch};
+use slatedb::{Checkpoint, CloseReason, Db, DbReader, DbReaderMode, ErrorKind, KeyValue, WriteBatch};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::record::decode;
 use crate::{Errno, Error, Store};
 
-/// Where in the store it is.
-pub(crate) const PATH: &str = "meta";
-
 /// Bytes of metadata that are kept in memory.
 const CACHE: u64 = 32 << 20;
 
 /// How often a reader looks for what the writer has done.
 const FOLLOW: Duration = Duration::from_secs(2);
+
+/// How long a reader that does not follow keeps what it looks at.
+const STAY: Duration = Duration::from_secs(60 * 60);
+
+/// What a reader sees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum View {
+    /// What the writer has made durable, within [`FOLLOW`].
+    Follow,
+    /// What is durable when it is opened, as long as it takes.
+    Now,
+    /// The same for a short look, which writes nothing and which nobody respects.
+    Glance,
+    /// What was durable at a checkpoint.
+    Checkpoint(Uuid),
+}
 
 /// The database.
 pub(crate) struct Meta {
@@ -56,7 +72,7 @@ impl Meta {
         {
             collector.boundary_files_enabled = false;
         }
-        let db = Db::builder(PATH, store.objects.clone())
+        let db = Db::builder(store.meta(), store.root.clone())
             .with_settings(settings)
             .with_db_cache(Arc::new(cache()), 0)
             .build();
@@ -65,11 +81,18 @@ impl Meta {
         Ok(Meta { db: Kind::Writer(Box::new(db)), limit })
     }
 
-    /// Opens it for reading: as it is now and will be, or as it was at a checkpoint.
-    pub(crate) async fn read(store: &Store, checkpoint: Option<Uuid>, limit: Duration) -> Result<Self, Error> {
-        let mode = checkpoint.map_or(DbReaderMode::ManagedCheckpoint, DbReaderMode::Checkpoint);
-        let options = DbReaderOptions { manifest_poll_interval: FOLLOW, ..DbReaderOptions::default() };
-        let db = DbReader::builder(PATH, store.objects.clone())
+    /// Opens it for reading.
+    pub(crate) async fn read(store: &Store, view: View, limit: Duration) -> Result<Self, Error> {
+        let (mode, poll) = match view {
+            View::Follow => (DbReaderMode::ManagedCheckpoint, FOLLOW),
+            View::Now => (DbReaderMode::ManagedCheckpoint, STAY),
+            View::Glance => (DbReaderMode::FollowLatest, STAY),
+            View::Checkpoint(id) => (DbReaderMode::Checkpoint(id), FOLLOW),
+        };
+        let lifetime = (3 * poll).max(DbReaderOptions::default().checkpoint_lifetime);
+        let options =
+            DbReaderOptions { manifest_poll_interval: poll, checkpoint_lifetime: lifetime, ..Default::default() };
+        let db = DbReader::builder(store.meta(), store.root.clone())
             .with_reader_mode(mode)
             .with_options(options)
             .with_db_cache(Arc::new(cache()), 0)
@@ -99,11 +122,25 @@ impl Meta {
 
     /// Up to `most` records from the start of `range`.
     pub(crate) async fn scan(&self, range: Range<Vec<u8>>, most: usize) -> Result<Vec<KeyValue>, Errno> {
-        let options = ScanOptions::default();
+        self.scan_with(range, most, &ScanOptions::default()).await
+    }
+
+    /// All records of `range` that a crash would leave.
+    pub(crate) async fn scan_durable(&self, range: Range<Vec<u8>>) -> Result<Vec<KeyValue>, Errno> {
+        let options = ScanOptions { durability_filter: DurabilityLevel::Remote, ..ScanOptions::default() };
+        self.scan_with(range, usize::MAX, &options).await
+    }
+
+    async fn scan_with(
+        &self,
+        range: Range<Vec<u8>>,
+        most: usize,
+        options: &ScanOptions,
+    ) -> Result<Vec<KeyValue>, Errno> {
         let mut found = Vec::new();
         let mut records = match &self.db {
-            Kind::Writer(db) => self.within(db.scan_with_options(range, &options)).await?,
-            Kind::Reader(db) => self.within(db.scan_with_options(range, &options)).await?,
+            Kind::Writer(db) => self.within(db.scan_with_options(range, options)).await?,
+            Kind::Reader(db) => self.within(db.scan_with_options(range, options)).await?,
         };
         while found.len() < most {
             match self.within(records.next()).await? {
@@ -126,6 +163,34 @@ impl Meta {
         match timeout(self.limit, db.flush()).await {
             Ok(flushed) => flushed.map_err(Failure::from),
             Err(_) => Err(Failure::Passing("it does not answer".to_owned())),
+        }
+    }
+
+    /// Has checkpoints from now on see all that was applied before, wherever they are made.
+    pub(crate) async fn flush_for_checkpoints(&self) -> Result<(), Failure> {
+        let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read has nothing to flush") };
+        let flush = db.flush_with_options(FlushOptions { flush_type: FlushType::MemTable });
+        match timeout(self.limit, flush).await {
+            Ok(flushed) => flushed.map_err(Failure::from),
+            Err(_) => Err(Failure::Passing("it does not answer".to_owned())),
+        }
+    }
+
+    /// Keeps what was applied so far, under a name.
+    pub(crate) async fn keep(&self, name: &str) -> Result<(), Failure> {
+        let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read keeps nothing") };
+        let options = CheckpointOptions { name: Some(name.to_owned()), ..CheckpointOptions::default() };
+        match timeout(self.limit, db.create_checkpoint(CheckpointScope::All, &options)).await {
+            Ok(kept) => kept.map(drop).map_err(Failure::from),
+            Err(_) => Err(Failure::Passing("it does not answer".to_owned())),
+        }
+    }
+
+    /// The checkpoints that there were a moment ago.
+    pub(crate) fn checkpoints(&self) -> Vec<Checkpoint> {
+        match &self.db {
+            Kind::Writer(db) => db.manifest().checkpoints().clone(),
+            Kind::Reader(db) => db.manifest().checkpoints().clone(),
         }
     }
 

@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use slatedb::WriteBatch;
-use slatedb::admin::Admin;
 use tokio::runtime::Runtime;
-use uuid::Uuid;
 
-use crate::meta::{Meta, PATH};
+use crate::meta::{Meta, View};
 use crate::node::ROOT;
 use crate::record::{Inode, S_IFDIR, State, encode};
 use crate::superblock::Superblock;
@@ -19,14 +17,20 @@ use crate::{Error, Location, Store, key};
 pub struct Opened {
     volume: Arc<Volume>,
     committer: Option<JoinHandle<()>>,
+    collector: Option<JoinHandle<()>>,
     runtime: Option<Runtime>,
 }
 
 impl Opened {
     /// Makes a volume in a place where there is nothing.
     pub fn create(location: &Location) -> Result<(), Error> {
+        Self::create_in(&Store::new(location)?, location)
+    }
+
+    /// [`create`](Self::create) in a store that is there already.
+    pub fn create_in(store: &Store, location: &Location) -> Result<(), Error> {
         let runtime = runtime()?;
-        runtime.block_on(create(&Store::new(location)?, location)).map(drop)
+        runtime.block_on(create(store, location)).map(drop)
     }
 
     /// Opens a volume. Who has it open for writing so far can write no more, unless this is only for reading.
@@ -39,24 +43,25 @@ impl Opened {
         let runtime = runtime()?;
         let is_new = location.options.create || location.url.scheme() == "memory";
         let volume = runtime.block_on(async {
-            let superblock = match Superblock::read(&store).await? {
-                Some(superblock) => superblock,
-                None if is_new && !location.options.read_only => create(&store, location).await?,
-                None => match store.any_object().await? {
-                    Some(found) => return Err(Error::Foreign { url: store.url.clone(), found: found.to_string() }),
-                    None => return Err(Error::Missing(store.url.clone())),
-                },
+            let superblock = match superblock(&store).await {
+                Err(Error::Missing(_)) if is_new && !location.options.read_only => create(&store, location).await?,
+                other => other?,
             };
             open(store, superblock, location, &runtime).await
         })?;
-        let committer = if location.options.read_only {
-            None
-        } else {
-            let volume = volume.clone();
-            let thread = std::thread::Builder::new().name("blob-commit".into());
-            Some(thread.spawn(move || volume.commit_until_stopped()).map_err(Error::Threads)?)
-        };
-        Ok(Opened { volume, committer, runtime: Some(runtime) })
+        // Dropped, it ends what has begun.
+        let mut opened = Opened { volume, committer: None, collector: None, runtime: Some(runtime) };
+        if !location.options.read_only {
+            let start = |name: &str, work: fn(&Arc<Volume>)| {
+                let volume = opened.volume.clone();
+                std::thread::Builder::new().name(name.into()).spawn(move || work(&volume)).map_err(Error::Threads)
+            };
+            let committer = start("blob-commit", Volume::commit_until_stopped)?;
+            let collector = start("blob-collect", Volume::collect_until_stopped);
+            opened.committer = Some(committer);
+            opened.collector = Some(collector?);
+        }
+        Ok(opened)
     }
 
     /// The volume.
@@ -67,11 +72,20 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.volume.stop();
-        if let Some(committer) = self.committer.take()
-            && committer.join().is_err()
+        // First: it may wait for a commit.
+        self.volume.stop_collecting();
+        for thread in [&mut self.collector, &mut self.committer] {
+            if let Some(thread) = thread.take()
+                && thread.join().is_err()
+            {
+                tracing::error!("a thread of the volume has panicked");
+            }
+            self.volume.stop();
+        }
+        if !self.volume.options.read_only
+            && let Some(runtime) = &self.runtime
         {
-            tracing::error!("the thread that commits has panicked");
+            runtime.block_on(close(&self.volume));
         }
         if let Some(runtime) = self.runtime.take() {
             runtime.block_on(self.volume.meta.close());
@@ -80,13 +94,24 @@ impl Drop for Opened {
     }
 }
 
-fn runtime() -> Result<Runtime, Error> {
+pub(crate) fn runtime() -> Result<Runtime, Error> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("blob-store")
         .enable_all()
         .build()
         .map_err(Error::Threads)
+}
+
+/// The superblock of a volume that must be there.
+pub(crate) async fn superblock(store: &Store) -> Result<Superblock, Error> {
+    if let Some(superblock) = Superblock::read(store).await? {
+        return Ok(superblock);
+    }
+    match store.any_object().await? {
+        Some(found) => Err(Error::Foreign { url: store.url.clone(), found: found.to_string() }),
+        None => Err(Error::Missing(store.url.clone())),
+    }
 }
 
 /// Makes a volume with an empty root.
@@ -106,7 +131,7 @@ async fn create(store: &Store, location: &Location) -> Result<Superblock, Error>
         parent: ROOT,
         ..Inode::default()
     };
-    let state = State { next_ino: ROOT + 1, openings: 0, commits: 0, files: 1, bytes: 0 };
+    let state = State { next_ino: ROOT + 1, files: 1, is_closed: true, ..State::default() };
     let mut batch = WriteBatch::new();
     batch.put(key::inode(ROOT), encode(&root));
     batch.put(key::state(), encode(&state));
@@ -117,6 +142,18 @@ async fn create(store: &Store, location: &Location) -> Result<Superblock, Error>
     written.map(|()| superblock).map_err(damaged)
 }
 
+/// Notes that nobody writes from now on. Nothing depends on it but how others find that out.
+async fn close(volume: &Volume) {
+    if volume.check().is_err() || !volume.is_clean() {
+        return;
+    }
+    let mut batch = WriteBatch::new();
+    batch.put(key::state(), encode(&State { is_closed: true, ..volume.state() }));
+    if let Err(failure) = write(&volume.meta, batch).await {
+        tracing::debug!(?failure, "closing the volume");
+    }
+}
+
 async fn open(
     store: Store,
     superblock: Superblock,
@@ -125,11 +162,11 @@ async fn open(
 ) -> Result<Arc<Volume>, Error> {
     let options = &location.options;
     let meta = if options.read_only {
-        let checkpoint = match &options.checkpoint {
-            Some(name) => Some(checkpoint(&store, name).await?),
-            None => None,
+        let view = match &options.checkpoint {
+            Some(name) => View::Checkpoint(crate::admin::snapshot(&store, name, options.timeout).await?),
+            None => View::Follow,
         };
-        Meta::read(&store, checkpoint, options.timeout).await?
+        Meta::read(&store, view, options.timeout).await?
     } else {
         Meta::write(&store, options.timeout).await?
     };
@@ -142,6 +179,7 @@ async fn open(
     }
     // Before any segment has a number: whoever had the volume before may still be sending his.
     state.openings += 1;
+    state.is_closed = false;
     let mut batch = WriteBatch::new();
     batch.put(key::state(), encode(&state));
     let written = write(&meta, batch).await;
@@ -163,16 +201,4 @@ async fn open(
 async fn write(meta: &Meta, batch: WriteBatch) -> Result<(), crate::meta::Failure> {
     meta.apply(batch).await?;
     meta.flush().await
-}
-
-/// The checkpoint of a name.
-async fn checkpoint(store: &Store, name: &str) -> Result<Uuid, Error> {
-    let admin = Admin::builder(PATH, store.objects.clone()).build();
-    let all = admin.list_checkpoints(Some(name)).await;
-    let all = all.map_err(|source| Error::Metadata { url: store.url.clone(), source })?;
-    let newest =
-        all.into_iter().filter(|checkpoint| checkpoint.name.as_deref() == Some(name)).max_by_key(|it| it.create_time);
-    newest
-        .map(|checkpoint| checkpoint.id)
-        .ok_or_else(|| Error::NoCheckpoint { url: store.url.clone(), name: name.to_owned() })
 }

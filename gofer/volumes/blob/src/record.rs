@@ -105,7 +105,8 @@ pub(crate) enum Place {
 /// Where in a segment a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Stored {
-    /// Which of the volumes that this one descends from made the segment: an index of the superblock's list.
+    /// Which volume made the segment: an index of the superblock's list of those that this one descends from, or the one
+    /// behind the last, which is this one.
     pub(crate) volume: u16,
     /// The segment's number.
     pub(crate) segment: u64,
@@ -179,6 +180,8 @@ impl Chunk {
 pub(crate) struct Segment {
     /// Bytes of blocks that were put into it.
     pub(crate) size: u64,
+    /// Bytes of the object.
+    pub(crate) object: u64,
     /// Bytes of blocks that files refer to.
     pub(crate) live: u64,
     /// When the last block died, in seconds since 1970; zero while there is one.
@@ -186,7 +189,7 @@ pub(crate) struct Segment {
 }
 
 /// The volume's counters, as of the last commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
     /// The number of the next file.
     pub(crate) next_ino: u64,
@@ -198,6 +201,42 @@ pub(crate) struct State {
     pub(crate) files: u64,
     /// Bytes of their content.
     pub(crate) bytes: u64,
+    /// Whether whoever wrote last has ended in peace, so that nobody writes now.
+    pub(crate) is_closed: bool,
+    /// What was asked of the store by all who wrote.
+    pub(crate) requests: RequestCounts,
+}
+
+/// Requests to a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestCounts {
+    /// Objects and parts of objects that were read, or only looked at.
+    pub get: u64,
+    /// Objects that were written or copied.
+    pub put: u64,
+    /// Listings, each of up to 1,000 names.
+    pub list: u64,
+    /// Objects that were deleted.
+    pub delete: u64,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Bytes that were asked for.
+    pub received: u64,
+}
+
+impl std::ops::Add for RequestCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        RequestCounts {
+            get: self.get + other.get,
+            put: self.put + other.put,
+            list: self.list + other.list,
+            delete: self.delete + other.delete,
+            sent: self.sent + other.sent,
+            received: self.received + other.received,
+        }
+    }
 }
 
 /// The record as a value.
@@ -265,9 +304,11 @@ mod tests {
 
     #[test]
     fn damage_is_told() {
-        let good = encode(&State { next_ino: 2, openings: 1, commits: 0, files: 1, bytes: 0 });
+        let good = encode(&State { next_ino: 2, openings: 1, commits: 0, files: 1, ..State::default() });
         assert!(decode::<State>("state", &good).is_ok());
-        for bad in [&[][..], &[9, 1, 1, 1, 1, 1], &good[..good.len() - 1], &[&good[..], &[0]].concat()] {
+        for bad in
+            [&[][..], &[9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], &good[..good.len() - 1], &[&good[..], &[0]].concat()]
+        {
             assert_eq!(decode::<State>("state", bad), Err(Errno::IO), "{bad:?}");
         }
     }

@@ -25,7 +25,6 @@ pub(crate) fn path(number: u64) -> Path {
 }
 
 /// The number of the segment that an object is.
-#[cfg(test)]
 pub(crate) fn number_of(path: &Path) -> Option<u64> {
     let name = path.as_ref().strip_prefix("data/")?.get(3..)?;
     let number = u64::from_str_radix(name, 16).ok()?;
@@ -47,15 +46,16 @@ pub(crate) struct Listed {
 
 /// A segment that is being filled.
 pub(crate) struct Builder {
+    volume: u16,
     number: u64,
     bytes: BytesMut,
     listed: Vec<Listed>,
 }
 
 impl Builder {
-    /// An empty segment.
-    pub(crate) fn new(number: u64) -> Self {
-        Builder { number, bytes: BytesMut::new(), listed: Vec::new() }
+    /// An empty segment of a volume.
+    pub(crate) fn new(volume: u16, number: u64) -> Self {
+        Builder { volume, number, bytes: BytesMut::new(), listed: Vec::new() }
     }
 
     /// Its number.
@@ -83,7 +83,7 @@ impl Builder {
         let (len, plain, crc) = (length(bytes), length(data), crc32fast::hash(bytes));
         self.bytes.put_slice(bytes);
         self.listed.push(Listed { ino, block, len, crc });
-        Stored { volume: 0, segment: self.number, offset, len, plain, codec, crc }
+        Stored { volume: self.volume, segment: self.number, offset, len, plain, codec, crc }
     }
 
     /// The object.
@@ -98,7 +98,6 @@ impl Builder {
 }
 
 /// What the blocks of a segment were; nothing if it is no whole segment.
-#[cfg(test)]
 pub(crate) fn list(object: &[u8]) -> Option<Vec<Listed>> {
     let (rest, trailer) = object.split_last_chunk::<16>()?;
     let (len, rest_of_trailer) = trailer.split_first_chunk::<4>()?;
@@ -114,9 +113,19 @@ pub(crate) async fn upload(store: &Store, number: u64, object: Bytes) -> Result<
     store.objects.put(&path(number), PutPayload::from_bytes(object)).await.map(drop)
 }
 
-/// Reads a part of a segment from the store.
-pub(crate) async fn read(store: &Store, number: u64, range: Range<u32>) -> Result<Bytes, object_store::Error> {
-    store.objects.get_range(&path(number), range.start.into()..range.end.into()).await
+/// Reads a part of a segment from the store. `prefix` is the place of the volume that made it.
+pub(crate) async fn read(
+    store: &Store,
+    prefix: &Path,
+    number: u64,
+    range: Range<u32>,
+) -> Result<Bytes, object_store::Error> {
+    store.root.get_range(&path_in(prefix, number), range.start.into()..range.end.into()).await
+}
+
+/// The object of a segment of the volume at `prefix`.
+pub(crate) fn path_in(prefix: &Path, number: u64) -> Path {
+    prefix.parts().chain(path(number).parts()).collect()
 }
 
 /// The data of a block, from its bytes in the segment; `EIO` and a line in the log if they are not those that were written.
@@ -150,6 +159,7 @@ mod tests {
     #[test]
     fn paths_and_numbers_belong_together() {
         assert_eq!(path(0x1234).as_ref(), "data/34/0000000000001234");
+        assert_eq!(path_in(&Path::from("a/b"), 0x1234).as_ref(), "a/b/data/34/0000000000001234");
         assert_eq!(number_of(&path(u64::MAX)), Some(u64::MAX));
         for other in ["data/35/0000000000001234", "data/34/1234", "meta/34/0000000000001234", "data/34", "data/34/x"] {
             assert_eq!(number_of(&Path::from(other)), None, "{other}");
@@ -158,7 +168,7 @@ mod tests {
 
     #[test]
     fn blocks_come_back_and_damage_is_told() {
-        let mut builder = Builder::new(7);
+        let mut builder = Builder::new(0, 7);
         let zeros = builder.add(1, 0, &[0; 5000], Compression::Lz4);
         let mut state = 1_u32;
         let mut next = || {

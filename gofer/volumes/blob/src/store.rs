@@ -1,5 +1,7 @@
 //! The object store of a volume: a client with time limits, and the prefix below which everything is.
 
+mod counted;
+
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +15,29 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig};
+use slatedb::admin::Admin;
 use uuid::Uuid;
 
+use self::counted::Counted;
+pub(crate) use self::counted::Requests;
 use crate::{Error, Location};
+
+/// The database's place below the volume's prefix.
+const META: &str = "meta";
 
 /// A store in which a volume has everything to itself.
 #[derive(Clone, Debug)]
 pub struct Store {
+    /// All of the bucket, or the directory that the volume's directory is in: clones refer to what is beside them.
+    pub(crate) root: Arc<dyn ObjectStore>,
+    /// Where in it the volume is.
+    pub(crate) prefix: Path,
     /// The store below the volume's prefix.
     pub(crate) objects: Arc<dyn ObjectStore>,
+    /// Which bucket or directory `root` is.
+    root_url: String,
+    /// What was asked of the store so far.
+    pub(crate) requests: Arc<Requests>,
     /// The volume's URL, for people. Has no secrets.
     pub(crate) url: String,
     /// Whether objects can be replaced on condition that they have not changed.
@@ -64,28 +80,71 @@ impl Store {
             _ => {
                 // Updates on condition are what the crate does not do for files.
                 updates = false;
-                Arc::new(directory(location)?)
+                let (objects, root, prefix) = directory(location)?;
+                return Ok(Self::at(Arc::new(objects), root, prefix, url, updates));
             }
         };
         let prefix = match location.url.scheme() {
-            "s3" | "gs" | "az" => Path::from_url_path(location.url.path()).map_err(|error| failed(error.into()))?,
-            _ => Path::default(),
+            "memory" => Path::default(),
+            _ => Path::from_url_path(location.url.path()).map_err(|error| failed(error.into()))?,
         };
-        Ok(Self::at(objects, prefix, url, updates))
+        let mut root = location.url.clone();
+        root.set_path("");
+        Ok(Self::at(objects, root.to_string(), prefix, url, updates))
     }
 
-    /// A store that is there already; `url` is for people.
-    pub fn existing(objects: Arc<dyn ObjectStore>, url: &str) -> Self {
-        Self::at(objects, Path::default(), url, true)
+    /// A volume at `prefix` of a store that is there already; `url` is for people.
+    pub fn existing(objects: Arc<dyn ObjectStore>, prefix: &str, url: &str) -> Self {
+        Self::at(objects, String::new(), Path::from(prefix), url, true)
     }
 
-    fn at(objects: Arc<dyn ObjectStore>, prefix: Path, url: &str, updates: bool) -> Self {
+    fn at(root: Arc<dyn ObjectStore>, root_url: String, prefix: Path, url: &str, updates: bool) -> Self {
+        let requests = Arc::new(Requests::default());
+        let root: Arc<dyn ObjectStore> = Arc::new(Counted::new(root, requests.clone()));
         let objects = if prefix.is_root() {
-            objects
+            root.clone()
         } else {
-            Arc::new(PrefixStore::new(objects, prefix)) as Arc<dyn ObjectStore>
+            Arc::new(PrefixStore::new(root.clone(), prefix.clone())) as Arc<dyn ObjectStore>
         };
-        Store { objects, url: url.to_owned(), updates }
+        Store { root, prefix, objects, root_url, requests, url: url.to_owned(), updates }
+    }
+
+    /// Where the database of metadata is.
+    pub(crate) fn meta(&self) -> Path {
+        self.prefix.clone().join(META)
+    }
+
+    /// What the database offers beside reading and writing.
+    pub(crate) fn admin(&self) -> Admin {
+        Admin::builder(self.meta(), self.root.clone()).build()
+    }
+
+    /// The place of another volume of the same root.
+    pub(crate) fn at_prefix(&self, prefix: &str) -> Store {
+        let url = format!("{}{prefix}", self.root_url);
+        Self::at(self.root.clone(), self.root_url.clone(), Path::from(prefix), &url, self.updates)
+    }
+
+    /// Whether a directory that may not exist yet would be beside that of this volume. Of other stores it is known later.
+    pub(crate) fn has_beside(&self, url: &url::Url) -> bool {
+        let parent = || url.to_file_path().ok()?.parent()?.canonicalize().ok();
+        url.scheme() != "file" || parent().is_some_and(|parent| parent.display().to_string() == self.root_url)
+    }
+
+    /// Whether a volume in `other` can refer to objects of one in this.
+    pub(crate) fn is_beside(&self, other: &Store) -> bool {
+        self.root_url == other.root_url
+    }
+
+    /// The time by the store's clock, in seconds since 1970.
+    pub(crate) async fn time(&self) -> Result<i64, Error> {
+        let path = Path::from(format!("probe/{}", Uuid::new_v4()));
+        let failed = |source| Error::Store { url: self.url.clone(), source };
+        self.objects.put(&path, "time".into()).await.map_err(failed)?;
+        let head = self.objects.head(&path).await;
+        // Nothing depends on it.
+        let _ = self.objects.delete(&path).await;
+        Ok(head.map_err(failed)?.last_modified.timestamp())
     }
 
     /// Finds out whether the store keeps two writers from overwriting each other's objects.
@@ -120,7 +179,8 @@ fn limits(timeout: Duration) -> [(ClientConfigKey, String); 2] {
     [(ClientConfigKey::ConnectTimeout, text(connect)), (ClientConfigKey::Timeout, text(timeout))]
 }
 
-fn directory(location: &Location) -> Result<LocalFileSystem, Error> {
+/// The directory of a `file:` volume, as a store, that store's URL, and where in it the volume is.
+fn directory(location: &Location) -> Result<(LocalFileSystem, String, Path), Error> {
     let path = location.url.to_file_path().map_err(|()| Error::Directory {
         path: location.url.path().to_owned(),
         source: std::io::Error::from(std::io::ErrorKind::InvalidInput),
@@ -130,8 +190,12 @@ fn directory(location: &Location) -> Result<LocalFileSystem, Error> {
         fs::create_dir_all(&path).map_err(failed)?;
     }
     let path = path.canonicalize().map_err(failed)?;
-    LocalFileSystem::new_with_prefix(&path)
-        .map(|store| store.with_automatic_cleanup(true))
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    // What the store would call by another name is a store by itself.
+    let prefix = Path::parse(name).ok().filter(|prefix| prefix.as_ref() == name && Path::from(name) == *prefix);
+    let root = prefix.as_ref().and(path.parent()).unwrap_or(&path);
+    LocalFileSystem::new_with_prefix(root)
+        .map(|store| (store.with_automatic_cleanup(true), root.display().to_string(), prefix.unwrap_or_default()))
         .map_err(|source| Error::Store { url: location.url.to_string(), source })
 }
 
@@ -146,7 +210,7 @@ mod tests {
         let _ = Store::new(&Location::parse("memory:").unwrap()).unwrap();
         builder = builder.with_endpoint(format!("https://127.0.0.1:{port}"));
         builder = builder.with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
-        let store = Store::existing(Arc::new(builder.build().unwrap()), "s3://bucket/");
+        let store = Store::existing(Arc::new(builder.build().unwrap()), "", "s3://bucket/");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         // Nobody listens, which is found out after the certificates of this machine were read.
         assert!(matches!(runtime.block_on(store.any_object()), Err(Error::Store { .. })));

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{Error, Store};
 
 /// The format that this program reads and writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The object's name.
 const NAME: &str = "blob.json";
@@ -31,12 +31,43 @@ pub(crate) struct Superblock {
     secret: Uuid,
     /// When it was made, in seconds since 1970.
     created: u64,
+    /// The volumes that it descends from, the eldest first: it may refer to their segments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ancestors: Vec<Ancestor>,
+}
+
+/// A volume that another one is a clone of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ancestor {
+    /// Which volume.
+    pub(crate) id: Uuid,
+    /// Where it is in the bucket, or beside the directory.
+    pub(crate) prefix: String,
 }
 
 impl Superblock {
     fn new() -> Self {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        Superblock { format: FORMAT, id: Uuid::new_v4(), block: BLOCK, secret: Uuid::new_v4(), created }
+        let (id, secret) = (Uuid::new_v4(), Uuid::new_v4());
+        Superblock { format: FORMAT, id, block: BLOCK, secret, created, ancestors: Vec::new() }
+    }
+
+    /// That of a clone of the volume at `prefix`, of which this is the superblock.
+    pub(crate) fn for_clone(&self, prefix: &Path) -> Self {
+        let parent = Ancestor { id: self.id, prefix: prefix.to_string() };
+        let ancestors = self.ancestors.iter().cloned().chain([parent]).collect();
+        Superblock { block: self.block, secret: self.secret, ancestors, ..Self::new() }
+    }
+
+    /// The volume's own index among all that its segments can be of.
+    pub(crate) fn index(&self) -> u16 {
+        u16::try_from(self.ancestors.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Where the volumes are that its segments can be of, which is at `own` itself.
+    pub(crate) fn prefixes(&self, own: &Path) -> Vec<Path> {
+        let ancestors = self.ancestors.iter().map(|ancestor| Path::from(ancestor.prefix.as_str()));
+        ancestors.chain([own.clone()]).collect()
     }
 
     /// What names are hashed with.
@@ -73,6 +104,11 @@ impl Superblock {
 
     /// Makes a volume in an empty place.
     pub(crate) async fn create(store: &Store) -> Result<Self, Error> {
+        Self::new().claim(store).await
+    }
+
+    /// Makes a volume with this superblock in an empty place.
+    pub(crate) async fn claim(self, store: &Store) -> Result<Self, Error> {
         if Self::read(store).await?.is_some() {
             return Err(Error::Exists(store.url.clone()));
         }
@@ -80,11 +116,10 @@ impl Superblock {
             return Err(Error::Foreign { url: store.url.clone(), found: found.to_string() });
         }
         store.check_conditional_writes().await?;
-        let superblock = Self::new();
-        let json = serde_json::to_vec_pretty(&superblock).expect("plain numbers and texts are JSON");
+        let json = serde_json::to_vec_pretty(&self).expect("plain numbers and texts are JSON");
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match store.objects.put_opts(&Path::from(NAME), json.into(), options).await {
-            Ok(_) => Ok(superblock),
+            Ok(_) => Ok(self),
             Err(object_store::Error::AlreadyExists { .. }) => Err(Error::Exists(store.url.clone())),
             Err(source) => Err(Error::Store { url: store.url.clone(), source }),
         }

@@ -1,7 +1,12 @@
 //! Whole volumes on a store in memory: what they keep, and what is left of them after a crash.
 
+mod check;
+mod clones;
+mod collect;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use lisafs::backend::{
@@ -11,15 +16,19 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proptest::prelude::*;
 
+use crate::collect::Age;
 use crate::record::{Segment, decode};
-use crate::{BlobFs, Errno, Error, Location, Opened, Store, key};
+use crate::{BlobFs, Errno, Error, Location, Manager, Opened, Store, key};
 
 lisafs::testing::suite!(suite, Capabilities::all(), || BlobFs::new(Scene::new().open()));
 
 /// A store that outlives volumes.
+#[derive(Clone)]
 struct Scene {
     objects: Arc<dyn ObjectStore>,
     location: Location,
+    /// Where the volume is.
+    prefix: &'static str,
 }
 
 impl Scene {
@@ -28,7 +37,27 @@ impl Scene {
     }
 
     fn with(location: &str) -> Self {
-        Scene { objects: Arc::new(InMemory::new()), location: Location::parse(location).unwrap() }
+        Scene { objects: Arc::new(InMemory::new()), location: Location::parse(location).unwrap(), prefix: "" }
+    }
+
+    /// One where what is dead is deleted at once.
+    fn hasty() -> Self {
+        let mut scene = Self::new();
+        scene.location.options.horizon = Duration::ZERO;
+        scene
+    }
+
+    /// The same store with other options.
+    fn again(&self, location: &str) -> Self {
+        Scene { location: Location::parse(location).unwrap(), ..self.clone() }
+    }
+
+    fn store(&self) -> Store {
+        Store::existing(self.objects.clone(), self.prefix, "memory:test")
+    }
+
+    fn manager(&self) -> Manager {
+        Manager::of(self.store(), &self.location).unwrap()
     }
 
     fn open(&self) -> Opened {
@@ -36,7 +65,7 @@ impl Scene {
     }
 
     fn try_open(&self) -> Result<Opened, Error> {
-        Opened::open_in(Store::existing(self.objects.clone(), "memory:test"), &self.location)
+        Opened::open_in(self.store(), &self.location)
     }
 
     /// Every object, in another store, as a process that is killed now leaves them.
@@ -49,7 +78,17 @@ impl Scene {
                 copy.put(&object.location, bytes.into()).await.unwrap();
             }
         });
-        Scene { objects: Arc::new(copy), location: self.location.clone() }
+        Scene { objects: Arc::new(copy), ..self.clone() }
+    }
+
+    /// Deletes all checkpoints, those of the database's own compactions, too, which otherwise expire.
+    fn forget_checkpoints(&self) {
+        runtime().block_on(async {
+            let admin = self.store().admin();
+            for checkpoint in admin.list_checkpoints(None).await.unwrap() {
+                admin.delete_checkpoint(checkpoint.id).await.unwrap();
+            }
+        });
     }
 
     fn segments(&self) -> Vec<object_store::path::Path> {
@@ -89,6 +128,10 @@ fn read(dir: &ControlBox, at: &str) -> Result<Vec<u8>, Errno> {
     let count = opened.file.read_at((&mut bytes[..]).into(), 0).map_err(|error| error.errno())?;
     assert_eq!(count, bytes.len());
     Ok(bytes)
+}
+
+fn sync(fs: &BlobFs) {
+    fs.volume().sync().unwrap();
 }
 
 fn noise(length: usize, seed: u32) -> Vec<u8> {
@@ -246,8 +289,7 @@ fn readers_follow_and_write_nothing() {
     let fs = BlobFs::new(scene.open());
     let root = root(&fs);
     create(&root, "f", b"one").opened.file.sync().unwrap();
-    let reader = Scene { objects: scene.objects.clone(), location: Location::parse("memory:?ro").unwrap() };
-    let reader = BlobFs::new(reader.open());
+    let reader = BlobFs::new(scene.again("memory:?ro").open());
     assert!(reader.options().read_only);
     let reader = self::root(&reader);
     assert_eq!(read(&reader, "f"), Ok(b"one".to_vec()));
@@ -268,8 +310,8 @@ fn other_things_are_left_alone() {
     let empty = Scene::with("file:///nowhere");
     assert!(matches!(empty.try_open(), Err(Error::Missing(_))));
     let newer = Scene::new();
-    runtime().block_on(newer.objects.put(&"blob.json".into(), r#"{"format": 2}"#.into())).unwrap();
-    assert!(matches!(newer.try_open(), Err(Error::Format { format: 2, known: 1, .. })));
+    runtime().block_on(newer.objects.put(&"blob.json".into(), r#"{"format": 3}"#.into())).unwrap();
+    assert!(matches!(newer.try_open(), Err(Error::Format { format: 3, known: 2, .. })));
 }
 
 /// What is done to a file in the test below.
@@ -279,6 +321,8 @@ enum Step {
     Resize(usize),
     Punch { offset: usize, length: usize },
     Sync,
+    Collect,
+    Snapshot,
     Reopen,
 }
 
@@ -289,16 +333,19 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..MOST).prop_map(Step::Resize),
         2 => (0..MOST, 1..MOST).prop_map(|(offset, length)| Step::Punch { offset, length }),
         1 => Just(Step::Sync),
+        2 => Just(Step::Collect),
+        1 => Just(Step::Snapshot),
         1 => Just(Step::Reopen),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn a_file_is_what_was_written(steps in proptest::collection::vec(step(), 1..30)) {
-        let scene = Scene::new();
+        let scene = Scene::hasty();
+        let mut snapshots: Vec<Vec<u8>> = Vec::new();
         let mut model: Vec<u8> = Vec::new();
         let mut fs = BlobFs::new(scene.open());
         root(&fs).create(name("f"), &new(), Access::ReadWrite).unwrap();
@@ -326,6 +373,12 @@ proptest! {
                     model[offset.min(end)..end].fill(0);
                 }
                 Step::Sync => opened.file.sync().unwrap(),
+                Step::Collect => drop(fs.volume().collect(Age::Noted).unwrap()),
+                Step::Snapshot => {
+                    opened.file.sync().unwrap();
+                    fs.volume().wait(fs.volume().meta.keep(&snapshots.len().to_string())).unwrap();
+                    snapshots.push(model.clone());
+                }
                 Step::Reopen => {
                     drop((opened, found, root));
                     drop(fs);
@@ -335,6 +388,8 @@ proptest! {
             let content = read(&self::root(&fs), "f").unwrap();
             prop_assert!(content == model, "{} bytes and {}", content.len(), model.len());
         }
+        sync(&fs);
+        prop_assert_eq!(scene.check(), Vec::<String>::new());
         // All space is accounted for.
         root(&fs).unlink(name("f"), Unlink::File).unwrap();
         drop(fs);
@@ -345,5 +400,13 @@ proptest! {
         let live: BTreeMap<_, _> =
             segments.iter().map(|(key, value)| (key.clone(), decode::<Segment>("segment", value).unwrap().live)).collect();
         prop_assert!(live.values().all(|live| *live == 0), "{:?}", live);
+        drop(opened);
+        for (name, content) in snapshots.iter().enumerate() {
+            let then = BlobFs::new(scene.again(&format!("memory:?checkpoint={name}")).open());
+            prop_assert!(read(&root(&then), "f").as_ref() == Ok(content), "snapshot {}", name);
+        }
+        scene.forget_checkpoints();
+        let collected = scene.manager().collect(false).unwrap().unwrap();
+        prop_assert_eq!((collected.kept, scene.segments()), (0, vec![]));
     }
 }

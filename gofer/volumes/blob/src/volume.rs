@@ -7,17 +7,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use object_store::path::Path;
 use parking_lot::{Mutex, RwLock};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
 use crate::cache::Blocks;
+use crate::collect::Collector;
 use crate::commit::Commits;
 use crate::location::Options;
 use crate::meta::Meta;
 use crate::node::Node;
 use crate::overlay::Overlay;
-use crate::record::{Inode, State, Time, decode};
+use crate::record::{Inode, RequestCounts, State, Time, decode};
 use crate::superblock::Superblock;
 use crate::{Errno, Store, key};
 
@@ -41,6 +43,11 @@ pub(crate) struct Volume {
     pub(crate) overlay: Overlay,
     pub(crate) blocks: Blocks,
     pub(crate) commits: Commits,
+    pub(crate) collector: Collector,
+    /// Which volume's segments are this one's own.
+    pub(crate) own: u16,
+    /// Where the volumes are that made segments.
+    pub(crate) prefixes: Vec<Path>,
     /// Held while names are changed.
     pub(crate) names: Mutex<()>,
     /// See above.
@@ -68,6 +75,8 @@ struct Counters {
     commits: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
+    /// Requests of those who wrote before.
+    requests: RequestCounts,
 }
 
 impl Counters {
@@ -79,6 +88,7 @@ impl Counters {
             commits: state.commits.into(),
             files: state.files.into(),
             bytes: state.bytes.into(),
+            requests: state.requests,
         }
     }
 }
@@ -99,6 +109,9 @@ impl Volume {
         Arc::new(Volume {
             blocks: Blocks::new(options.cache),
             commits: Commits::new(options.dirty),
+            collector: Collector::default(),
+            own: superblock.index(),
+            prefixes: superblock.prefixes(&store.prefix),
             superblock,
             options,
             store,
@@ -221,7 +234,7 @@ impl Volume {
         self.overlay.committed();
     }
 
-    fn known(&self, ino: u64) -> Option<Arc<Node>> {
+    pub(crate) fn known(&self, ino: u64) -> Option<Arc<Node>> {
         self.nodes.lock().get(&ino).and_then(Weak::upgrade)
     }
 
@@ -255,10 +268,28 @@ impl Volume {
 
     /// Has a file without a name deleted that nobody uses.
     pub(crate) fn doom(&self, ino: u64, inode: &Inode) {
+        // A commit takes the counters and the files that go together.
+        let mut doomed = self.doomed.lock();
         self.counters.files.fetch_sub(1, Ordering::Relaxed);
         self.count_bytes(0, inode.held);
-        self.doomed.lock().push(ino);
+        doomed.push(ino);
+        drop(doomed);
         self.commits.changed();
+    }
+
+    /// Has the commit that is about to begin write a file. The caller holds the barrier for writing.
+    pub(crate) fn write_too(&self, node: &Arc<Node>) {
+        self.dirty.lock().entry(node.ino).or_insert_with(|| node.clone());
+    }
+
+    /// Whether a file is about to be deleted.
+    pub(crate) fn is_doomed(&self, ino: u64) -> bool {
+        self.doomed.lock().contains(&ino)
+    }
+
+    /// How often the volume was opened for writing, this time included.
+    pub(crate) fn opening(&self) -> u32 {
+        self.counters.openings
     }
 
     /// Takes the files with changes. The caller holds the barrier for writing.
@@ -266,14 +297,17 @@ impl Volume {
         std::mem::take(&mut *self.dirty.lock()).into_values().collect()
     }
 
-    /// Takes the files that are to be deleted.
-    pub(crate) fn take_doomed(&self) -> Vec<u64> {
-        std::mem::take(&mut *self.doomed.lock())
+    /// Takes the files that are to be deleted, counts a commit, and says what the counters are.
+    pub(crate) fn take_doomed(&self) -> (Vec<u64>, State) {
+        let mut doomed = self.doomed.lock();
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        (std::mem::take(&mut *doomed), self.state())
     }
 
     /// Whether there is nothing to commit.
     pub(crate) fn is_clean(&self) -> bool {
-        self.overlay.is_empty() && self.dirty.lock().is_empty() && self.doomed.lock().is_empty()
+        let has_moves = self.collector.has_moves();
+        !has_moves && self.overlay.is_empty() && self.dirty.lock().is_empty() && self.doomed.lock().is_empty()
     }
 
     /// The number of a new segment, which nobody else who has or had the volume open gives to one of his.
@@ -286,12 +320,6 @@ impl Volume {
         self.counters.bytes.fetch_add(written.wrapping_sub(freed), Ordering::Relaxed);
     }
 
-    /// Counts a commit, and says what the counters are.
-    pub(crate) fn count_commit(&self) -> State {
-        self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        self.state()
-    }
-
     /// The counters.
     pub(crate) fn state(&self) -> State {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -301,6 +329,8 @@ impl Volume {
             commits: of(&self.counters.commits),
             files: of(&self.counters.files),
             bytes: of(&self.counters.bytes),
+            is_closed: false,
+            requests: self.counters.requests + self.store.requests.counts(),
         }
     }
 

@@ -132,7 +132,7 @@ impl ControlFile for Control {
             return Err(Error::NAMETOOLONG);
         }
         let size = target.len() as u64;
-        let more = Inode { target: target.to_vec(), size, held: size, ..Inode::default() };
+        let more = Inode { target: target.to_vec(), size, ..Inode::default() };
         found(self.make(name, new, S_IFLNK | 0o777, more)?)
     }
 

@@ -27,6 +27,11 @@ impl BlobFs {
     pub fn new(opened: Opened) -> Self {
         BlobFs { opened: Arc::new(opened) }
     }
+
+    #[cfg(test)]
+    pub(crate) fn volume(&self) -> &Arc<Volume> {
+        self.opened.volume()
+    }
 }
 
 impl std::fmt::Debug for BlobFs {

@@ -1,9 +1,11 @@
 //! What a commit writes: all changes up to a moment.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use slatedb::WriteBatch;
 
+use crate::collect::NodeMoves;
 use crate::node::{Data, Node};
 use crate::overlay::Changes;
 use crate::record::{Inode, Place, State};
@@ -19,6 +21,8 @@ pub(crate) struct Frozen {
     pub(crate) doomed: Vec<u64>,
     /// The volume's counters.
     pub(crate) state: State,
+    /// Bytes of the new segments, by their numbers.
+    pub(crate) objects: HashMap<u64, u64>,
     /// Whether the blocks have their places.
     pub(crate) is_placed: bool,
     /// All of it for the database, once that is known.
@@ -48,9 +52,10 @@ pub(crate) struct FrozenBlock {
 }
 
 impl Volume {
-    /// Takes all that has changed. Others can go on while it is written.
-    pub(crate) fn freeze(&self) -> Frozen {
+    /// Takes all that has changed, and `moves`. Others can go on while it is written.
+    pub(crate) fn freeze(&self, moves: Vec<NodeMoves>) -> Frozen {
         let barrier = self.barrier.write();
+        self.begin_moves(moves);
         let changes = self.overlay.freeze();
         let mut files = Vec::new();
         for node in self.take_dirty() {
@@ -60,10 +65,18 @@ impl Volume {
             }
             files.push(self.freeze_file(node));
         }
-        let doomed = self.take_doomed();
-        let state = self.count_commit();
+        let (doomed, state) = self.take_doomed();
         drop(barrier);
-        Frozen { changes, files, doomed, state, is_placed: false, batch: None, is_applied: false }
+        Frozen {
+            changes,
+            files,
+            doomed,
+            state,
+            objects: HashMap::new(),
+            is_placed: false,
+            batch: None,
+            is_applied: false,
+        }
     }
 
     fn freeze_file(&self, node: Arc<Node>) -> FrozenFile {

@@ -188,7 +188,8 @@ impl Volume {
 
     /// Makes everything durable that has changed before now, as long as it takes. Says whether that is possible.
     fn commit(self: &Arc<Self>) -> bool {
-        let mut frozen = self.freeze();
+        let moves = self.prepare_moves();
+        let mut frozen = self.freeze(moves);
         let mut pause = PAUSE;
         let mut has_failed = false;
         loop {

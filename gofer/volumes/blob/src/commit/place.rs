@@ -27,7 +27,7 @@ impl Volume {
                     block.place = Place::Inline(data.to_vec());
                     continue;
                 }
-                let builder = open.get_or_insert_with(|| Builder::new(self.next_segment()));
+                let builder = open.get_or_insert_with(|| Builder::new(self.own, self.next_segment()));
                 let stored: Stored = builder.add(file.node.ino, block.number, data, self.options.compression);
                 block.place = Place::Stored(stored);
                 if builder.is_full() {
@@ -36,11 +36,10 @@ impl Volume {
             }
         }
         full.extend(open);
+        let full: Vec<_> = full.into_iter().map(|builder| (builder.number(), builder.finish())).collect();
+        frozen.objects = full.iter().map(|(number, object)| (*number, object.len() as u64)).collect();
         stream::iter(full)
-            .map(|builder| {
-                let number = builder.number();
-                async move { segment::upload(&self.store, number, builder.finish()).await }
-            })
+            .map(|(number, object)| async move { segment::upload(&self.store, number, object).await })
             .buffer_unordered(UPLOADS)
             .try_collect::<()>()
             .await

@@ -18,8 +18,8 @@ const READS: usize = 32;
 /// Records that are read at once.
 const PAGE: usize = 1024;
 
-/// Changes of how much of segments is in use: bytes that come, and bytes that go.
-type Uses = HashMap<u64, (u64, u64)>;
+/// Changes of how much of segments, by volume and number, is in use: bytes that come, and bytes that go.
+type Uses = HashMap<(u16, u64), (u64, u64)>;
 
 impl Volume {
     /// Writes `frozen`. After a failure it can be called again.
@@ -60,7 +60,7 @@ impl Volume {
         for ino in &frozen.doomed {
             self.delete(*ino, &mut batch, &mut uses).await.map_err(unreadable)?;
         }
-        self.count_uses(uses, &mut batch).await.map_err(unreadable)?;
+        self.count_uses(uses, frozen, &mut batch).await.map_err(unreadable)?;
         batch.put(key::state(), encode(&frozen.state));
         Ok(batch)
     }
@@ -97,7 +97,7 @@ impl Volume {
             let Some(chunk) = chunks.get_mut(&(block.number / CHUNK_BLOCKS)) else { continue };
             let index = usize::try_from(block.number % CHUNK_BLOCKS).unwrap_or_default();
             if let Place::Stored(stored) = &block.place {
-                uses.entry(stored.segment).or_default().0 += u64::from(stored.len);
+                uses.entry((stored.volume, stored.segment)).or_default().0 += u64::from(stored.len);
             }
             released(&chunk.set(index, block.place.clone()), uses);
         }
@@ -150,19 +150,21 @@ impl Volume {
     }
 
     /// Counts how much of segments is in use.
-    async fn count_uses(&self, uses: Uses, batch: &mut WriteBatch) -> Result<(), Errno> {
-        let read = stream::iter(uses).map(|(number, change)| async move {
-            let key = key::segment(number);
+    async fn count_uses(&self, uses: Uses, frozen: &Frozen, batch: &mut WriteBatch) -> Result<(), Errno> {
+        let read = stream::iter(uses).map(|((volume, number), change)| async move {
+            let key = key::segment(volume, number);
             let segment = self.meta.record::<Segment>("segment", &key).await?;
-            Ok::<_, Errno>((key, segment, change))
+            Ok::<_, Errno>((key, volume, number, segment, change))
         });
         let read: Vec<_> = read.buffer_unordered(READS).try_collect().await?;
-        for (key, segment, (more, less)) in read {
-            let mut segment = segment.unwrap_or(Segment { size: 0, live: 0, dead_since: 0 });
+        for (key, volume, number, segment, (more, less)) in read {
+            let object = frozen.objects.get(&number).copied().unwrap_or_default();
+            let mut segment = segment.unwrap_or(Segment { size: 0, object, live: 0, dead_since: 0 });
             segment.size += more;
             segment.live = (segment.live + more).saturating_sub(less);
             segment.dead_since = if segment.live == 0 { now().sec } else { 0 };
-            batch.put(key, encode(&segment));
+            // What another volume does with its own is its business.
+            if segment.live == 0 && volume != self.own { batch.delete(key) } else { batch.put(key, encode(&segment)) }
         }
         Ok(())
     }
@@ -195,10 +197,8 @@ impl Volume {
 
 /// Counts a block that is not referred to any more.
 fn released(place: &Place, uses: &mut Uses) {
-    if let Place::Stored(stored) = place
-        && stored.volume == 0
-    {
-        uses.entry(stored.segment).or_default().1 += u64::from(stored.len);
+    if let Place::Stored(stored) = place {
+        uses.entry((stored.volume, stored.segment)).or_default().1 += u64::from(stored.len);
     }
 }
 

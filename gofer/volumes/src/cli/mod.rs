@@ -1,5 +1,7 @@
 //! The command line.
 
+mod blob;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -64,6 +66,9 @@ enum Command {
     /// Make and look after encrypted directories, which crypt: and gocryptfs open
     #[command(subcommand)]
     Crypt(Crypt),
+    /// Make, check, copy and clean up volumes in object stores
+    #[command(subcommand)]
+    Blob(blob::Blob),
 }
 
 /// A whole volume server with `extensions` in it: parses the command line, does what it says, and returns the exit status.
@@ -103,6 +108,11 @@ fn run(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Error> {
             print!("{}", if json { serde_json::to_string_pretty(&status)? + "\n" } else { status.table() });
         }
         Command::Crypt(crypt) => return crypt.run(),
+        Command::Blob(blob) => {
+            // What the database reports of a store that fails is in our own errors.
+            gofer::cli::init_log("error,slatedb=off")?;
+            return blob.run();
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
