@@ -14,6 +14,8 @@ pub mod host;
 pub mod modes;
 pub mod mount;
 pub mod process;
+pub mod proxy;
+pub mod s3;
 pub mod sandbox;
 pub mod scene;
 pub mod scratch;

@@ -1,4 +1,4 @@
-//! `cargo xtask kill-volumes`: volume servers, gofers and sandboxes that are killed at random moments.
+//! `cargo xtask kill-volumes` and `kill-blob`: processes that are killed at random moments.
 
 use std::process::Command;
 
@@ -22,4 +22,26 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     tests.current_dir(bins::workspace()).args(["test", "-p", "e2e", "--test", "volumes", "--", "kills", "--nocapture"]);
     tests.env("VOLUME_KILLS", options.kills.to_string()).env(bins::DIRECTORY, bins::directory()?);
     Ok(shell::run(&mut tests)?.success())
+}
+
+/// How often.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BlobOptions {
+    /// Kills of a process that writes
+    #[arg(default_value_t = 300)]
+    kills: u32,
+    /// Requests to a store that fail
+    #[arg(long, default_value_t = 1000)]
+    failures: u32,
+}
+
+/// Runs the tests of blob volumes that are killed, and whose requests fail, in their long form. The result says whether none has
+/// failed.
+pub(crate) fn run_blob(options: &BlobOptions) -> Result<bool> {
+    setup::run()?;
+    let mut tests = Command::new(env!("CARGO"));
+    tests.current_dir(bins::workspace()).args(["test", "-p", "e2e", "--test", "blob", "--", "--nocapture"]);
+    tests.args(["nothing_synced_is_lost", "no_failing_request"]);
+    tests.env("BLOB_KILLS", options.kills.to_string()).env("BLOB_FAILURES", options.failures.to_string());
+    Ok(shell::run(tests.env(bins::DIRECTORY, bins::directory()?))?.success())
 }

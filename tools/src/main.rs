@@ -39,6 +39,8 @@ enum Task {
     Loom,
     /// Check that the public API breaks nobody who builds on it. Needs cargo-semver-checks.
     Semver(semver::Options),
+    /// Kill processes that write to a blob volume at random moments, and look what is left; then have requests fail.
+    KillBlob(kills::BlobOptions),
     /// Kill volume servers, gofers and sandboxes at random moments, and look what is left.
     KillVolumes(kills::Options),
     /// Measure.
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Conform(options) => conform::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::KillBlob(options) => kills::run_blob(&options),
         Task::KillVolumes(options) => kills::run(&options),
         Task::Miri => analysis::miri(),
         Task::Loom => analysis::loom(),

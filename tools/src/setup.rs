@@ -8,7 +8,7 @@ use std::process::Command;
 
 use ::conform::tool;
 use anyhow::{Context, Result, bail};
-use e2e::host;
+use e2e::{host, s3};
 
 use crate::shell;
 
@@ -18,7 +18,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 13] = [
+const PACKAGES: [Package; 14] = [
     Package { name: "acl", program: "setfacl" },
     Package { name: "attr", program: "setfattr" },
     Package { name: "bindfs", program: "bindfs" },
@@ -32,6 +32,7 @@ const PACKAGES: [Package; 13] = [
     Package { name: "runsc", program: "runsc" },
     Package { name: "sqlite3", program: "sqlite3" },
     Package { name: "util-linux", program: "setpriv" },
+    Package { name: "virtualenv", program: "virtualenv" },
 ];
 
 /// Installs everything that is missing.
@@ -40,6 +41,7 @@ pub(crate) fn run() -> Result<()> {
     for tool in tool::ALL {
         tool.install()?;
     }
+    s3::install()?;
     device()
 }
 
