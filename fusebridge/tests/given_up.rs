@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use fusebridge::fs::bridge::Caller;
+use fusebridge::fs::caller::Caller;
 use fusebridge::fs::identity::NodeId;
 use fusebridge::fs::{Access, Bridge, IoMode, Policy};
 use gofer::hostfs::{HostFs, HostOptions};
@@ -14,7 +14,7 @@ use lisafs::server::{Connection, Server};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tempfile::TempDir;
 
-const CALLER: Caller = Caller { uid: 0, gid: 0 };
+const CALLER: Caller = Caller { uid: 0, gid: 0, umask: 0, pid: 0 };
 
 /// A served directory. Fields are dropped from the top.
 struct Scene {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fusebridge::fs::bridge::Caller;
+use fusebridge::fs::caller::Caller;
 use fusebridge::fs::identity::NodeId;
 use fusebridge::fs::{Access, Bridge, IoMode, Policy};
 use lisafs::Errno;
@@ -30,7 +30,7 @@ fn bridge(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) ->
     (Bridge::new(Arc::new(client), &root.inode, policy), server)
 }
 
-const CALLER: Caller = Caller { uid: 1000, gid: 1000 };
+const CALLER: Caller = Caller { uid: 1000, gid: 1000, umask: 0, pid: 0 };
 
 /// The entries that were found before are not lost with their lookups, which the kernel would never take back.
 #[test]

@@ -11,6 +11,8 @@ use lisafs::backend::{Mode, SetStat};
 use lisafs::wire::{FdId, Inode, MessageId, NO_ID, StatFs, Statx, message::SetStatReq};
 use parking_lot::{Mutex, RwLock};
 
+use super::access_lists::AccessLists;
+use super::caller::Caller;
 use super::control::Control;
 use super::evict::Evictor;
 use super::handles::{Handle, Handles};
@@ -35,15 +37,6 @@ pub struct Entry {
     pub stat: Statx,
 }
 
-/// Who asks: owns what is created.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller {
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
-
 /// One mounted file system.
 pub struct Bridge {
     pub(super) client: Arc<Client>,
@@ -55,6 +48,7 @@ pub struct Bridge {
     pub(super) invalidator: Invalidator,
     pub(super) recent: Recent,
     pub(super) mapped: MappedFiles<Handle>,
+    pub(super) access_lists: AccessLists,
     /// See [`opening`](Self::opening).
     pub(super) opening: RwLock<()>,
     /// Files were seen of which cannot be known whether they are mapped.
@@ -76,6 +70,7 @@ impl Bridge {
         let nodes = Arc::new(Mutex::new(Nodes::new(root, Control::new(&client, root.control_fd))));
         let evictor = Evictor::new(nodes.clone(), client.clone(), policy.max_nodes);
         Bridge {
+            access_lists: AccessLists::of(&client, root.control_fd),
             client,
             nodes,
             handles: Handles::default(),
@@ -119,16 +114,17 @@ impl Bridge {
     /// Makes `inode` known under `name` in `parent`.
     pub(super) fn enter(&self, parent: NodeId, name: &[u8], inode: &Inode) -> Result<Entry> {
         let control = Control::new(&self.client, inode.control_fd);
+        let stat = self.told(inode.control_fd, inode.stat)?;
         let (known, fds) = {
             let mut nodes = self.nodes.lock();
-            (nodes.insert(parent, name, &inode.stat, control), nodes.fds())
+            (nodes.insert(parent, name, &stat, control), nodes.fds())
         };
         self.evictor.held(fds);
         let Some(id) = known else {
             tracing::warn!(name = %name.escape_ascii(), "the server shows two files under one inode number");
             return Err(Errno::IO);
         };
-        Ok(Entry { id, stat: inode.stat })
+        Ok(Entry { id, stat })
     }
 
     /// Says that the file system will be mounted on `path` within itself. Until it is, `path` leads to what is below.
@@ -168,7 +164,9 @@ impl Bridge {
             self.nodes.lock().lose_name(parent, name);
             return Err(Errno::NOENT);
         };
-        let same = Identity::of(&stat) == identity && self.nodes.lock().looked_up_again(id, &stat);
+        let same = Identity::of(&stat) == identity;
+        let stat = if same { self.told(self.control(id)?.id(), stat)? } else { stat };
+        let same = same && self.nodes.lock().looked_up_again(id, &stat);
         Ok(same.then_some(Entry { id, stat }))
     }
 
@@ -184,7 +182,8 @@ impl Bridge {
 
     /// Attributes of `id`.
     pub fn getattr(&self, id: NodeId) -> Result<Statx> {
-        let stat = self.client.fstat(self.control(id)?.id())?;
+        let fd = self.control(id)?;
+        let stat = self.told(fd.id(), self.client.fstat(fd.id())?)?;
         self.see(id, &stat)?;
         Ok(stat)
     }
@@ -213,7 +212,7 @@ impl Bridge {
                 return Err(errno_of(answer.failure_errno));
             }
         }
-        let stat = self.client.fstat(fd.id())?;
+        let stat = self.told(fd.id(), self.client.fstat(fd.id())?)?;
         self.see(id, &stat)?;
         Ok(stat)
     }

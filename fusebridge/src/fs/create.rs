@@ -2,9 +2,10 @@
 
 use lisafs::Errno;
 use lisafs::backend::SetStat;
-use lisafs::wire::{CreateCommon, FileType, Inode};
+use lisafs::wire::{CreateCommon, FdId, FileType, Inode};
 
-use super::bridge::{Bridge, Caller, Entry, Result, permissions, set_stat_request};
+use super::bridge::{Bridge, Entry, Result, permissions, set_stat_request};
+use super::caller::Caller;
 use super::flags::{ACCESS_MODE, EXCLUSIVE, TRUNCATE};
 use super::handles::Handle;
 use super::identity::NodeId;
@@ -18,7 +19,7 @@ impl Bridge {
         let (owner, inherits) = self.owner_in(parent, caller);
         let mode = if inherits { mode | SET_GID } else { mode };
         let dir = self.control(parent)?;
-        let common = CreateCommon::new(dir.id(), owner.uid, owner.gid, permissions(mode).bits());
+        let common = new_in(dir.id(), owner, permissions(mode).bits());
         let inode = self.evictor.with_room(|| self.client.mkdir_at(common, name))?;
         self.made(parent, name, inode, mode)
     }
@@ -28,7 +29,7 @@ impl Bridge {
         let (owner, _) = self.owner_in(parent, caller);
         let dir = self.control(parent)?;
         let with_type = u16::try_from(mode).map_err(|_| Errno::INVAL)?;
-        let common = CreateCommon::new(dir.id(), owner.uid, owner.gid, with_type);
+        let common = new_in(dir.id(), owner, with_type);
         let inode = self.evictor.with_room(|| self.client.mknod_at(common, device.1, device.0, name))?;
         self.made(parent, name, inode, mode)
     }
@@ -59,7 +60,7 @@ impl Bridge {
     ) -> Result<(Entry, Handle)> {
         let (owner, _) = self.owner_in(parent, caller);
         let dir = self.control(parent)?;
-        let common = CreateCommon::new(dir.id(), owner.uid, owner.gid, permissions(mode).bits());
+        let common = new_in(dir.id(), owner, permissions(mode).bits());
         let access = flags & ACCESS_MODE;
         match self.evictor.with_room(|| self.client.open_create_at(common, access, name)) {
             Ok((inode, open_fd, donated)) => {
@@ -96,7 +97,8 @@ impl Bridge {
     fn made(&self, parent: NodeId, name: &[u8], mut inode: Inode, mode: u32) -> Result<Entry> {
         let lost = mode & SET_IDS & !u32::from(inode.stat.mode);
         if lost != 0 && inode.stat.file_type() != Some(FileType::Symlink) {
-            let change = SetStat::new().mode(permissions(mode));
+            // What is there besides may be as the directory's default list says.
+            let change = SetStat::new().mode(permissions(lost | u32::from(inode.stat.mode)));
             // The file is there, with or without.
             if self.client.set_stat(&set_stat_request(inode.control_fd, &change)).is_ok()
                 && let Ok(stat) = self.client.fstat(inode.control_fd)
@@ -105,5 +107,24 @@ impl Bridge {
             }
         }
         self.enter(parent, name, &inode)
+    }
+}
+
+/// A new file in `dir` of `owner`, whose umask takes permissions from it, of which the server is told.
+fn new_in(dir: FdId, owner: Caller, mode: u16) -> CreateCommon {
+    let umask = permissions(owner.umask).bits() & 0o777;
+    CreateCommon::new(dir, owner.uid, owner.gid, mode & !umask).masked(mode & umask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_umask_takes_is_told() {
+        let owner = Caller { umask: 0o27, ..Caller::new(1, 2) };
+        let expected = CreateCommon::new(FdId(5), 1, 2, 0o106_750).masked(0o27);
+        assert_eq!(new_in(FdId(5), owner, 0o106_777), expected);
+        assert_eq!(new_in(FdId(5), owner, 0o640), CreateCommon::new(FdId(5), 1, 2, 0o640));
     }
 }

@@ -20,7 +20,7 @@
 //! | READDIR | Getdents64 |
 //! | READDIRPLUS | Getdents64, then as LOOKUP for each entry |
 //! | STATFS | FStatFS |
-//! | GETXATTR, SETXATTR, LISTXATTR, REMOVEXATTR | FGetXattr, FSetXattr, FListXattr, FRemoveXattr; lists for access control are refused |
+//! | GETXATTR, SETXATTR, LISTXATTR, REMOVEXATTR | FGetXattr, FSetXattr, FListXattr, FRemoveXattr; access control lists are refused where the server keeps none, and after setting one FStat, and SetStat if the set-group-id bit must go |
 //! | FALLOCATE | FAllocate |
 //! | LSEEK | LSeek, if the server is of this project; nothing for donated files |
 //! | COPY_FILE_RANGE | nothing: done on donated files, refused without |
@@ -28,11 +28,13 @@
 //!
 //! What makes it behave as a local file system: a file is one node under all its names ([`nodes`]), by device and inode number
 //! ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on (`create`); an offset in a
-//! directory stays good as long as it is open (`listing`); what is stored in mappings and what is written past the kernel's cache are both
-//! kept (`mapped`); the number of descriptors is bounded ([`evict`], [`control`]). Only `fuse`
-//! knows the FUSE library.
+//! directory stays good as long as it is open (`listing`); access control lists are obeyed (`access_lists`); what is stored in
+//! mappings and what is written past the kernel's cache are both kept (`mapped`); the number of descriptors is bounded ([`evict`],
+//! [`control`]). Only `fuse` knows the FUSE library.
 
+mod access_lists;
 pub mod bridge;
+pub mod caller;
 pub mod control;
 mod create;
 mod dir;

@@ -144,7 +144,7 @@ impl Launcher {
             gofer.arg("--noatime");
         }
         // As the caller's own rights allow: a mount is no sandbox.
-        gofer.args(["--special", "create", "--log", &self.log]).args(&self.flags).arg("--").arg(backend);
+        gofer.args(["--client", "kernel", "--log", &self.log]).args(&self.flags).arg("--").arg(backend);
         let mut server = self.start(gofer)?;
         server.is_measured = self.stats || counts_by_itself;
         Ok(server)

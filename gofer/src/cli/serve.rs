@@ -18,6 +18,7 @@ use crate::hostfs::{HostOptions, SpecialFiles};
 use crate::listener::Listener;
 use crate::volume::Mount;
 use crate::{inherited, limits};
+use lisafs::backend::ClientKind;
 use lisafs::server::{ConnectError, Connection, Server};
 use lisafs::wire::MessageId;
 
@@ -35,9 +36,9 @@ pub(super) struct Serve {
     /// Do not update access times of files in host directories
     #[arg(long)]
     noatime: bool,
-    /// What to do when a client creates a device, FIFO or socket in a host directory
-    #[arg(long, value_enum, default_value_t = Special::Refuse)]
-    special: Special,
+    /// Who asks, and so what is believed and allowed
+    #[arg(long, value_enum, default_value_t = Client::Sandbox)]
+    client: Client,
     /// Log level on stderr: error, warn, info, debug, trace, or a filter such as lisafs::server=debug
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
@@ -63,13 +64,15 @@ struct To {
     socket: Option<PathBuf>,
 }
 
-/// What becomes of special files.
+/// Kinds of clients.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Special {
-    /// Refuse it
-    Refuse,
-    /// Create it on the host, and let the client's kernel decide about set-group-ID bits of new files
-    Create,
+enum Client {
+    /// A sandbox, which gets no more than runsc's own gofer gives: it makes no devices, FIFOs and sockets, sees no
+    /// attributes but `user` and `security`, and new programs lose their set-group-ID bit
+    Sandbox,
+    /// A kernel that checks what its callers may do, as fusebridge's: devices, FIFOs and sockets are made, all attributes
+    /// (access control lists, file capabilities, `trusted`) and whiteouts are kept, set-group-ID bits are left as it decides
+    Kernel,
 }
 
 /// Why nothing is served.
@@ -105,9 +108,9 @@ impl Serve {
         // One client may have nearly everything; with several, none may have it all.
         let max_fds = if client.is_some() { fds } else { fds / 2 };
         let host = HostOptions {
-            special: match self.special {
-                Special::Refuse => SpecialFiles::Refuse,
-                Special::Create => SpecialFiles::Create,
+            special: match self.client {
+                Client::Sandbox => SpecialFiles::Refuse,
+                Client::Kernel => SpecialFiles::Create,
             },
             no_atime: self.noatime,
             ..HostOptions::default()
@@ -118,8 +121,10 @@ impl Serve {
         let mut claim = registry.backends(&host).open(&self.backend)?.read_only(self.read_only);
         claim.options.bound_fds(max_fds);
         claim.options.supported = claim.options.supported.with(MessageId::LSEEK);
-        // Who makes devices is the kernel of this machine, or as good.
-        claim.options.settled_set_gid = matches!(self.special, Special::Create);
+        claim.options.client = match self.client {
+            Client::Sandbox => ClientKind::Sandbox,
+            Client::Kernel => ClientKind::Kernel,
+        };
         let stop = stop_signals().map_err(Failure::Prepare)?;
         match (client, self.to.socket) {
             (Some(client), _) => {

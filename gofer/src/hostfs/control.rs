@@ -163,6 +163,10 @@ impl ControlFile for HostControl {
             RenameFlags::Replace => renameat(&self.fd, from, &new_dir.fd, to),
             RenameFlags::NoReplace => renameat_with(&self.fd, from, &new_dir.fd, to, HostRename::NOREPLACE),
             RenameFlags::Exchange => renameat_with(&self.fd, from, &new_dir.fd, to, HostRename::EXCHANGE),
+            RenameFlags::Whiteout => renameat_with(&self.fd, from, &new_dir.fd, to, HostRename::WHITEOUT),
+            RenameFlags::WhiteoutNoReplace => {
+                renameat_with(&self.fd, from, &new_dir.fd, to, HostRename::WHITEOUT | HostRename::NOREPLACE)
+            }
             _ => return Err(Error::INVAL),
         };
         Ok(renamed?)

@@ -15,6 +15,7 @@ use super::control::HostControl;
 use super::open::{HostFile, access_flags};
 use super::options::SpecialFiles;
 use super::proc_fds::ProcFds;
+use super::umask::with_umask;
 use lisafs::backend::{Access, Created, Found, NO_ID, Name, NewFile, Opened, Statx};
 use rustix::io::{Errno, Result};
 
@@ -36,7 +37,8 @@ impl HostControl {
             | OFlags::NONBLOCK
             | OFlags::NOCTTY
             | OFlags::CLOEXEC;
-        let opened = retry_on_intr(|| openat(&self.fd, name.as_bytes(), flags, first_mode(new)))?;
+        let open = || openat(&self.fd, name.as_bytes(), flags, first_mode(new));
+        let opened = with_umask(new.masked, || retry_on_intr(open))?;
         let held = self
             .shared
             .proc_fds
@@ -104,7 +106,7 @@ impl HostControl {
         expected: FileType,
         how: impl FnOnce() -> Result<()>,
     ) -> Result<Found> {
-        how()?;
+        with_umask(new.masked, how)?;
         let held = self.hold(name).inspect_err(|_| self.undo(name, expected, None))?;
         self.settle(name, held, expected, new)
     }
@@ -157,9 +159,14 @@ impl HostControl {
     }
 }
 
-/// The mode to make a file with. Set-id bits wait for the owner they are meant for.
-pub(super) fn first_mode(new: &NewFile) -> Mode {
-    Mode::from_raw_mode(u32::from(new.mode.bits()) & PERMISSIONS & !SET_IDS)
+/// The mode to make a file with, from which the kernel takes the umask unless the directory has a default access control list.
+fn first_mode(new: &NewFile) -> Mode {
+    without_set_ids(new.unmasked_mode())
+}
+
+/// The mode without set-id bits, which wait for the owner they are meant for.
+pub(super) fn without_set_ids(mode: lisafs::backend::Mode) -> Mode {
+    Mode::from_raw_mode(u32::from(mode.bits()) & PERMISSIONS & !SET_IDS)
 }
 
 /// Major and minor number in one; `EINVAL` for what the kernel would cut off.

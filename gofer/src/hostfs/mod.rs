@@ -11,7 +11,8 @@
 //!
 //! # What it expects from the process
 //!
-//! * **The umask is 0.** Clients send modes ready made.
+//! * **The umask is 0.** Clients send modes ready made. A thread that makes a file for a client with an umask, as a kernel sends
+//!   it, gets an umask of its own for that (`CLONE_FS`), and with it a working directory and root of its own.
 //! * **`SIGXFSZ` is ignored**, so that a write beyond `RLIMIT_FSIZE` is an error and not the end of the server.
 //! * **Privileges and root directory are final** when a [`ProcFds`] or a [`HostFs`] is made: with [`HostOptions::host_uds`]
 //!   it starts a thread, which keeps what it starts with, as Linux has credentials and capabilities per thread.
@@ -29,6 +30,7 @@ mod raw;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod umask;
 mod xattr;
 
 use std::io;

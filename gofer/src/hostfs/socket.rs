@@ -9,7 +9,7 @@ use rustix::net::{
 };
 
 use super::control::HostControl;
-use super::create::first_mode;
+use super::create::without_set_ids;
 use super::helper::{Helper, ThreadState};
 use super::proc_fds::ProcFds;
 use lisafs::backend::{self, Bound, BoundSocket, Credentials, Name, NewFile, SocketType};
@@ -53,8 +53,8 @@ impl HostControl {
         // The helper has the directory as its working directory, so the whole address is there for the name.
         let address = SocketAddrUnix::new(name.as_bytes()).map_err(|_| Errno::INVAL)?;
         let socket = new_socket(kind)?;
-        // The new file gets the mode of the socket.
-        fchmod(&socket, first_mode(new))?;
+        // The new file gets the mode of the socket, from which the umask is always taken.
+        fchmod(&socket, without_set_ids(new.mode))?;
         let donated = fcntl_dupfd_cloexec(&socket, 0)?;
         let to_bind = fcntl_dupfd_cloexec(&socket, 0)?;
         let dir = ProcFds::name(self.fd());

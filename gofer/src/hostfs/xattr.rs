@@ -1,7 +1,5 @@
-//! Extended attributes.
-//!
-//! Clients get the namespace `user`, and may read `security` besides. Whatever else the host keeps in attributes
-//! (access control lists, `trusted`) is none of a sandbox's business: `EOPNOTSUPP`.
+//! Extended attributes, as far as the kernel lets this process have them. Which of them a client gets is up to the
+//! [server](lisafs::backend::ClientKind).
 
 use std::ffi::CString;
 
@@ -22,7 +20,7 @@ const SHORT: usize = 256;
 
 impl HostControl {
     pub(super) fn read_xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
-        let name = checked(name, is_readable)?;
+        let name = c_string(name)?;
         read_growing(MAX_VALUE, |value| {
             self.shared.proc_fds.with_target(self.fd(), |target| match target {
                 Target::Entry(dir, entry) => raw::getxattrat(dir, entry, &name, value),
@@ -32,7 +30,7 @@ impl HostControl {
     }
 
     pub(super) fn write_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<()> {
-        let name = checked(name, is_writable)?;
+        let name = c_string(name)?;
         self.shared.proc_fds.with_target(self.fd(), |target| match target {
             Target::Entry(dir, entry) => raw::setxattrat(dir, entry, &name, value, flags),
             Target::Path(path) => setxattr(path, &name, value, XattrFlags::from_bits_retain(flags)),
@@ -46,11 +44,11 @@ impl HostControl {
                 Target::Path(path) => listxattr(path, &mut *list),
             })
         })?;
-        Ok(list.split(|byte| *byte == 0).filter(|name| is_readable(name)).map(<[u8]>::to_vec).collect())
+        Ok(list.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
     }
 
     pub(super) fn drop_xattr(&self, name: &[u8]) -> Result<()> {
-        let name = checked(name, is_writable)?;
+        let name = c_string(name)?;
         self.shared.proc_fds.with_target(self.fd(), |target| match target {
             Target::Entry(dir, entry) => raw::removexattrat(dir, entry, &name),
             Target::Path(path) => removexattr(path, &name),
@@ -58,17 +56,9 @@ impl HostControl {
     }
 }
 
-/// The name as the kernel wants it, if `allowed` says yes to it.
-fn checked(name: &[u8], allowed: impl FnOnce(&[u8]) -> bool) -> Result<CString> {
-    if allowed(name) { CString::new(name).map_err(|_| Errno::INVAL) } else { Err(Errno::OPNOTSUPP) }
-}
-
-fn is_writable(name: &[u8]) -> bool {
-    name.starts_with(b"user.")
-}
-
-fn is_readable(name: &[u8]) -> bool {
-    is_writable(name) || name.starts_with(b"security.")
+/// The name as the kernel wants it.
+fn c_string(name: &[u8]) -> Result<CString> {
+    CString::new(name).map_err(|_| Errno::INVAL)
 }
 
 /// What `read` puts into a buffer of `max` bytes.
@@ -88,17 +78,6 @@ fn read_growing(max: usize, mut read: impl FnMut(&mut [u8]) -> Result<usize>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_two_namespaces_are_open() {
-        assert!(is_writable(b"user.a") && is_readable(b"user.a") && is_readable(b"security.selinux"));
-        for name in [&b"security.selinux"[..], b"trusted.a", b"system.posix_acl_access", b"user", b""] {
-            assert!(!is_writable(name), "{name:?}");
-        }
-        for name in [&b"trusted.a"[..], b"system.posix_acl_access", b"user", b""] {
-            assert!(!is_readable(name), "{name:?}");
-        }
-    }
 
     #[test]
     fn a_long_value_is_read_in_a_second_attempt() {

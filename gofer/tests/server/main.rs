@@ -1,6 +1,7 @@
 //! The server with the backends and extensions of this crate from a client's side, over its sockets and channels.
 
 mod channels;
+mod client_kind;
 mod extension;
 mod fds;
 mod hostile;

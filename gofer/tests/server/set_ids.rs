@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gofer::extensions::memfs::{MemFs, MemOptions};
 use gofer::hostfs::{HostFs, HostOptions, SpecialFiles};
-use lisafs::backend::Backend;
+use lisafs::backend::{Backend, ClientKind};
 use lisafs::server::Connection;
 use lisafs::wire::message::*;
 use lisafs::wire::{CreateCommon, FdId, Inode};
@@ -187,7 +187,7 @@ fn a_kernel_that_has_decided_is_believed() {
     chown(scratch.path(), None, Some(GROUP)).unwrap();
     std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o2777)).unwrap();
     let backend = Arc::new(HostFs::open(scratch.path(), HostOptions::default()).unwrap());
-    let options = backend.options().settled_set_gid(true);
+    let options = backend.options().client(ClientKind::Kernel);
     let (ours, theirs) = common::socket_pair();
     let _connection = lisafs::server::Server::new().connect_with(theirs, b"/", backend, options).unwrap();
     let mut client = Client::new(ours);

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 use super::check::{Expect, Verdict, skip};
 
@@ -132,5 +133,25 @@ impl Drop for Impersonation {
     fn drop(&mut self) {
         setfsuid(self.uid);
         setfsgid(self.gid);
+    }
+}
+
+/// This thread does not administer the system as long as this lives: it has no effective capabilities.
+pub(super) struct Incapable(CapabilitySets);
+
+impl Incapable {
+    /// Gives capabilities up for a while.
+    pub(super) fn new() -> Verdict<Self> {
+        let before = capabilities(None).of("capget()")?;
+        let none = CapabilitySets { effective: CapabilitySet::empty(), ..before };
+        set_capabilities(None, none).of("capset()")?;
+        Ok(Incapable(before))
+    }
+}
+
+impl Drop for Incapable {
+    fn drop(&mut self) {
+        // They are still permitted.
+        let _ = set_capabilities(None, self.0);
     }
 }

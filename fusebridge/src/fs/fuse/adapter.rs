@@ -24,6 +24,7 @@ use super::convert::{
 };
 use super::data::Device;
 use crate::fs::bridge::{Bridge, Entry, permissions};
+use crate::fs::caller::Caller;
 use crate::fs::handles::Handle;
 use crate::fs::identity::NodeId;
 use crate::fs::policy::IoMode;
@@ -175,6 +176,13 @@ impl Filesystem for Adapter {
                 tracing::debug!(?flag, "not offered by this kernel");
             }
         }
+        if self.bridge.keeps_lists() {
+            // Whether the umask counts is up to the directory's default list.
+            let _ = config.add_capabilities(InitFlags::FUSE_DONT_MASK);
+            if policy.xattr && config.add_capabilities(InitFlags::FUSE_POSIX_ACL).is_ok() {
+                self.bridge.lists_are_obeyed();
+            }
+        }
         // Without this a file that is open past the cache cannot be mapped to be shared.
         let can_be_uncached = config.add_capabilities(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP).is_ok();
         self.uncached.store(!policy.keeps_cache() && can_be_uncached, Ordering::Relaxed);
@@ -251,13 +259,15 @@ impl Filesystem for Adapter {
         }
     }
 
-    fn mknod(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, rdev: u32, reply: ReplyEntry) {
-        let result = self.bridge.mknod(node(parent), name.as_bytes(), mode, split_device(rdev), caller(req));
+    fn mknod(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, rdev: u32, reply: ReplyEntry) {
+        let caller = Caller { umask, ..caller(req) };
+        let result = self.bridge.mknod(node(parent), name.as_bytes(), mode, split_device(rdev), caller);
         self.reply_entry(result, reply);
     }
 
-    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
-        self.reply_entry(self.bridge.mkdir(node(parent), name.as_bytes(), mode, caller(req)), reply);
+    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
+        let caller = Caller { umask, ..caller(req) };
+        self.reply_entry(self.bridge.mkdir(node(parent), name.as_bytes(), mode, caller), reply);
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -314,11 +324,21 @@ impl Filesystem for Adapter {
         }
     }
 
-    fn create(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, flags: i32, reply: ReplyCreate) {
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
         let _opening = self.bridge.opening();
+        let caller = Caller { umask, ..caller(req) };
         let created = self.bridge.admit(req.pid()).and_then(|share| {
             let flags = flags.cast_unsigned();
-            let (entry, handle) = self.bridge.create(node(parent), name.as_bytes(), mode, flags, caller(req))?;
+            let (entry, handle) = self.bridge.create(node(parent), name.as_bytes(), mode, flags, caller)?;
             Ok((entry, handle.counted_as(share)))
         });
         let (entry, handle) = match created {
@@ -520,11 +540,12 @@ impl Filesystem for Adapter {
         }
     }
 
-    fn setxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, value: &[u8], flags: i32, _: u32, reply: ReplyEmpty) {
+    fn setxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, value: &[u8], flags: i32, _: u32, reply: ReplyEmpty) {
         if !self.bridge.has_xattr() {
             return reply.error(Errno::ENOSYS);
         }
-        reply_empty(self.bridge.setxattr(node(ino), name.as_bytes(), value, flags.cast_unsigned()), reply);
+        let set = self.bridge.setxattr(node(ino), name.as_bytes(), value, flags.cast_unsigned(), caller(req));
+        reply_empty(set, reply);
     }
 
     fn getxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
@@ -541,11 +562,11 @@ impl Filesystem for Adapter {
         }
     }
 
-    fn listxattr(&self, _: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+    fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
         if !self.bridge.has_xattr() {
             return reply.error(Errno::ENOSYS);
         }
-        reply_xattr(self.bridge.listxattr(node(ino)), size, reply);
+        reply_xattr(self.bridge.listxattr(node(ino), caller(req)), size, reply);
     }
 
     fn removexattr(&self, _: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {

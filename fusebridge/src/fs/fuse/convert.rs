@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use fuser::{Errno, FileAttr, FileType, INodeNo, ReplyEmpty, ReplyWrite, ReplyXattr, Request, TimeOrNow};
 use lisafs::wire::{S_IFMT, Statx, StatxMask, StatxTimestamp, Timespec};
 
-use crate::fs::bridge::Caller;
+use crate::fs::caller::Caller;
 use crate::fs::identity::NodeId;
 
 pub(super) fn node(ino: INodeNo) -> NodeId {
@@ -13,7 +13,7 @@ pub(super) fn node(ino: INodeNo) -> NodeId {
 }
 
 pub(super) fn caller(request: &Request) -> Caller {
-    Caller { uid: request.uid(), gid: request.gid() }
+    Caller { pid: request.pid(), ..Caller::new(request.uid(), request.gid()) }
 }
 
 pub(super) fn errno(error: lisafs::Errno) -> Errno {

@@ -157,7 +157,11 @@ fn set_stat(request: &SetStatReq) -> String {
 }
 
 fn new_file(common: &CreateCommon) -> String {
-    format!("{:04o} {}:{}", common.mode & 0o7777, id(common.uid), id(common.gid))
+    let masked = match common.masked {
+        0 => String::new(),
+        masked => format!(" (masked {masked:03o})"),
+    };
+    format!("{:04o}{masked} {}:{}", common.mode & 0o7777, id(common.uid), id(common.gid))
 }
 
 fn up_to(size: u64) -> String {

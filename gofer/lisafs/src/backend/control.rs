@@ -87,6 +87,9 @@ impl Bound {
 pub struct NewFile {
     /// Permissions, ready made: no umask is applied.
     pub mode: Mode,
+    /// Permissions that the creator's umask has taken from `mode`. Only a backend that keeps default access control lists needs
+    /// them: where the directory has one, it counts in the umask's place.
+    pub masked: Mode,
     /// Owner, or [`NO_ID`](super::NO_ID) for the server's own.
     pub uid: u32,
     /// Group, or [`NO_ID`](super::NO_ID) for the server's own.
@@ -96,7 +99,18 @@ pub struct NewFile {
 impl NewFile {
     /// A new file's permissions and owner.
     pub const fn new(mode: Mode, uid: u32, gid: u32) -> Self {
-        NewFile { mode, uid, gid }
+        NewFile { mode, masked: Mode::new(0), uid, gid }
+    }
+
+    /// The same with permissions that the creator's umask has taken.
+    #[must_use]
+    pub const fn masked(self, masked: Mode) -> Self {
+        NewFile { masked, ..self }
+    }
+
+    /// The permissions as the creator has asked for them, without the umask.
+    pub const fn unmasked_mode(&self) -> Mode {
+        Mode::new(self.mode.bits() | self.masked.bits())
     }
 }
 
@@ -210,6 +224,23 @@ pub enum RenameFlags {
     NoReplace,
     /// The two files swap their names.
     Exchange,
+    /// It is replaced, and a whiteout (character device 0:0) of the server's own takes the old name, as overlays want it. Only
+    /// asked for by clients of the kind [`Kernel`](super::ClientKind::Kernel).
+    Whiteout,
+    /// The same if there is none; else it is an error, `EEXIST`.
+    WhiteoutNoReplace,
+}
+
+impl RenameFlags {
+    /// Whether an existing new name is an error.
+    pub fn keeps_new_name(self) -> bool {
+        matches!(self, RenameFlags::NoReplace | RenameFlags::WhiteoutNoReplace)
+    }
+
+    /// Whether a whiteout takes the old name.
+    pub fn leaves_whiteout(self) -> bool {
+        matches!(self, RenameFlags::Whiteout | RenameFlags::WhiteoutNoReplace)
+    }
 }
 
 /// Kinds of UNIX sockets.

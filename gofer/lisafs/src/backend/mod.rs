@@ -53,7 +53,7 @@ pub use control::{
 pub use mode::{AllocateFlags, Mode, XattrFlags};
 pub use name::Name;
 pub use open::{Access, DirEntry, DirSink, OpenFile, OpenHow, SeekTo};
-pub use options::{DeletedFiles, Options};
+pub use options::{ClientKind, DeletedFiles, Options};
 pub use workers::Workers;
 
 pub use crate::errno::{Errno, Error};

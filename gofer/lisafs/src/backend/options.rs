@@ -25,15 +25,33 @@ pub struct Options {
     /// Whether [`Backend::attach`](super::Backend::attach) gives a descriptor of the root to the client, as a mount with directfs
     /// needs it.
     pub donates_root: bool,
-    /// Whether the client has decided which new files keep their set-group-ID bit, as a kernel has that mounts through FUSE.
-    /// Otherwise new programs lose it: who makes them need not be in the group that they get.
-    pub settled_set_gid: bool,
+    /// What the client is believed.
+    pub client: ClientKind,
     /// How many FDs the connection may hold; more are refused with `EMFILE`.
     pub max_fds: usize,
     /// Whether FDs hold descriptors of the process, so that its limit on these bounds them, too.
     pub fds_are_descriptors: bool,
     /// How many channels the connection may have, if the server would allow more.
     pub max_channels: usize,
+}
+
+/// What kind of client a connection has, and so what it is believed. The difference is made by the server: backends need not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientKind {
+    /// The kernel of a sandbox, which somebody in it may have taken over, and which needs of the host's files no more than a
+    /// container does.
+    ///
+    /// New programs lose their set-group-ID bit, as who makes them need not be in the group that they get. Extended attributes
+    /// are those of the namespace `user`, and those of `security` can be read; the backend is not asked for others:
+    /// `EOPNOTSUPP`. Renames leave no whiteouts: `EINVAL`.
+    #[default]
+    Sandbox,
+    /// A kernel of this machine that has checked what its callers may do, as one that mounts through FUSE has.
+    ///
+    /// Which new files keep their set-group-ID bit is as it says. All extended attributes reach the backend: access control
+    /// lists, file capabilities, what overlays note. Renames can leave whiteouts.
+    Kernel,
 }
 
 /// What still works on a file whose name was removed. Only used with [`Options::tree_locks`]: without, the server does
@@ -112,10 +130,10 @@ impl Options {
         Options { fds_are_descriptors, ..self }
     }
 
-    /// The same for a client that decides which new files keep their set-group-ID bit, or for one that does not.
+    /// The same for another kind of client.
     #[must_use]
-    pub fn settled_set_gid(self, settled_set_gid: bool) -> Self {
-        Options { settled_set_gid, ..self }
+    pub fn client(self, client: ClientKind) -> Self {
+        Options { client, ..self }
     }
 
     /// The same with another limit to FDs.
@@ -141,7 +159,7 @@ impl Default for Options {
             walk_stat: false,
             deleted: DeletedFiles::ALL,
             donates_root: false,
-            settled_set_gid: false,
+            client: ClientKind::Sandbox,
             max_fds: 1 << 20,
             fds_are_descriptors: true,
             max_channels: usize::MAX,

@@ -28,6 +28,10 @@ pub enum Capability {
     Xattrs,
     /// The file system says how large it is.
     Statistics,
+    /// A rename can leave a whiteout (`RENAME_WHITEOUT`), which a sandbox never asks for.
+    Whiteouts,
+    /// There are POSIX access control lists, of which a sandbox never hears.
+    AccessLists,
 }
 
 /// What a backend can do.

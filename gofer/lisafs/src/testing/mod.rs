@@ -140,6 +140,9 @@ macro_rules! __cases {
             concurrency::nobodys_file_is_lost [Write]
             concurrency::a_replaced_name_is_always_there [Write]
             concurrency::writers_of_one_file_do_not_disturb_each_other [Write]
+            rename::it_leaves_whiteouts [Write, Whiteouts]
+            lists::modes_and_lists_agree [Write, AccessLists]
+            lists::new_files_inherit_them [Write, AccessLists]
         }
     };
 }

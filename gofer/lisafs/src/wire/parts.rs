@@ -228,14 +228,23 @@ layout! {
         pub gid: u32 = 12,
         /// Permissions; for MknodAt and BindAt with the type.
         pub mode: u16 = 16,
-        padding: [u8; 6] = 18,
+        /// Permissions that the creator's umask has taken from `mode`. Servers that know them, as this one does, give them back where
+        /// the directory's default access control list counts in the umask's place. Zero in gVisor's protocol.
+        pub masked: u16 = 18,
+        padding: [u8; 4] = 20,
     }
 }
 
 impl CreateCommon {
     /// A file in `dir` that belongs to `uid` and `gid`.
     pub fn new(dir: FdId, uid: u32, gid: u32, mode: u16) -> Self {
-        CreateCommon { dir, uid, gid, mode, padding: [0; 6] }
+        CreateCommon { dir, uid, gid, mode, masked: 0, padding: [0; 4] }
+    }
+
+    /// The same with permissions that the creator's umask has taken.
+    #[must_use]
+    pub fn masked(self, masked: u16) -> Self {
+        CreateCommon { masked, ..self }
     }
 }
 

@@ -151,14 +151,13 @@ fn an_answer_beyond_the_limit_is_an_error() {
     let (mut client, _connection) = serve(mem);
     let root = client.mount();
     for i in 0..3u8 {
-        let (name, value) = ([b'u', b'.', i], [0; 400]);
+        let (name, value) = ([b'u', b's', b'e', b'r', b'.', i], [0; 400]);
         client.call(&FSetXattrReq { fd: root, flags: 0, name: &name, value: &value }).unwrap();
     }
-    assert_eq!(client.call(&FGetXattrReq { fd: root, buf_size: 0, name: b"u.\0" }).unwrap().payload.len(), 402);
-    let name = [b'n'; 300];
+    assert_eq!(client.call(&FGetXattrReq { fd: root, buf_size: 0, name: b"user.\0" }).unwrap().payload.len(), 402);
+    let name = [&b"user."[..], &[b'n'; 295]].concat();
     client.call(&FSetXattrReq { fd: root, flags: 0, name: &name, value: b"" }).unwrap();
-    let mut other = name;
-    other[0] = b'm';
+    let other = [&b"user."[..], &[b'm'; 295]].concat();
     client.call(&FSetXattrReq { fd: root, flags: 0, name: &other, value: b"" }).unwrap();
     assert_eq!(client.call(&FListXattrReq { fd: root, size: 0 }).unwrap_err(), Errno::IO);
 }

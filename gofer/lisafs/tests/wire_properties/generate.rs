@@ -121,8 +121,8 @@ pub(crate) fn inode() -> impl Strategy<Value = Inode> {
 
 /// What creating messages begin with.
 pub(crate) fn common() -> impl Strategy<Value = CreateCommon> {
-    (fd(), any::<u32>(), any::<u32>(), any::<u16>())
-        .prop_map(|(dir, uid, gid, mode)| CreateCommon::new(dir, uid, gid, mode))
+    (fd(), any::<u32>(), any::<u32>(), any::<u16>(), any::<u16>())
+        .prop_map(|(dir, uid, gid, mode, masked)| CreateCommon::new(dir, uid, gid, mode).masked(masked))
 }
 
 /// A time to set.

@@ -69,6 +69,7 @@ fn set_mode(inode: &Inode, state: &mut State, mode: Mode, now: Time) -> Result<(
         return Err(Error::OPNOTSUPP);
     }
     state.mode = mode.bits();
+    state.xattrs.mode_was_set(mode);
     state.ctime = now;
     Ok(())
 }

@@ -9,8 +9,8 @@ use super::Shared;
 use super::content::Content;
 use super::dir::Dir;
 use super::time::Time;
-use super::xattr::Xattrs;
-use lisafs::backend::{Error, FileType, NewFile, Result, Statx, StatxMask};
+use super::xattr::{Inherited, Xattrs};
+use lisafs::backend::{Error, FileType, Mode, NO_ID, NewFile, Result, Statx, StatxMask};
 
 /// A file of any type. Lives as long as a name, a control file or an open file refers to it.
 pub(super) struct Inode {
@@ -86,11 +86,26 @@ impl Inode {
         Self::make(fs, FileType::Directory, new, Body::Directory(Box::new(Dir::new(Weak::new()))))
     }
 
-    /// A new file that has no name yet; `ENOSPC` if there may be no more. The caller has taken the space of what is in `body`
-    /// if that succeeds.
-    pub(super) fn new(fs: &Arc<Shared>, kind: FileType, new: &NewFile, body: Body) -> Result<Arc<Self>> {
+    /// A new file for directory `parent` that has no name yet; `ENOSPC` if there may be no more. The caller has taken the space of
+    /// what is in `body` if that succeeds.
+    pub(super) fn new(
+        parent: &State,
+        fs: &Arc<Shared>,
+        kind: FileType,
+        new: &NewFile,
+        body: Body,
+    ) -> Result<Arc<Self>> {
         fs.space.take_name()?;
-        Ok(Self::make(fs, kind, new, body))
+        let inode = Self::make(fs, kind, new, body);
+        Inherited::from(parent, kind, new).give(&inode)?;
+        Ok(inode)
+    }
+
+    /// A new whiteout of an overlay, which has no name yet; `ENOSPC` if there may be no more files.
+    pub(super) fn whiteout(fs: &Arc<Shared>) -> Result<Arc<Self>> {
+        fs.space.take_name()?;
+        let own = NewFile::new(Mode::new(0), NO_ID, NO_ID);
+        Ok(Self::make(fs, FileType::CharDevice, &own, Body::Device { major: 0, minor: 0 }))
     }
 
     fn make(fs: &Arc<Shared>, kind: FileType, new: &NewFile, body: Body) -> Arc<Self> {

@@ -18,7 +18,7 @@ impl MemControl {
     /// Creates a regular file and opens it.
     pub(super) fn create_file(&self, name: Name<'_>, new: &NewFile) -> Result<Created> {
         let body = Body::Regular(Content::default());
-        let inode = self.add(name, |_| Inode::new(self.fs(), FileType::Regular, new, body))?;
+        let inode = self.add(name, |parent| Inode::new(parent, self.fs(), FileType::Regular, new, body))?;
         Ok(Created::new(found(inode.clone()), Opened::new(MemFile::new(inode))))
     }
 
@@ -26,7 +26,7 @@ impl MemControl {
     pub(super) fn make_dir(&self, name: Name<'_>, new: &NewFile) -> Result<Found> {
         let body = Body::Directory(Box::new(Dir::new(Arc::downgrade(self.inode()))));
         self.add(name, |parent| {
-            let inode = Inode::new(self.fs(), FileType::Directory, new, body)?;
+            let inode = Inode::new(parent, self.fs(), FileType::Directory, new, body)?;
             parent.nlink += 1;
             Ok(inode)
         })
@@ -44,7 +44,7 @@ impl MemControl {
             FileType::CharDevice | FileType::BlockDevice => Body::Device { major: device.0, minor: device.1 },
             FileType::Fifo | FileType::Socket => Body::Special,
         };
-        self.add(name, |_| Inode::new(self.fs(), kind, new, body)).map(found)
+        self.add(name, |parent| Inode::new(parent, self.fs(), kind, new, body)).map(found)
     }
 
     /// Makes a symbolic link.
@@ -54,10 +54,11 @@ impl MemControl {
         }
         let fs = self.fs();
         let new = NewFile::new(Mode::new(0o777), new.uid, new.gid);
-        self.add(name, |_| {
+        self.add(name, |parent| {
             let bytes = target.len() as u64;
             fs.space.take(bytes)?;
-            Inode::new(fs, FileType::Symlink, &new, Body::Symlink(target.into())).inspect_err(|_| fs.space.give(bytes))
+            Inode::new(parent, fs, FileType::Symlink, &new, Body::Symlink(target.into()))
+                .inspect_err(|_| fs.space.give(bytes))
         })
         .map(found)
     }

@@ -1,7 +1,7 @@
 //! A file system in memory.
 //!
-//! Everything of a local file system is there: all types of files, hard links, sparse files, preallocation, `user`
-//! attributes, quotas. What differs from others, or is left open by POSIX:
+//! Everything of a local file system is there: all types of files, hard links, sparse files, preallocation, extended
+//! attributes, access control lists, quotas. What differs from others, or is left open by POSIX:
 //!
 //! * **Space** is counted as memory that is held, not as bytes of files: holes cost nothing. Small files are counted in bytes,
 //!   larger ones in pages, as `tmpfs` does. Extended attributes and the targets of symbolic links count too. Files themselves

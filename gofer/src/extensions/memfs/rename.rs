@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLockWriteGuard;
 
+use super::Shared;
 use super::dir::Key;
 use super::inode::{Body, Inode, State};
 use super::remove::{check_empty, lose_name};
@@ -14,7 +15,8 @@ type Guard<'a> = RwLockWriteGuard<'a, State>;
 
 /// Gives the entry `from` the name `to`. The locking order is in [the module's documentation](super).
 pub(super) fn rename(from: (&Arc<Inode>, Name<'_>), to: (&Arc<Inode>, Name<'_>), flags: RenameFlags) -> Result<()> {
-    if !matches!(flags, RenameFlags::Replace | RenameFlags::NoReplace | RenameFlags::Exchange) {
+    let is_exchange = flags == RenameFlags::Exchange;
+    if !is_exchange && flags != RenameFlags::Replace && !flags.keeps_new_name() && !flags.leaves_whiteout() {
         return Err(Error::INVAL);
     }
     let (old_dir, new_dir) = (from.0, to.0);
@@ -29,23 +31,23 @@ pub(super) fn rename(from: (&Arc<Inode>, Name<'_>), to: (&Arc<Inode>, Name<'_>),
 
     let moved = dirs.source().dir()?.get(&from).ok_or(Error::NOENT)?.clone();
     let target = dirs.target().dir()?.get(&to).cloned();
-    match (flags, &target) {
-        (RenameFlags::NoReplace, Some(_)) => return Err(Error::EXIST),
-        (RenameFlags::Exchange, None) => return Err(Error::NOENT),
+    match &target {
+        Some(_) if flags.keeps_new_name() => return Err(Error::EXIST),
+        None if is_exchange => return Err(Error::NOENT),
         _ => {}
     }
     if dirs.towards_new == Some(moved.ino()) {
         return Err(Error::INVAL);
     }
     if dirs.towards_old.is_some() && dirs.towards_old == target.as_ref().map(|target| target.ino()) {
-        return Err(if flags == RenameFlags::Exchange { Error::INVAL } else { Error::NOTEMPTY });
+        return Err(if is_exchange { Error::INVAL } else { Error::NOTEMPTY });
     }
     match &target {
         // Two names of one file: there is nothing to do.
         Some(target) if Arc::ptr_eq(target, &moved) => Ok(()),
-        Some(target) if flags == RenameFlags::Exchange => exchange(&mut dirs, (&from, &moved), (&to, target)),
-        Some(target) => replace(&mut dirs, (&from, &moved), (&to, target)),
-        None => shift(&mut dirs, (&from, &moved), &to),
+        Some(target) if is_exchange => exchange(&mut dirs, (&from, &moved), (&to, target)),
+        Some(target) => replace(&mut dirs, (&from, &moved), (&to, target), left_behind(fs, flags)?),
+        None => shift(&mut dirs, (&from, &moved), &to, left_behind(fs, flags)?),
     }?;
     // Freeing what was replaced may take a while.
     drop(dirs);
@@ -54,12 +56,22 @@ pub(super) fn rename(from: (&Arc<Inode>, Name<'_>), to: (&Arc<Inode>, Name<'_>),
     Ok(())
 }
 
+/// What takes the old name.
+fn left_behind(fs: &Arc<Shared>, flags: RenameFlags) -> Result<Option<Arc<Inode>>> {
+    if flags.leaves_whiteout() { Inode::whiteout(fs).map(Some) } else { Ok(None) }
+}
+
 /// Moves a file to a name that was free.
-fn shift(dirs: &mut Dirs<'_>, (from, moved): (&Key<'_>, &Arc<Inode>), to: &Key<'_>) -> Result<()> {
+fn shift(
+    dirs: &mut Dirs<'_>,
+    (from, moved): (&Key<'_>, &Arc<Inode>),
+    to: &Key<'_>,
+    left: Option<Arc<Inode>>,
+) -> Result<()> {
     let now = Time::now();
     let position = dirs.target().dir()?.free_position(to)?;
     moved_to(moved, &mut moved.write(), dirs.new_dir, now);
-    dirs.source().dir_mut()?.remove(from);
+    dirs.leave(from, left)?;
     dirs.target().dir_mut()?.insert(position, to, moved.clone());
     dirs.count(moved, 1);
     dirs.modified(now);
@@ -71,6 +83,7 @@ fn replace(
     dirs: &mut Dirs<'_>,
     (from, moved): (&Key<'_>, &Arc<Inode>),
     (to, target): (&Key<'_>, &Arc<Inode>),
+    left: Option<Arc<Inode>>,
 ) -> Result<()> {
     match (moved.is(FileType::Directory), target.is(FileType::Directory)) {
         (true, false) => return Err(Error::NOTDIR),
@@ -84,7 +97,7 @@ fn replace(
         lose_name(target, &mut target_state, now);
         moved_to(moved, &mut moved_state, dirs.new_dir, now);
     }
-    dirs.source().dir_mut()?.remove(from);
+    dirs.leave(from, left)?;
     dirs.target().dir_mut()?.replace(to, moved.clone());
     dirs.count(moved, 1);
     if target.is(FileType::Directory) {
@@ -165,6 +178,16 @@ impl<'a> Dirs<'a> {
 
     fn target(&mut self) -> &mut State {
         self.new.as_mut().unwrap_or(&mut self.old)
+    }
+
+    /// Takes the name `from` from the source, or gives it to what is left there.
+    fn leave(&mut self, from: &Key<'_>, left: Option<Arc<Inode>>) -> Result<()> {
+        let dir = self.source().dir_mut()?;
+        match left {
+            Some(left) => dir.replace(from, left),
+            None => dir.remove(from),
+        };
+        Ok(())
     }
 
     /// Counts a directory that was moved: one less in the old, one more in the new.

@@ -1,15 +1,16 @@
-//! Extended attributes: those of the namespace `user`.
+//! Extended attributes: those of the namespaces `user`, `trusted` and `security`, and access control lists.
 //!
-//! Others are refused. But there are none of the namespace `security`, and who asks is told so: kernels do ask, before
-//! programs are run and files are written, and take a refusal for more than it is.
+//! What they mean to a kernel is the client's business, but for lists: these decide the modes of files, and new files inherit
+//! them.
 
 use std::collections::BTreeMap;
 
 use super::control::MemControl;
-use super::inode::Inode;
+use super::inode::{Inode, State};
 use super::space::Space;
 use super::time::Time;
-use lisafs::backend::{Error, FileType, Result, XattrFlags};
+use lisafs::acl::{self, AccessList};
+use lisafs::backend::{Error, FileType, Mode, NewFile, Result, XattrFlags};
 
 /// The longest name.
 const MAX_NAME: usize = 255;
@@ -74,45 +75,144 @@ impl Xattrs {
         space.give(cost(name, &value));
         Ok(())
     }
+
+    /// Sets or removes an access control list.
+    fn set_list(&mut self, name: &[u8], list: Option<&AccessList>, space: &Space) -> Result<()> {
+        match list {
+            Some(list) => self.set(name, &list.to_value(), XattrFlags::empty(), space),
+            None if self.get(name).is_some() => self.remove(name, space),
+            None => Ok(()),
+        }
+    }
+
+    fn list(&self, name: &[u8]) -> Option<AccessList> {
+        // Nothing else is ever stored under these names.
+        self.get(name).and_then(|value| AccessList::from_value(value).ok().flatten())
+    }
+
+    /// Has the access list say what the mode says that was just set.
+    pub(super) fn mode_was_set(&mut self, mode: Mode) {
+        let Some(mut list) = self.list(acl::ACCESS) else { return };
+        list.set_mode(mode);
+        if let Some(value) = self.0.as_mut().and_then(|map| map.get_mut(acl::ACCESS)) {
+            // As long as before.
+            *value = list.to_value().into();
+        }
+    }
 }
 
-/// Whether this is the name of an attribute that files can have.
-fn check(name: &[u8]) -> Result<()> {
-    match name.strip_prefix(b"user.") {
-        _ if name.is_empty() || name.len() > MAX_NAME => Err(Error::RANGE),
-        Some(b"") => Err(Error::INVAL),
-        Some(_) => Ok(()),
+/// What a new file has of the directory that it is made in.
+#[derive(Default)]
+pub(super) struct Inherited {
+    /// The mode, if the directory's default list decides it.
+    mode: Option<Mode>,
+    access: Option<AccessList>,
+    default: Option<AccessList>,
+}
+
+impl Inherited {
+    /// What is passed on by `parent` to a new file of the type `kind`.
+    pub(super) fn from(parent: &State, kind: FileType, new: &NewFile) -> Self {
+        let default = if kind == FileType::Symlink { None } else { parent.xattrs.list(acl::DEFAULT) };
+        let Some(default) = default else { return Inherited::default() };
+        let access = default.inherited(new.unmasked_mode());
+        let special = new.mode.bits() & !0o777;
+        Inherited {
+            mode: Some(Mode::new(special | access.mode().bits())),
+            access: Some(access).filter(|list| !list.is_minimal()),
+            default: Some(default).filter(|_| kind == FileType::Directory),
+        }
+    }
+
+    /// Gives it to the new file, which nobody else knows yet.
+    pub(super) fn give(&self, inode: &Inode) -> Result<()> {
+        let Some(mode) = self.mode else { return Ok(()) };
+        let mut state = inode.write();
+        state.mode = mode.bits();
+        let space = &inode.fs().space;
+        for (name, list) in [(acl::ACCESS, &self.access), (acl::DEFAULT, &self.default)] {
+            state.xattrs.set_list(name, list.as_ref(), space)?;
+        }
+        Ok(())
+    }
+}
+
+/// What kind of attribute a name is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Of the users of a file.
+    User,
+    /// Of the kernel and its administrator.
+    System,
+    /// An access control list.
+    List,
+}
+
+/// The kind of attribute that this is the name of, if files can have it.
+fn check(name: &[u8]) -> Result<Kind> {
+    if name.is_empty() || name.len() > MAX_NAME {
+        return Err(Error::RANGE);
+    }
+    if acl::is_list(name) {
+        return Ok(Kind::List);
+    }
+    let namespaces = [(&b"user."[..], Kind::User), (b"trusted.", Kind::System), (b"security.", Kind::System)];
+    let of = namespaces.into_iter().find_map(|(prefix, kind)| Some((name.strip_prefix(prefix)?, kind)));
+    match of {
+        Some((b"", _)) => Err(Error::INVAL),
+        Some((_, kind)) => Ok(kind),
         None => Err(Error::OPNOTSUPP),
     }
 }
 
-/// Whether a file can have attributes at all: permissions of links and special files mean something else.
-fn has_xattrs(inode: &Inode) -> bool {
-    inode.is(FileType::Regular) || inode.is(FileType::Directory)
+/// Whether a file can have attributes of users: permissions of links and special files mean something else.
+fn can_have(inode: &Inode, kind: Kind) -> Result<()> {
+    match kind {
+        Kind::User if !inode.is(FileType::Regular) && !inode.is(FileType::Directory) => Err(Error::PERM),
+        Kind::List if inode.is(FileType::Symlink) => Err(Error::OPNOTSUPP),
+        Kind::User | Kind::System | Kind::List => Ok(()),
+    }
 }
 
 impl MemControl {
     pub(super) fn xattr(&self, name: &[u8]) -> Result<Vec<u8>> {
-        if name.starts_with(b"security.") {
-            return Err(Error::NODATA);
+        if check(name)? == Kind::List {
+            can_have(self.inode(), Kind::List)?;
         }
-        check(name)?;
         self.inode().read().xattrs.get(name).map(<[u8]>::to_vec).ok_or(Error::NODATA)
     }
 
     pub(super) fn put_xattr(&self, name: &[u8], value: &[u8], flags: XattrFlags) -> Result<()> {
-        check(name)?;
+        let kind = check(name)?;
         if value.len() > MAX_VALUE {
             return Err(Error::TOOBIG);
         }
         if !XattrFlags::CREATE.union(XattrFlags::REPLACE).contains(flags) {
             return Err(Error::INVAL);
         }
-        if !has_xattrs(self.inode()) {
-            return Err(Error::PERM);
+        can_have(self.inode(), kind)?;
+        if kind == Kind::List {
+            return self.put_list(name, AccessList::from_value(value)?);
         }
         let mut state = self.inode().write();
         state.xattrs.set(name, value, flags, &self.inode().fs().space)?;
+        state.ctime = Time::now();
+        Ok(())
+    }
+
+    /// Sets a list, or removes it. A list that says no more than a mode becomes one.
+    fn put_list(&self, name: &[u8], list: Option<AccessList>) -> Result<()> {
+        let inode = self.inode();
+        if name == acl::DEFAULT && !inode.is(FileType::Directory) {
+            return if list.is_some() { Err(Error::ACCESS) } else { Ok(()) };
+        }
+        let mut state = inode.write();
+        let is_access = name == acl::ACCESS;
+        let stored = list.as_ref().filter(|list| !(is_access && list.is_minimal()));
+        state.xattrs.set_list(name, stored, &inode.fs().space)?;
+        if let Some(list) = list.filter(|_| is_access) {
+            state.mode = state.mode & !0o777 | list.mode().bits();
+        }
         state.ctime = Time::now();
         Ok(())
     }
@@ -122,10 +222,7 @@ impl MemControl {
     }
 
     pub(super) fn drop_xattr(&self, name: &[u8]) -> Result<()> {
-        check(name)?;
-        if !has_xattrs(self.inode()) {
-            return Err(Error::PERM);
-        }
+        can_have(self.inode(), check(name)?)?;
         let mut state = self.inode().write();
         state.xattrs.remove(name, &self.inode().fs().space)?;
         state.ctime = Time::now();

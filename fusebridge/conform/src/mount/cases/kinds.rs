@@ -15,6 +15,7 @@ cases! { "kinds":
     fifos = "what is written into a FIFO comes out of it";
     sockets = "a socket can be bound to a name and reached by it";
     devices = "a device node keeps its numbers";
+    whiteouts = "the whiteout of an overlay can be made";
     regular_by_mknod = "mknod makes regular files too";
     linked_and_renamed = "FIFOs can be linked, renamed and removed";
 }
@@ -63,6 +64,12 @@ fn devices(scene: &Scene) -> Verdict {
     let stat = scene.lstat("block")?;
     equal("lstat(block).st_rdev", stat.rdev(), makedev(300, 70_000))?;
     equal("lstat(block) is a block device", stat.file_type().is_block_device(), true)
+}
+
+fn whiteouts(scene: &Scene) -> Verdict {
+    make(scene, "gone", FileType::CharacterDevice, 0)?;
+    let stat = scene.lstat("gone")?;
+    equal("type and device", (stat.file_type().is_char_device(), stat.rdev()), (true, 0))
 }
 
 fn regular_by_mknod(scene: &Scene) -> Verdict {

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use rustix::fs::{CWD, RenameFlags};
 
 use super::times::{later, nap};
-use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes};
+use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
 use crate::mount::scene::Scene;
 
 cases! { "rename":
@@ -18,6 +18,7 @@ cases! { "rename":
     exchange_of_one = "RENAME_EXCHANGE needs both names";
     flags_exclude = "RENAME_NOREPLACE and RENAME_EXCHANGE exclude each other";
     whiteout = "RENAME_WHITEOUT leaves a whiteout or is refused";
+    whiteout_replaces = "RENAME_WHITEOUT replaces what has the new name, but not with RENAME_NOREPLACE";
     into_itself = "a directory cannot be moved into itself";
     over_directories = "only an empty directory is replaced, and only by a directory";
     two_names_of_one = "a rename of one name of a file to another one does nothing";
@@ -86,19 +87,49 @@ fn flags_exclude(scene: &Scene) -> Verdict {
     fails("renameat2(a, b, RENAME_NOREPLACE|RENAME_EXCHANGE)", with(scene, "a", "b", both), &[Errno::EINVAL])
 }
 
+fn is_whiteout(scene: &Scene, name: &str) -> Verdict {
+    let left = scene.lstat(name)?;
+    let kind = (left.mode() & libc::S_IFMT, left.rdev());
+    equal(format_args!("type and device of the whiteout {name}"), kind, (libc::S_IFCHR, 0))
+}
+
 fn whiteout(scene: &Scene) -> Verdict {
     scene.write("a", b"A")?;
-    match with(scene, "a", "b", RenameFlags::WHITEOUT) {
-        Ok(()) => {
-            let left = scene.lstat("a")?;
-            equal("the whiteout's type and device", (left.mode() & libc::S_IFMT, left.rdev()), (libc::S_IFCHR, 0))?;
-            same_bytes("read(b)", &scene.read("b")?, b"A")
-        }
-        refused => {
-            fails("renameat2(a, b, RENAME_WHITEOUT)", refused, &[Errno::EINVAL, Errno::EOPNOTSUPP, Errno::EPERM])?;
-            equal("readdir(.) after the refusal", scene.names("")?, ["a"])
-        }
+    let renamed = with(scene, "a", "b", RenameFlags::WHITEOUT);
+    if renamed.is_err() {
+        fails("renameat2(a, b, RENAME_WHITEOUT)", renamed, &[Errno::EINVAL, Errno::EOPNOTSUPP, Errno::EPERM])?;
+        equal("readdir(.) after the refusal", scene.names("")?, ["a"])?;
+        return skip("RENAME_WHITEOUT is refused");
     }
+    is_whiteout(scene, "a")?;
+    same_bytes("read(b)", &scene.read("b")?, b"A")?;
+    equal("readdir(.)", scene.names("")?, ["a", "b"])?;
+    scene.unlink("a")?;
+    scene.write("a", b"new")
+}
+
+fn whiteout_replaces(scene: &Scene) -> Verdict {
+    scene.dir("d")?;
+    scene.write("d/a", b"A")?;
+    scene.write("b", b"B")?;
+    scene.stat("b")?;
+    if let Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::PERM) =
+        with(scene, "d/a", "b", RenameFlags::WHITEOUT)
+    {
+        return skip("RENAME_WHITEOUT is refused");
+    }
+    is_whiteout(scene, "d/a")?;
+    same_bytes("read(b)", &scene.read("b")?, b"A")?;
+    scene.write("c", b"C")?;
+    let flags = RenameFlags::WHITEOUT | RenameFlags::NOREPLACE;
+    fails("renameat2(b, c, RENAME_WHITEOUT|RENAME_NOREPLACE)", with(scene, "b", "c", flags), &[Errno::EEXIST])?;
+    with(scene, "b", "e", flags).of("renameat2(b, e, RENAME_WHITEOUT|RENAME_NOREPLACE)")?;
+    is_whiteout(scene, "b")?;
+    same_bytes("read(e)", &scene.read("e")?, b"A")?;
+    with(scene, "d", "f", flags).of("renameat2(d, f, RENAME_WHITEOUT|RENAME_NOREPLACE)")?;
+    is_whiteout(scene, "d")?;
+    equal("readdir(f)", scene.names("f")?, ["a"])?;
+    is_whiteout(scene, "f/a")
 }
 
 fn into_itself(scene: &Scene) -> Verdict {

@@ -7,12 +7,13 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::unistd::Uid;
 use rustix::fs::{
-    XattrFlags, getxattr, getxattr_query, lgetxattr, listxattr, listxattr_query, lsetxattr, removexattr, setxattr,
+    XattrFlags, getxattr, getxattr_query, lgetxattr, listxattr, listxattr_query, llistxattr, lremovexattr, lsetxattr,
+    removexattr, setxattr,
 };
 use rustix::io;
 
 use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
-use crate::mount::scene::Scene;
+use crate::mount::scene::{Impersonation, Incapable, SOMEBODY, Scene};
 
 cases! { "xattr":
     kept = "a value of any bytes is kept, and so is an empty one";
@@ -27,6 +28,8 @@ cases! { "xattr":
     follow_the_file = "attributes stay with a file when it is linked, renamed and unlinked";
     through_descriptors = "attributes set by descriptor are found by path";
     change_time = "setting an attribute changes the file's attribute time";
+    trusted = "attributes of the namespace trusted are kept for root, and for nobody else to see";
+    security = "attributes of the namespace security are kept, on symbolic links too";
     capabilities = "a write takes the file's capabilities away, also one by root";
 }
 
@@ -48,6 +51,13 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
         .collect();
     names.sort();
     Ok(names)
+}
+
+/// Whether all names, not only those of users, have this one among them.
+fn lists(path: &Path, wanted: &str) -> io::Result<bool> {
+    let mut names = vec![0; 1 << 16];
+    let length = llistxattr(path, &mut names)?;
+    Ok(names[..length].split(|byte| *byte == 0).any(|name| name == wanted.as_bytes()))
 }
 
 /// A file with one attribute.
@@ -187,6 +197,67 @@ fn change_time(scene: &Scene) -> Verdict {
     super::times::nap();
     setxattr(&path, "user.one", b"later", XattrFlags::empty()).of("setxattr(a, user.one)")?;
     super::times::later("stat(a).st_ctim after setxattr(a)", changed()?, before)
+}
+
+/// Gives the file itself an attribute. Some file systems have none of symbolic links.
+fn give(scene: &Scene, name: &str, attribute: &str, value: &[u8]) -> Verdict {
+    let set = lsetxattr(scene.at(name), attribute, value, XattrFlags::empty());
+    if set == Err(io::Errno::PERM) && scene.lstat(name)?.file_type().is_symlink() {
+        return skip(format!("lsetxattr({name}, {attribute}) of a symbolic link: EPERM"));
+    }
+    set.offered(format_args!("lsetxattr({name}, {attribute})"))
+}
+
+fn trusted(scene: &Scene) -> Verdict {
+    const NAME: &str = "trusted.conform";
+    scene.chmod("", 0o755)?;
+    scene.write("a", b"x")?;
+    scene.chmod("a", 0o666)?;
+    if !Uid::effective().is_root() {
+        let refused = setxattr(scene.at("a"), NAME, b"value", XattrFlags::empty());
+        return fails("setxattr(a, trusted.conform) not by root", refused, &[Errno::EPERM]);
+    }
+    symlink("a", scene.at("s")).offered("symlink(a, s)")?;
+    for name in ["a", "s"] {
+        let path = scene.at(name);
+        give(scene, name, NAME, b"value")?;
+        let mut value = [0; 16];
+        let length = lgetxattr(&path, NAME, &mut value).of(format_args!("lgetxattr({name}, {NAME})"))?;
+        same_bytes(format_args!("lgetxattr({name}, {NAME})"), &value[..length], b"value")?;
+        equal(format_args!("llistxattr({name}) has {NAME}"), lists(&path, NAME).of("llistxattr()")?, true)?;
+        let _impersonation = Impersonation::new(SOMEBODY)?;
+        let _incapable = Incapable::new()?;
+        fails(
+            format_args!("lgetxattr({name}, {NAME}) not by root"),
+            lgetxattr(&path, NAME, &mut value),
+            &[Errno::ENODATA],
+        )?;
+        let listed = lists(&path, NAME).of(format_args!("llistxattr({name}) not by root"))?;
+        equal(format_args!("llistxattr({name}) has {NAME}, not by root"), listed, false)?;
+        let refused = lsetxattr(&path, NAME, b"other", XattrFlags::empty());
+        fails(format_args!("lsetxattr({name}, {NAME}) not by root"), refused, &[Errno::EPERM])?;
+    }
+    lremovexattr(scene.at("s"), NAME).of("lremovexattr(s, trusted.conform)")?;
+    fails("lgetxattr(s, trusted.conform)", lgetxattr(scene.at("s"), NAME, &mut [0; 16]), &[Errno::ENODATA])?;
+    same_bytes("getxattr(a, trusted.conform)", &get(&scene.at("a"), NAME).of("getxattr(a)")?, b"value")
+}
+
+fn security(scene: &Scene) -> Verdict {
+    const NAME: &str = "security.conform";
+    if !Uid::effective().is_root() {
+        return skip("attributes of this namespace need root");
+    }
+    scene.write("a", b"x")?;
+    symlink("a", scene.at("s")).offered("symlink(a, s)")?;
+    for (name, given) in [("a", b"file"), ("s", b"link")] {
+        give(scene, name, NAME, given)?;
+    }
+    for (name, given) in [("a", b"file"), ("s", b"link")] {
+        let mut value = [0; 16];
+        let length = lgetxattr(scene.at(name), NAME, &mut value).of(format_args!("lgetxattr({name}, {NAME})"))?;
+        same_bytes(format_args!("lgetxattr({name}, {NAME})"), &value[..length], given)?;
+    }
+    Ok(())
 }
 
 fn capabilities(scene: &Scene) -> Verdict {

@@ -4,7 +4,9 @@
 
 use parking_lot::Mutex;
 
-use crate::backend::{Access, ControlFile, Created, Error, FileType, Found, Mode, Name, NewFile, Opened, Result};
+use crate::backend::{
+    Access, ClientKind, ControlFile, Created, Error, FileType, Found, Mode, Name, NewFile, Opened, Result,
+};
 use crate::server::context::Context;
 use crate::server::entry::{Content, Control, Open};
 use crate::server::exchange::{Reply, Request};
@@ -45,8 +47,9 @@ pub(super) fn mkdir(context: &mut Context<'_>, request: Request<'_>, reply: &mut
     let request: MkdirAtReq<'_> = request.decode()?;
     let name = Name::new(request.name)?;
     let dir = context.session.directory(request.common.dir)?;
-    let make = |file: &dyn ControlFile| file.mkdir(name, &common(&request.common));
-    child(context.session, &dir, name, make, |child| reply.message(&MkdirAtResp { child }))
+    let session = context.session;
+    let make = |file: &dyn ControlFile| file.mkdir(name, &common(session, &request.common));
+    child(session, &dir, name, make, |child| reply.message(&MkdirAtResp { child }))
 }
 
 pub(super) fn mknod(context: &mut Context<'_>, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -127,15 +130,19 @@ fn child(
 /// that has decided.
 pub(super) fn new_file(session: &Session, from: &CreateCommon) -> NewFile {
     const LENDS_GROUP: u16 = SET_GID | 0o010;
-    let new = common(from);
-    if new.mode.bits() & LENDS_GROUP == LENDS_GROUP && !session.options.settled_set_gid {
-        return NewFile::new(Mode::new(new.mode.bits() & !SET_GID), new.uid, new.gid);
+    let new = common(session, from);
+    if new.mode.bits() & LENDS_GROUP == LENDS_GROUP && session.options.client == ClientKind::Sandbox {
+        return NewFile { mode: Mode::new(new.mode.bits() & !SET_GID), ..new };
     }
     new
 }
 
 const SET_GID: u16 = 0o2000;
 
-fn common(from: &CreateCommon) -> NewFile {
-    NewFile::new(Mode::new(from.mode), from.uid, from.gid)
+fn common(session: &Session, from: &CreateCommon) -> NewFile {
+    let new = NewFile::new(Mode::new(from.mode), from.uid, from.gid);
+    match session.options.client {
+        ClientKind::Sandbox => new,
+        ClientKind::Kernel => new.masked(Mode::new(from.masked & 0o777)),
+    }
 }

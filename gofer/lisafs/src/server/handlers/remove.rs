@@ -1,6 +1,6 @@
 //! UnlinkAt, RenameAt and RenameAt2.
 
-use crate::backend::{Error, Name, RenameFlags, Result, Unlink};
+use crate::backend::{ClientKind, Error, Name, RenameFlags, Result, Unlink};
 use crate::server::context::Context;
 use crate::server::entry::Control;
 use crate::server::exchange::{Reply, Request};
@@ -41,17 +41,25 @@ pub(super) fn rename(context: &mut Context<'_>, request: Request<'_>, _: &mut Re
 pub(super) fn rename_with_flags(context: &mut Context<'_>, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
     const NO_REPLACE: u32 = rustix::fs::RenameFlags::NOREPLACE.bits();
     const EXCHANGE: u32 = rustix::fs::RenameFlags::EXCHANGE.bits();
+    const WHITEOUT: u32 = rustix::fs::RenameFlags::WHITEOUT.bits();
+    const WHITEOUT_NO_REPLACE: u32 = WHITEOUT | NO_REPLACE;
 
     let request: RenameAt2Req<'_> = request.decode()?;
     let RenameAt2Req { old_dir, new_dir, old_name, new_name, flags } = request;
     let rename = Rename::new(context.session, (old_dir, old_name), (new_dir, new_name))?;
-    rename.run(match flags {
+    let flags = match flags {
         0 => RenameFlags::Replace,
         NO_REPLACE => RenameFlags::NoReplace,
         EXCHANGE => RenameFlags::Exchange,
-        // Others would do more than rename.
+        WHITEOUT => RenameFlags::Whiteout,
+        WHITEOUT_NO_REPLACE => RenameFlags::WhiteoutNoReplace,
         _ => return Err(Error::INVAL),
-    })
+    };
+    // A whiteout is more than a rename.
+    if flags.leaves_whiteout() && context.session.options.client == ClientKind::Sandbox {
+        return Err(Error::INVAL);
+    }
+    rename.run(flags)
 }
 
 /// A rename whose names and directories are checked.
@@ -88,7 +96,7 @@ impl<'a> Rename<'a, crate::server::entry::Held<Control>> {
             match flags {
                 _ if no_change => {}
                 RenameFlags::Exchange => tree::exchanged(from, to),
-                RenameFlags::Replace | RenameFlags::NoReplace => tree::renamed(from, to),
+                _ => tree::renamed(from, to),
             }
             Ok(())
         })

@@ -1,7 +1,9 @@
 //! Renames.
 
-use crate::backend::{Access, ControlBox, Errno, RenameFlags};
-use crate::testing::scene::{Scene, content, create, fails, identity, mkdir, names, ok, open, rename, walk, write};
+use crate::backend::{Access, ControlBox, Errno, FileType, RenameFlags};
+use crate::testing::scene::{
+    Scene, content, create, fails, identity, kind, mkdir, names, ok, open, rename, walk, write,
+};
 
 /// Two directories: one with the file `a` and the directory `full`, which has a file; the other with the file `b` and the empty
 /// directory `empty`.
@@ -51,6 +53,37 @@ pub(in crate::testing) fn it_exchanges(scene: &Scene) {
     assert_eq!((what_is_in(&one, "full"), names(&*walk(&*other, "b").file)), (b"a".to_vec(), vec!["file".to_owned()]));
     let missing = rename((&*one, "a"), (&*other, "none"), RenameFlags::Exchange);
     fails(missing, &[Errno::NOENT], "exchange with nothing");
+}
+
+pub(in crate::testing) fn it_leaves_whiteouts(scene: &Scene) {
+    let (one, other) = tree(scene);
+    let is_whiteout = |dir: &ControlBox, entry: &str| {
+        let stat = walk(&**dir, entry).stat;
+        assert_eq!((kind(&stat), stat.rdev_major, stat.rdev_minor), (FileType::CharDevice, 0, 0), "{entry}");
+    };
+    ok(rename((&*one, "a"), (&*one, "new"), RenameFlags::Whiteout), "rename with RENAME_WHITEOUT");
+    assert_eq!(
+        (what_is_in(&one, "new"), names(&*one)),
+        (b"a".to_vec(), ["a", "full", "new"].map(String::from).to_vec())
+    );
+    is_whiteout(&one, "a");
+    ok(
+        rename((&*one, "new"), (&*other, "b"), RenameFlags::Whiteout),
+        "rename with RENAME_WHITEOUT that replaces a file",
+    );
+    assert_eq!((what_is_in(&other, "b"), names(&*other)), (b"a".to_vec(), ["b", "empty"].map(String::from).to_vec()));
+    is_whiteout(&one, "new");
+    ok(rename((&*one, "full"), (&*other, "dir"), RenameFlags::Whiteout), "rename of a directory with RENAME_WHITEOUT");
+    assert_eq!(names(&*walk(&*other, "dir").file), ["file"]);
+    is_whiteout(&one, "full");
+    let refused = rename((&*other, "dir"), (&*other, "b"), RenameFlags::WhiteoutNoReplace);
+    fails(refused, &[Errno::EXIST], "rename with RENAME_WHITEOUT and RENAME_NOREPLACE of a name that is taken");
+    assert_eq!(names(&*other), ["b", "dir", "empty"]);
+    ok(rename((&*other, "dir"), (&*other, "d"), RenameFlags::WhiteoutNoReplace), "the same of a name that is not");
+    is_whiteout(&other, "dir");
+    ok(rename((&*one, "a"), (&*one, "full"), RenameFlags::Whiteout), "rename of a whiteout over another one");
+    is_whiteout(&one, "a");
+    is_whiteout(&one, "full");
 }
 
 pub(in crate::testing) fn what_cannot_be_is_refused(scene: &Scene) {

@@ -1,7 +1,7 @@
 //! Renaming.
 
 use super::*;
-use lisafs::backend::RenameFlags::{self, Exchange, NoReplace, Replace};
+use lisafs::backend::RenameFlags::{self, Exchange, NoReplace, Replace, Whiteout, WhiteoutNoReplace};
 
 impl Fixture {
     fn rename(&self, from: &str, to: &str, flags: RenameFlags) -> Result<()> {
@@ -115,6 +115,28 @@ fn names_are_exchanged() {
     // The way up is right, too.
     assert_eq!(fixture.rename("a", "a/e/z", Replace), Err(Error::INVAL));
     assert_eq!(fixture.rename("a", "b/z", Replace), Ok(()));
+}
+
+#[test]
+fn whiteouts_count_and_may_be_too_many() {
+    let fixture = tree();
+    let (bytes, names) = fixture.used();
+    fixture.rename("a/f", "b/h", Whiteout).unwrap();
+    fixture.rename("a/e", "b/e", WhiteoutNoReplace).unwrap();
+    assert_eq!(fixture.used(), (bytes, names + 2));
+    assert_eq!((fixture.nlink("a"), fixture.nlink("b")), (3, 3));
+    // It replaces a file, whose name is given back.
+    fixture.rename("b/h", "b/g", Whiteout).unwrap();
+    assert_eq!(fixture.used(), (bytes, names + 2));
+    fixture.link("b/l", "b/g").ok().unwrap();
+    let file = fixture.ino("b/g");
+    fixture.rename("b/g", "b/l", Whiteout).unwrap();
+    assert_eq!((fixture.ino("b/g"), fixture.ino("b/l")), (file, file), "two names of one file stay");
+    let full = Fixture::with("inodes=3");
+    full.create("a");
+    full.create("b");
+    assert_eq!(full.rename("a", "c", Whiteout), Err(Error::NOSPC));
+    assert!(full.ino("a").is_some() && full.ino("c").is_none());
 }
 
 #[test]
