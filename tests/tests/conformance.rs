@@ -67,6 +67,9 @@ fn conforms(backend: Backend, io: Io, access: Access) -> Result<()> {
     if let Some(volume) = &served.volume {
         // The configuration and the initialization vector of the root.
         check::equal("files left behind", &volume.path().read_dir()?.count(), &2)?;
+        if e2e::crypt::has_gocryptfs() {
+            volume.check()?;
+        }
     }
     Ok(())
 }

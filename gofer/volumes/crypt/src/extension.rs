@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 
 use gofer::clap::Arg;
-use gofer::extension::{Backends, Claim, Extension, Preparation, Result, split};
+use gofer::extension::{Backends, Claim, Error, Extension, Preparation, Result, split};
 use parking_lot::Mutex;
 
 use crate::CryptFs;
@@ -21,8 +22,9 @@ use crate::secret::Password;
 #[derive(Debug, Default)]
 pub struct CryptExtension {
     password: OnceLock<Password>,
-    /// Volumes in host directories that are open: two opens of one file must meet, whichever mounts they come from.
-    open: Mutex<HashMap<String, Weak<CryptFs>>>,
+    /// Volumes in host directories that are open, by directory and configuration: two opens of one file must meet, whichever mounts
+    /// they come from.
+    open: Mutex<HashMap<(PathBuf, String), Weak<CryptFs>>>,
 }
 
 impl Extension for CryptExtension {
@@ -44,17 +46,29 @@ impl Extension for CryptExtension {
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim> {
         let Location { backend, config } = Location::parse(argument)?;
         let password = self.password.get().ok_or("there is no password; give one with --crypt-passfile FILE")?;
+        let new = || Ok::<_, Error>(Arc::new(CryptFs::open(backends.open(OsStr::new(backend))?, config, password)?));
+        // Other backends may be others each time that they are opened, or volumes of this extension again.
+        let Some(directory) = directory(backend) else { return Ok(Claim::new(new()?)) };
         let mut open = self.open.lock();
-        // Other backends may be others each time that they are opened.
-        let is_directory = matches!(split(OsStr::new(backend)), None | Some(("host", _)));
-        if let Some(volume) = open.get(argument).and_then(Weak::upgrade).filter(|_| is_directory) {
+        let key = (directory, config.to_owned());
+        if let Some(volume) = open.get(&key).and_then(Weak::upgrade) {
             return Ok(Claim::new(volume));
         }
-        let inner = backends.open(OsStr::new(backend))?;
-        let volume = Arc::new(CryptFs::open(inner, config, password)?);
-        open.insert(argument.to_owned(), Arc::downgrade(&volume));
+        let volume = new()?;
+        open.insert(key, Arc::downgrade(&volume));
         Ok(Claim::new(volume))
     }
+}
+
+/// The host directory that `backend` stands for, however it is written.
+fn directory(backend: &str) -> Option<PathBuf> {
+    let path = match split(OsStr::new(backend)) {
+        None => Path::new(backend),
+        Some(("host", path)) => Path::new(path),
+        Some(_) => return None,
+    };
+    // What cannot be found is told of when it is opened.
+    Some(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))
 }
 
 /// What stands behind `crypt:`.
@@ -89,6 +103,13 @@ impl<'a> Location<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_directory_is_one_volume_however_it_is_written() {
+        assert_eq!(directory("/proc/../dev"), directory("host:/dev/"));
+        assert_eq!(directory("host:/nonexistent"), Some("/nonexistent".into()));
+        assert_eq!((directory("mem:"), directory("crypt:/dev")), (None, None));
+    }
 
     #[test]
     fn arguments_are_understood() {

@@ -2,7 +2,8 @@
 
 use arrayvec::ArrayVec;
 use lisafs::backend::{
-    Access, ControlFile, DirEntry, DirSink, Error, FileType, Name, OpenHow, RenameFlags, Result, Unlink,
+    Access, ControlFile, DirEntry, DirSink, Errno, Error, FileType, Found, Mode, Name, OpenHow, RenameFlags, Result,
+    SetStat, Unlink,
 };
 
 use super::Volume;
@@ -41,7 +42,31 @@ pub(super) fn remove_dir_locked(volume: &Volume, dir: &Node, stored: &Stored) ->
     if found.stat.file_type() != Some(FileType::Directory) {
         return Err(Error::NOTDIR);
     }
-    let child = &*found.file;
+    reaching(&found, || remove_child(volume, dir, stored, &*found.file))
+}
+
+/// Does `work` in a directory that is to be removed or replaced. Without privileges its mode counts, which does not matter to who
+/// removes one that is empty: then the owner may do everything in it until that is over.
+fn reaching<T>(found: &Found, work: impl Fn() -> Result<T>) -> Result<T> {
+    const OWNER: u16 = 0o700;
+    let mode = found.stat.mode;
+    match work() {
+        Err(error) if error == Errno::ACCESS && mode & OWNER != OWNER => {
+            let set = |mode| found.file.set_stat(&SetStat::new().mode(Mode::new(mode)));
+            if set(mode | OWNER).is_err() {
+                return Err(error);
+            }
+            let done = work();
+            if set(mode).is_err() && done.is_err() {
+                tracing::warn!("the directory with inode number {} keeps another mode", found.stat.ino);
+            }
+            done
+        }
+        done => done,
+    }
+}
+
+fn remove_child(volume: &Volume, dir: &Node, stored: &Stored, child: &dyn ControlFile) -> Result<()> {
     let rest = Rest::of(child, &volume.keys.names)?;
     for file in rest.files {
         child.unlink(Name::new(&file)?, Unlink::File)?;
@@ -54,7 +79,7 @@ pub(super) fn remove_dir_locked(volume: &Volume, dir: &Node, stored: &Stored) ->
         child.rename(iv, &*dir.inner, gone, RenameFlags::Replace)?;
         if let Err(error) = remove() {
             if let Err(error) = dir.inner.rename(gone, child, iv, RenameFlags::Replace) {
-                tracing::error!(%error, "{gone:?} belongs to the directory with inode number {}", found.stat.ino);
+                tracing::error!(%error, "{gone:?} belongs to a directory beside it, as gocryptfs.diriv");
             }
             return Err(error);
         }
@@ -74,7 +99,7 @@ pub(super) fn remove_dir_locked(volume: &Volume, dir: &Node, stored: &Stored) ->
 /// `ENOTEMPTY` unless the directory `stored` of `dir` is empty but for files of the format.
 pub(super) fn check_empty(volume: &Volume, dir: &Node, stored: &Stored) -> Result<()> {
     let found = dir.inner.walk(entry(stored)?)?;
-    Rest::of(&*found.file, &volume.keys.names).map(drop)
+    reaching(&found, || Rest::of(&*found.file, &volume.keys.names)).map(drop)
 }
 
 /// What the initialization vector is called while its directory is removed.
