@@ -10,6 +10,7 @@ pub mod check;
 pub mod command;
 pub mod conform;
 pub mod crypt;
+pub mod engines;
 pub mod host;
 pub mod modes;
 pub mod mount;

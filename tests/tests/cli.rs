@@ -433,6 +433,23 @@ fn a_read_only_gofer_refuses() -> Result<()> {
 }
 
 #[test]
+fn runscs_gofer_for_a_single_directory_is_ours() -> Result<()> {
+    let (served, point) = stage()?;
+    let (gofer, path) = (bins::gofer()?.display().to_string(), served.path().display().to_string());
+    let line = |flags: &str| {
+        format!(
+            "exec:bash -c 'exec -a /proc/self/exe {gofer} --root=/run/x dynamic-gofer --path={path} --fd=3 {flags}'"
+        )
+    };
+    let mount = Mount::start(&mut mnt(line("--readonly"), point.path())?)?;
+    check::fails("writing", fs::write(point.path().join("file"), "no"), &[rustix::io::Errno::ROFS])?;
+    check::equal("content", &fs::read_to_string(point.path().join("file"))?.as_str(), &"content")?;
+    mount.unmount()?;
+    let outcome = command::run(&mut mnt(line("--overlay=memory"), point.path())?, LIMIT)?;
+    check::holds(&outcome.describe(), outcome.stderr.contains("dynamic-gofer: --overlay=memory is not supported"))
+}
+
+#[test]
 fn files_in_memory_are_mounted_if_nothing_is_said() -> Result<()> {
     let mount = Mount::start(Command::new(bins::fusebridge()?).arg("mnt"))?;
     std::fs::write(mount.path().join("file"), "content")?;

@@ -5,6 +5,7 @@ mod bench;
 mod conform;
 mod fuzz;
 mod kills;
+mod production;
 mod semver;
 mod setup;
 mod shell;
@@ -43,6 +44,8 @@ enum Task {
     KillBlob(kills::BlobOptions),
     /// Kill volume servers, gofers and sandboxes at random moments, and look what is left.
     KillVolumes(kills::Options),
+    /// Play Docker, podman and containerd with the lines of gofer/docs/production.md. Needs root and Debian's archive; takes long.
+    Production(production::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => fuzz::run(&options),
         Task::KillBlob(options) => kills::run_blob(&options),
         Task::KillVolumes(options) => kills::run(&options),
+        Task::Production(options) => production::run(&options),
         Task::Miri => analysis::miri(),
         Task::Loom => analysis::loom(),
         Task::Semver(options) => semver::run(&options),

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use ::conform::tool;
 use anyhow::{Context, Result, bail};
+use e2e::engines::{Engines, Set};
 use e2e::{host, s3};
 
 use crate::shell;
@@ -29,6 +30,7 @@ const PACKAGES: [Package; 14] = [
     Package { name: "gcc", program: "cc" },
     Package { name: "git", program: "git" },
     Package { name: "gocryptfs", program: "gocryptfs" },
+    Package { name: "mmdebstrap", program: "mmdebstrap" },
     Package { name: "runsc", program: "runsc" },
     Package { name: "sqlite3", program: "sqlite3" },
     Package { name: "util-linux", program: "setpriv" },
@@ -42,6 +44,9 @@ pub(crate) fn run() -> Result<()> {
         tool.install()?;
     }
     s3::install()?;
+    if host::is_root() {
+        Engines::install(Set::Docker)?;
+    }
     device()
 }
 

@@ -13,7 +13,7 @@ pub use log::{LogError, init_log};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::extension::{Error, Extension, Preparation, Registry};
-use crate::runsc::call::{Call, classify};
+use crate::runsc::call::{Call, classify, dynamic};
 use crate::runsc::{self, shim};
 
 /// Serve files over LisaFS
@@ -45,8 +45,15 @@ enum Command {
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     match classify(std::env::args_os().collect()) {
         Call::Gofer(arguments) => runsc::main(extensions, arguments),
+        Call::DynamicGofer(arguments) => match dynamic(&arguments) {
+            Ok(line) => main(extensions, line),
+            Err(problem) => {
+                eprintln!("gofer: {problem}");
+                ExitCode::from(128)
+            }
+        },
         Call::Helper(arguments) => shim::helper(arguments),
-        Call::Runtime(call) => shim::runtime(call),
+        Call::Runtime(call) => shim::runtime(call, extensions),
         Call::Own(arguments) => main(extensions, arguments),
     }
 }
@@ -72,7 +79,7 @@ fn run(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = 
             serve.run(&registry, flags)?;
             registry.end();
         }
-        (Command::Runtime(runtime), _) => return Ok(runtime.run()?),
+        (Command::Runtime(runtime), _) => return Ok(runtime.run(registry.into_extensions())?),
         (Command::Doctor(doctor), _) => return Ok(doctor.run()?),
         (Command::Serve(_), None) => unreachable!("a command was found"),
     }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::extension::Extension;
 use crate::runsc::call::{self, Choice};
 use crate::runsc::shim;
 
@@ -36,11 +37,11 @@ pub(super) struct NotAlone;
 
 impl Runtime {
     /// Becomes runsc. As a part of another program we could not: runsc would take that one for its gofer.
-    pub(super) fn run(self) -> Result<ExitCode, NotAlone> {
+    pub(super) fn run(self, extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, NotAlone> {
         if std::env::args_os().nth(1).is_none_or(|command| command != call::COMMAND) {
             return Err(NotAlone);
         }
         let runsc = self.runsc.map_or(Choice::Configured, Choice::Path);
-        Ok(shim::runtime(call::Runtime { runsc, arguments: self.arguments }))
+        Ok(shim::runtime(call::Runtime { runsc, arguments: self.arguments }, extensions))
     }
 }

@@ -29,8 +29,17 @@ pub fn backend_annotation<'a>(request: &MountRequest<'a>) -> Option<&'a str> {
 /// The backends that annotations want for the root file system and for mounts, one for each of those.
 pub(crate) fn backends_of(spec: &Spec) -> impl Iterator<Item = &str> {
     let mounts = spec.mounts().iter().flatten().filter_map(|mount| mount.destination().to_str());
-    let annotations = spec.annotations().as_ref();
-    std::iter::once("/").chain(mounts).filter_map(move |destination| find(annotations?, destination))
+    let all = spec.annotations().as_ref().map(|annotations| wanted(annotations, mounts));
+    all.into_iter().flatten().map(|(_, backend)| backend)
+}
+
+/// The same with the destinations: those among `/` and `mounts` for which `annotations` want a backend.
+pub(crate) fn wanted<'a>(
+    annotations: &'a HashMap<String, String>,
+    mounts: impl Iterator<Item = &'a str>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let all = std::iter::once("/").chain(mounts);
+    all.filter_map(move |destination| Some((destination, find(annotations, destination)?)))
 }
 
 /// Kinds of a container for containerd and CRI-O. A pod's annotations are those of all its containers.

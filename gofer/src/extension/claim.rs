@@ -64,12 +64,39 @@ pub struct MountRequest<'a> {
     /// Whether the sandbox works on a descriptor of the mount itself (directfs): then the backend
     /// [must donate one](Options::donates_root).
     pub directfs: bool,
+    /// The directory that would be served without a backend; none if it is no directory.
+    pub source: Option<Source>,
+    /// Whether other containers of the pod are to see the same files, by what hints say.
+    pub is_shared: bool,
+}
+
+/// Who may use a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Permissions.
+    pub mode: u16,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
 }
 
 impl<'a> MountRequest<'a> {
     /// The mount at `path`, to be read and written through messages.
     pub fn new(container: Container<'a>, path: &'a Path) -> Self {
-        MountRequest { container, mount: None, path, read_only: false, directfs: false }
+        MountRequest { container, mount: None, path, read_only: false, directfs: false, source: None, is_shared: false }
+    }
+
+    /// The same in the place of the directory `source`.
+    #[must_use]
+    pub fn source(self, source: Option<Source>) -> Self {
+        MountRequest { source, ..self }
+    }
+
+    /// The same, for several containers of a pod or for one.
+    #[must_use]
+    pub fn shared(self, is_shared: bool) -> Self {
+        MountRequest { is_shared, ..self }
     }
 
     /// The same with its entry in the spec.

@@ -11,8 +11,8 @@ mod registry;
 
 pub use annotation::Stray;
 pub use annotation::{BACKEND_ANNOTATION, DESTINATION_ANNOTATION, backend_annotation};
-pub(crate) use annotation::{backends_of, strays};
-pub use claim::{Claim, Container, MountRequest, Preparation};
+pub(crate) use annotation::{backends_of, strays, wanted};
+pub use claim::{Claim, Container, MountRequest, Preparation, Source};
 pub use recipient::Recipient;
 pub use registry::{Backends, OpenError, Registry, RegistryError, split};
 
@@ -35,6 +35,13 @@ pub trait Extension: Send + Sync {
     /// The file system that `NAME:ARGUMENT` stands for, on a command line or in an annotation. `argument` can be empty. An
     /// extension that wraps other backends gets them from `backends`.
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim>;
+
+    /// Whether `NAME:ARGUMENT` can be opened in a container, as far as that can be told without opening anything. `gofer runtime` asks
+    /// before it starts a container, and so whoever wants that is told what is wrong; what is found later only logs say.
+    fn check(&self, argument: &str, backends: &Backends<'_>) -> Result<()> {
+        let _ = (argument, backends);
+        Ok(())
+    }
 
     /// Looks at a mount of a sandbox. `Ok(None)` leaves it to others; an error is fatal for the mount. In runsc's gofer, privileges are
     /// gone by now, and paths are those of the container.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Claim, Error, Extension, MountRequest, Preparation, Recipient, backend_annotation};
+use super::{Claim, Error, Extension, MountRequest, Preparation, Recipient, Source, backend_annotation};
 use crate::hostfs::{HostFs, HostOptions};
 use crate::seccomp::SyscallRules;
 
@@ -113,7 +113,7 @@ impl Registry {
             return Ok(None);
         }
         for extension in self.iter() {
-            let backends = Backends { in_sandbox: true, ..self.backends(host) };
+            let backends = Backends { source: request.source, ..self.in_sandbox(host, request.is_shared) };
             let claim = extension
                 .claim(request, &backends)
                 .map_err(|source| OpenError::Extension { name: extension.name(), source })?;
@@ -128,11 +128,22 @@ impl Registry {
             Some(backend) if !self.is_empty() => {
                 let directory = directory(backend.as_ref()).filter(|path| path.is_absolute());
                 let path = directory.ok_or_else(|| self.unclaimed(backend, request.path))?;
-                let backends = Backends { in_sandbox: true, ..self.backends(host) };
+                let backends = self.in_sandbox(host, request.is_shared);
                 backends.directory(path).map(|claim| Some(claim.read_only(request.read_only)))
             }
             _ => Ok(None),
         }
+    }
+
+    /// Whether an annotation may say `backend`, as far as that can be told without opening it. `is_shared`: for a mount that several
+    /// containers of a pod have.
+    pub(crate) fn check(&self, backend: &str, is_shared: bool) -> Result<(), OpenError> {
+        self.in_sandbox(&HostOptions::default(), is_shared).check(backend.as_ref())
+    }
+
+    /// The extensions, to be registered elsewhere.
+    pub(crate) fn into_extensions(self) -> Vec<Box<dyn Extension>> {
+        self.extensions
     }
 
     /// Who takes over the connection of a mount as a whole. `Ok(None)`: nobody, it is served here.
@@ -183,7 +194,11 @@ impl Registry {
 
     /// A way to open backends by what stands for them on a command line; host directories as `host` says.
     pub fn backends<'a>(&'a self, host: &'a HostOptions) -> Backends<'a> {
-        Backends { registry: self, host, in_sandbox: false, opened: Mutex::default() }
+        Backends { registry: self, host, in_sandbox: false, source: None, is_shared: false, opened: Mutex::default() }
+    }
+
+    fn in_sandbox<'a>(&'a self, host: &'a HostOptions, is_shared: bool) -> Backends<'a> {
+        Backends { in_sandbox: true, is_shared, ..self.backends(host) }
     }
 }
 
@@ -192,6 +207,8 @@ pub struct Backends<'a> {
     registry: &'a Registry,
     host: &'a HostOptions,
     in_sandbox: bool,
+    source: Option<Source>,
+    is_shared: bool,
     /// The extensions that were asked for a backend, in order.
     opened: Mutex<Vec<&'static str>>,
 }
@@ -202,26 +219,49 @@ impl Backends<'_> {
         self.in_sandbox
     }
 
+    /// The directory that would be served without them, if they are for a mount of a sandbox.
+    pub fn source(&self) -> Option<Source> {
+        self.source
+    }
+
+    /// Whether other containers of the pod, which have gofers of their own, are to see the same files.
+    pub fn are_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Whether [`open`](Self::open) can succeed in a sandbox, as far as that can be told without opening anything.
+    pub fn check(&self, backend: &OsStr) -> Result<(), OpenError> {
+        if let Some(path) = directory(backend) {
+            return if path.is_absolute() { Ok(()) } else { Err(not_absolute(path)) };
+        }
+        let (extension, argument) = self.extension(backend)?;
+        extension.check(argument, self).map_err(|source| OpenError::Extension { name: extension.name(), source })
+    }
+
     /// The backend that `DIR`, `host:DIR` or `NAME:ARGUMENT` stands for. What has no name before a colon is a directory, and so
     /// is `./a:b`.
     pub fn open(&self, backend: &OsStr) -> Result<Claim, OpenError> {
         if let Some(path) = directory(backend) {
             return self.directory(path);
         }
+        let (extension, argument) = self.extension(backend)?;
+        self.opened.lock().push(extension.name());
+        extension.open(argument, self).map_err(|source| OpenError::Extension { name: extension.name(), source })
+    }
+
+    /// Who opens `backend`, which is no directory, and with which argument.
+    fn extension<'b>(&self, backend: &'b OsStr) -> Result<(&dyn Extension, &'b str), OpenError> {
         let Some((name, argument)) = split(backend) else { unreachable!("it is a directory then") };
         let unknown = || OpenError::Unknown { name: name.to_owned(), known: self.known() };
         let extension = self.registry.iter().find(|extension| extension.name() == name).ok_or_else(unknown)?;
-        let failed = |source| OpenError::Extension { name: extension.name(), source };
-        let argument = argument.to_str().ok_or_else(|| failed("the argument is not UTF-8".into()))?;
-        self.opened.lock().push(extension.name());
-        extension.open(argument, self).map_err(failed)
+        let failed = || OpenError::Extension { name: extension.name(), source: "the argument is not UTF-8".into() };
+        Ok((extension, argument.to_str().ok_or_else(failed)?))
     }
 
     fn directory(&self, path: &Path) -> Result<Claim, OpenError> {
         let failed = |source| OpenError::Directory { path: path.to_path_buf(), source };
         if self.in_sandbox && !path.is_absolute() {
-            // The process's working directory is nobody's business.
-            return Err(failed(std::io::Error::other("in a container, write it from the root: host:/DIR")));
+            return Err(not_absolute(path));
         }
         HostFs::open(path, self.host.clone()).map(|backend| Claim::new(Arc::new(backend))).map_err(failed)
     }
@@ -229,6 +269,12 @@ impl Backends<'_> {
     fn known(&self) -> String {
         self.registry.iter().map(|extension| format!(", {}:ARGUMENT", extension.name())).collect()
     }
+}
+
+/// In a sandbox, the process's working directory is nobody's business.
+fn not_absolute(path: &Path) -> OpenError {
+    let source = std::io::Error::other("in a container, write it from the root: host:/DIR");
+    OpenError::Directory { path: path.to_path_buf(), source }
 }
 
 /// The directory that `DIR` or `host:DIR` stands for.

@@ -17,6 +17,10 @@ impl Extension for ReadOnlyExtension {
         "readonly"
     }
 
+    fn check(&self, argument: &str, backends: &Backends<'_>) -> std::result::Result<(), Error> {
+        wrap::check(self.name(), argument, backends)
+    }
+
     fn open(&self, argument: &str, backends: &Backends<'_>) -> std::result::Result<Claim, Error> {
         let inner = wrap::open(self.name(), argument, backends)?;
         Ok(Claim::new(Arc::new(ReadOnly::new(inner))))
@@ -73,7 +77,7 @@ mod tests {
         let example = "no BACKEND after the colon; for example readonly:/srv/data or readonly:mem:";
         assert_eq!(open_error("readonly:"), format!("readonly: {example}"));
         assert_eq!(open_error("readonly:mem:x"), {
-            "readonly: mem: unknown option \"x\"; known are size=, inodes=, mode=, uid=, gid=, special, nospecial, ro and rw"
+            "readonly: mem: unknown option \"x\"; known are size=, inodes=, mode=, uid=, gid=, special, nospecial, ro, rw and private"
         });
     }
 }

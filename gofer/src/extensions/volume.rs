@@ -17,6 +17,10 @@ impl Extension for VolumeExtension {
         "volume"
     }
 
+    fn check(&self, argument: &str, _backends: &Backends<'_>) -> Result<(), Error> {
+        Ok(Volume::configured(argument).map(drop)?)
+    }
+
     fn open(&self, argument: &str, _backends: &Backends<'_>) -> Result<Claim, Error> {
         Err(format!("volume:{argument} is served by another process as it is, nothing can be put around it").into())
     }

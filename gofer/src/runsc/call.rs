@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Call {
     /// runsc starts its gofer: that is us. The arguments after the program's name.
     Gofer(Vec<OsString>),
+    /// runsc mounts a directory in a running container, and starts a gofer for it alone. The arguments of that command.
+    DynamicGofer(Vec<OsString>),
     /// runsc starts another part of itself, which must be the real one. The whole command line.
     Helper(Vec<OsString>),
     /// Somebody starts runsc, and we are in its place.
@@ -48,6 +50,8 @@ pub(crate) const OPTION: &str = "--runsc";
 const AGAIN: &[u8] = b"/proc/self/exe";
 /// The name under which it starts its gofer.
 const GOFER: &[u8] = b"runsc-gofer";
+/// The command of a gofer for a single directory, which the pull request google/gvisor#13793 brings.
+const DYNAMIC: &str = "dynamic-gofer";
 /// Those of other parts of itself: the sandbox, and the process that waits for a detached `exec`.
 const HELPERS: [&[u8]; 2] = [b"runsc-sandbox", b"runsc-exec"];
 /// Any other name that starts so makes us runsc.
@@ -58,11 +62,15 @@ pub(crate) fn classify(mut arguments: Vec<OsString>) -> Call {
     let Some(program) = arguments.first() else {
         return Call::Own(arguments);
     };
+    let name = Path::new(program).file_name().unwrap_or_default().as_bytes();
+    if (program.as_bytes() == AGAIN || name == GOFER) && subcommand(&arguments) == Some(OsStr::new(DYNAMIC)) {
+        let at = arguments.iter().position(|argument| argument == DYNAMIC).map_or(0, |at| at + 1);
+        return Call::DynamicGofer(arguments.split_off(at));
+    }
     if program.as_bytes() == AGAIN {
         arguments.remove(0);
         return Call::Runtime(Runtime { runsc: Choice::Parents, arguments });
     }
-    let name = Path::new(program).file_name().unwrap_or_default().as_bytes();
     if name == GOFER {
         return if subcommand(&arguments) == Some(OsStr::new("gofer")) {
             arguments.remove(0);
@@ -103,6 +111,29 @@ pub(super) fn explicit(arguments: &[OsString]) -> Option<Runtime> {
     (separator == "--").then(|| Runtime { runsc, arguments: arguments.to_vec() })
 }
 
+/// The arguments of our own command that does what `dynamic-gofer ARGUMENTS` asks for, or what is not known of them.
+pub(crate) fn dynamic(arguments: &[OsString]) -> Result<Vec<OsString>, String> {
+    let mut line: Vec<OsString> = ["gofer", "serve"].map(OsString::from).into();
+    let mut backend = None;
+    for argument in arguments {
+        let flag = argument.as_bytes().strip_prefix(b"-").map(|flag| flag.strip_prefix(b"-").unwrap_or(flag));
+        let mut parts = flag.unwrap_or_default().splitn(2, |&byte| byte == b'=');
+        match (parts.next().unwrap_or_default(), parts.next()) {
+            (b"path", Some(path)) if !path.is_empty() => {
+                let mut host = OsString::from("host:");
+                host.push(OsStr::from_bytes(path));
+                backend = Some(host);
+            }
+            (b"fd", Some(number)) => line.extend([OsStr::new("--fd"), OsStr::from_bytes(number)].map(OsStr::to_owned)),
+            (b"readonly", None | Some(b"true")) => line.push("--read-only".into()),
+            (b"readonly", Some(b"false")) => {}
+            _ => return Err(format!("{DYNAMIC}: {} is not supported", argument.display())),
+        }
+    }
+    line.push(backend.ok_or_else(|| format!("{DYNAMIC}: --path=DIR is missing"))?);
+    Ok(line)
+}
+
 /// The first argument that is no flag. runsc writes the flags that it passes on as one argument each.
 fn subcommand(arguments: &[OsString]) -> Option<&OsStr> {
     arguments.iter().skip(1).map(OsString::as_os_str).find(|argument| !argument.as_bytes().starts_with(b"-"))
@@ -140,6 +171,26 @@ mod tests {
             "runsc-gofer",
         ] {
             assert_eq!(call(line), Call::Helper(words(line)));
+        }
+    }
+
+    #[test]
+    fn a_directory_alone_is_served_by_us() {
+        for line in [
+            "/proc/self/exe --root=/run/x dynamic-gofer --path=/a:b --fd=3 --readonly",
+            "runsc-gofer --root=/run/x dynamic-gofer --path=/a:b --fd=3 --readonly",
+        ] {
+            assert_eq!(call(line), Call::DynamicGofer(words("--path=/a:b --fd=3 --readonly")), "{line}");
+        }
+        let dynamic = |line| super::dynamic(&words(line));
+        assert_eq!(dynamic("--path=/a:b --fd=3"), Ok(words("gofer serve --fd 3 host:/a:b")));
+        assert_eq!(dynamic("-fd=4 -readonly=true -path=/x"), Ok(words("gofer serve --fd 4 --read-only host:/x")));
+        for (line, complaint) in [
+            ("--path=/x --fd=3 --overlay=memory", "dynamic-gofer: --overlay=memory is not supported"),
+            ("--path=/x --fd=3 more", "dynamic-gofer: more is not supported"),
+            ("--fd=3", "dynamic-gofer: --path=DIR is missing"),
+        ] {
+            assert_eq!(dynamic(line), Err(complaint.to_owned()), "{line}");
         }
     }
 

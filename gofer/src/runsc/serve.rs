@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oci_spec::runtime::Mount;
+use rustix::fs::{FileType, fstat};
 
 use super::args::{CharDevices, Globals};
+use super::hints::is_shared_in_pod;
 use super::rootfs::Served;
-use crate::extension::{self, Claim, MountRequest, OpenError, Recipient, Registry};
+use crate::extension::{self, Claim, MountRequest, OpenError, Recipient, Registry, Source};
 use crate::hostfs::{HostFs, HostOptions, ProcFds};
 use crate::volume;
 use lisafs::server::{ConnectError, Connection, Server};
@@ -101,6 +103,7 @@ impl Common<'_> {
             Some(container) if !devices => {
                 let request = MountRequest::new(container, &served.path);
                 let request = request.mount(mount).read_only(read_only).directfs(directfs);
+                let request = request.source(source(&served)).shared(is_shared(container, mount));
                 if let Some(recipient) = self.registry.recipient(&request)? {
                     let to = volume::Mount {
                         path: &served.path,
@@ -161,6 +164,20 @@ pub(super) fn connect(
             .map_err(|source| ServeError::Connect { path: ready.path.display().to_string(), source })
     };
     ready.into_iter().map(start).collect()
+}
+
+/// What is served, if that is a directory.
+fn source(served: &Served) -> Option<Source> {
+    let stat = fstat(&served.fd).ok().filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)?;
+    let mode = u16::try_from(stat.st_mode & 0o7777).ok()?;
+    Some(Source { mode, uid: stat.st_uid, gid: stat.st_gid })
+}
+
+fn is_shared(container: extension::Container<'_>, mount: Option<&Mount>) -> bool {
+    let annotations = container.spec.annotations().iter().flatten();
+    let annotations: Vec<(&str, &str)> = annotations.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let source = mount.and_then(|mount| mount.source().as_deref());
+    source.is_some_and(|source| is_shared_in_pod(&annotations, source))
 }
 
 fn mount_path(path: &Path) -> &[u8] {

@@ -1,6 +1,7 @@
 //! Several containers in one sandbox, and file systems that are not the host's.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -77,12 +78,14 @@ fn a_mount_that_is_not_of_the_host() -> Result<()> {
     sandbox::with_ours(|sandbox| {
         let (stock, replaced) = (sandbox.directory("stock")?, sandbox.directory("replaced")?);
         fs::write(replaced.join("below"), "")?;
+        fs::set_permissions(&replaced, fs::Permissions::from_mode(0o1777))?;
+        chown(&replaced, Some(7), Some(8))?;
         let mut bundle = Bundle::busybox(sandbox, "c")?
             .bind(&stock, "/stock", &[])
             .bind(&replaced, "/memory", &[])
             .annotation("dev.gofer.backend./memory", "mem:size=1m")
             .script(
-                "ls -A /memory; echo x > /memory/x; mkdir /memory/d; mv /memory/x /memory/d/y; cat /memory/d/y
+                "ls -A /memory; stat -c '%a %u:%g' /memory >&2; echo x > /memory/x; mkdir /memory/d; mv /memory/x /memory/d/y; cat /memory/d/y
                  echo y > /stock/y; dd if=/dev/zero of=/memory/big bs=1M count=2 2>&1 | grep space; ls /memory /memory/d",
             );
         if sandbox.runsc().directfs() == DirectFs::On {
@@ -92,11 +95,29 @@ fn a_mount_that_is_not_of_the_host() -> Result<()> {
                 bundle = bundle.annotation(&format!("dev.gvisor.spec.mount.memory.{field}"), value);
             }
         }
-        let output = sandbox.output(&bundle)?;
+        let outcome = sandbox.run(&bundle)?;
+        // As whoever made the volume wanted it.
+        check::equal("permissions", &outcome.stderr, &"1777 7:8\n")?;
+        let output = outcome.success()?;
         check::holds("empty at first", output.starts_with("x\n"))?;
         check::holds("its own size", output.contains("No space left on device"))?;
         check::equal("the host's is the host's", &fs::read_to_string(stock.join("y"))?, &"y\n")?;
         check::equal("what lies below", &fs::read_dir(&replaced)?.count(), &1)?;
         Ok(())
+    })
+}
+
+#[test]
+fn what_a_pod_shares_is_not_one_containers_memory() -> Result<()> {
+    sandbox::with_ours(|sandbox| {
+        let data = sandbox.directory("data")?;
+        let source = data.to_string_lossy().into_owned();
+        let mut bundle = Bundle::busybox(sandbox, "c")?.sandbox().bind(&data, "/data", &[]).script("echo ran");
+        for (field, value) in [("source", &*source), ("type", "bind"), ("share", "shared")] {
+            bundle = bundle.annotation(&format!("dev.gvisor.spec.mount.data.{field}"), value);
+        }
+        let outcome = sandbox.run(&bundle.annotation("dev.gofer.backend./data", "mem:"))?;
+        check::equal("status", &outcome.status.code(), &Some(128))?;
+        check::holds(&outcome.describe(), outcome.stderr.contains("use volume:NAME"))
     })
 }

@@ -96,6 +96,12 @@ impl Extension for FaultExtension {
         SyscallRules::new().allow(libc::SYS_clock_nanosleep)
     }
 
+    fn check(&self, argument: &str, backends: &Backends<'_>) -> Result<(), Error> {
+        let (backend, parameters) = argument.rsplit_once('?').unwrap_or((argument, ""));
+        Fault::parse(parameters)?;
+        wrap::check(self.name(), backend, backends)
+    }
+
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim, Error> {
         let (backend, parameters) = argument.rsplit_once('?').unwrap_or((argument, ""));
         let fault = Fault::parse(parameters)?;

@@ -22,6 +22,8 @@ pub struct MemOptions {
     pub special: bool,
     /// Nothing may be changed.
     pub read_only: bool,
+    /// Other containers of the pod need not see it, whatever hints say.
+    pub private: bool,
 }
 
 /// Half of the machine's memory, a name for each of its pages in that half, and the root for the caller alone to change.
@@ -36,6 +38,7 @@ impl Default for MemOptions {
             gid: getegid().as_raw(),
             special: true,
             read_only: false,
+            private: false,
         }
     }
 }
@@ -44,7 +47,9 @@ impl Default for MemOptions {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemOptionsError {
     /// There is no such option.
-    #[error("unknown option {0:?}; known are size=, inodes=, mode=, uid=, gid=, special, nospecial, ro and rw")]
+    #[error(
+        "unknown option {0:?}; known are size=, inodes=, mode=, uid=, gid=, special, nospecial, ro, rw and private"
+    )]
     Unknown(String),
     /// The option needs something behind a `=`, or must have nothing there.
     #[error("{0} {1}")]
@@ -109,6 +114,7 @@ impl MemOptions {
             "nospecial" => self.special = flag("nospecial", value, false)?,
             "ro" => self.read_only = flag("ro", value, true)?,
             "rw" => self.read_only = flag("rw", value, false)?,
+            "private" => self.private = flag("private", value, true)?,
             _ => return Err(MemOptionsError::Unknown(name.to_owned())),
         }
         Ok(())
@@ -169,7 +175,7 @@ mod tests {
     #[test]
     fn options_are_understood() {
         assert_eq!(MemOptions::parse(""), Ok(MemOptions::default()));
-        let all = MemOptions::parse("size=1g,inodes=2M,mode=1777,uid=7,gid=8,nospecial,ro").unwrap();
+        let all = MemOptions::parse("size=1g,inodes=2M,mode=1777,uid=7,gid=8,nospecial,ro,private").unwrap();
         let expected = MemOptions {
             size: Some(1 << 30),
             inodes: Some(2 << 20),
@@ -178,6 +184,7 @@ mod tests {
             gid: 8,
             special: false,
             read_only: true,
+            private: true,
         };
         assert_eq!(all, expected);
         let size = |text: &str| MemOptions::parse(&format!("size={text}")).unwrap().size;
@@ -194,7 +201,7 @@ mod tests {
         let error = |text: &str| MemOptions::parse(text).unwrap_err().to_string();
         assert_eq!(error("size=1x"), "size=1x: not a size; for example 512m, 2g or 50%");
         assert_eq!(error("ro,sise=1"), {
-            "unknown option \"sise\"; known are size=, inodes=, mode=, uid=, gid=, special, nospecial, ro and rw"
+            "unknown option \"sise\"; known are size=, inodes=, mode=, uid=, gid=, special, nospecial, ro, rw and private"
         });
         assert_eq!(error("mode"), "mode needs a value");
         assert_eq!(error("ro=1"), "ro takes no value");

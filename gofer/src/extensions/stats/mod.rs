@@ -36,6 +36,10 @@ impl Extension for StatsExtension {
             .allow_if(libc::SYS_recvfrom, [Condition::only(3, libc::MSG_DONTWAIT), connected])
     }
 
+    fn check(&self, argument: &str, backends: &Backends<'_>) -> std::result::Result<(), Error> {
+        wrap::check(self.name(), argument, backends)
+    }
+
     fn open(&self, argument: &str, backends: &Backends<'_>) -> std::result::Result<Claim, Error> {
         let inner = wrap::open(self.name(), argument, backends)?;
         let reported = Reported::start(argument).map_err(|error| format!("cannot wait for SIGUSR1: {error}"))?;

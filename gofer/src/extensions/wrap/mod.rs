@@ -151,10 +151,19 @@ impl<L: Layer> Backend for Wrapped<L> {
 
 /// The file system that `argument` of the extension `name` stands for.
 pub(super) fn open(name: &str, argument: &str, backends: &Backends<'_>) -> extension::Result<Claim> {
+    Ok(backends.open(given(name, argument)?)?)
+}
+
+/// Whether that can be opened in a sandbox, as far as it can be told.
+pub(super) fn check(name: &str, argument: &str, backends: &Backends<'_>) -> extension::Result<()> {
+    Ok(backends.check(given(name, argument)?)?)
+}
+
+fn given<'a>(name: &str, argument: &'a str) -> extension::Result<&'a OsStr> {
     if argument.is_empty() {
         return Err(format!("no BACKEND after the colon; for example {name}:/srv/data or {name}:mem:").into());
     }
-    Ok(backends.open(OsStr::new(argument))?)
+    Ok(OsStr::new(argument))
 }
 
 /// Makes a call whose answer has no bytes to count.

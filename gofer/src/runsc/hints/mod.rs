@@ -3,8 +3,11 @@
 //! All that matters to this process is for which mounts they turn directfs off. But a hint counts only if it is complete and
 //! valid, and a bad one is reported here as it is by runsc.
 
+mod shared;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use shared::is_shared_in_pod;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};

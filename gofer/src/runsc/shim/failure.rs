@@ -3,9 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::VARIABLE;
+use super::{AnnotationError, VARIABLE};
 use crate::configuration::{self, ConfigurationError};
-use crate::extension::Stray;
 
 /// Why runsc cannot be run. One line for a person each.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +40,9 @@ pub enum Failure {
          what docs/production.md says: \"runtimes\": {{\"runsc-gofer-rs\": {{\"path\": \"/usr/local/bin/runsc-gofer-rs\"}}}}", .0.display()
     )]
     Install(PathBuf),
-    /// The container's annotations are for nothing.
+    /// The container's annotations are wrong.
     #[error("{0}")]
-    Annotation(#[from] Stray),
+    Annotation(#[from] AnnotationError),
     /// It is us.
     #[error("{} is this program, not the runsc that it stands in for; name that one with --runsc or {VARIABLE}", .0.display())]
     Ourselves(PathBuf),

@@ -24,8 +24,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+pub use annotations::AnnotationError;
 pub use failure::Failure;
 pub use find::VARIABLE;
+
+use crate::extension::Extension;
 
 use super::call::{COMMAND, Choice, OPTION, Runtime};
 
@@ -33,8 +36,8 @@ use super::call::{COMMAND, Choice, OPTION, Runtime};
 const PROGRAMS: (&str, &str) = ("gvisor-bin", "GVISOR_SIDECAR_BINARIES_DIR");
 
 /// Becomes runsc. Comes back only if that is impossible, having said why.
-pub(crate) fn runtime(call: Runtime) -> ExitCode {
-    let Err(failure) = become_runsc(call);
+pub(crate) fn runtime(call: Runtime, extensions: Vec<Box<dyn Extension>>) -> ExitCode {
+    let Err(failure) = become_runsc(call, extensions);
     report(&failure)
 }
 
@@ -61,13 +64,13 @@ fn report(failure: &Failure) -> ExitCode {
     ExitCode::from(128)
 }
 
-fn become_runsc(call: Runtime) -> Result<Infallible, Failure> {
+fn become_runsc(call: Runtime, extensions: Vec<Box<dyn Extension>>) -> Result<Infallible, Failure> {
     if command(&call.arguments) == Some(OsStr::new("install")) {
         let program = std::env::current_exe().unwrap_or_default();
         return Err(Failure::Install(program));
     }
     match call.runsc {
-        Choice::Path(path) if path.is_absolute() => load(&path, call.arguments),
+        Choice::Path(path) if path.is_absolute() => load(&path, call.arguments, extensions),
         Choice::Path(path) => {
             let path = std::path::absolute(&path).map_err(|source| Failure::Open { path, source })?;
             again(&path, call.arguments)
@@ -92,8 +95,8 @@ fn again(runsc: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> 
 }
 
 /// Maps the runsc at `path` and jumps to it.
-fn load(path: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> {
-    annotations::check(&arguments)?;
+fn load(path: &Path, arguments: Vec<OsString>, extensions: Vec<Box<dyn Extension>>) -> Result<Infallible, Failure> {
+    annotations::check(&arguments, extensions)?;
     let program = elf_file::open(path)?;
     let mut line = vec![path.as_os_str().to_owned()];
     line.extend(arguments);
