@@ -19,7 +19,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 14] = [
+const PACKAGES: [Package; 15] = [
     Package { name: "acl", program: "setfacl" },
     Package { name: "attr", program: "setfattr" },
     Package { name: "bindfs", program: "bindfs" },
