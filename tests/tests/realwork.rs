@@ -6,8 +6,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::scene::everywhere;
-use e2e::{bins, check, command};
+use e2e::backend::Backend;
+use e2e::modes::{Access, Io};
+use e2e::scene::{Scene, everywhere};
+use e2e::{bins, check, command, host, scratch, skip};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -239,4 +241,117 @@ fn locks_extended_attributes_and_space() -> Result<()> {
         // The protocol knows no access control lists: refused is better than stored and not enforced.
         sh(scene.path(), "fails setfacl -m u:daemon:r f 2> error; grep -q 'not supported' error").map(drop)
     })
+}
+
+/// Mounts an overlay on `$point` with the lower directory `$1` and further options `$2`, and its upper and work directory here.
+const OVERLAY: &str = r#"
+    overlay() {
+        mount -t overlay overlay -o "lowerdir=$1,upperdir=$PWD/upper,workdir=$PWD/work$2" "$point"
+    }
+    point=$(mktemp -d)
+    trap 'umount "$point" 2>/dev/null || true; rmdir "$point"' EXIT
+    mkdir upper work
+"#;
+
+/// Runs a script in a mount namespace of its own, in which it can mount without anybody else holding on to it.
+fn mounting(directory: &Path, script: &str) -> Result<String> {
+    let mut bash = Command::new("unshare");
+    bash.args(["--mount", "--propagation", "private", "bash", "-euo", "pipefail", "-c"]);
+    command::succeed(bash.arg(format!("{OVERLAY}\n{script}")).current_dir(directory), LIMIT)
+}
+
+#[test]
+fn overlays_have_their_upper_directory_on_the_mount() -> Result<()> {
+    if !host::is_root() {
+        skip!("mounting an overlay needs root");
+    }
+    let lower = scratch::memory()?;
+    sh(lower.path(), "mkdir d e; echo a > a; echo b > b; echo c > d/c; echo f > e/f; ln -s a l; chmod 750 e")?;
+    let before = sh(lower.path(), LISTING)?;
+    everywhere(|scene| {
+        for options in ["", ",userxattr"] {
+            let script = format!(
+                r#"
+                overlay {lower} "{options}"
+                (
+                    cd "$point"
+                    echo more >> a; rm b l; mv a moved; rm -r d; mkdir d; echo new > d/n; mv e/f f; rmdir e; chmod 600 f
+                    setfattr -n user.name -v value f
+                )
+                umount "$point"
+                test "$(cat upper/moved)" = $'a\nmore'
+                find upper -type c | sort | tr '\n' ' '
+                overlay {lower} "{options}"
+                cd "$point"
+                find . -mindepth 1 -printf '%p %y %m\n' | sort | tr '\n' ' '
+                test "$(cat moved f d/n)" = $'a\nmore\nf\nnew'
+                test "$(getfattr --only-values -n user.name f)" = value
+                cd /; umount "$point"
+                "#,
+                lower = lower.path().display(),
+            );
+            let seen = mounting(scene.path(), &script)?;
+            check::equal(
+                "whiteouts, and what the overlay shows",
+                &seen.as_str(),
+                &concat!("upper/a upper/b upper/e upper/l ", "./d d 755 ./d/n f 644 ./f f 600 ./moved f 644 "),
+            )?;
+            sh(scene.path(), "rm -r upper work")?;
+        }
+        Ok(())
+    })?;
+    check::equal("the lower directory", &sh(lower.path(), LISTING)?, &before)
+}
+
+/// In an overlay over this machine's own files.
+#[test]
+fn a_package_manager_installs_and_removes() -> Result<()> {
+    if !host::is_root() {
+        skip!("mounting an overlay needs root");
+    }
+    if !Path::new("/usr/bin/dpkg-deb").exists() {
+        skip!("this machine has no dpkg");
+    }
+    let scene = Scene::of(Backend::Host, Io::Auto, Access::Exclusive)?;
+    mounting(
+        scene.path(),
+        r##"
+        overlay / ""
+        mkdir -p "$point"/tmp/pkg/{DEBIAN,usr/bin,usr/share/tiny/dir}
+        (
+            cd "$point/tmp/pkg"
+            printf '%s\n' 'Package: tiny' 'Version: 1' 'Architecture: all' 'Maintainer: Nobody <nobody@localhost>' \
+                'Description: a package for a test' > DEBIAN/control
+            printf '#!/bin/sh\necho tiny\n' > usr/bin/tiny
+            printf '#!/bin/sh\nln -s tiny /usr/bin/tiny-too\n' > DEBIAN/postinst
+            printf '#!/bin/sh\nrm /usr/bin/tiny-too\n' > DEBIAN/prerm
+            chmod 755 usr/bin/tiny DEBIAN/p*
+            ln -s dir usr/share/tiny/link
+        )
+        chroot "$point" /bin/bash -euo pipefail -c '
+            cd /tmp
+            dpkg-deb --root-owner-group --build pkg
+            dpkg --force-unsafe-io --no-triggers --install pkg.deb
+            test "$(tiny-too)" = tiny
+            dpkg --verify tiny
+            # A package of the machine: its files are whited out.
+            dpkg --force-depends --no-triggers --purge acl
+            test ! -e /usr/bin/setfacl
+            cp /bin/true t
+            setfattr -n security.capability -v 0x0100000200200000000000000000000000000000 t
+            tar --xattrs --xattrs-include="*" -cf t.tar t
+            rm t
+            tar --xattrs --xattrs-include="*" -xf t.tar
+            test "$(getfattr --only-values -n security.capability t | wc -c)" = 20
+            dpkg --no-triggers --purge tiny
+            test ! -e /usr/bin/tiny
+        ' >&2
+        umount "$point"
+        test -e /usr/bin/setfacl
+        test -c upper/usr/bin/setfacl
+        overlay / ""
+        ! chroot "$point" dpkg --status acl 2>/dev/null | grep -q "^Status: install ok"
+        "##,
+    )?;
+    scene.end()
 }
