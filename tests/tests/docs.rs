@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
-use e2e::{bins, command, host, skip};
+use e2e::{bins, command, crypt, host, skip};
 
 /// A program may have to be built first.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -50,6 +50,14 @@ fn the_chapter_on_writing_file_systems() -> Result<()> {
         skip!("the chapter runs pjdfstest, which needs root");
     }
     chapter("gofer/docs/extending.md", 3)
+}
+
+#[test]
+fn the_chapter_on_encrypted_volumes() -> Result<()> {
+    if !crypt::has_gocryptfs() {
+        skip!("the chapter runs gocryptfs (cargo xtask setup installs it), which needs /dev/fuse and root");
+    }
+    chapter("gofer/docs/crypt.md", 2)
 }
 
 #[test]

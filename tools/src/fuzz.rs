@@ -10,7 +10,8 @@ use crate::shell;
 /// What to try, and for how long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// One of `requests` (a client that sends anything), `answers` (a server that does), `trace` (a file that is no recording).
+    /// One of `requests` (a client that sends anything), `answers` (a server that does), `trace` (a file that is no recording),
+    /// `crypt` (an encrypted volume in which others have written).
     /// Without, one after the other.
     #[arg(value_parser = TARGETS)]
     target: Option<String>,
@@ -19,7 +20,7 @@ pub(crate) struct Options {
     seconds: u32,
 }
 
-const TARGETS: [&str; 3] = ["requests", "answers", "trace"];
+const TARGETS: [&str; 4] = ["requests", "answers", "trace", "crypt"];
 
 /// Runs the targets. The result says whether none has failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {

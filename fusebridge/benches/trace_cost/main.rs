@@ -18,6 +18,7 @@ fn launcher() -> Launcher {
         no_atime: false,
         log: "warn".to_owned(),
         flags: Vec::new(),
+        hand_downs: Vec::new(),
         relay: false,
         stats: false,
     }

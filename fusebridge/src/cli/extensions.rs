@@ -1,11 +1,13 @@
 //! The extensions that are in this program, as far as the command line is concerned: their file systems are served by a gofer
 //! process, which is this program once more.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use gofer::extension::{Extension, Registry};
+use gofer::extension::{Extension, HandDown, Registry};
+
+use super::Failure;
 
 /// What the commands need to know of the extensions.
 #[derive(Debug, Default)]
@@ -14,13 +16,16 @@ pub(super) struct Extensions {
     pub(super) names: Vec<&'static str>,
     /// Their flags as they were given, for the process that serves them.
     pub(super) flags: Vec<OsString>,
+    /// What that process gets from this one.
+    pub(super) hand_downs: Vec<HandDown>,
 }
 
 impl Extensions {
-    /// Those of `registry`, with the flags that were given to the command.
-    pub(super) fn new(registry: &Registry, given: &ArgMatches) -> Self {
+    /// Those of `registry`, with the flags that were given to the command. For `backends` they may ask people for something.
+    pub(super) fn new(registry: &Registry, given: &ArgMatches, backends: &[&OsStr]) -> Result<Self, Failure> {
         let flags = registry.iter().flat_map(Extension::flags).flat_map(|flag| repeat(&flag, given)).collect();
-        Extensions { names: registry.iter().map(Extension::name).collect(), flags }
+        let hand_downs = registry.hand_down(backends, given)?;
+        Ok(Extensions { names: registry.iter().map(Extension::name).collect(), flags, hand_downs })
     }
 }
 

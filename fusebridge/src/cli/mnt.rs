@@ -1,6 +1,6 @@
 //! `fusebridge mnt`
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,9 +45,14 @@ pub(super) struct Mnt {
 }
 
 impl Mnt {
+    /// What is mounted.
+    pub(super) fn backend(&self) -> &OsStr {
+        &self.backend
+    }
+
     pub(super) fn run(&self, extensions: &Extensions) -> Result<ExitCode, Failure> {
         if self.daemon {
-            return daemon::start();
+            return daemon::start(extensions);
         }
         super::init_log(&self.mount.log)?;
         let spec = BackendSpec::parse(&self.backend, &extensions.names)?;

@@ -11,7 +11,7 @@ mod signals;
 mod trace;
 mod up;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -69,6 +69,22 @@ enum Command {
     Trace(trace::Trace),
 }
 
+/// The exit status of commands for which 1 is a result.
+const TROUBLE: u8 = 2;
+
+impl Command {
+    /// The backends that servers are started for.
+    fn backends(&self) -> Vec<&OsStr> {
+        match self {
+            Command::Mnt(mnt) => vec![mnt.backend()],
+            Command::Run(run) => vec![run.backend()],
+            Command::Conform(conform) => conform.backends(),
+            Command::Trace(trace::Trace::Replay(replay)) => vec![replay.backend()],
+            Command::Umount { .. } | Command::Trace(_) => Vec::new(),
+        }
+    }
+}
+
 /// The default backend.
 const DEFAULT_BACKEND: &str = "mem:";
 
@@ -117,7 +133,13 @@ fn run_command(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Failure>
     let cli = Cli::from_arg_matches(&matches)?;
     // The command's own, or those of the command below it.
     let given = matches.subcommand().map(|(_, given)| given.subcommand().map_or(given, |(_, given)| given));
-    let extensions = given.map(|given| Extensions::new(&registry, given)).unwrap_or_default();
+    let extensions = match given.map(|given| Extensions::new(&registry, given, &cli.command.backends())) {
+        Some(Err(error)) if matches!(cli.command, Command::Conform(_) | Command::Trace(_)) => {
+            report_error(&error);
+            return Ok(ExitCode::from(TROUBLE));
+        }
+        extensions => extensions.transpose()?.unwrap_or_default(),
+    };
     match cli.command {
         Command::Mnt(mnt) => mnt.run(&extensions),
         Command::Run(run) => run.run(&extensions),

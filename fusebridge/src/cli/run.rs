@@ -1,6 +1,6 @@
 //! `fusebridge run`
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus};
@@ -40,6 +40,11 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// What is mounted.
+    pub(super) fn backend(&self) -> &OsStr {
+        &self.backend
+    }
+
     pub(super) fn run(&self, extensions: &Extensions) -> Result<ExitCode, Failure> {
         super::init_log(&self.mount.log)?;
         let spec = BackendSpec::parse(&self.backend, &extensions.names)?;

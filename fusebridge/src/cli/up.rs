@@ -91,6 +91,7 @@ impl Up {
             no_atime: args.noatime,
             log: args.log.clone(),
             flags: extensions.flags.clone(),
+            hand_downs: extensions.hand_downs.clone(),
             relay: in_background,
             stats: args.stats,
         };

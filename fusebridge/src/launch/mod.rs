@@ -1,7 +1,9 @@
 //! Getting a connection to a server.
 
+mod hand_down;
 mod server;
 mod spec;
 
+pub(crate) use hand_down::hand_down;
 pub use server::{LaunchError, Launcher, ReportError, Server};
 pub use spec::{BackendSpec, SpecError};

@@ -14,7 +14,9 @@ use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::BackendSpec;
+use gofer::extension::HandDown;
+
+use super::{BackendSpec, hand_down};
 use subprocess::wait_for;
 
 /// The descriptor on which a started server finds its connection.
@@ -82,6 +84,8 @@ pub struct Launcher {
     pub log: String,
     /// The extensions' own flags.
     pub flags: Vec<OsString>,
+    /// What they pass on to it.
+    pub hand_downs: Vec<HandDown>,
     /// Has this process pass on what servers report on stderr, so that nobody else waits for the end of ours.
     pub relay: bool,
     /// Has it count and time all calls, see [`Server::report`].
@@ -124,7 +128,7 @@ impl Launcher {
             BackendSpec::Exec(command) => {
                 let mut shell = Command::new("/bin/sh");
                 shell.arg("-c").arg(command);
-                self.start(shell)
+                self.start(shell, Vec::new())
             }
         }
     }
@@ -144,17 +148,19 @@ impl Launcher {
             gofer.arg("--noatime");
         }
         // As the caller's own rights allow: a mount is no sandbox.
-        gofer.args(["--client", "kernel", "--log", &self.log]).args(&self.flags).arg("--").arg(backend);
-        let mut server = self.start(gofer)?;
+        gofer.args(["--client", "kernel", "--log", &self.log]).args(&self.flags);
+        let (flags, descriptors) = hand_down(&self.hand_downs).map_err(LaunchError::Start)?;
+        gofer.args(flags).arg("--").arg(backend);
+        let mut server = self.start(gofer, descriptors)?;
         server.is_measured = self.stats || counts_by_itself;
         Ok(server)
     }
 
-    /// Starts `command` with one end of a connection.
-    fn start(&self, mut command: Command) -> Result<Server, LaunchError> {
+    /// Starts `command` with one end of a connection and other `descriptors`.
+    fn start(&self, mut command: Command, mut descriptors: Vec<FdMapping>) -> Result<Server, LaunchError> {
         let (ours, theirs) = UnixStream::pair().map_err(LaunchError::Start)?;
-        let mapping = FdMapping { parent_fd: theirs.into(), child_fd: CONNECTION };
-        command.fd_mappings(vec![mapping]).map_err(|error| LaunchError::Start(io::Error::other(error)))?;
+        descriptors.push(FdMapping { parent_fd: theirs.into(), child_fd: CONNECTION });
+        command.fd_mappings(descriptors).map_err(|error| LaunchError::Start(io::Error::other(error)))?;
         // A Ctrl-C is for us: the server ends when we have unmounted.
         command.process_group(0).stdin(Stdio::null());
         if self.relay {

@@ -6,6 +6,7 @@
 
 mod annotation;
 mod claim;
+mod hand_down;
 mod recipient;
 mod registry;
 
@@ -13,8 +14,11 @@ pub use annotation::Stray;
 pub use annotation::{BACKEND_ANNOTATION, DESTINATION_ANNOTATION, backend_annotation};
 pub(crate) use annotation::{backends_of, strays, wanted};
 pub use claim::{Claim, Container, MountRequest, Preparation, Source};
+pub use hand_down::HandDown;
 pub use recipient::Recipient;
-pub use registry::{Backends, OpenError, Registry, RegistryError, split};
+pub use registry::{Backends, OpenError, Registry, RegistryError, chain, split};
+
+use std::ffi::OsStr;
 
 use crate::seccomp::SyscallRules;
 
@@ -80,6 +84,14 @@ pub trait Extension: Send + Sync {
     fn prepare(&self, preparation: &Preparation<'_>) -> Result<()> {
         let _ = preparation;
         Ok(())
+    }
+
+    /// What a process gets from this one that is started to serve `backends`, with the same `flags`: as fusebridge starts one that
+    /// has neither its terminal nor its descriptors. Called before [`prepare`](Self::prepare), or instead of it by a process that
+    /// serves nothing itself; the time to ask people for what the backends need, once for all.
+    fn hand_down(&self, backends: &[&OsStr], flags: &clap::ArgMatches) -> Result<Option<HandDown>> {
+        let _ = (backends, flags);
+        Ok(None)
     }
 
     /// Called once at the orderly end of the process, when all connections have ended and their backends were

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Claim, Error, Extension, MountRequest, Preparation, Recipient, Source, backend_annotation};
+use super::{Claim, Error, Extension, HandDown, MountRequest, Preparation, Recipient, Source, backend_annotation};
 use crate::hostfs::{HostFs, HostOptions};
 use crate::seccomp::SyscallRules;
 
@@ -187,6 +187,14 @@ impl Registry {
         Ok(())
     }
 
+    /// What all extensions hand down to processes that serve `backends`. An error names its extension.
+    pub fn hand_down(&self, backends: &[&OsStr], flags: &clap::ArgMatches) -> super::Result<Vec<HandDown>> {
+        let ask = |extension: &dyn Extension| {
+            extension.hand_down(backends, flags).map_err(|error| format!("{}: {error}", extension.name()).into())
+        };
+        self.iter().filter_map(|extension| ask(extension).transpose()).collect()
+    }
+
     /// Tells all extensions that the process ends.
     pub fn end(&self) {
         self.iter().for_each(Extension::end);
@@ -284,6 +292,17 @@ fn directory(backend: &OsStr) -> Option<&Path> {
         Some(("host", path)) => Some(Path::new(path)),
         Some(_) => None,
     }
+}
+
+/// All `NAME:ARGUMENT` in a BACKEND that wraps others, the outermost first, as far as that can be told without the extensions: `a:b:c` and
+/// `b:c` of `a:b:c`.
+pub fn chain(backend: &OsStr) -> impl Iterator<Item = (&str, &OsStr)> {
+    let mut next = Some(backend);
+    std::iter::from_fn(move || {
+        let (name, argument) = split(next.take()?)?;
+        next = (!TAKEN.contains(&name)).then_some(argument);
+        Some((name, argument))
+    })
 }
 
 /// `NAME:ARGUMENT` in two, if that is what it is.

@@ -1,6 +1,7 @@
 //! The server from its start to its end.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -12,6 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use gofer::clap::ArgMatches;
 use gofer::extension::Registry;
 use gofer::limits;
 use parking_lot::Mutex;
@@ -54,6 +56,8 @@ pub(crate) struct Shared {
 pub(crate) enum ServeError {
     #[error("{0}")]
     Config(#[from] ConfigError),
+    #[error("{0}")]
+    Extension(gofer::extension::Error),
     #[error("{0}")]
     Listen(String),
     #[error("cannot prepare the process: {0}")]
@@ -110,9 +114,10 @@ struct Metrics {
 }
 
 /// Serves the volumes of the file at `path` until somebody asks to stop.
-pub(crate) fn serve(path: &Path, registry: Registry) -> Result<(), ServeError> {
-    let program = Program::current();
+pub(crate) fn serve(path: &Path, registry: Registry, flags: &ArgMatches) -> Result<(), ServeError> {
     let config = Config::read(path, &registry)?;
+    let backends: Vec<&OsStr> = config.volumes.values().map(|volume| volume.backend.as_ref()).collect();
+    let program = Program::current(registry.hand_down(&backends, flags).map_err(ServeError::Extension)?);
     // First of all, while descriptors have the numbers that they were given.
     let sockets = Sockets::open(&config).map_err(ServeError::Listen)?;
     limits::survive_large_writes()?;

@@ -3,11 +3,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
 use command_fds::{CommandFdExt, FdMapping};
+use gofer::extension::HandDown;
 use rustix::process::{Pid, Signal, getppid, kill_process};
 
 /// Names the process whose place a new server takes.
@@ -21,12 +22,17 @@ const FIRST: i32 = 3;
 pub(crate) struct Program {
     path: io::Result<PathBuf>,
     arguments: Vec<OsString>,
+    /// What it passes on beside the sockets.
+    hand_downs: Vec<HandDown>,
 }
 
 impl Program {
     /// This one. Comes before somebody replaces its file.
-    pub(crate) fn current() -> Self {
-        Program { path: env::current_exe(), arguments: env::args_os().skip(1).collect() }
+    pub(crate) fn current(hand_downs: Vec<HandDown>) -> Self {
+        // What was passed on to this one is read.
+        let is_read = |argument: &OsString| hand_downs.iter().any(|hand_down| hand_down.is_flag(argument));
+        let arguments = env::args_os().skip(1).filter(|argument| !is_read(argument)).collect();
+        Program { path: env::current_exe(), arguments, hand_downs }
     }
 
     /// Starts it again, with the sockets that it listens on.
@@ -43,7 +49,13 @@ impl Program {
             command.env_remove(OWNER);
         }
         let mappings = sockets.into_iter().zip(FIRST..).map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
-        command.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
+        let mut mappings: Vec<_> = mappings.collect();
+        for hand_down in &self.hand_downs {
+            let (flag, fd) = hand_down.pass()?;
+            command.arg(flag);
+            mappings.push(FdMapping { child_fd: fd.as_raw_fd(), parent_fd: fd });
+        }
+        command.fd_mappings(mappings).map_err(io::Error::other)?;
         command.spawn()
     }
 }

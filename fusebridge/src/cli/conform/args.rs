@@ -1,6 +1,6 @@
 //! Options of `fusebridge conform`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -142,6 +142,12 @@ impl Word {
 }
 
 impl Conform {
+    /// What is tested; nothing if the tests are only listed.
+    pub(in crate::cli) fn backends(&self) -> Vec<&OsStr> {
+        let all = std::iter::once(&self.backend).chain(&self.against).map(OsString::as_os_str);
+        if self.list { Vec::new() } else { all.collect() }
+    }
+
     /// The suites, quick ones first.
     pub(super) fn suites(&self) -> Vec<Suite> {
         let mut suites: Vec<Suite> = Word::value_variants()

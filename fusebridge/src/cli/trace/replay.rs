@@ -1,6 +1,6 @@
 //! `fusebridge trace replay`
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +66,11 @@ pub(in crate::cli) struct Replay {
 }
 
 impl Replay {
+    /// Where the requests go.
+    pub(in crate::cli) fn backend(&self) -> &OsStr {
+        &self.backend
+    }
+
     /// As programs do that compare: differences are 1, trouble is 2.
     pub(super) fn run(&self, extensions: &Extensions) -> Result<ExitCode, Failure> {
         const TROUBLE: u8 = 2;
@@ -92,6 +97,7 @@ impl Replay {
             no_atime: false,
             log: self.log.clone(),
             flags: extensions.flags.clone(),
+            hand_downs: extensions.hand_downs.clone(),
             relay: false,
             stats: false,
         };

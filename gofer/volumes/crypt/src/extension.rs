@@ -1,27 +1,28 @@
-//! Encrypted volumes as an extension: `crypt:BACKEND?config=FILE`.
+//! Encrypted volumes as an extension: `crypt:BACKEND?config=FILE&passfile=FILE`.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 
-use gofer::clap::Arg;
-use gofer::extension::{Backends, Claim, Error, Extension, Preparation, Result, split};
+use gofer::clap::{Arg, ArgMatches};
+use gofer::extension::{Backends, Claim, Error, Extension, HandDown, Preparation, Result, chain, split};
 use parking_lot::Mutex;
 
 use crate::CryptFs;
 use crate::format::CONFIG;
-use crate::key_source::PasswordSource;
-use crate::secret::Password;
+use crate::key_source::{Credential, CredentialSource, PasswordSource, SecretError};
 
-/// Brings the plain files of encrypted volumes: `crypt:BACKEND?config=FILE`.
+/// Brings the plain files of encrypted volumes: `crypt:BACKEND?config=FILE&passfile=FILE`.
 ///
 /// BACKEND has the encrypted files. FILE is the configuration, by default `gocryptfs.conf` among them; a path that begins with `/`
-/// is one of this machine, in a sandbox of the container. Options stand behind the last `?`; a BACKEND that has options of its own
+/// is one of this machine, in a sandbox of the container. The password is in `passfile`, for volumes that have one of their own; else
+/// flags say where it is, or people are asked. Options stand behind the last `?`; a BACKEND that has options of its own
 /// needs one more behind these.
 #[derive(Debug, Default)]
 pub struct CryptExtension {
-    password: OnceLock<Password>,
+    /// What opens them all.
+    credential: OnceLock<Arc<Credential>>,
     /// Volumes in host directories that are open, by directory and configuration: two opens of one file must meet, whichever mounts
     /// they come from.
     open: Mutex<HashMap<(PathBuf, String), Weak<CryptFs>>>,
@@ -33,20 +34,44 @@ impl Extension for CryptExtension {
     }
 
     fn flags(&self) -> Vec<Arg> {
-        PasswordSource::flags()
+        CredentialSource::flags()
     }
 
     fn prepare(&self, preparation: &Preparation<'_>) -> Result<()> {
-        if let Some(source) = PasswordSource::given(preparation.flags) {
-            self.password.set(source.read()?).map_err(|_| "prepared twice")?;
+        let Some(source) = CredentialSource::given(preparation.flags) else { return Ok(()) };
+        if preparation.container.is_some() && source.is_descriptor() {
+            return Err("descriptors of a container's gofer are runsc's; use --crypt-passfile=FILE".into());
+        }
+        if self.credential.get().is_none() {
+            self.credential.set(Arc::new(source.read()?)).map_err(|_| "prepared twice")?;
         }
         Ok(())
     }
 
+    fn hand_down(&self, backends: &[&OsStr], flags: &ArgMatches) -> Result<Option<HandDown>> {
+        let is_asked_for = |(name, argument): (&str, &OsStr)| {
+            name == self.name() && argument.to_str().and_then(|text| Location::parse(text).ok()?.passfile).is_none()
+        };
+        if !backends.iter().any(|backend| chain(backend).any(is_asked_for)) {
+            return Ok(None);
+        }
+        let credential = match (self.credential.get(), CredentialSource::given(flags)) {
+            (Some(credential), _) => credential.clone(),
+            (None, Some(source)) => Arc::new(source.read()?),
+            (None, None) => Arc::new(ask()?),
+        };
+        // This process may serve them, too.
+        let credential = self.credential.get_or_init(|| credential).clone();
+        Ok(Some(HandDown::new(CredentialSource::HANDED, move || credential.pipe())))
+    }
+
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim> {
-        let Location { backend, config } = Location::parse(argument)?;
-        let password = self.password.get().ok_or("there is no password; give one with --crypt-passfile FILE")?;
-        let new = || Ok::<_, Error>(Arc::new(CryptFs::open(backends.open(OsStr::new(backend))?, config, password)?));
+        let Location { backend, config, passfile } = Location::parse(argument)?;
+        let credential = self.credential(passfile, backends.are_for_sandbox())?;
+        let new = || {
+            let inner = backends.open(OsStr::new(backend))?;
+            Ok::<_, Error>(Arc::new(CryptFs::open(inner, config, &*credential)?))
+        };
         // Other backends may be others each time that they are opened, or volumes of this extension again.
         let Some(directory) = directory(backend) else { return Ok(Claim::new(new()?)) };
         let mut open = self.open.lock();
@@ -71,11 +96,44 @@ fn directory(backend: &str) -> Option<PathBuf> {
     Some(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))
 }
 
+const NO_PASSWORD: &str =
+    "there is no password; give one with --crypt-passfile FILE, --crypt-extpass CMD or --crypt-passfd N";
+
+/// Asks for the password at the terminal.
+fn ask() -> Result<Credential> {
+    match PasswordSource::Terminal.read() {
+        Ok(password) => Ok(Credential::Password(password)),
+        Err(SecretError::NoTerminal) => Err(NO_PASSWORD.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl CryptExtension {
+    /// What opens a volume whose own password is in `passfile`.
+    fn credential(&self, passfile: Option<&str>, in_sandbox: bool) -> Result<Arc<Credential>> {
+        match (passfile, self.credential.get()) {
+            // It would be a file of the container.
+            (Some(_), _) if in_sandbox => Err("passfile= is not for annotations; use --crypt-passfile=FILE".into()),
+            (Some(path), _) => {
+                let password = PasswordSource::Files(vec![path.into()]).read()?;
+                Ok(Arc::new(Credential::Password(password)))
+            }
+            (None, Some(credential)) => Ok(credential.clone()),
+            (None, None) if in_sandbox => Err(NO_PASSWORD.into()),
+            (None, None) => {
+                let asked = Arc::new(ask()?);
+                Ok(self.credential.get_or_init(|| asked).clone())
+            }
+        }
+    }
+}
+
 /// What stands behind `crypt:`.
 #[derive(Debug, PartialEq, Eq)]
 struct Location<'a> {
     backend: &'a str,
     config: &'a str,
+    passfile: Option<&'a str>,
 }
 
 impl<'a> Location<'a> {
@@ -84,14 +142,16 @@ impl<'a> Location<'a> {
         if backend.is_empty() {
             return Err("no BACKEND after the colon; for example crypt:/srv/encrypted".to_owned());
         }
-        let mut location = Location { backend, config: CONFIG };
+        let mut location = Location { backend, config: CONFIG, passfile: None };
         for option in options.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
                 Some(("config", "")) => return Err("config= needs a FILE".to_owned()),
                 Some(("config", file)) => location.config = file,
+                Some(("passfile", "")) => return Err("passfile= needs a FILE".to_owned()),
+                Some(("passfile", file)) => location.passfile = Some(file),
                 _ => {
                     return Err(format!(
-                        "unknown option {option:?}; known is config=FILE; put a ? behind what belongs to the BACKEND"
+                        "unknown option {option:?}; known are config=FILE and passfile=FILE; put a ? behind what belongs to the BACKEND"
                     ));
                 }
             }
@@ -114,20 +174,25 @@ mod tests {
     #[test]
     fn arguments_are_understood() {
         let parse = Location::parse;
-        assert_eq!(parse("/srv/a"), Ok(Location { backend: "/srv/a", config: "gocryptfs.conf" }));
-        assert_eq!(parse("host:/srv/a?"), Ok(Location { backend: "host:/srv/a", config: "gocryptfs.conf" }));
-        assert_eq!(parse("mem:?config=/etc/c"), Ok(Location { backend: "mem:", config: "/etc/c" }));
+        assert_eq!(parse("/srv/a"), Ok(Location { backend: "/srv/a", config: "gocryptfs.conf", passfile: None }));
+        assert_eq!(
+            parse("host:/srv/a?"),
+            Ok(Location { backend: "host:/srv/a", config: "gocryptfs.conf", passfile: None })
+        );
+        assert_eq!(parse("mem:?config=/etc/c"), Ok(Location { backend: "mem:", config: "/etc/c", passfile: None }));
         assert_eq!(
             parse("blob:memory:?create?config=a/b"),
-            Ok(Location { backend: "blob:memory:?create", config: "a/b" })
+            Ok(Location { backend: "blob:memory:?create", config: "a/b", passfile: None })
         );
+        let location = parse("/a?passfile=/k").unwrap();
+        assert_eq!((location.config, location.passfile), (CONFIG, Some("/k")));
         for (wrong, told) in [
             ("", "no BACKEND after the colon; for example crypt:/srv/encrypted"),
             ("?config=x", "no BACKEND after the colon; for example crypt:/srv/encrypted"),
             ("/a?config=", "config= needs a FILE"),
             (
                 "blob:memory:?create",
-                "unknown option \"create\"; known is config=FILE; put a ? behind what belongs to the BACKEND",
+                "unknown option \"create\"; known are config=FILE and passfile=FILE; put a ? behind what belongs to the BACKEND",
             ),
         ] {
             assert_eq!(parse(wrong), Err(told.to_owned()));

@@ -12,6 +12,8 @@ pub mod directory;
 mod extension;
 pub mod format;
 pub mod fsck;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod key_source;
 pub mod secret;
 

@@ -91,7 +91,7 @@ fn run(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Error> {
             gofer::cli::init_log(&log)?;
             let flags = matches.subcommand().map(|(_, flags)| flags.clone()).unwrap_or_default();
             registry.prepare(&Preparation::new(&flags))?;
-            serve::serve(&file, registry)?;
+            serve::serve(&file, registry, &flags)?;
         }
         Command::Check { file } => {
             let config = Config::read(&file, &registry)?;

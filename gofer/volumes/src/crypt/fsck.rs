@@ -9,6 +9,7 @@ use gofer::extension::Error;
 use gofer::limits;
 use gofer_crypt::directory::{DirectoryError, load_config};
 use gofer_crypt::fsck::{Finding, Observer, Severity, Summary, check};
+use gofer_crypt::key_source::Unlock;
 use indicatif::HumanBytes;
 use serde::Serialize;
 

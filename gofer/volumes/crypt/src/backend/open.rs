@@ -7,7 +7,7 @@ use lisafs::backend::{
 
 use super::{CryptFs, internal, make, redo};
 use crate::format::{Config, ConfigError, DIR_IV, DirIv};
-use crate::secret::Password;
+use crate::key_source::Unlock;
 
 /// Bytes of the longest configuration: the usual one has less than a thousand.
 const MAX_CONFIG: usize = 64 << 10;
@@ -23,10 +23,10 @@ pub enum OpenError {
     #[error("the encrypted files are not in a directory")]
     NotADirectory,
     /// There is no configuration.
-    #[error("there is no {0} in the encrypted files; is it the right place? gocryptfs -init makes one")]
+    #[error("there is no {0} in the encrypted files; is it the right place? `gofer-volumes crypt init` makes one")]
     NoConfig(String),
     /// It is not what is expected.
-    #[error("{0}: {1}")]
+    #[error("{0}: {1}{advice}", advice = .1.advice())]
     Config(String, #[source] ConfigError),
     /// It is larger than any.
     #[error("{0} is too large for a configuration")]
@@ -38,8 +38,8 @@ pub enum OpenError {
 
 impl CryptFs {
     /// Opens the volume whose encrypted files `inner` has, with the configuration at the path `config`: of this machine if it is
-    /// absolute, of the encrypted files if not.
-    pub fn open(inner: Claim, config: &str, password: &Password) -> Result<Self, OpenError> {
+    /// absolute, of the encrypted files if not. `key` is the password or the master key.
+    pub fn open(inner: Claim, config: &str, key: &impl Unlock) -> Result<Self, OpenError> {
         let attachment = inner.backend.attach().map_err(OpenError::Inner)?;
         let root = attachment.root;
         if root.stat.file_type() != Some(FileType::Directory) {
@@ -55,7 +55,7 @@ impl CryptFs {
         };
         let wrong = |error| OpenError::Config(config.to_owned(), error);
         let config = Config::parse(&json).map_err(wrong)?;
-        let keys = config.unlock(password).map_err(wrong)?.keys(&config);
+        let keys = key.unlock(&config).map_err(wrong)?.keys(&config);
         if keys.names.have_dir_ivs() && !inner.options.read_only {
             begin(&*root.file, &root.stat).map_err(OpenError::Inner)?;
         }

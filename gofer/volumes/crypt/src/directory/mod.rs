@@ -32,7 +32,7 @@ pub enum DirectoryError {
         source: io::Error,
     },
     /// The configuration cannot be used.
-    #[error("{}: {source}{}", path.display(), advice(source))]
+    #[error("{}: {source}{}", path.display(), source.advice())]
     Format {
         /// The configuration.
         path: PathBuf,
@@ -50,22 +50,6 @@ pub enum DirectoryError {
         /// What the kernel says.
         source: io::Error,
     },
-}
-
-/// What to do about a configuration that cannot be used, where its error does not say it.
-fn advice(error: &ConfigError) -> &'static str {
-    match error {
-        ConfigError::Syntax(_) | ConfigError::KeySize(_) | ConfigError::Scrypt(_) | ConfigError::LongNameMax => {
-            "; restore it from a backup, or by the master key"
-        }
-        ConfigError::Version(0..=1) => "; copy the files with the program that made it",
-        ConfigError::Version(_) => "; use a newer program",
-        ConfigError::Password => {
-            "; if it is the right one, restore the configuration from a backup, or by the master key"
-        }
-        ConfigError::Missing(_) | ConfigError::Conflict(..) => "; use gocryptfs itself for this volume",
-        ConfigError::Unknown(_) | ConfigError::Unsupported(_) => "",
-    }
 }
 
 impl DirectoryError {

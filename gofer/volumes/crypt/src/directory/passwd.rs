@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{DirectoryError, fits, read_config, write};
 use crate::format::{Config, ConfigError};
-use crate::key_source::Credential;
+use crate::key_source::{Credential, Unlock};
 use crate::secret::Password;
 
 /// A password that was changed.

@@ -125,6 +125,24 @@ pub enum ConfigError {
     Password,
 }
 
+impl ConfigError {
+    /// What to do, to be appended to the error; empty where that says it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            ConfigError::Syntax(_) | ConfigError::KeySize(_) | ConfigError::Scrypt(_) | ConfigError::LongNameMax => {
+                "; restore it from a backup, or by the master key"
+            }
+            ConfigError::Version(0..=1) => "; copy the files with the program that made it",
+            ConfigError::Version(_) => "; use a newer program",
+            ConfigError::Password => {
+                "; if it is the right one, restore the configuration from a backup, or by the master key"
+            }
+            ConfigError::Missing(_) | ConfigError::Conflict(..) => "; use gocryptfs itself for this volume",
+            ConfigError::Unknown(_) | ConfigError::Unsupported(_) => "",
+        }
+    }
+}
+
 impl Config {
     /// Reads a configuration and checks all that can be checked without the password.
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {

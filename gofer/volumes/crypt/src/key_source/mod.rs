@@ -2,6 +2,7 @@
 
 mod command;
 mod flags;
+mod handed;
 mod line;
 mod master;
 mod terminal;
@@ -18,6 +19,7 @@ use gofer::inherited;
 use crate::format::{Config, ConfigError, MasterKey, Unlocked};
 use crate::secret::{MAX_PASSWORD, Password};
 
+pub(crate) use flags::CredentialSource;
 pub use master::{parse_master_key, show_master_key};
 
 /// Where a password comes from. Each as gocryptfs has it: of files, descriptors and programs the first line counts, without its
@@ -52,9 +54,20 @@ pub enum Credential {
     MasterKey(MasterKey),
 }
 
-impl Credential {
+/// What opens volumes.
+pub trait Unlock {
     /// The key of the volume with `config`. Whether a master key is right cannot be told from the configuration.
-    pub fn unlock(&self, config: &Config) -> Result<Unlocked, ConfigError> {
+    fn unlock(&self, config: &Config) -> Result<Unlocked, ConfigError>;
+}
+
+impl Unlock for Password {
+    fn unlock(&self, config: &Config) -> Result<Unlocked, ConfigError> {
+        config.unlock(self)
+    }
+}
+
+impl Unlock for Credential {
+    fn unlock(&self, config: &Config) -> Result<Unlocked, ConfigError> {
         match self {
             Credential::Password(password) => config.unlock(password),
             Credential::MasterKey(key) => {
