@@ -42,10 +42,14 @@ ctr_image() {
     ctr image import /archive.tar > /dev/null
 }
 
-# How many processes, mounts and open descriptors of daemons there are.
+# How many processes of containers and mounts there are.
 counts() {
-    echo "processes $(ps | grep -c '[r]unsc\|[g]ofer')" "mounts $(wc -l < /proc/self/mountinfo)" \
-        "descriptors $(ls /proc/"$(cat /run/docker.pid)"/fd | wc -l)"
+    echo "processes $(ps | grep -c '[r]unsc-gofer\|[r]unsc-sandbox')" "mounts $(wc -l < /proc/self/mountinfo)"
+}
+
+# How many descriptors the daemon has open.
+descriptors() {
+    ls /proc/"$(cat /run/docker.pid)"/fd | wc -l
 }
 
 # The commands of the chapter are for people with systemd.
