@@ -24,13 +24,14 @@ const MAY_BE_SKIPPED: [&str; 6] = [
 ];
 
 /// What host directories keep and files in memory, and others not: attributes other than those of users, access control lists,
-/// whiteouts.
+/// whiteouts, where holes are.
 fn may_lack(backend: Backend) -> &'static [&'static str] {
-    const ALL: &[&str] = &["xattr::capabilities", "xattr::security", "xattr::trusted", "acl::", "rename::whiteout"];
+    const ALL: &[&str] =
+        &["xattr::capabilities", "xattr::security", "xattr::trusted", "sparse::seek_hole", "acl::", "rename::whiteout"];
     match backend {
         Backend::Host | Backend::Memory | Backend::Wrapped | Backend::Withholding => &[],
         // The format makes attributes of users of them all, which symbolic links cannot have.
-        Backend::Crypt | Backend::CryptMemory => &ALL[..3],
+        Backend::Crypt | Backend::CryptMemory => &ALL[..4],
         Backend::Blob => ALL,
     }
 }
