@@ -17,11 +17,13 @@ use common::change::{Change, Numbers, is_between, read, walk};
 const KILLS: &str = "CRYPT_KILLS";
 
 /// What is killed: says in a file how many changes it has begun and how many are made.
+///
+/// The other test starts it as a process of its own; by itself it has nothing to do.
 #[test]
-#[ignore = "the test that kills runs it"]
 fn writer() {
     let variable = |name: &str| std::env::var(name).unwrap();
-    let volume = common::open(Path::new(&variable("CRYPT_VOLUME")));
+    let Some(volume) = std::env::var_os("CRYPT_VOLUME") else { return };
+    let volume = common::open(Path::new(&volume));
     let progress = File::options().write(true).open(variable("CRYPT_PROGRESS")).unwrap();
     let control = walk(&volume, "written");
     let file = control.open(OpenHow::new(Access::ReadWrite)).unwrap().file;
@@ -66,7 +68,7 @@ fn a_killed_writer_leaves_blocks_whole() {
     for seed in 0..kills {
         fs::write(&progress, [0; 16]).unwrap();
         let mut writer = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "writer", "--ignored", "--nocapture"])
+            .args(["--exact", "writer", "--nocapture"])
             .env("CRYPT_VOLUME", directory.path())
             .env("CRYPT_PROGRESS", &progress)
             .env("CRYPT_SEED", seed.to_string())
