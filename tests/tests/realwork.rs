@@ -238,8 +238,17 @@ fn locks_extended_attributes_and_space() -> Result<()> {
                 "#,
             )?;
         }
-        // The protocol knows no access control lists: refused is better than stored and not enforced.
-        sh(scene.path(), "fails setfacl -m u:daemon:r f 2> error; grep -q 'not supported' error").map(drop)
+        sh(
+            scene.path(),
+            r#"
+            touch listed; chmod 600 listed; setfacl -m u:daemon:r listed
+            test "$(stat -c %A listed)" = -rw-r-----
+            getfacl --omit-header listed | grep -qx user:daemon:r--
+            setfacl -b listed
+            test "$(getfacl --omit-header listed | grep -c :)" = 3
+            "#,
+        )
+        .map(drop)
     })
 }
 
