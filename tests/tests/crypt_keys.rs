@@ -112,7 +112,7 @@ fn people_are_asked_once_for_a_mount() -> Result<()> {
     }
     // A volume server asks when it starts, not when somebody wants the volume.
     let line = scene.volumes()?;
-    let mut terminal = scene.terminal("gofer-volumes serve --log warn volumes.toml")?;
+    let mut terminal = scene.terminal("exec gofer-volumes serve --log warn volumes.toml")?;
     terminal.shows("Password: ", 1)?;
     terminal.types("correct horse\n")?;
     wait::until("the volume is served", LIMIT, || scene.shell(&line).is_ok_and(|text| text == "text\n"))?;
