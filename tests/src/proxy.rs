@@ -2,12 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
+use fastrand::Rng;
 
 /// How long an answer that is sent slowly stands still.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -19,7 +20,7 @@ pub struct Proxy {
     state: Arc<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     down: AtomicBool,
     strips_conditions: AtomicBool,
@@ -27,7 +28,7 @@ struct State {
     latency: AtomicU64,
     /// Of so many requests one fails; none if zero.
     one_of: AtomicU64,
-    random: AtomicU64,
+    random: Mutex<Rng>,
     failed: AtomicU64,
 }
 
@@ -52,7 +53,7 @@ impl Proxy {
     pub fn start(upstream: SocketAddr, seed: u64) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let state = Arc::new(State { random: AtomicU64::new(seed | 1), ..State::default() });
+        let state = Arc::new(State::new(seed));
         let shared = state.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -98,6 +99,17 @@ impl Proxy {
 }
 
 impl State {
+    fn new(seed: u64) -> Self {
+        State {
+            down: AtomicBool::default(),
+            strips_conditions: AtomicBool::default(),
+            latency: AtomicU64::default(),
+            one_of: AtomicU64::default(),
+            random: Mutex::new(Rng::with_seed(seed)),
+            failed: AtomicU64::default(),
+        }
+    }
+
     fn serve(&self, mut client: TcpStream, upstream: SocketAddr) -> io::Result<()> {
         if self.down.load(Ordering::Relaxed) {
             return client.shutdown(Shutdown::Both);
@@ -136,20 +148,13 @@ impl State {
 
     fn fate(&self) -> Fate {
         let one_of = self.one_of.load(Ordering::Relaxed);
-        let next = |mut x: u64| {
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^ (x << 17)
-        };
-        let before = self.random.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |x| Some(next(x)));
-        let random = next(before.unwrap_or_default());
-        if one_of == 0 || random % one_of != 0 {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        if one_of == 0 || random.u64(..one_of) != 0 {
             return Fate::Answered;
         }
         self.failed.fetch_add(1, Ordering::Relaxed);
-        let fates = [Fate::Refused, Fate::ResetBefore, Fate::ResetAfter, Fate::Cut, Fate::Slow];
-        let chosen = (random >> 32) % fates.len() as u64;
-        fates[usize::try_from(chosen).unwrap_or_default()]
+        let failures = [Fate::Refused, Fate::ResetBefore, Fate::ResetAfter, Fate::Cut, Fate::Slow];
+        failures[random.usize(..failures.len())]
     }
 }
 

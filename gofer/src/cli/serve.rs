@@ -20,7 +20,6 @@ use crate::volume::Mount;
 use crate::{inherited, limits};
 use lisafs::backend::ClientKind;
 use lisafs::server::{ConnectError, Connection, Server};
-use lisafs::wire::MessageId;
 
 /// Serves a backend.
 #[derive(Debug, Args)]
@@ -120,7 +119,7 @@ impl Serve {
         }
         let mut claim = registry.backends(&host).open(&self.backend)?.read_only(self.read_only);
         claim.options.bound_fds(max_fds);
-        claim.options.supported = claim.options.supported.with(MessageId::LSEEK);
+        claim.options.answer_private_messages();
         claim.options.client = match self.client {
             Client::Sandbox => ClientKind::Sandbox,
             Client::Kernel => ClientKind::Kernel,

@@ -9,8 +9,6 @@ use gofer::volume::{Answer, LineError, MAX_REQUEST, Request, VERSION, receive_li
 use rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
 use serde::Deserialize;
 
-use lisafs::wire::MessageId;
-
 use crate::connections::{About, Connections};
 use crate::peer::Peer;
 use crate::pending::{Pending, Waiting};
@@ -126,7 +124,7 @@ impl Arrival {
         }
         let limits = &config.limits;
         claim.options.max_fds = claim.options.max_fds.min(limits.fds).min(shared.most_fds);
-        claim.options.supported = claim.options.supported.with(MessageId::LSEEK);
+        claim.options.answer_private_messages();
         claim.options.max_channels = claim.options.max_channels.min(limits.channels);
         claim.options.max_message_size = claim.options.max_message_size.min(limits.message);
         let about = Arc::new(About {

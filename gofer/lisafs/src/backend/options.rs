@@ -83,6 +83,11 @@ impl Options {
         }
     }
 
+    /// Answers the private messages of this project, too, which `runsc` neither knows nor asks for.
+    pub fn answer_private_messages(&mut self) {
+        self.supported = MessageId::PRIVATE.iter().copied().fold(self.supported, MessageSet::with);
+    }
+
     /// The messages that the stock server answers: all but Error and Flush.
     pub fn stock_messages() -> MessageSet {
         MessageSet::of(MessageId::ALL.iter().copied()).without(MessageId::ERROR).without(MessageId::FLUSH)

@@ -121,6 +121,18 @@ impl MessageId {
 
     /// The messages that are not the protocol's.
     pub const PRIVATE: &'static [MessageId] = &[Self::LSEEK];
+
+    /// How many messages a [`MessageSet`], or a table with an entry for each, has room for.
+    pub(crate) const SLOTS: usize = 64;
+
+    /// Where the message stands in such a table.
+    pub(crate) const fn slot(self) -> Option<usize> {
+        match self.0 {
+            protocol @ 0..63 => Some(protocol as usize),
+            private if private == Self::LSEEK.0 => Some(63),
+            _ => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for MessageId {
@@ -165,10 +177,9 @@ impl MessageSet {
 
     /// The bit that stands for `id`; none if it cannot be a member.
     const fn bit(id: MessageId) -> u64 {
-        match id.0 {
-            protocol @ 0..63 => 1 << protocol,
-            private if private == MessageId::LSEEK.0 => 1 << 63,
-            _ => 0,
+        match id.slot() {
+            Some(slot) => 1 << slot,
+            None => 0,
         }
     }
 

@@ -1,10 +1,12 @@
 //! Damage of every kind, looked for here and by Debian's `gocryptfs -fsck`.
 
+mod common;
+
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use gofer_crypt::directory::{config_path, init, load_config};
@@ -12,8 +14,10 @@ use gofer_crypt::format::{
     BLOCK, ContentCipher, DIR_IV, DirIv, Entry, Features, FileId, HEADER_LEN, Keys, NameEncryption, NewConfig, Stored,
 };
 use gofer_crypt::fsck::{Finding, Observer, Severity, Summary, check};
-use gofer_crypt::secret::Password;
 use tempfile::TempDir;
+
+use common::stored::{as_path, dir_iv, encrypted};
+use common::{DEFAULT, password};
 
 /// An encrypted directory with some files.
 struct Volume {
@@ -24,22 +28,13 @@ struct Volume {
 const LONG: &str = "a name that is so long that it is kept in a file of its own, as are all that have 176 bytes and more \
                     of which this is one, since it goes on and on and on and on until there are enough";
 
-const EME: Features = Features {
-    content: ContentCipher::AesGcm,
-    names: NameEncryption::Eme { per_dir: true, raw64: true, long_names: Some(255) },
-};
-
-fn bytes(name: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(name))
-}
-
 impl Volume {
     fn new(features: Features) -> Self {
         // Extended attributes are wanted, which not every /tmp has.
         let directory = tempfile::tempdir_in("/var/tmp").unwrap();
         let new = NewConfig { features, scrypt_n: 10 };
         let config = config_path(directory.path());
-        let key = init(directory.path(), &config, &new, &Password::new(b"secret").unwrap()).unwrap();
+        let key = init(directory.path(), &config, &new, &password()).unwrap();
         let keys = key.keys(&load_config(&config).unwrap());
         Volume { directory, keys }
     }
@@ -57,7 +52,7 @@ impl Volume {
         volume.symlink("link", b"to/somewhere");
         rustix::fs::setxattr(
             volume.path("file"),
-            bytes(&volume.keys.store_attribute(b"user.mine").unwrap()),
+            as_path(&volume.keys.store_attribute(b"user.mine").unwrap()),
             &volume.keys.store_value(b"value"),
             rustix::fs::XattrFlags::empty(),
         )
@@ -70,54 +65,35 @@ impl Volume {
         let (dir, name) = path
             .rsplit_once('/')
             .map_or((self.directory.path().to_owned(), path), |(dir, name)| (self.path(dir), name));
-        let stored = self.keys.names.store(name.as_bytes(), &self.dir_iv(&dir)).unwrap();
+        let stored = self.keys.names.store(name.as_bytes(), &dir_iv(&self.keys, &dir)).unwrap();
         (dir, stored)
-    }
-
-    fn dir_iv(&self, dir: &Path) -> DirIv {
-        match self.keys.names.have_dir_ivs() {
-            true => DirIv::parse(&fs::read(dir.join(bytes(DIR_IV))).unwrap()).unwrap(),
-            false => DirIv::NONE,
-        }
     }
 
     /// Where `path` is on disk.
     fn path(&self, path: &str) -> PathBuf {
         let (dir, stored) = self.place(path);
-        dir.join(bytes(stored.entry()))
+        dir.join(as_path(stored.entry()))
     }
 
     /// The same, and the file with the long name.
     fn new_path(&self, path: &str) -> PathBuf {
         let (dir, stored) = self.place(path);
         if let Stored::Long { content, full } = &stored {
-            fs::write(dir.join(bytes(&Entry::name_file(content))), full).unwrap();
+            fs::write(dir.join(as_path(&Entry::name_file(content))), full).unwrap();
         }
-        dir.join(bytes(stored.entry()))
+        dir.join(as_path(stored.entry()))
     }
 
     fn mkdir(&self, path: &str) {
         let dir = self.new_path(path);
         fs::create_dir(&dir).unwrap();
         if self.keys.names.have_dir_ivs() {
-            fs::write(dir.join(bytes(DIR_IV)), DirIv::random().as_bytes()).unwrap();
+            fs::write(dir.join(as_path(DIR_IV)), DirIv::random().as_bytes()).unwrap();
         }
     }
 
     fn write(&self, path: &str, plain: &[u8]) {
-        fs::write(self.new_path(path), self.encrypted(plain)).unwrap();
-    }
-
-    fn encrypted(&self, plain: &[u8]) -> Vec<u8> {
-        let (id, content) = (FileId::random(), &self.keys.content);
-        let mut blocks = Vec::new();
-        for part in plain.chunks(BLOCK) {
-            blocks.resize(blocks.len() + content.nonce(), 0);
-            blocks.extend_from_slice(part);
-            blocks.resize(blocks.len() + content.overhead() - content.nonce(), 0);
-        }
-        content.seal_blocks(&mut blocks, 0, id);
-        if plain.is_empty() { Vec::new() } else { [&id.header()[..], &blocks].concat() }
+        fs::write(self.new_path(path), encrypted(&self.keys, plain)).unwrap();
     }
 
     fn symlink(&self, path: &str, target: &[u8]) {
@@ -137,7 +113,7 @@ impl Volume {
     /// A file beside others: of `dir` if that is a directory.
     fn beside(&self, dir: &str, name: &[u8]) -> PathBuf {
         let dir = if dir.is_empty() { self.directory.path().to_owned() } else { self.path(dir) };
-        dir.join(bytes(name))
+        dir.join(as_path(name))
     }
 
     fn check(&self) -> (Summary, Vec<String>) {
@@ -300,14 +276,15 @@ const OF_FILES: [Case; 16] = [
     Case {
         does: |volume| {
             let name = volume.keys.store_attribute(b"user.mine").unwrap();
-            rustix::fs::setxattr(volume.path("file"), bytes(&name), b"else", rustix::fs::XattrFlags::REPLACE).unwrap();
+            rustix::fs::setxattr(volume.path("file"), as_path(&name), b"else", rustix::fs::XattrFlags::REPLACE)
+                .unwrap();
         },
         finds: &["file: the value of an attribute does not decrypt: user.mine"],
         gocryptfs: true,
     },
     Case {
         does: |volume| {
-            let name = bytes(b"user.gocryptfs.AAAAAAAAAAAAAAAAAAAAAA");
+            let name = as_path(b"user.gocryptfs.AAAAAAAAAAAAAAAAAAAAAA");
             rustix::fs::setxattr(volume.path("d"), name, b"", rustix::fs::XattrFlags::CREATE).unwrap();
         },
         finds: &["d: the name of an attribute does not decrypt: user.gocryptfs.AAAAAAAAAAAAAAAAAAAAAA"],
@@ -321,7 +298,7 @@ const OF_NAMES: [Case; 15] = [
         does: |volume| {
             fs::remove_file(volume.path("link")).unwrap();
             let (dir, stored) = volume.place("link");
-            symlink("plain/target", dir.join(bytes(stored.entry()))).unwrap();
+            symlink("plain/target", dir.join(as_path(stored.entry()))).unwrap();
         },
         finds: &["link: the target of the link does not decrypt"],
         gocryptfs: true,
@@ -435,19 +412,19 @@ fn try_all(features: Features, cases: &[Case]) {
 
 #[test]
 fn damage_of_files_is_found_as_gocryptfs_finds_it() {
-    for features in [EME, Features { content: ContentCipher::XChaCha20Poly1305, names: NameEncryption::Plain }] {
+    for features in [DEFAULT, Features { content: ContentCipher::XChaCha20Poly1305, names: NameEncryption::Plain }] {
         try_all(features, &OF_FILES);
     }
 }
 
 #[test]
 fn damage_of_names_is_found_as_gocryptfs_finds_it() {
-    try_all(EME, &OF_NAMES);
+    try_all(DEFAULT, &OF_NAMES);
 }
 
 #[test]
 fn all_is_counted_once() {
-    let volume = Volume::with_files(EME);
+    let volume = Volume::with_files(DEFAULT);
     fs::hard_link(volume.path("file"), volume.new_path("again")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, volume.new_path("fifo"), rustix::fs::Mode::RUSR).unwrap();
     let (summary, lines) = volume.check();
@@ -464,7 +441,7 @@ fn names_that_nobody_looks_for_are_found() {
     // The same volume with a configuration that somebody has changed.
     let features = Features { content: ContentCipher::AesGcm, names: names(62) };
     let config = load_config(&config_path(volume.directory.path())).unwrap();
-    let keys = config.unlock(&Password::new(b"secret").unwrap()).unwrap();
+    let keys = config.unlock(&password()).unwrap();
     let volume = Volume { keys: Keys::derive(&keys.0, &features), ..volume };
     let (_, lines) = volume.check();
     assert_eq!(lines.len(), 1);
@@ -473,7 +450,7 @@ fn names_that_nobody_looks_for_are_found() {
 
 #[test]
 fn deep_trees_need_few_descriptors() {
-    let volume = Volume::new(EME);
+    let volume = Volume::new(DEFAULT);
     let mut path = String::from("d");
     volume.mkdir(&path);
     for _ in 0..100 {

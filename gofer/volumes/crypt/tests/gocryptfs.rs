@@ -1,18 +1,20 @@
 //! Volumes of Debian's `gocryptfs`, read here, and volumes made here, checked and read by it.
 
+mod common;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use gofer_crypt::format::{
-    BLOCK, CONFIG, Config, ContentCipher, DIR_IV, DirIv, Entry, Features, FileId, HEADER_LEN, Keys, NameEncryption,
-    NewConfig, Stored,
+    CONFIG, Config, ContentCipher, DIR_IV, DirIv, Entry, Features, FileId, HEADER_LEN, Keys, NameEncryption, NewConfig,
+    Stored,
 };
-use gofer_crypt::secret::Password;
 use tempfile::TempDir;
 
-const SECRET: &str = "secret";
+use common::eme;
+use common::stored::{as_path, dir_iv, encrypted};
 
 /// Sizes around every kind of boundary.
 const SIZES: [usize; 8] = [0, 1, 4095, 4096, 4097, 8192, 3 * 4096 + 1, 70 * 4096 + 5];
@@ -59,22 +61,9 @@ fn content(len: usize) -> Vec<u8> {
     (0..251).cycle().take(len).collect()
 }
 
-fn path(name: &[u8]) -> &Path {
-    use std::os::unix::ffi::OsStrExt;
-    Path::new(std::ffi::OsStr::from_bytes(name))
-}
-
 fn keys(volume: &Path) -> Keys {
     let config = Config::parse(&fs::read(volume.join(CONFIG)).unwrap()).unwrap();
-    config.unlock(&Password::new(SECRET.as_bytes()).unwrap()).unwrap().keys(&config)
-}
-
-fn dir_iv(keys: &Keys, dir: &Path) -> DirIv {
-    if keys.names.have_dir_ivs() {
-        DirIv::parse(&fs::read(dir.join(path(DIR_IV))).unwrap()).unwrap()
-    } else {
-        DirIv::NONE
-    }
+    config.unlock(&common::password()).unwrap().keys(&config)
 }
 
 /// Decrypts a whole file.
@@ -94,21 +83,6 @@ fn decrypted(keys: &Keys, mut file: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn encrypted(keys: &Keys, plain: &[u8]) -> Vec<u8> {
-    if plain.is_empty() {
-        return Vec::new();
-    }
-    let (id, content) = (FileId::random(), &keys.content);
-    let mut blocks = Vec::new();
-    for part in plain.chunks(BLOCK) {
-        blocks.resize(blocks.len() + content.nonce(), 0);
-        blocks.extend_from_slice(part);
-        blocks.resize(blocks.len() + content.overhead() - content.nonce(), 0);
-    }
-    content.seal_blocks(&mut blocks, 0, id);
-    [&id.header()[..], &blocks].concat()
-}
-
 #[test]
 fn volumes_of_gocryptfs_are_read() {
     if !has_gocryptfs() {
@@ -119,7 +93,7 @@ fn volumes_of_gocryptfs_are_read() {
         succeed(&mut gocryptfs(&[&["-init", "-scryptn", "10"], options].concat(), volume.path()));
         mounted(volume.path(), |mount| {
             for name in names() {
-                fs::write(mount.join(path(&name)), content(SIZES[name.len() % SIZES.len()])).unwrap();
+                fs::write(mount.join(as_path(&name)), content(SIZES[name.len() % SIZES.len()])).unwrap();
             }
             std::os::unix::fs::symlink("to/somewhere", mount.join("link")).unwrap();
         });
@@ -133,7 +107,7 @@ fn volumes_of_gocryptfs_are_read() {
                 Entry::DirIv | Entry::LongName(_) => continue,
                 Entry::Name(name) => keys.names.load(name, &iv).unwrap(),
                 Entry::Long(long) => {
-                    let full = fs::read(volume.path().join(path(&Entry::name_file(long)))).unwrap();
+                    let full = fs::read(volume.path().join(as_path(&Entry::name_file(long)))).unwrap();
                     keys.names.load_long(long, &full, &iv).unwrap()
                 }
             };
@@ -157,7 +131,6 @@ fn volumes_made_here_are_read_by_gocryptfs() {
     if !has_gocryptfs() {
         return;
     }
-    let eme = |per_dir, long_names| NameEncryption::Eme { per_dir, raw64: true, long_names: Some(long_names) };
     for (content_cipher, name_encryption) in [
         (ContentCipher::AesGcm, eme(true, 255)),
         (ContentCipher::XChaCha20Poly1305, eme(true, 62)),
@@ -166,31 +139,31 @@ fn volumes_made_here_are_read_by_gocryptfs() {
     ] {
         let volume = TempDir::new().unwrap();
         let features = Features { content: content_cipher, names: name_encryption };
-        let password = Password::new(SECRET.as_bytes()).unwrap();
+        let password = common::password();
         let (config, _) = Config::create(&NewConfig { features, scrypt_n: 10 }, &password).unwrap();
         fs::write(volume.path().join(CONFIG), config.to_json()).unwrap();
         let keys = keys(volume.path());
         if keys.names.have_dir_ivs() {
-            fs::write(volume.path().join(path(DIR_IV)), DirIv::random().as_bytes()).unwrap();
+            fs::write(volume.path().join(as_path(DIR_IV)), DirIv::random().as_bytes()).unwrap();
         }
         let iv = dir_iv(&keys, volume.path());
         for name in names() {
             let stored = keys.names.store(&name, &iv).unwrap();
             let bytes = encrypted(&keys, &content(SIZES[name.len() % SIZES.len()]));
-            fs::write(volume.path().join(path(stored.entry())), bytes).unwrap();
+            fs::write(volume.path().join(as_path(stored.entry())), bytes).unwrap();
             if let Stored::Long { content, full } = &stored {
-                fs::write(volume.path().join(path(&Entry::name_file(content))), full).unwrap();
+                fs::write(volume.path().join(as_path(&Entry::name_file(content))), full).unwrap();
             }
         }
         let target = String::from_utf8(keys.store_target(b"to/somewhere").unwrap()).unwrap();
         let link = keys.names.store(b"link", &iv).unwrap();
-        std::os::unix::fs::symlink(target, volume.path().join(path(link.entry()))).unwrap();
+        std::os::unix::fs::symlink(target, volume.path().join(as_path(link.entry()))).unwrap();
         fs::set_permissions(volume.path(), fs::Permissions::from_mode(0o700)).unwrap();
 
         succeed(&mut gocryptfs(&["-fsck"], volume.path()));
         mounted(volume.path(), |mount| {
             for name in names() {
-                let bytes = fs::read(mount.join(path(&name))).unwrap();
+                let bytes = fs::read(mount.join(as_path(&name))).unwrap();
                 assert!(bytes == content(SIZES[name.len() % SIZES.len()]), "{features:?} {}", name.len());
             }
             assert_eq!(fs::read_link(mount.join("link")).unwrap(), Path::new("to/somewhere"));

@@ -33,12 +33,9 @@ pub(super) struct Handler {
 /// Answers a request.
 pub(super) type Handle = fn(&mut Context<'_>, Request<'_>, &mut Reply<'_>) -> Result<()>;
 
-/// One more than the last message of the protocol.
-const MESSAGES: usize = 34;
-
-/// The handlers by the number of their message.
-pub(super) static TABLE: [Option<Handler>; MESSAGES] = {
-    let mut table = Table([None; MESSAGES]);
+/// The handlers by [`MessageId::slot`].
+static TABLE: [Option<Handler>; MessageId::SLOTS] = {
+    let mut table = Table([None; MessageId::SLOTS]);
     table.looks(MessageId::MOUNT, mount::mount);
     table.looks(MessageId::CHANNEL, mount::channel);
     table.looks(MessageId::FSTAT, attributes::stat);
@@ -73,21 +70,26 @@ pub(super) static TABLE: [Option<Handler>; MESSAGES] = {
     table.looks(MessageId::ACCEPT, socket::accept);
     table.looks(MessageId::CONNECT_WITH_CREDS, socket::connect_with_credentials);
     table.changes(MessageId::RENAME_AT2, remove::rename_with_flags);
+    table.looks(MessageId::LSEEK, io::seek);
     table.0
 };
 
 /// [`TABLE`] in the making.
-struct Table([Option<Handler>; MESSAGES]);
+struct Table([Option<Handler>; MessageId::SLOTS]);
 
 impl Table {
     /// `message` is answered on every connection.
     const fn looks(&mut self, message: MessageId, handle: Handle) {
-        self.0[message.0 as usize] = Some(Handler { changes: false, handle });
+        self.set(message, Handler { changes: false, handle });
     }
 
     /// `message` is refused on read-only connections.
     const fn changes(&mut self, message: MessageId, handle: Handle) {
-        self.0[message.0 as usize] = Some(Handler { changes: true, handle });
+        self.set(message, Handler { changes: true, handle });
+    }
+
+    const fn set(&mut self, message: MessageId, handler: Handler) {
+        self.0[message.slot().expect("every message has a slot")] = Some(handler);
     }
 }
 
@@ -101,9 +103,5 @@ pub(super) fn find(supported: MessageSet, message: MessageId) -> Option<&'static
     if !supported.contains(message) {
         return None;
     }
-    if message == MessageId::LSEEK {
-        static SEEK: Handler = Handler { changes: false, handle: io::seek };
-        return Some(&SEEK);
-    }
-    TABLE.get(usize::from(message.0))?.as_ref()
+    TABLE[message.slot()?].as_ref()
 }

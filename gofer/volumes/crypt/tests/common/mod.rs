@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "not every test needs all of it")]
 
 pub(crate) mod change;
+pub(crate) mod stored;
 
 use std::fs;
 use std::path::Path;
