@@ -41,8 +41,11 @@ pub fn directory() -> Result<&'static Path> {
     found.as_deref().map_err(|error| anyhow!("{error:#}"))
 }
 
-/// Builds both programs as they are installed, for figures. Nothing may have asked for one before.
+/// Builds all programs as they are installed, for figures, unless [`DIRECTORY`] names others. Nothing may have asked for one before.
 pub fn build_to_install() -> Result<()> {
+    if env::var_os(DIRECTORY).is_some_and(|dir| !dir.is_empty()) {
+        return directory().map(drop);
+    }
     // One after the other: together, the gofer would get what fusebridge wants for tests.
     let built = build_of("dist", &["fusebridge"]).and_then(|_| build_of("dist", &["gofer", "gofer-volumes"]));
     BUILT.set(built).map_err(|_| anyhow!("the binaries are there already"))?;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements that end up in the README.
 
+mod crypt;
 mod readme;
 mod runsc;
 mod subject;
@@ -22,6 +23,8 @@ pub(crate) enum Bench {
     Fuse(FuseOptions),
     /// Containers with runsc's own gofer and with ours, in one run; also on the runsc that the variable RUNSC names.
     Runsc(runsc::RunscOptions),
+    /// Encrypted volumes in gocryptfs's mount and in ours, in one run.
+    Crypt(crypt::CryptOptions),
 }
 
 /// How to measure the mount.
@@ -54,6 +57,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Fuse(options) => fuse(options),
         Bench::Runsc(options) => runsc::run(options),
+        Bench::Crypt(options) => crypt::run(options),
     }
 }
 
