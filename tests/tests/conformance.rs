@@ -27,7 +27,7 @@ const MAY_BE_SKIPPED: [&str; 6] = [
 /// whiteouts, where holes are.
 fn may_lack(backend: Backend) -> &'static [&'static str] {
     const ALL: &[&str] =
-        &["xattr::capabilities", "xattr::security", "xattr::trusted", "sparse::seek_hole", "acl::", "rename::whiteout"];
+        &["xattr::capabilities", "xattr::security", "xattr::trusted", "rename::whiteout", "sparse::seek_hole", "acl::"];
     match backend {
         Backend::Host | Backend::Memory | Backend::Wrapped | Backend::Withholding => &[],
         // The format makes attributes of users of them all, which symbolic links cannot have.

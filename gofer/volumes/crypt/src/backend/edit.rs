@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 
-use lisafs::backend::{AllocateFlags, Error, Result};
+use lisafs::backend::{AllocateFlags, Errno, Error, Result, SeekTo};
 
 use super::buffer::LEAD;
 use super::content::{Content, PLAIN, State, within};
 use super::redo::{NOTE, Note};
+use crate::format::HEADER_LEN;
 
 impl Content<'_> {
     /// Makes the file `size` plain bytes long.
@@ -107,5 +108,57 @@ impl Content<'_> {
             self.write_zeros(state, last * PLAIN, within(end))?;
         }
         Ok(())
+    }
+
+    /// Where data or a hole is, as `lseek(2)` finds it. A hole is made of blocks that are whole and of which nothing is there.
+    pub(super) fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
+        let _content = self.inode.content.read();
+        let size = self.layout().plain_size(self.inner.stat()?.size);
+        if offset >= size {
+            return Err(Error::NXIO);
+        }
+        let mut number = offset / PLAIN;
+        loop {
+            number = match what {
+                SeekTo::Data => self.next_data(number)?,
+                SeekTo::Hole => self.next_hole(number)?,
+            };
+            // A block that is not whole is none of a hole.
+            let is_last = number >= size / PLAIN;
+            return match what {
+                SeekTo::Data if is_last && within(size) == 0 => Err(Error::NXIO),
+                SeekTo::Data if is_last => Ok(offset.max(size / PLAIN * PLAIN)),
+                SeekTo::Hole if is_last => Ok(size),
+                SeekTo::Hole if !self.is_hole(number)? => {
+                    number += 1;
+                    continue;
+                }
+                SeekTo::Data | SeekTo::Hole => Ok(offset.max(number * PLAIN)),
+            };
+        }
+    }
+
+    /// The first block from `number` on of which something is there.
+    fn next_data(&self, number: u64) -> Result<u64> {
+        match self.inner.seek(self.position(number)?, SeekTo::Data) {
+            Ok(data) => Ok(data.saturating_sub(HEADER_LEN as u64) / self.layout().block()),
+            Err(error) if error == Errno::NXIO => Ok(u64::MAX),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The first block from `number` on of whose first byte nothing is there.
+    fn next_hole(&self, number: u64) -> Result<u64> {
+        let hole = self.inner.seek(self.position(number)?, SeekTo::Hole)?;
+        Ok(hole.saturating_sub(HEADER_LEN as u64).div_ceil(self.layout().block()))
+    }
+
+    /// Whether nothing of block `number` is there, of which the first byte is not.
+    fn is_hole(&self, number: u64) -> Result<bool> {
+        match self.inner.seek(self.position(number)?, SeekTo::Data) {
+            Ok(data) => Ok(data >= self.position(number + 1)?),
+            Err(error) if error == Errno::NXIO => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 }

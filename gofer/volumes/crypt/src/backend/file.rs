@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lisafs::backend::{AllocateFlags, IoSource, IoTarget, OpenBox, OpenFile, Result, Statx};
+use lisafs::backend::{AllocateFlags, IoSource, IoTarget, OpenBox, OpenFile, Result, SeekTo, Statx};
 
 use super::Volume;
 use super::content::Content;
@@ -42,6 +42,10 @@ impl OpenFile for CryptFile {
 
     fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {
         self.content().allocate(flags, offset, length)
+    }
+
+    fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
+        self.content().seek(offset, what)
     }
 
     fn flush(&self) -> Result<()> {
