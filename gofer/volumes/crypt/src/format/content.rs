@@ -4,7 +4,6 @@ use aes_gcm::aead::consts::U16;
 use aes_gcm::aes::Aes256;
 use aes_gcm::{AeadInOut, AesGcm, KeyInit};
 use chacha20::{R20, hchacha};
-use rayon::prelude::*;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroize;
 
@@ -14,8 +13,8 @@ use crate::secret::{Key, Secret};
 /// Bytes that show that the others are right.
 const TAG: usize = 16;
 
-/// Requests of fewer blocks are not worth waking another thread.
-const SHARE: usize = 32;
+/// Blocks for which random bytes are asked of the kernel at once.
+const GROUP: usize = 32;
 
 /// A block that is not what was written there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,38 +69,26 @@ impl Content {
     /// Encrypts blocks in place: whole ones but perhaps for the last, each with its plain bytes after [`nonce`](Self::nonce)
     /// others. `first` is the number of the first.
     pub fn seal_blocks(&self, blocks: &mut [u8], first: u64, id: FileId) {
-        let mut nonces = [0; 24 * SHARE];
+        let mut nonces = [0; 24 * GROUP];
         let size = self.block();
         let nonce = self.nonce();
-        let seal = |(at, block): (usize, &mut [u8])| self.cipher.seal(block, &associated(first + at as u64, Some(id)));
-        // One call of the kernel for many.
-        for group in blocks.chunks_mut(size * SHARE) {
+        for (group, first) in blocks.chunks_mut(size * GROUP).zip((first..).step_by(GROUP)) {
             let nonces = &mut nonces[..group.chunks(size).count() * nonce];
             random::fill(nonces);
-            for (block, fresh) in group.chunks_mut(size).zip(nonces.chunks(nonce)) {
+            for ((block, fresh), number) in group.chunks_mut(size).zip(nonces.chunks(nonce)).zip(first..) {
                 block[..nonce].copy_from_slice(fresh);
+                self.cipher.seal(block, &associated(number, Some(id)));
             }
-        }
-        if blocks.len() > size * SHARE {
-            blocks.par_chunks_mut(size).with_min_len(SHARE / 2).enumerate().for_each(seal);
-        } else {
-            blocks.chunks_mut(size).enumerate().for_each(seal);
         }
     }
 
     /// Decrypts blocks in place, as they were made by [`seal_blocks`](Self::seal_blocks). The first that is damaged is the error; nothing may be
     /// used then.
     pub fn open_blocks(&self, blocks: &mut [u8], first: u64, id: FileId) -> Result<(), u64> {
-        let size = self.block();
-        let open = |(at, block): (usize, &mut [u8])| {
-            let number = first + at as u64;
-            self.open_block(block, number, id).map(|_| ()).map_err(|Damaged| number)
-        };
-        if blocks.len() > size * SHARE {
-            blocks.par_chunks_mut(size).with_min_len(SHARE / 2).enumerate().try_for_each(open)
-        } else {
-            blocks.chunks_mut(size).enumerate().try_for_each(open)
+        for (block, number) in blocks.chunks_mut(self.block()).zip(first..) {
+            self.open_block(block, number, id).map_err(|Damaged| number)?;
         }
+        Ok(())
     }
 
     /// Decrypts one block in place and answers its plain bytes.
