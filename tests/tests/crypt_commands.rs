@@ -287,6 +287,35 @@ fn people_are_asked_without_echo_and_can_say_no() -> Result<()> {
 }
 
 #[test]
+fn at_a_terminal_fsck_shows_how_far_it_is() -> Result<()> {
+    let scene = Scene::new()?;
+    scene.crypts("init --passfile first --scryptn 10 --plaintextnames v")?;
+    // A header, and blocks that nobody has made.
+    let content = [&[0, 2][..], &[7; 16], &vec![0xee; 2000 * 4128]].concat();
+    fs::write(scene.path("v/file"), content)?;
+    let line = format!("cd {}; {} crypt fsck --passfile first", scene.0.path().display(), bins::volumes()?.display());
+    let at_a_terminal = |options: &str| Terminal::start(&format!("{line} {options} v"))?.ends();
+
+    let outcome = at_a_terminal("")?;
+    let screen = outcome.stdout;
+    check::equal(&screen, &outcome.status.code(), &Some(4))?;
+    // Bytes of all bytes, of which there are 7.87 MiB.
+    check::holds(&screen, screen.contains("MiB/7.87 MiB") && screen.contains(" left"))?;
+    // What was found has a line of its own, and when all is done the bar is gone.
+    let (clear, lines) = ("\u{1b}[2K", screen.split(['\r', '\n']).collect::<Vec<_>>());
+    let found = |text: &str| lines.iter().position(|line| line.trim_start_matches(clear).starts_with(text));
+    let damage = found("file: no block is whole").or(found("file: "));
+    let (damage, sentence) = damage.zip(found("v: 1 damaged: 1 files with 7.87 MiB")).context(screen.clone())?;
+    check::holds(&screen, damage < sentence && lines[sentence..].iter().all(|line| !line.contains(" left")))?;
+
+    for options in ["--quiet", "--json"] {
+        let screen = at_a_terminal(options)?.stdout;
+        check::holds(&screen, !screen.contains(" left") && !screen.contains(clear))?;
+    }
+    Ok(())
+}
+
+#[test]
 fn the_master_key_is_the_last_hope() -> Result<()> {
     if !crypt::has_gocryptfs() {
         skip!("needs gocryptfs (cargo xtask setup installs it), /dev/fuse and root");
