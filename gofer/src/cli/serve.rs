@@ -117,7 +117,7 @@ impl Serve {
         if let Some(recipient) = registry.recipient_of(&self.backend, false)? {
             return self.hand_over(registry, recipient, client);
         }
-        let mut claim = registry.backends(&host).open(&self.backend)?.read_only(self.read_only);
+        let mut claim = registry.backends(&host).read_only(self.read_only).open(&self.backend)?;
         claim.options.bound_fds(max_fds);
         claim.options.answer_private_messages();
         claim.options.client = match self.client {

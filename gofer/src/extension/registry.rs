@@ -114,6 +114,7 @@ impl Registry {
         }
         for extension in self.iter() {
             let backends = Backends { source: request.source, ..self.in_sandbox(host, request.is_shared) };
+            let backends = backends.read_only(request.read_only);
             let claim = extension
                 .claim(request, &backends)
                 .map_err(|source| OpenError::Extension { name: extension.name(), source })?;
@@ -202,7 +203,15 @@ impl Registry {
 
     /// A way to open backends by what stands for them on a command line; host directories as `host` says.
     pub fn backends<'a>(&'a self, host: &'a HostOptions) -> Backends<'a> {
-        Backends { registry: self, host, in_sandbox: false, source: None, is_shared: false, opened: Mutex::default() }
+        Backends {
+            registry: self,
+            host,
+            in_sandbox: false,
+            source: None,
+            is_shared: false,
+            read_only: false,
+            opened: Mutex::default(),
+        }
     }
 
     fn in_sandbox<'a>(&'a self, host: &'a HostOptions, is_shared: bool) -> Backends<'a> {
@@ -217,6 +226,7 @@ pub struct Backends<'a> {
     in_sandbox: bool,
     source: Option<Source>,
     is_shared: bool,
+    read_only: bool,
     /// The extensions that were asked for a backend, in order.
     opened: Mutex<Vec<&'static str>>,
 }
@@ -237,6 +247,18 @@ impl Backends<'_> {
         self.is_shared
     }
 
+    /// Whether nothing of them may be changed, not even when they are opened.
+    pub fn are_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// The same, of which nothing may be changed if `read_only`, not even when they are opened.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only |= read_only;
+        self
+    }
+
     /// Whether [`open`](Self::open) can succeed in a sandbox, as far as that can be told without opening anything.
     pub fn check(&self, backend: &OsStr) -> Result<(), OpenError> {
         if let Some(path) = directory(backend) {
@@ -249,12 +271,26 @@ impl Backends<'_> {
     /// The backend that `DIR`, `host:DIR` or `NAME:ARGUMENT` stands for. What has no name before a colon is a directory, and so
     /// is `./a:b`.
     pub fn open(&self, backend: &OsStr) -> Result<Claim, OpenError> {
-        if let Some(path) = directory(backend) {
-            return self.directory(path);
-        }
-        let (extension, argument) = self.extension(backend)?;
-        self.opened.lock().push(extension.name());
-        extension.open(argument, self).map_err(|source| OpenError::Extension { name: extension.name(), source })
+        let claim = match directory(backend) {
+            Some(path) => self.directory(path)?,
+            None => {
+                let (extension, argument) = self.extension(backend)?;
+                self.opened.lock().push(extension.name());
+                let failed = |source| OpenError::Extension { name: extension.name(), source };
+                extension.open(argument, self).map_err(failed)?
+            }
+        };
+        Ok(claim.read_only(self.read_only))
+    }
+
+    /// [`open`](Self::open) for who will change nothing of it.
+    pub fn open_read_only(&self, backend: &OsStr) -> Result<Claim, OpenError> {
+        let Backends { registry, host, in_sandbox, source, is_shared, .. } = *self;
+        let inner =
+            Backends { registry, host, in_sandbox, source, is_shared, read_only: true, opened: Mutex::default() };
+        let claim = inner.open(backend);
+        self.opened.lock().append(&mut inner.opened.into_inner());
+        claim
     }
 
     /// Who opens `backend`, which is no directory, and with which argument.

@@ -22,7 +22,7 @@ impl Extension for ReadOnlyExtension {
     }
 
     fn open(&self, argument: &str, backends: &Backends<'_>) -> std::result::Result<Claim, Error> {
-        let inner = wrap::open(self.name(), argument, backends)?;
+        let inner = wrap::open_read_only(self.name(), argument, backends)?;
         Ok(Claim::new(Arc::new(ReadOnly::new(inner))))
     }
 }

@@ -154,6 +154,11 @@ pub(super) fn open(name: &str, argument: &str, backends: &Backends<'_>) -> exten
     Ok(backends.open(given(name, argument)?)?)
 }
 
+/// The same, of which nothing will be changed.
+pub(super) fn open_read_only(name: &str, argument: &str, backends: &Backends<'_>) -> extension::Result<Claim> {
+    Ok(backends.open_read_only(given(name, argument)?)?)
+}
+
 /// Whether that can be opened in a sandbox, as far as it can be told.
 pub(super) fn check(name: &str, argument: &str, backends: &Backends<'_>) -> extension::Result<()> {
     Ok(backends.check(given(name, argument)?)?)

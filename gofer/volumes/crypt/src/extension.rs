@@ -23,9 +23,9 @@ use crate::key_source::{Credential, CredentialSource, PasswordSource, SecretErro
 pub struct CryptExtension {
     /// What opens them all.
     credential: OnceLock<Arc<Credential>>,
-    /// Volumes in host directories that are open, by directory and configuration: two opens of one file must meet, whichever mounts
-    /// they come from.
-    open: Mutex<HashMap<(PathBuf, String), Weak<CryptFs>>>,
+    /// Volumes in host directories that are open, by directory, configuration, and whether they may not be changed: two opens of one
+    /// file must meet, whichever mounts they come from.
+    open: Mutex<HashMap<(PathBuf, String, bool), Weak<CryptFs>>>,
 }
 
 impl Extension for CryptExtension {
@@ -75,12 +75,15 @@ impl Extension for CryptExtension {
         // Other backends may be others each time that they are opened, or volumes of this extension again.
         let Some(directory) = directory(backend) else { return Ok(Claim::new(new()?)) };
         let mut open = self.open.lock();
-        let key = (directory, config.to_owned());
-        if let Some(volume) = open.get(&key).and_then(Weak::upgrade) {
+        let key = |read_only| (directory.clone(), config.to_owned(), read_only);
+        let read_only = backends.are_read_only();
+        // Who only reads does not mind that others may do more.
+        let mut usable = [false, true].into_iter().filter(|opened| read_only || !opened);
+        if let Some(volume) = usable.find_map(|opened| open.get(&key(opened))?.upgrade()) {
             return Ok(Claim::new(volume));
         }
         let volume = new()?;
-        open.insert(key, Arc::downgrade(&volume));
+        open.insert(key(read_only), Arc::downgrade(&volume));
         Ok(Claim::new(volume))
     }
 }

@@ -111,7 +111,17 @@ fn each_block_is_old_or_new_after_each_step() {
                 layer.steps.store(0, Ordering::Relaxed);
                 drop(volume);
 
+                // Who may only read has the same, and does not touch anything.
+                let refusing = Wrapped::new(Claim::new(inner.clone()), Dying { steps: AtomicI64::new(0) });
+                let layer = refusing.layer().clone();
+                let reader = open(Claim::new(Arc::new(refusing)).read_only(true));
+                let seen = read(&walk(&reader, "file"));
+                assert!(read(&walk(&reader, "neighbour")) == old);
+                drop(reader);
+                assert_eq!(layer.steps.load(Ordering::Relaxed), 0, "a reader has tried to change something");
+
                 let volume = open(Claim::new(inner));
+                assert!(read(&walk(&volume, "file")) == seen, "{change:?} after {steps} steps");
                 is_between(&read(&walk(&volume, "file")), content, &new);
                 assert!(read(&walk(&volume, "neighbour")) == old);
                 if is_made {

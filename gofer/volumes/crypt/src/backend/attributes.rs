@@ -21,7 +21,8 @@ impl Volume {
     }
 
     /// Attributes of the plain file, unless it is a link.
-    pub(super) fn plain_file(&self, mut stat: Statx) -> Statx {
+    pub(super) fn plain_file(&self, stat: Statx) -> Statx {
+        let mut stat = self.mends.stat(stat);
         if stat.file_type() == Some(FileType::Regular) && stat.mask.contains(StatxMask::SIZE) {
             stat.size = self.keys.content.layout().plain_size(stat.size);
         }

@@ -41,7 +41,7 @@ impl Control {
     /// Opens the inner file such that blocks can be read if they can be written.
     pub(super) fn open_inner(&self, how: OpenHow) -> Result<OpenBox> {
         if !how.access.writes() {
-            return Ok(self.node.inner.open(how)?.file);
+            return Ok(self.volume.mends.open(self.node.identity, self.node.inner.open(how)?.file));
         }
         let mut both = how;
         both.access = Access::ReadWrite;

@@ -28,17 +28,17 @@ pub(super) fn read<const N: usize>(dir: &dyn ControlFile, name: &[u8]) -> Result
 pub(super) fn create(dir: &dyn ControlFile, name: &[u8], content: &[u8], owner: (u32, u32)) -> Result<()> {
     let name = Name::new(name)?;
     let created = dir.create(name, &NewFile::new(MODE, owner.0, owner.1), Access::Write)?;
-    write(&*created.opened.file, content).inspect_err(|_| {
+    write(&*created.opened.file, content, 0).inspect_err(|_| {
         // The caller gets the first error.
         let _ = dir.unlink(name, lisafs::backend::Unlink::File);
     })
 }
 
-/// Writes all of `content` at the start of `file`.
-pub(super) fn write(file: &dyn OpenFile, content: &[u8]) -> Result<()> {
+/// Writes all of `content` at byte `offset` of `file`.
+pub(super) fn write(file: &dyn OpenFile, content: &[u8], offset: u64) -> Result<()> {
     let mut done = 0;
     while done < content.len() {
-        match file.write_at(content[done..].into(), done as u64)? {
+        match file.write_at(content[done..].into(), offset + done as u64)? {
             0 => return Err(Error::IO),
             count => done += count,
         }

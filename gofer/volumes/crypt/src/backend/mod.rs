@@ -21,6 +21,7 @@ mod damage;
 mod dir;
 mod edit;
 mod file;
+mod fits;
 mod helpers;
 mod inode;
 mod internal;
@@ -41,6 +42,7 @@ use lisafs::backend::{Attachment, Backend, ControlBox, ControlFile, Error, FileT
 use parking_lot::RwLock;
 use rayon::ThreadPool;
 
+pub(crate) use self::fits::fits;
 pub use self::open::OpenError;
 
 use self::buffer::Buffers;
@@ -48,7 +50,7 @@ use self::control::Control;
 use self::damage::Damage;
 use self::inode::Inodes;
 use self::node::Node;
-use self::redo::{Noted, Notes};
+use self::redo::{Mends, Noted, Notes};
 use crate::format::{Keys, NameEncryption};
 
 /// The plain files of an encrypted volume.
@@ -67,6 +69,8 @@ struct Volume {
     damage: Damage,
     /// Where changes are noted; nowhere if there are none.
     notes: Option<Notes>,
+    /// What earlier changes have left to do, if this is not to be done.
+    mends: Mends,
     /// Threads that help with large requests.
     helpers: Option<&'static ThreadPool>,
     /// Whether the inner backend finds whole paths by itself.
@@ -75,9 +79,10 @@ struct Volume {
 
 impl CryptFs {
     /// The files that `keys` are for, below `root`.
-    fn new(inner: Claim, keys: Keys, root: ControlBox) -> Self {
+    fn new(inner: Claim, keys: Keys, root: ControlBox, mends: Mends) -> Self {
         let volume = Volume {
             notes: (!inner.options.read_only).then(|| Notes::new(root)),
+            mends,
             helpers: helpers::helpers(),
             walks_paths: inner.options.walk_stat,
             buffers: Buffers::new(&keys.content),

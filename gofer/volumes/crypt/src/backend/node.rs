@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use lisafs::backend::{ControlBox, Errno, Error, FileType, Found, Name, Result, StatxMask};
+use lisafs::backend::{ControlBox, Errno, Error, FileType, Found, Name, Result, Statx, StatxMask};
 
 use super::redo::is_note;
 use super::{Volume, internal};
@@ -21,11 +21,15 @@ pub(super) struct Node {
 /// What a file is: device and inode number.
 pub(super) type Identity = (u32, u32, u64);
 
+/// Which file has these attributes.
+pub(super) fn identity(stat: &Statx) -> Identity {
+    (stat.dev_major, stat.dev_minor, stat.ino)
+}
+
 impl Node {
     pub(super) fn new(found: Found) -> Self {
         let Found { file, stat, .. } = found;
-        let identity = (stat.dev_major, stat.dev_minor, stat.ino);
-        Node { inner: file, kind: stat.file_type(), identity, is_root: false, iv: OnceLock::new() }
+        Node { inner: file, kind: stat.file_type(), identity: identity(&stat), is_root: false, iv: OnceLock::new() }
     }
 
     pub(super) fn root(found: Found) -> Self {

@@ -5,7 +5,7 @@ use lisafs::backend::{
     Access, ControlBox, ControlFile, Errno, Error, FileType, NO_ID, Name, OpenHow, Result as BackendResult, Statx,
 };
 
-use super::{CryptFs, internal, make, redo};
+use super::{CryptFs, fits, internal, make, redo};
 use crate::format::{Config, ConfigError, DIR_IV, DirIv};
 use crate::key_source::Unlock;
 
@@ -28,6 +28,9 @@ pub enum OpenError {
     /// It is not what is expected.
     #[error("{0}: {1}{advice}", advice = .1.advice())]
     Config(String, #[source] ConfigError),
+    /// The master key is another volume's, or the configuration is.
+    #[error("the master key does not decrypt what is in the encrypted files; it is another volume's, or {0} is")]
+    MasterKey(String),
     /// It is larger than any.
     #[error("{0} is too large for a configuration")]
     Large(String),
@@ -54,16 +57,22 @@ impl CryptFs {
             }
         };
         let wrong = |error| OpenError::Config(config.to_owned(), error);
-        let config = Config::parse(&json).map_err(wrong)?;
-        let keys = key.unlock(&config).map_err(wrong)?.keys(&config);
+        let parsed = Config::parse(&json).map_err(wrong)?;
+        let keys = key.unlock(&parsed).map_err(wrong)?.keys(&parsed);
+        // Before anything is written with it.
+        if !key.is_proof() && !fits(&*root.file, &keys).map_err(OpenError::Inner)? {
+            return Err(OpenError::MasterKey(config.to_owned()));
+        }
         if keys.names.have_dir_ivs() && !inner.options.read_only {
             begin(&*root.file, &root.stat).map_err(OpenError::Inner)?;
         }
-        let opened = CryptFs::new(inner, keys, root.file);
-        if let Some(notes) = &opened.volume.notes {
-            redo::recover(&opened.volume, notes.root()).map_err(OpenError::Inner)?;
-        }
-        Ok(opened)
+        let mends = if inner.options.read_only {
+            redo::mends(&keys.content, &*root.file)
+        } else {
+            redo::recover(&keys.content, &*root.file).map(|()| redo::Mends::default())
+        };
+        let mends = mends.map_err(OpenError::Inner)?;
+        Ok(CryptFs::new(inner, keys, root.file, mends))
     }
 }
 

@@ -4,7 +4,7 @@
 //! single block, too), and blocks are no pages: half of a block would be new, which is damage. So a change is noted before it is made:
 //! blocks that are there already are written to a file of the format's own in the root of the inner backend, and then to their place.
 //! Of blocks behind the end of a file only the fact is noted. Whoever opens the volume next completes what was noted, or cuts off what
-//! is not whole. The other kinds of change are single system calls that do not end halfway.
+//! is not whole; who may only read reads it as if that were done. The other kinds of change are single system calls that do not end halfway.
 //!
 //! The file is called like one with a long name, which gocryptfs passes over. It is there only while a volume is in use, or was
 //! until somebody was killed. What is in it is encrypted; a note is bound to its file by the file id, and its blocks by their tags.
@@ -14,16 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lisafs::backend::{
-    Access, ControlBox, ControlFile, FileType, Found, Mode, NO_ID, Name, NewFile, OpenBox, OpenHow, Result, Unlink,
+    Access, ControlBox, ControlFile, Error, FileType, Found, IoTarget, Mode, NO_ID, Name, NewFile, OpenBox, OpenFile,
+    OpenHow, Result, Statx, Unlink,
 };
 use parking_lot::Mutex;
 
-use super::Volume;
 use super::buffer::BLOCKS;
-use super::content::Content;
 use super::internal::{self, Listed};
-use super::node::Node;
-use crate::format::{FileId, HEADER_LEN, random_bytes};
+use super::node::{Identity, Node, identity};
+use crate::format::{Content, FileId, HEADER_LEN, random_bytes};
 
 /// What the files with notes are called, with a number between.
 const START: &[u8] = b"gocryptfs.longname.gofer-redo-";
@@ -104,16 +103,11 @@ impl Notes {
         Notes { root, idle: Mutex::default(), has_failed: AtomicBool::new(false) }
     }
 
-    /// The root of the inner backend.
-    pub(super) fn root(&self) -> &dyn ControlFile {
-        &*self.root
-    }
-
     /// Notes a change: a note and its blocks. If that fails, the change is made all the same.
     pub(super) fn note(&self, bytes: &[u8]) -> Noted<'_> {
         let file = self.idle.lock().pop();
         let file = file.map_or_else(|| self.make(), Ok);
-        let noted = file.and_then(|file| internal::write(&*file.file, bytes).map(|()| file));
+        let noted = file.and_then(|file| internal::write(&*file.file, bytes, 0).map(|()| file));
         if let Err(error) = &noted
             && !self.has_failed.swap(true, Ordering::Relaxed)
         {
@@ -142,7 +136,7 @@ impl Drop for Noted<'_> {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
         // A note that stays is about a change that is made: whoever finds it has nothing to do.
-        let _ = internal::write(&*file.file, &[0; MAGIC.len()]);
+        let _ = internal::write(&*file.file, &[0; MAGIC.len()], 0);
         self.notes.idle.lock().push(file);
     }
 }
@@ -159,15 +153,61 @@ fn remove(root: &dyn ControlFile, name: &[u8]) {
     }
 }
 
+/// The notes that somebody who was killed has left, by the file that each is about.
+type Left = HashMap<u64, Vec<(Note, Vec<u8>)>>;
+
 /// Completes the changes that were noted and perhaps not made, since somebody was killed.
-pub(super) fn recover(volume: &Arc<Volume>, root: &dyn ControlFile) -> Result<()> {
-    let files: Vec<Listed> = internal::list(root)?.into_iter().filter(|listed| is_note(&listed.name)).collect();
-    let mut notes: HashMap<u64, Vec<(Note, Vec<u8>)>> = HashMap::new();
+pub(super) fn recover(content: &Content, root: &dyn ControlFile) -> Result<()> {
+    let files = files(root)?;
+    let mut notes = Left::new();
     for file in &files {
-        if let Some((note, blocks)) = read(volume, root, &file.name)? {
+        if let Some((note, blocks)) = read(content, root, &file.name)? {
             notes.entry(note.ino).or_default().push((note, blocks));
         }
     }
+    find(root, notes, |found, notes| complete(content, found, notes))?;
+    for file in &files {
+        remove(root, &file.name);
+    }
+    Ok(())
+}
+
+/// What [`recover`] would change, for those who may not.
+pub(super) fn mends(content: &Content, root: &dyn ControlFile) -> Result<Mends> {
+    let mut notes = Left::new();
+    for file in files(root)? {
+        match read(content, root, &file.name) {
+            Ok(Some((note, blocks))) => notes.entry(note.ino).or_default().push((note, blocks)),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "cannot read what was noted of changes: blocks may seem damaged"),
+        }
+    }
+    let mut mends = Mends::default();
+    find(root, notes, |found, notes| {
+        let node = Node::new(found);
+        let mended = node.inner.open(OpenHow::new(Access::Read).no_atime(true)).and_then(|opened| {
+            let mut mended = Mended { inner: opened.file, mend: Arc::default() };
+            for (note, blocks) in notes {
+                let next = mend(content, &mended, &note, blocks)?;
+                mended.mend = Arc::new(mended.mend.and(next));
+            }
+            Ok(mended.mend)
+        });
+        match mended {
+            Ok(mend) if mend.is_empty() => {}
+            Ok(mend) => drop(mends.0.insert(node.identity, mend)),
+            Err(error) => cannot_complete(&error, node.identity.2),
+        }
+    })?;
+    Ok(mends)
+}
+
+fn files(root: &dyn ControlFile) -> Result<Vec<Listed>> {
+    Ok(internal::list(root)?.into_iter().filter(|listed| is_note(&listed.name)).collect())
+}
+
+/// Gives each file that there are notes about to `visit`, with its notes.
+fn find(root: &dyn ControlFile, mut notes: Left, mut visit: impl FnMut(Found, Vec<(Note, Vec<u8>)>)) -> Result<()> {
     let mut left: Vec<Option<ControlBox>> = vec![None];
     while let Some(dir) = left.pop() {
         if notes.is_empty() {
@@ -183,21 +223,18 @@ pub(super) fn recover(volume: &Arc<Volume>, root: &dyn ControlFile) -> Result<()
             let Ok(found) = Name::new(&listed.name).and_then(|name| dir.walk(name)) else { continue };
             match found.stat.file_type() {
                 Some(FileType::Directory) => left.push(Some(found.file)),
-                Some(FileType::Regular) if wanted => complete(volume, found, notes.remove(&listed.ino)),
+                Some(FileType::Regular) if wanted => visit(found, notes.remove(&listed.ino).unwrap_or_default()),
                 _ => {}
             }
         }
-    }
-    for file in &files {
-        remove(root, &file.name);
     }
     Ok(())
 }
 
 /// The note in a file, if there is one, and its blocks.
-fn read(volume: &Volume, root: &dyn ControlFile, name: &[u8]) -> Result<Option<(Note, Vec<u8>)>> {
+fn read(content: &Content, root: &dyn ControlFile, name: &[u8]) -> Result<Option<(Note, Vec<u8>)>> {
     let file = root.walk(Name::new(name)?)?.file.open(OpenHow::new(Access::Read))?.file;
-    let mut bytes = vec![0; NOTE + BLOCKS * volume.keys.content.block()];
+    let mut bytes = vec![0; NOTE + BLOCKS * content.block()];
     let len = file.read_at((&mut bytes[..]).into(), 0)?;
     bytes.truncate(len);
     let Some(note) = Note::parse(&bytes) else { return Ok(None) };
@@ -206,72 +243,167 @@ fn read(volume: &Volume, root: &dyn ControlFile, name: &[u8]) -> Result<Option<(
     Ok(Some((note, blocks)))
 }
 
-fn complete(volume: &Arc<Volume>, found: Found, notes: Option<Vec<(Note, Vec<u8>)>>) {
+fn complete(content: &Content, found: Found, notes: Vec<(Note, Vec<u8>)>) {
     let node = Node::new(found);
-    for (note, blocks) in notes.unwrap_or_default() {
-        match redo(volume, &node, &note, blocks) {
+    for (note, blocks) in notes {
+        let is_changed = node.inner.open(OpenHow::new(Access::ReadWrite)).and_then(|opened| {
+            let mend = mend(content, &*opened.file, &note, blocks)?;
+            mend.apply(&node, &*opened.file)?;
+            Ok(!mend.is_empty())
+        });
+        match is_changed {
             Ok(false) => {}
             Ok(true) => tracing::info!("completed a change of the file with inode number {}", note.ino),
-            Err(error) => {
-                tracing::warn!(%error, "cannot complete a change of the file with inode number {}", note.ino);
-            }
+            Err(error) => cannot_complete(&error, note.ino),
         }
     }
 }
 
-/// Completes one change, and says whether there was something to do.
-fn redo(volume: &Arc<Volume>, node: &Node, note: &Note, mut blocks: Vec<u8>) -> Result<bool> {
-    let inner = node.inner.open(OpenHow::new(Access::ReadWrite))?.file;
-    let inode = volume.inodes.get(node.identity);
-    let content = Content { volume, node, inode: &inode, inner: &*inner };
-    let _content = inode.content.write();
+fn cannot_complete(error: &Error, ino: u64) {
+    tracing::warn!(%error, "cannot complete a change of the file with inode number {ino}");
+}
+
+/// What is still to be done of the change `note` in the file `inner`.
+fn mend(content: &Content, inner: &dyn OpenFile, note: &Note, mut blocks: Vec<u8>) -> Result<Mend> {
+    let mut mend = Mend::default();
     let mut size = inner.stat()?.size;
     if note.before == 0 && size < HEADER_LEN as u64 {
-        node.set_size(0)?;
-        return Ok(size > 0);
+        mend.size = (size > 0).then_some(0);
+        return Ok(mend);
     }
-    if inode.id(volume, &*inner)? != Some(note.id) {
+    let mut header = [0; HEADER_LEN];
+    let len = inner.read_at((&mut header[..]).into(), 0)?;
+    if FileId::parse(&header[..len]) != Ok(note.id) {
         // Another file by now.
-        return Ok(false);
+        return Ok(mend);
     }
-    let whole = volume.keys.content.block();
+    let (layout, whole) = (content.layout(), content.block());
+    let position = |number: u64| layout.position(number).ok_or(Error::FBIG);
     let is_damaged = |number: u64, size: u64| -> Result<bool> {
-        let position = content.position(number)?;
+        let position = position(number)?;
         let len = usize::try_from(size.saturating_sub(position)).map_or(whole, |len| len.min(whole));
         let mut block = vec![0; len];
         let len = inner.read_at((&mut block[..]).into(), position)?;
-        Ok(len == 0 || volume.keys.content.open_block(&mut block[..len], number, note.id).is_err())
+        Ok(len == 0 || content.open_block(&mut block[..len], number, note.id).is_err())
     };
-    let mut has_changed = false;
     for (number, block) in (note.first..).zip(blocks.chunks_mut(whole)) {
         if !is_damaged(number, size)? {
             continue;
         }
         // If the note is not whole either, the change was not begun.
-        if volume.keys.content.open_block(&mut block.to_vec(), number, note.id).is_err() {
-            return Ok(has_changed);
+        if content.open_block(&mut block.to_vec(), number, note.id).is_err() {
+            return Ok(mend);
         }
-        if let (_, Some(error)) = content.put(block, content.position(number)?) {
-            return Err(error);
-        }
-        has_changed = true;
-        size = size.max(content.position(number)? + block.len() as u64);
+        let position = position(number)?;
+        mend.blocks.push((position, block.to_vec()));
+        size = size.max(position + block.len() as u64);
     }
     if note.after < note.before {
-        if has_changed && size > note.after {
-            node.set_size(note.after)?;
-        }
-        return Ok(has_changed);
+        mend.size = (!mend.blocks.is_empty() && size > note.after).then_some(note.after);
+        return Ok(mend);
     }
     // Behind the former end, only the last block can have come halfway.
     if size > note.before && size > HEADER_LEN as u64 {
-        let last = content.layout().plain_size(size).saturating_sub(1) / super::content::PLAIN;
-        if is_damaged(last, size)? {
-            node.set_size(content.position(last)?)?;
-            has_changed = true;
+        let last = layout.plain_size(size).saturating_sub(1) / super::content::PLAIN;
+        let at = position(last)?;
+        if mend.blocks.iter().all(|(position, _)| *position != at) && is_damaged(last, size)? {
+            mend.size = Some(at);
         }
     }
-    Ok(has_changed)
+    Ok(mend)
+}
+
+/// What is to be different in a file: blocks by where they begin, and then its size.
+#[derive(Debug, Default)]
+pub(super) struct Mend {
+    blocks: Vec<(u64, Vec<u8>)>,
+    size: Option<u64>,
+}
+
+impl Mend {
+    fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.size.is_none()
+    }
+
+    fn apply(&self, node: &Node, inner: &dyn OpenFile) -> Result<()> {
+        self.blocks.iter().try_for_each(|(position, block)| internal::write(inner, block, *position))?;
+        self.size.map_or(Ok(()), |size| node.set_size(size))
+    }
+
+    /// Both, this one first.
+    fn and(&self, next: Self) -> Self {
+        let mut blocks = self.blocks.clone();
+        blocks.extend(next.blocks);
+        Mend { blocks, size: next.size.or(self.size) }
+    }
+
+    /// How many bytes a file has that has `size` without this.
+    fn size(&self, size: u64) -> u64 {
+        let end = self.blocks.iter().map(|(position, block)| position + block.len() as u64).max();
+        self.size.unwrap_or(size.max(end.unwrap_or(0)))
+    }
+}
+
+/// What is to be different in files that may not be changed.
+#[derive(Debug, Default)]
+pub(super) struct Mends(HashMap<Identity, Arc<Mend>>);
+
+impl Mends {
+    /// The attributes of an encrypted file.
+    pub(super) fn stat(&self, stat: Statx) -> Statx {
+        match self.0.get(&identity(&stat)) {
+            Some(mend) => Statx { size: mend.size(stat.size), ..stat },
+            None => stat,
+        }
+    }
+
+    /// The encrypted file `inner`, which is `identity`.
+    pub(super) fn open(&self, identity: Identity, inner: OpenBox) -> OpenBox {
+        match self.0.get(&identity) {
+            Some(mend) => OpenBox::new(Mended { inner, mend: mend.clone() }),
+            None => inner,
+        }
+    }
+}
+
+/// A file that is read as if it were mended.
+struct Mended {
+    inner: OpenBox,
+    mend: Arc<Mend>,
+}
+
+impl OpenFile for Mended {
+    fn stat(&self) -> Result<Statx> {
+        let stat = self.inner.stat()?;
+        Ok(Statx { size: self.mend.size(stat.size), ..stat })
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.inner.sync()
+    }
+
+    fn read_at(&self, mut into: IoTarget<'_>, offset: u64) -> Result<usize> {
+        let size = self.stat()?.size;
+        let len = usize::try_from(size.saturating_sub(offset)).map_or(into.len(), |rest| rest.min(into.len()));
+        let mut bytes = vec![0; len];
+        let mut done = 0;
+        while done < len {
+            match self.inner.read_at((&mut bytes[done..]).into(), offset + done as u64)? {
+                0 => break,
+                count => done += count,
+            }
+        }
+        for (position, block) in &self.mend.blocks {
+            for (byte, at) in block.iter().zip(*position..) {
+                let place = at.checked_sub(offset).and_then(|at| bytes.get_mut(usize::try_from(at).ok()?));
+                if let Some(place) = place {
+                    *place = *byte;
+                }
+            }
+        }
+        into.put(0, &bytes);
+        Ok(len)
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Volumes in directories of the host: making them, and changing their passwords.
 
-mod fits;
 mod init;
 mod passwd;
 mod write;
@@ -9,7 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::format::{CONFIG, Config, ConfigError};
+use gofer::hostfs::{HostFs, HostOptions};
+use lisafs::backend::Backend;
+
+use crate::backend;
+use crate::format::{CONFIG, Config, ConfigError, Keys};
 
 pub use init::{init, restore};
 pub use passwd::{Changed, passwd};
@@ -61,6 +64,13 @@ impl DirectoryError {
     pub fn format(path: &Path) -> impl FnOnce(ConfigError) -> Self {
         move |source| DirectoryError::Format { path: path.to_owned(), source }
     }
+}
+
+/// Whether `keys` can be those of the volume in `dir`.
+fn fits(dir: &Path, keys: &Keys) -> Result<bool, DirectoryError> {
+    let volume = HostFs::open(dir, HostOptions::default()).map_err(DirectoryError::io(dir))?;
+    let fits = volume.attach().and_then(|attachment| backend::fits(&*attachment.root.file, keys));
+    fits.map_err(|error| DirectoryError::io(dir)(io::Error::from_raw_os_error(error.errno().raw_os_error())))
 }
 
 /// Where the configuration of the volume in `dir` is, if it is not said.

@@ -58,11 +58,18 @@ pub enum Credential {
 pub trait Unlock {
     /// The key of the volume with `config`. Whether a master key is right cannot be told from the configuration.
     fn unlock(&self, config: &Config) -> Result<Unlocked, ConfigError>;
+
+    /// Whether the key is the volume's for sure if it could be unlocked.
+    fn is_proof(&self) -> bool;
 }
 
 impl Unlock for Password {
     fn unlock(&self, config: &Config) -> Result<Unlocked, ConfigError> {
         config.unlock(self)
+    }
+
+    fn is_proof(&self) -> bool {
+        true
     }
 }
 
@@ -76,6 +83,10 @@ impl Unlock for Credential {
                 Ok(Unlocked(copy))
             }
         }
+    }
+
+    fn is_proof(&self) -> bool {
+        matches!(self, Credential::Password(_))
     }
 }
 
