@@ -31,6 +31,8 @@ pub fn memory_kib(pid: u32) -> Result<u64> {
 pub struct Memory {
     /// All of it that is in memory.
     pub resident: u64,
+    /// The same, where what several processes have counts in parts.
+    pub proportional: u64,
     /// The part that it has alone.
     pub private: u64,
 }
@@ -42,7 +44,11 @@ pub fn memory(pid: u32) -> Result<Memory> {
         let lines = map.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
         lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
     };
-    Ok(Memory { resident: sum(&["Rss:"]), private: sum(&["Private_Clean:", "Private_Dirty:"]) })
+    Ok(Memory {
+        resident: sum(&["Rss:"]),
+        proportional: sum(&["Pss:"]),
+        private: sum(&["Private_Clean:", "Private_Dirty:"]),
+    })
 }
 
 /// The children of a process, over all its threads.

@@ -66,10 +66,10 @@ fn check(volume: &CryptFs) {
         let extents = extents(&*file, size);
         let is_data = |at: u64| extents.iter().any(|(start, end)| (*start..*end).contains(&at));
         let (mut holes, mut told) = (0, 0);
-        for number in 0..usize::try_from(size / BLOCK).unwrap() {
-            let at = number as u64 * BLOCK;
-            assert!(!blocks[number] || is_data(at) && is_data(at + BLOCK - 1), "block {number} is data");
-            holes += usize::from(!blocks[number]);
+        for (is_written, number) in blocks.iter().zip(0..size / BLOCK) {
+            let at = number * BLOCK;
+            assert!(!is_written || is_data(at) && is_data(at + BLOCK - 1), "block {number} is data");
+            holes += usize::from(!is_written);
             told += usize::from(!is_data(at));
             // From the middle of a block, too.
             for what in [SeekTo::Data, SeekTo::Hole] {

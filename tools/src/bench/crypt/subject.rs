@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use e2e::crypt::Volume;
 use e2e::modes::Access;
 use e2e::mount::{Mount, Point};
+use e2e::process::Memory;
 use e2e::{command, host, process, wait};
 
 /// One program with one way to mount.
@@ -59,13 +60,13 @@ impl Mounted {
         }
     }
 
-    /// KiB of memory that all its processes have.
-    pub(super) fn resident(&self) -> Result<u64> {
+    /// The memory of each of its processes.
+    pub(super) fn memory(&self) -> Result<Vec<Memory>> {
         let first = match self {
             Self::Gocryptfs(mount) => mount.child.id(),
             Self::Fusebridge(mount) => mount.pid(),
         };
-        process::family(first)?.into_iter().map(|pid| process::memory(pid).map(|memory| memory.resident)).sum()
+        process::family(first)?.into_iter().map(process::memory).collect()
     }
 
     /// Unmounts.

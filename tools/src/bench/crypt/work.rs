@@ -48,12 +48,24 @@ pub(super) fn run(
     filter: &str,
 ) -> Result<Vec<Figure>> {
     crypt::make(directory.path(), Config::Default)?;
-    let mut run = Run { subject, volume: Volume::of(directory)?, sizes, filter, resident: 0, figures: Vec::new() };
+    let mut run = Run {
+        subject,
+        volume: Volume::of(directory)?,
+        sizes,
+        filter,
+        resident: 0,
+        proportional: 0,
+        figures: Vec::new(),
+    };
     run.data()?;
     run.names()?;
     run.tree(archive)?;
-    let resident = f64::from(u32::try_from(run.resident).unwrap_or(u32::MAX)) / 1024.0;
-    run.figures.push(Figure { name: "resident memory", unit: Unit::Memory, value: resident });
+    let memory = |name, kib: u64| {
+        let value = f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0;
+        Figure { name, unit: Unit::Memory, value }
+    };
+    run.figures.push(memory("resident, all processes", run.resident));
+    run.figures.push(memory("resident, shared pages once", run.proportional));
     Ok(run.figures)
 }
 
@@ -64,6 +76,7 @@ struct Run<'a> {
     filter: &'a str,
     /// KiB, at most.
     resident: u64,
+    proportional: u64,
     figures: Vec<Figure>,
 }
 
@@ -86,7 +99,9 @@ impl Run<'_> {
     }
 
     fn leave(&mut self, mounted: Mounted) -> Result<()> {
-        self.resident = self.resident.max(mounted.resident()?);
+        let memory = mounted.memory()?;
+        self.resident = self.resident.max(memory.iter().map(|memory| memory.resident).sum());
+        self.proportional = self.proportional.max(memory.iter().map(|memory| memory.proportional).sum());
         mounted.leave()
     }
 
@@ -148,8 +163,8 @@ impl Run<'_> {
             return Ok(());
         }
         let each = |root: &Path, work: &dyn Fn(&Path) -> std::io::Result<()>| {
-            let paths = (0..files).map(|number| root.join(format!("file-{number}")));
-            Ok(paths.map(|path| work(&path)).collect::<std::io::Result<()>>()?)
+            let mut paths = (0..files).map(|number| root.join(format!("file-{number}")));
+            Ok(paths.try_for_each(|path| work(&path))?)
         };
         self.measure(create, Unit::Rate, files, |root| each(root, &|path| File::create_new(path).map(drop)))?;
         self.measure(stat, Unit::Rate, files, |root| each(root, &|path| path.symlink_metadata().map(drop)))?;
