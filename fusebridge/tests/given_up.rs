@@ -27,7 +27,7 @@ impl Scene {
     /// With a server that has `max_fds`, and a bridge that wants to hold `max_nodes`.
     fn new(max_fds: usize, max_nodes: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let options = HostOptions { max_fds, ..HostOptions::default() };
+        let options = HostOptions::default().max_fds(max_fds);
         let backend = Arc::new(HostFs::open(directory.path(), options).unwrap());
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         let connection = Server::new().connect(theirs, b"/", backend).unwrap();

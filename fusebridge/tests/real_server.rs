@@ -29,7 +29,7 @@ struct Fixture {
 impl Fixture {
     fn new(channels: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let options = HostOptions { host_uds: UdsPolicy::All, ..HostOptions::default() };
+        let options = HostOptions::default().host_uds(UdsPolicy::All);
         let backend = Arc::new(HostFs::open(directory.path(), options).unwrap());
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         let connection = Server::new().connect(theirs, b"/", backend).unwrap();

@@ -121,7 +121,8 @@ impl Recorded {
     fn on(argument: &str, data: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let facts = Facts::new().with("io", "rpc");
-        let recorder = Recorder::create(&directory.path().join("trace"), &facts, RecorderOptions { data }).unwrap();
+        let recorder =
+            Recorder::create(&directory.path().join("trace"), &facts, RecorderOptions::default().data(data)).unwrap();
         let session = Session::new(argument, Some(recorder.clone()));
         use_everything(&session.client, session.root.inode.control_fd);
         recorder.finish().unwrap();

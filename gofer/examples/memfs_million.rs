@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Makes `files` files of `bytes` bytes, looks at them all, and removes them.
 fn measure(files: usize, bytes: usize) -> Result<(), Box<dyn Error>> {
     println!("{files} files of {bytes} bytes in {DIRECTORIES} directories");
-    let fs = MemFs::new(MemOptions { inodes: None, ..MemOptions::default() })?;
+    let fs = MemFs::new(MemOptions::default().inodes(None))?;
     let before = resident()?;
     each(files, "made", || make(&fs, files, bytes))?;
     // The content of larger files is in memory of the kernel's.

@@ -55,7 +55,7 @@ fn all_descriptors_are_closed_in_the_end() {
     for round in 0..4 {
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("listener")).unwrap();
-        let options = HostOptions { host_uds: UdsPolicy::All, ..HostOptions::default() };
+        let options = HostOptions::default().host_uds(UdsPolicy::All);
         let host = Arc::new(HostFs::open(dir.path(), options).unwrap());
         let (mut client, connection) = connect(&server, host.clone());
         use_all(&mut client, 1);

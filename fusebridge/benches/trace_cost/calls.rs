@@ -39,7 +39,7 @@ pub(crate) fn measure(pairs: &Pairs) {
         let traces = traces();
         let trace = |data: bool| {
             let path = traces.path().join(if data { "data" } else { "lengths" });
-            Some(Recorder::create(&path, &Facts::new(), RecorderOptions { data }).expect("a trace"))
+            Some(Recorder::create(&path, &Facts::new(), RecorderOptions::default().data(data)).expect("a trace"))
         };
         let off = Side::new(directory.path(), None, channels);
         let on = Side::new(directory.path(), trace(false), channels);

@@ -259,7 +259,7 @@ fn start_trace(args: &MountArgs, spec: &BackendSpec, mountpoint: &Path) -> Resul
         .with("read-only", args.read_only)
         .with("threads", args.threads)
         .with("version", env!("CARGO_PKG_VERSION"));
-    let recorder = Recorder::create(path, &facts, RecorderOptions { data: args.trace_data });
+    let recorder = Recorder::create(path, &facts, RecorderOptions::default().data(args.trace_data));
     recorder.map(Some).map_err(|source| UpError::Trace { path: path.display().to_string(), source })
 }
 

@@ -47,6 +47,7 @@ const POD_ANNOTATIONS: [&str; 2] = ["io.kubernetes.cri.container-type", "io.kube
 
 /// An annotation that would be for nothing. People see its text.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Stray {
     /// The mount that it is for is not there.
     #[error("annotation {BACKEND_ANNOTATION}{name}: the container has no mount at {destination:?}")]

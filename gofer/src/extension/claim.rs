@@ -72,6 +72,7 @@ pub struct MountRequest<'a> {
 
 /// Who may use a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Source {
     /// Permissions.
     pub mode: u16,
@@ -79,6 +80,13 @@ pub struct Source {
     pub uid: u32,
     /// The group.
     pub gid: u32,
+}
+
+impl Source {
+    /// A directory with these permissions, owner and group.
+    pub fn new(mode: u16, uid: u32, gid: u32) -> Self {
+        Source { mode, uid, gid }
+    }
 }
 
 impl<'a> MountRequest<'a> {

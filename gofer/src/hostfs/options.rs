@@ -7,6 +7,7 @@ use lisafs::backend::Options;
 
 /// How a [`HostFs`](super::HostFs) behaves. The default is what runsc's own gofer does without any flags.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HostOptions {
     /// Nothing may be changed. With [`donate_root`](Self::donate_root) the host's mount must be read-only too: the client
     /// then goes past the server.
@@ -50,6 +51,66 @@ impl Default for HostOptions {
 }
 
 impl HostOptions {
+    /// The same, refusing changes or not.
+    #[must_use]
+    pub fn read_only(self, read_only: bool) -> Self {
+        HostOptions { read_only, ..self }
+    }
+
+    /// The same with or without a descriptor of the root for the client.
+    #[must_use]
+    pub fn donate_root(self, donate_root: bool) -> Self {
+        HostOptions { donate_root, ..self }
+    }
+
+    /// The same with or without descriptors of open files for the client.
+    #[must_use]
+    pub fn donate_files(self, donate_files: bool) -> Self {
+        HostOptions { donate_files, ..self }
+    }
+
+    /// The same, leaving the times of access or not.
+    #[must_use]
+    pub fn no_atime(self, no_atime: bool) -> Self {
+        HostOptions { no_atime, ..self }
+    }
+
+    /// The same with another answer to what may be made with mknod.
+    #[must_use]
+    pub fn special(self, special: SpecialFiles) -> Self {
+        HostOptions { special, ..self }
+    }
+
+    /// The same with other UNIX sockets that may be used.
+    #[must_use]
+    pub fn host_uds(self, host_uds: UdsPolicy) -> Self {
+        HostOptions { host_uds, ..self }
+    }
+
+    /// The same with or without FIFOs that may be opened.
+    #[must_use]
+    pub fn host_fifo(self, host_fifo: bool) -> Self {
+        HostOptions { host_fifo, ..self }
+    }
+
+    /// The same with or without character devices that may be opened.
+    #[must_use]
+    pub fn char_devices(self, char_devices: bool) -> Self {
+        HostOptions { char_devices, ..self }
+    }
+
+    /// The same with another limit to the FDs of a connection.
+    #[must_use]
+    pub fn max_fds(self, max_fds: usize) -> Self {
+        HostOptions { max_fds, ..self }
+    }
+
+    /// The same with a way to the process's own descriptors.
+    #[must_use]
+    pub fn proc_fds(self, proc_fds: Option<ProcFds>) -> Self {
+        HostOptions { proc_fds, ..self }
+    }
+
     /// Whether the client gets to see a file of this type at all.
     pub(super) fn admits(&self, kind: FileType) -> bool {
         match kind {

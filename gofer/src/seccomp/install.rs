@@ -11,6 +11,7 @@ use super::rules::{Allowed, Condition, SyscallRules, Test};
 
 /// Why the filter could not be installed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InstallError {
     /// The rules cannot be expressed, most likely because there are too many of them.
     #[error("cannot make a seccomp filter: {0}")]

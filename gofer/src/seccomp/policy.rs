@@ -5,11 +5,19 @@ use crate::hostfs::{UdsPolicy, xattrat};
 
 /// What the process is going to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Needs {
     /// Some client has no descriptor to work with and sends everything through channels or the socket.
     pub lisafs: bool,
     /// What may be done with the host's UNIX sockets.
     pub host_uds: UdsPolicy,
+}
+
+impl Needs {
+    /// What a process needs that serves clients with or without descriptors of their own and these sockets.
+    pub const fn new(lisafs: bool, host_uds: UdsPolicy) -> Self {
+        Needs { lisafs, host_uds }
+    }
 }
 
 impl Default for Needs {
@@ -21,6 +29,7 @@ impl Default for Needs {
 
 /// When an [`Entry`] counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum When {
     /// In any process. A client with directfs still mounts, walks, opens the root, sets modes, owners and attributes of
     /// what is no regular file, and the process has to live and to end.
@@ -37,6 +46,7 @@ pub enum When {
 
 /// One line of the policy.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// What the headers call it.
     pub name: &'static str,

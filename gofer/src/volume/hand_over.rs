@@ -21,6 +21,7 @@ use crate::configuration::{self, Configuration, ConfigurationError};
 /// What the machine's configuration says of a volume or of a pattern.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct VolumeConfiguration {
     /// The server's socket.
     #[serde(deserialize_with = "absolute")]
@@ -91,6 +92,7 @@ pub struct Control {
 
 /// Why a connection is not handed over. One line.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum HandOverError {
     /// There cannot be such a volume.
     #[error("{0}")]
@@ -134,6 +136,7 @@ impl Drop for Abandoned {
 
 /// What is wrong with a volume's server.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Problem {
     /// There is none, or it does not let us.
     #[error("cannot connect: {}", std::io::Error::from(*.0).kind_text())]

@@ -14,6 +14,7 @@ use rustix::net::{
 
 /// Why a line has not gone or come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LineError {
     /// The time is over.
     #[error("the time limit is over")]

@@ -5,6 +5,7 @@ pub const MAX_NAME: usize = 200;
 
 /// Why a text is no name of a volume.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
     /// It has characters that names do not have, or is too long, or would be a path.
     #[error(

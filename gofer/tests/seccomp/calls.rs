@@ -9,9 +9,9 @@ use libc::c_long;
 
 use super::{part, play, was_killed};
 
-const EVERYTHING: Needs = Needs { lisafs: true, host_uds: UdsPolicy::All };
-const LEAST: Needs = Needs { lisafs: false, host_uds: UdsPolicy::None };
-const NO_SOCKETS: Needs = Needs { lisafs: true, host_uds: UdsPolicy::None };
+const EVERYTHING: Needs = Needs::new(true, UdsPolicy::All);
+const LEAST: Needs = Needs::new(false, UdsPolicy::None);
+const NO_SOCKETS: Needs = Needs::new(true, UdsPolicy::None);
 
 /// A system call that the filter does not allow.
 struct Forbidden {

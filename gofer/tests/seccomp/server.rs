@@ -33,7 +33,7 @@ fn serve(backend: Arc<dyn Backend>, needs: Needs) -> ! {
 fn serve_host(dir: &str, options: HostOptions, lisafs: bool) -> ! {
     rustix::process::umask(rustix::fs::Mode::empty());
     let host_uds = options.host_uds;
-    serve(Arc::new(HostFs::open(Path::new(dir), options).unwrap()), Needs { lisafs, host_uds })
+    serve(Arc::new(HostFs::open(Path::new(dir), options).unwrap()), Needs::new(lisafs, host_uds))
 }
 
 /// A client of a server in another process.
@@ -148,13 +148,11 @@ fn use_sockets(through: &mut impl Pathway, name: &str) {
 fn everything_works_under_the_filter() {
     const NAME: &str = "server::everything_works_under_the_filter";
     if let Some(dir) = part() {
-        let options = HostOptions {
-            special: SpecialFiles::Create,
-            host_uds: UdsPolicy::All,
-            host_fifo: true,
-            char_devices: true,
-            ..HostOptions::default()
-        };
+        let options = HostOptions::default()
+            .special(SpecialFiles::Create)
+            .host_uds(UdsPolicy::All)
+            .host_fifo(true)
+            .char_devices(true);
         serve_host(&dir, options, true);
     }
     let dir = tempfile::tempdir().unwrap();
@@ -181,7 +179,7 @@ fn files_in_memory_work_under_the_filter() {
     const NAME: &str = "server::files_in_memory_work_under_the_filter";
     if part().is_some() {
         let memory = MemFs::new(MemOptions::default()).unwrap();
-        serve(Arc::new(memory), Needs { lisafs: true, host_uds: UdsPolicy::None });
+        serve(Arc::new(memory), Needs::new(true, UdsPolicy::None));
     }
     let (mut client, server) = client_of(NAME, "");
     use_files(&mut client, "by socket");
@@ -194,7 +192,7 @@ fn files_in_memory_work_under_the_filter() {
 fn a_client_with_directfs_gets_the_help_that_it_needs_and_no_more() {
     const NAME: &str = "server::a_client_with_directfs_gets_the_help_that_it_needs_and_no_more";
     if let Some(dir) = part() {
-        serve_host(&dir, HostOptions { donate_root: true, host_uds: UdsPolicy::All, ..HostOptions::default() }, false);
+        serve_host(&dir, HostOptions::default().donate_root(true).host_uds(UdsPolicy::All), false);
     }
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "content").unwrap();
@@ -221,10 +219,7 @@ fn a_client_with_directfs_gets_the_help_that_it_needs_and_no_more() {
 fn a_panic_is_an_error_under_the_filter_too() {
     const NAME: &str = "server::a_panic_is_an_error_under_the_filter_too";
     if part().is_some() {
-        serve(
-            Arc::new(Mem::new(Options::default().tree_locks(true))),
-            Needs { lisafs: true, host_uds: UdsPolicy::None },
-        );
+        serve(Arc::new(Mem::new(Options::default().tree_locks(true))), Needs::new(true, UdsPolicy::None));
     }
     let (mut client, server) = client_of(NAME, "");
     let root = client.mount();
@@ -242,7 +237,7 @@ fn shipped_under_the_filter(test: &str, backend: &str) {
         let claim = registry.backends(&HostOptions::default()).open(backend.as_ref()).unwrap();
         let server = Server::held();
         let connection = server.connect_with(stdin(), b"/", claim.backend, claim.options).unwrap();
-        let needs = Needs { lisafs: true, host_uds: UdsPolicy::None };
+        let needs = Needs::new(true, UdsPolicy::None);
         install(&merge(&stock(needs), &registry.system_calls())).unwrap();
         server.release();
         connection.wait();

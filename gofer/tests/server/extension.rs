@@ -225,7 +225,7 @@ fn donates(server: &Arc<Server>, registry: &Registry, spec: &Spec, mount: &Mount
     let (hints, _) = Hints::parse(pairs()).unwrap();
     let source = mount.source().clone().unwrap();
     let directfs = global && !hints.is_off(source.to_str().unwrap());
-    let host = HostOptions { donate_root: directfs, ..HostOptions::default() };
+    let host = HostOptions::default().donate_root(directfs);
     let destination = mount.destination().to_str().unwrap();
     let claim = registry.claim(&request(spec, Some(mount), destination), &host).unwrap();
     assert!(directfs || lisafs_needed(global, pairs(), false), "a filter without LisaFS would kill this client");

@@ -82,7 +82,7 @@ fn a_connection_has_its_share_and_no_more() {
 #[test]
 fn a_bound_socket_counts_with_its_file() {
     let dir = tempfile::tempdir().unwrap();
-    let options = HostOptions { host_uds: UdsPolicy::All, max_fds: 5, ..HostOptions::default() };
+    let options = HostOptions::default().host_uds(UdsPolicy::All).max_fds(5);
     let (mut client, _connection) = serve(Arc::new(HostFs::open(dir.path(), options).unwrap()));
     let root = client.mount();
     let bind = |client: &mut crate::common::client::Client, name: &[u8]| {

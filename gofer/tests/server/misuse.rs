@@ -35,7 +35,7 @@ impl Scene {
         fs::create_dir(dir.path().join("d")).unwrap();
         fs::write(dir.path().join("d/inside"), "").unwrap();
         let listener = UnixListener::bind(dir.path().join("s")).unwrap();
-        let options = HostOptions { host_uds: UdsPolicy::All, ..HostOptions::default() };
+        let options = HostOptions::default().host_uds(UdsPolicy::All);
         let (mut client, connection) = serve(Arc::new(HostFs::open(dir.path(), options).unwrap()));
         let root = client.mount();
         Scene { client, root, dir, _listener: listener, _connection: connection }

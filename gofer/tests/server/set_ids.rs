@@ -126,9 +126,9 @@ fn a_client_is_granted_what_the_kernel_grants_its_process() {
             path
         };
         let reference = place("native");
-        let options = HostOptions { special: SpecialFiles::Create, ..HostOptions::default() };
+        let options = HostOptions::default().special(SpecialFiles::Create);
         let host = client(Arc::new(HostFs::open(&place("host"), options).unwrap()));
-        let mem = MemOptions { mode: u16::try_from(dir_mode).unwrap(), gid: dir_group, ..MemOptions::default() };
+        let mem = MemOptions::default().mode(u16::try_from(dir_mode).unwrap()).gid(dir_group);
         let mem = client(Arc::new(MemFs::new(mem).unwrap()));
         for (backend, (mut client, root, _connection)) in [("host", host), ("mem", mem)] {
             for (kind, mode) in KINDS.into_iter().flat_map(|kind| MODES.map(|mode| (kind, mode))) {
@@ -161,9 +161,9 @@ fn a_directory_that_changes_meanwhile_grants_nothing() {
         std::fs::create_dir(&path).unwrap();
         chown(&path, Some(USER), Some(dir_group)).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(dir_mode)).unwrap();
-        let options = HostOptions { special: SpecialFiles::Create, ..HostOptions::default() };
+        let options = HostOptions::default().special(SpecialFiles::Create);
         let host = client(Arc::new(HostFs::open(&path, options).unwrap()));
-        let mem = MemOptions { mode: u16::try_from(dir_mode).unwrap(), gid: dir_group, ..MemOptions::default() };
+        let mem = MemOptions::default().mode(u16::try_from(dir_mode).unwrap()).gid(dir_group);
         let mem = client(Arc::new(MemFs::new(mem).unwrap()));
         for (backend, (mut client, root, _connection)) in [("host", host), ("mem", mem)] {
             for kind in [Kind::File, Kind::Fifo] {

@@ -11,7 +11,6 @@ use lisafs::wire::{Inode, Malformed, MessageId, Statx, WalkStatus, Wire};
 
 use super::words::{dirent_type, errno_text, quoted, shown, stat, stat_mask};
 use crate::trace::reader::{Answer, Record};
-use lisafs::trace::NoAnswer;
 
 /// Most entries and names that are shown of one answer.
 const MOST_NAMES: usize = 20;
@@ -20,7 +19,7 @@ const MOST_NAMES: usize = 20;
 pub(super) fn outcome(record: &Record<'_>) -> Result<String, Malformed> {
     let mut text = match record.outcome {
         Answer::Refused(errno) => errno_text(errno),
-        Answer::Unanswered(why) => no_answer(why).to_owned(),
+        Answer::Unanswered(why) => why.to_string(),
         Answer::Answered(bytes) => answer(record.message, bytes)?,
     };
     if record.donated > 0 {
@@ -43,15 +42,6 @@ fn donated(record: &Record<'_>) -> String {
         return usual.to_owned();
     }
     format!("{} descriptors", record.donated)
-}
-
-pub(crate) fn no_answer(why: NoAnswer) -> &'static str {
-    match why {
-        NoAnswer::ShutDown => "no answer: the connection ended",
-        NoAnswer::TimedOut => "no answer in time",
-        NoAnswer::Protocol => "no answer: the server broke the protocol",
-        NoAnswer::System => "no answer: a system call failed",
-    }
 }
 
 fn answer(message: MessageId, bytes: &[u8]) -> Result<String, Malformed> {

@@ -6,8 +6,6 @@ mod answer;
 mod request;
 pub(crate) mod words;
 
-pub(super) use answer::no_answer;
-
 use std::fmt::Write as _;
 
 use lisafs::wire::Malformed;

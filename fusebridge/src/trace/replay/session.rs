@@ -6,7 +6,7 @@ use lisafs::Errno;
 use lisafs::wire::message::MountResp;
 use lisafs::wire::{FdId, Malformed, MessageId, Wire};
 
-use super::super::describe::{self, words::errno_name};
+use super::super::describe::words::errno_name;
 use super::super::granted::granted;
 use super::super::reader::{Answer, Record};
 use super::super::target::{Target, targets};
@@ -170,8 +170,6 @@ fn name(errno: Errno) -> String {
 fn failed(failure: RawFailure) -> String {
     match failure {
         RawFailure::Refused(errno) => name(errno),
-        RawFailure::Unsupported => "a message that the server does not support".to_owned(),
-        RawFailure::TooLong => "too long for the server's messages".to_owned(),
-        RawFailure::Unanswered(why) => describe::no_answer(why).to_owned(),
+        other => other.to_string(),
     }
 }

@@ -52,7 +52,7 @@ fn messages_come_back_as_they_were() {
 #[test]
 fn file_data_is_recorded_only_when_asked_for() {
     for data in [false, true] {
-        let mut session = Session::with(RecorderOptions { data });
+        let mut session = Session::with(RecorderOptions::default().data(data));
         session.read(FdId(5), &[1; 3000]);
         let write = PWriteReq { offset: 10, fd: FdId(5), data: &[2; 1000] };
         session.answered(&write, &PWriteResp { count: 1000 }, 10);
@@ -147,12 +147,7 @@ fn many_threads_record_at_once_and_a_flush_is_seen() {
             scope.spawn(move || {
                 for at in 0..each {
                     let fd = FdId(thread << 32 | at);
-                    let exchange = super::Exchange {
-                        message: MessageId::FSTAT,
-                        communicator: 0,
-                        started: recorder.started(),
-                        duration: Duration::ZERO,
-                    };
+                    let exchange = super::Exchange::new(MessageId::FSTAT, 0, recorder.started(), Duration::ZERO);
                     recorder.record(&exchange, &FStatReq { fd }, &super::Outcome::Unanswered(NoAnswer::ShutDown));
                 }
             });
@@ -188,12 +183,7 @@ fn a_full_disk_ends_the_trace_and_nothing_else() {
     let recorder = super::Recorder::create(&pipe, &super::Facts::new(), RecorderOptions::default()).unwrap();
     drop(reader);
     let record = || {
-        let exchange = super::Exchange {
-            message: MessageId::FSTAT,
-            communicator: 0,
-            started: recorder.started(),
-            duration: Duration::ZERO,
-        };
+        let exchange = super::Exchange::new(MessageId::FSTAT, 0, recorder.started(), Duration::ZERO);
         recorder.record(&exchange, &FStatReq { fd: ROOT }, &super::Outcome::Unanswered(NoAnswer::ShutDown));
     };
     // A child that another test starts has all descriptors for a moment, the reader's too.

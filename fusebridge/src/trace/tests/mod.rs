@@ -56,7 +56,7 @@ impl Session {
     fn exchange(&mut self, message: MessageId, micros: u64) -> Exchange {
         self.millis += 1;
         let started = self.recorder.started() + Duration::from_millis(self.millis);
-        Exchange { message, communicator: 2, started, duration: Duration::from_micros(micros) }
+        Exchange::new(message, 2, started, Duration::from_micros(micros))
     }
 
     fn raw<'q, Q: Message<'q>>(&mut self, request: &Q, refused: bool, answer: &[u8], fds: usize, micros: u64) {

@@ -88,6 +88,7 @@ impl ClientOptions {
 
 /// What Mount has answered.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Root {
     /// The root of the mount and its control FD.
     pub inode: Inode,

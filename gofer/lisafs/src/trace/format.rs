@@ -100,15 +100,20 @@ pub enum OutcomeCode {
 }
 
 /// Why there was no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoAnswer {
     /// The connection ended.
+    #[error("no answer: the connection ended")]
     ShutDown,
     /// It did not come in time.
+    #[error("no answer in time")]
     TimedOut,
     /// The server broke the protocol.
+    #[error("no answer: the server broke the protocol")]
     Protocol,
     /// A system call failed.
+    #[error("no answer: a system call failed")]
     System,
 }
 

@@ -24,12 +24,22 @@ pub struct Mark(pub Duration);
 
 /// What is recorded besides the messages themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecorderOptions {
     /// Record the data that is read and written, too, not only its length.
     pub data: bool,
 }
 
+impl RecorderOptions {
+    /// The same with or without the data that is read and written.
+    #[must_use]
+    pub fn data(self, data: bool) -> Self {
+        RecorderOptions { data, ..self }
+    }
+}
+
 /// A request under way.
+#[non_exhaustive]
 pub struct Exchange {
     /// The request's number.
     pub message: MessageId,
@@ -39,6 +49,13 @@ pub struct Exchange {
     pub started: Instant,
     /// How long the answer took.
     pub duration: Duration,
+}
+
+impl Exchange {
+    /// A request that was sent through `communicator` (0 is the socket) at `started` and took `duration`.
+    pub fn new(message: MessageId, communicator: u16, started: Instant, duration: Duration) -> Self {
+        Exchange { message, communicator, started, duration }
+    }
 }
 
 /// What became of it.

@@ -35,6 +35,7 @@ pub type Fds = ArrayVec<OwnedFd, MAX_FDS>;
 
 /// Why a pathway ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Ended {
     /// The other end, or somebody in this process, has shut it down.
     #[error("the connection was shut down")]

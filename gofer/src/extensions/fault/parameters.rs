@@ -10,6 +10,7 @@ use lisafs::backend::Errno;
 
 /// Why parameters were not understood.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FaultError {
     /// There is no such parameter.
     #[error("unknown parameter {0:?}; known are latency=, error=, short=, defect= and seed=")]

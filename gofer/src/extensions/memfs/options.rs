@@ -6,6 +6,7 @@ use super::space::{BLOCK, all_memory};
 
 /// How a [`MemFs`](super::MemFs) behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemOptions {
     /// How many bytes it may hold. Without, as many as the machine has.
     pub size: Option<u64>,
@@ -45,6 +46,7 @@ impl Default for MemOptions {
 
 /// Why options were not understood.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MemOptionsError {
     /// There is no such option.
     #[error(
@@ -67,6 +69,54 @@ pub enum MemOptionsError {
 }
 
 impl MemOptions {
+    /// The same with room for so many bytes, or for as many as the machine has.
+    #[must_use]
+    pub fn size(self, size: Option<u64>) -> Self {
+        MemOptions { size, ..self }
+    }
+
+    /// The same with room for so many names, or for about four billion.
+    #[must_use]
+    pub fn inodes(self, inodes: Option<u64>) -> Self {
+        MemOptions { inodes, ..self }
+    }
+
+    /// The same with other permissions of the root.
+    #[must_use]
+    pub fn mode(self, mode: u16) -> Self {
+        MemOptions { mode, ..self }
+    }
+
+    /// The same with another owner of the root.
+    #[must_use]
+    pub fn uid(self, uid: u32) -> Self {
+        MemOptions { uid, ..self }
+    }
+
+    /// The same with another group of the root.
+    #[must_use]
+    pub fn gid(self, gid: u32) -> Self {
+        MemOptions { gid, ..self }
+    }
+
+    /// The same with or without FIFOs, sockets and devices.
+    #[must_use]
+    pub fn special(self, special: bool) -> Self {
+        MemOptions { special, ..self }
+    }
+
+    /// The same, refusing changes or not.
+    #[must_use]
+    pub fn read_only(self, read_only: bool) -> Self {
+        MemOptions { read_only, ..self }
+    }
+
+    /// The same for one container of a pod, or for all.
+    #[must_use]
+    pub fn private(self, private: bool) -> Self {
+        MemOptions { private, ..self }
+    }
+
     /// Takes options as of `mount -o`, with commas between them: `size=1g,inodes=1m,mode=755,uid=0,gid=0,ro`.
     ///
     /// A size is a number of bytes, with k, m, g or t behind it for powers of 1024, or a percentage of the machine's memory;

@@ -16,6 +16,7 @@ use crate::runsc::spec::Container;
 
 /// What is wrong with annotations. One line for a person.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AnnotationError {
     /// One that is for nothing.
     #[error("{0}")]

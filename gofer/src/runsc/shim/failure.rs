@@ -8,6 +8,7 @@ use crate::configuration::{self, ConfigurationError};
 
 /// Why runsc cannot be run. One line for a person each.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Failure {
     /// Nothing says where it is.
     #[error(

@@ -16,7 +16,7 @@ fn in_memory(features: Features) -> CryptFs {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("config");
     std::fs::write(&config, common::config(features)).unwrap();
-    let inner = Claim::new(Arc::new(MemFs::new(MemOptions { special: true, ..MemOptions::default() }).unwrap()));
+    let inner = Claim::new(Arc::new(MemFs::new(MemOptions::default().special(true)).unwrap()));
     CryptFs::open(inner, config.to_str().unwrap(), &common::password()).unwrap()
 }
 

@@ -9,6 +9,7 @@ use crate::client::error::CallError;
 use crate::trace::NoAnswer;
 
 /// An answer as it came.
+#[non_exhaustive]
 pub struct RawAnswer {
     /// Its content.
     pub payload: Vec<u8>,
@@ -17,15 +18,20 @@ pub struct RawAnswer {
 }
 
 /// Why there is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RawFailure {
     /// The server refuses.
+    #[error("{0}")]
     Refused(Errno),
     /// The server does not know this message, and was not asked.
+    #[error("a message that the server does not support")]
     Unsupported,
     /// It is longer than the server's messages, and was not sent.
+    #[error("too long for the server's messages")]
     TooLong,
     /// It was sent, and no answer came.
+    #[error("{0}")]
     Unanswered(NoAnswer),
 }
 

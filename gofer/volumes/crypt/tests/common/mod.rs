@@ -54,7 +54,7 @@ pub(crate) fn make(directory: &Path, features: Features) {
 
 /// The host's files below `directory`.
 pub(crate) fn host(directory: &Path) -> Claim {
-    let options = HostOptions { special: SpecialFiles::Create, ..HostOptions::default() };
+    let options = HostOptions::default().special(SpecialFiles::Create);
     Claim::new(Arc::new(HostFs::open(directory, options).unwrap()))
 }
 
