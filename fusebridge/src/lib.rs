@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod fs;
 pub mod launch;
+mod limits;
 pub mod mountpoint;
 pub mod mounts;
 pub mod trace;

@@ -118,8 +118,14 @@ pub fn stop(pid: u32) -> Result<()> {
 /// `command` under hard and soft limits on the number of descriptors.
 #[must_use]
 pub fn with_descriptor_limit(command: &Command, limit: u32) -> Command {
+    with_descriptor_limits(command, limit, limit)
+}
+
+/// `command` under a soft limit on the number of descriptors, which it may raise to the hard one.
+#[must_use]
+pub fn with_descriptor_limits(command: &Command, soft: u32, hard: u32) -> Command {
     let mut limited = Command::new("prlimit");
-    limited.arg(format!("--nofile={limit}:{limit}")).arg(command.get_program()).args(command.get_args());
+    limited.arg(format!("--nofile={soft}:{hard}")).arg(command.get_program()).args(command.get_args());
     limited
 }
 

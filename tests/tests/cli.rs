@@ -172,6 +172,14 @@ fn run_gives_the_status_of_its_command() -> Result<()> {
 }
 
 #[test]
+fn run_gives_its_command_the_limits_that_it_has_itself() -> Result<()> {
+    let mut run = fusebridge(["run"])?;
+    run.args(["mem:", "--", "sh", "-c", "ulimit -Sn; ulimit -Hn"]);
+    let limits = command::succeed(&mut process::with_descriptor_limits(&run, 300, 500), LIMIT)?;
+    check::equal("limits", &limits.as_str(), &"300\n500\n")
+}
+
+#[test]
 fn a_mountpoint_is_made_and_taken_away() -> Result<()> {
     let (served, _) = stage()?;
     let mount = Mount::start(fusebridge(["mnt"])?.arg(served.path()))?;

@@ -50,12 +50,10 @@ impl Run {
         let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
         let (sender, receiver) = events()?;
         let up = Up::bring(&self.mount, &spec, extensions, Mountpoint::temporary()?, false, (&sender, &receiver))?;
-        let started = Command::new(&self.command[0])
-            .args(&self.command[1..])
-            .current_dir(up.path())
-            .env("FUSEBRIDGE_MOUNT", up.path())
-            .spawn();
-        let outcome = started.and_then(|child| wait(child, &up, sender, &receiver));
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]).current_dir(up.path()).env("FUSEBRIDGE_MOUNT", up.path());
+        up.descriptors().restore_in(&mut command);
+        let outcome = command.spawn().and_then(|child| wait(child, &up, sender, &receiver));
         let path = up.path().to_path_buf();
         if up.take_down()? == Unmounted::Detached {
             eprintln!("fusebridge: the command left processes running in {}", path.display());

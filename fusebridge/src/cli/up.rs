@@ -10,7 +10,6 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::geteuid;
 
 use super::connection::{ConnectionError, connect_unless_interrupted};
@@ -19,6 +18,7 @@ use super::options::MountArgs;
 use super::signals::Event;
 use crate::fs::{Bridge, FuseConnection, IoMode, MountOptions, Mounted};
 use crate::launch::{BackendSpec, Launcher, Server};
+use crate::limits::Descriptors;
 use crate::mountpoint::{Mountpoint, raise_read_ahead};
 use crate::mounts::{Pin, table};
 use crate::trace::{Facts, Recorder, RecorderOptions};
@@ -62,6 +62,7 @@ pub(super) struct Up {
     /// There until the mount is taken down.
     server: Option<Server>,
     trace: Option<Arc<Recorder>>,
+    descriptors: Descriptors,
 }
 
 impl Up {
@@ -84,7 +85,7 @@ impl Up {
             return Err(UpError::NoStats);
         }
         let trace = start_trace(args, spec, mountpoint.path())?;
-        let limit = raise_descriptor_limit();
+        let descriptors = Descriptors::raise();
         let launcher = Launcher {
             gofer: ("/proc/self/exe".into(), vec![super::GOFER.into()]),
             read_only: args.read_only,
@@ -108,7 +109,7 @@ impl Up {
             let _ = gone.send(Event::ServerGone);
         });
         let client = Arc::new(client);
-        let bridge = Arc::new(Bridge::new(client.clone(), &root.inode, args.policy(limit)));
+        let bridge = Arc::new(Bridge::new(client.clone(), &root.inode, args.policy(descriptors.limit)));
         if let Some(path) = within(spec, mountpoint.path())
             && let Err(error) = bridge.will_cover(&path)
         {
@@ -139,7 +140,7 @@ impl Up {
             // As above.
             let _ = ended.send(Event::Unmounted);
         });
-        Ok(Up { mountpoint, connection, waiter, server: Some(server), trace })
+        Ok(Up { mountpoint, connection, waiter, server: Some(server), trace, descriptors })
     }
 
     /// Where it is mounted.
@@ -150,6 +151,11 @@ impl Up {
     /// Where every message is recorded, if `--trace` asks for it.
     pub(super) fn trace(&self) -> Option<&Arc<Recorder>> {
         self.trace.as_ref()
+    }
+
+    /// How many descriptors this process may have, and could have at first.
+    pub(super) fn descriptors(&self) -> Descriptors {
+        self.descriptors
     }
 
     /// Has the server print its statistics.
@@ -268,15 +274,6 @@ fn check_fuse(is_root: bool) -> Result<(), UpError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let has_helper = || std::env::split_paths(&path).any(|directory| directory.join("fusermount3").exists());
     if is_root || has_helper() { Ok(()) } else { Err(UpError::NoHelper) }
-}
-
-/// Raises the soft limit of descriptors to the hard one, and says what it is.
-pub(super) fn raise_descriptor_limit() -> u64 {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
-    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-        Ok(()) => hard,
-        Err(_) => soft,
-    }
 }
 
 /// How deep the files may lie that the kernel works on by itself: files of file systems that are stacked themselves need

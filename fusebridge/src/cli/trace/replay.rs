@@ -12,8 +12,8 @@ use super::{Failure, warn_of};
 use crate::cli::connection::connect;
 use crate::cli::extensions::Extensions;
 use crate::cli::options::time_limit;
-use crate::cli::up::raise_descriptor_limit;
 use crate::launch::{BackendSpec, Launcher};
+use crate::limits::Descriptors;
 use crate::trace::{Facts, Reader, Recorder, RecorderOptions, ReplayOptions, replay};
 use lisafs::client::ClientOptions;
 
@@ -89,7 +89,7 @@ impl Replay {
         let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
         // Before a server is started for nothing.
         Reader::open(&self.file)?;
-        raise_descriptor_limit();
+        Descriptors::raise();
         let trace = self.start_trace(&spec)?;
         let launcher = Launcher {
             gofer: ("/proc/self/exe".into(), vec![crate::cli::GOFER.into()]),
