@@ -19,6 +19,7 @@ cases! { "rename":
     flags_exclude = "RENAME_NOREPLACE and RENAME_EXCHANGE exclude each other";
     whiteout = "RENAME_WHITEOUT leaves a whiteout or is refused";
     whiteout_replaces = "RENAME_WHITEOUT replaces what has the new name, but not with RENAME_NOREPLACE";
+    whiteout_over_directory = "RENAME_WHITEOUT of a directory replaces an empty directory, and no other";
     into_itself = "a directory cannot be moved into itself";
     over_directories = "only an empty directory is replaced, and only by a directory";
     two_names_of_one = "a rename of one name of a file to another one does nothing";
@@ -130,6 +131,26 @@ fn whiteout_replaces(scene: &Scene) -> Verdict {
     is_whiteout(scene, "d")?;
     equal("readdir(f)", scene.names("f")?, ["a"])?;
     is_whiteout(scene, "f/a")
+}
+
+fn whiteout_over_directory(scene: &Scene) -> Verdict {
+    for name in ["d", "empty", "full", "full/inside"] {
+        scene.dir(name)?;
+    }
+    scene.write("d/a", b"A")?;
+    match with(scene, "d", "full", RenameFlags::WHITEOUT) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::PERM) => {
+            return skip("RENAME_WHITEOUT is refused");
+        }
+        refused => fails("renameat2(d, full, RENAME_WHITEOUT)", refused, &[Errno::ENOTEMPTY, Errno::EEXIST])?,
+    }
+    equal("readdir(d) after the refusal", scene.names("d")?, ["a"])?;
+    let both = RenameFlags::WHITEOUT | RenameFlags::NOREPLACE;
+    fails("renameat2(d, empty, RENAME_WHITEOUT|RENAME_NOREPLACE)", with(scene, "d", "empty", both), &[Errno::EEXIST])?;
+    with(scene, "d", "empty", RenameFlags::WHITEOUT).of("renameat2(d, empty, RENAME_WHITEOUT)")?;
+    is_whiteout(scene, "d")?;
+    equal("readdir(empty)", scene.names("empty")?, ["a"])?;
+    same_bytes("read(empty/a)", &scene.read("empty/a")?, b"A")
 }
 
 fn into_itself(scene: &Scene) -> Verdict {

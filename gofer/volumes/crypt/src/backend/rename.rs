@@ -36,7 +36,9 @@ impl Control {
         }
         let _names = self.volume.names.write();
         named_locked(new_dir, &new, (NO_ID, NO_ID), |_| match rename(flags) {
-            Err(error) if self.may_be_empty(flags, error.errno()) => self.replace_dir(&stored, new_dir, &new, rename),
+            Err(error) if self.may_be_empty(flags, error.errno()) => {
+                self.replace_dir(&stored, new_dir, &new, flags, rename)
+            }
             result => result,
         })?;
         if let Stored::Long { content, .. } = &stored
@@ -50,7 +52,7 @@ impl Control {
 
     /// Whether what could not be replaced may be empty as a client sees it.
     fn may_be_empty(&self, flags: RenameFlags, error: Errno) -> bool {
-        flags == RenameFlags::Replace && NOT_EMPTY.contains(&error) && !self.volume.keys.has_plain_names()
+        !flags.keeps_new_name() && NOT_EMPTY.contains(&error) && !self.volume.keys.has_plain_names()
     }
 
     /// Renames over a directory that is empty but for files of the format.
@@ -59,20 +61,26 @@ impl Control {
         stored: &Stored,
         new_dir: &Node,
         new: &Stored,
+        flags: RenameFlags,
         rename: impl Fn(RenameFlags) -> Result<()>,
     ) -> Result<()> {
-        // If it can be, so that the new name is there all the time.
         check_empty(&self.volume, new_dir, new)?;
+        let remove_first = || {
+            remove_dir_locked(&self.volume, new_dir, new)?;
+            rename(flags)
+        };
+        // A whiteout is made by the rename itself.
+        if flags.leaves_whiteout() {
+            return remove_first();
+        }
+        // If it can be, so that the new name is there all the time.
         match rename(RenameFlags::Exchange) {
             Ok(()) => remove_dir_locked(&self.volume, &self.node, stored).inspect_err(|_| {
                 if let Err(error) = rename(RenameFlags::Exchange) {
                     tracing::error!(%error, "two directories have changed places");
                 }
             }),
-            Err(error) if [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS].contains(&error.errno()) => {
-                remove_dir_locked(&self.volume, new_dir, new)?;
-                rename(RenameFlags::Replace)
-            }
+            Err(error) if [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS].contains(&error.errno()) => remove_first(),
             Err(error) => Err(error),
         }
     }
