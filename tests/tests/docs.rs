@@ -67,3 +67,12 @@ fn the_chapter_on_conformance() -> Result<()> {
     }
     chapter("fusebridge/docs/conformance.md", 3)
 }
+
+#[test]
+fn the_number_of_tests_in_the_readme() -> Result<()> {
+    let mut list = Command::new(bins::fusebridge()?);
+    let tests = command::succeed(list.args(["conform", "--list"]), LIMIT)?.lines().count();
+    let readme = fs::read_to_string(bins::workspace().join("README.md"))?;
+    let claim = format!("none of {tests} tests of our own fails");
+    if readme.contains(&claim) { Ok(()) } else { bail!("README.md does not say {claim:?}") }
+}

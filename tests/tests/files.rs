@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use anyhow::Result;
 use e2e::modes::{Access, Io};
 use e2e::mount::{self, Mount};
 use e2e::scene::{Scene, everywhere};
-use e2e::{check, command, host, scratch, skip};
+use e2e::{bins, check, command, host, scratch, skip};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -95,6 +96,43 @@ fn noatime_leaves_times_of_access() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The modes of `names` on a mount in exclusive mode with `options`, looked at twice, and how often the server was asked for the
+/// attributes of each.
+fn modes_and_requests(served: &Path, names: &[&str], options: &[&str]) -> Result<Vec<(u32, usize)>> {
+    let traces = scratch::disk()?;
+    let trace = traces.path().join("trace");
+    let mut bridge = mount::command(Io::Auto, Access::Exclusive)?;
+    let mount = Mount::start(bridge.args(options).arg("--trace").arg(&trace).arg(mount::backend(served)))?;
+    let mode = |name: &str| Ok(fs::metadata(mount.path().join(name))?.mode() & 0o7777);
+    let modes: Vec<u32> = names.iter().map(|name| mode(name)).collect::<Result<_>>()?;
+    let again: Vec<u32> = names.iter().map(|name| mode(name)).collect::<Result<_>>()?;
+    check::equal("modes, again", &again, &modes)?;
+    mount.unmount()?;
+    let requests = |name: &&str| {
+        let mut show = Command::new(bins::fusebridge()?);
+        show.args(["trace", "show", "--message", "FGetXattr", "--path", &format!("/{name}")]).arg(&trace);
+        let shown = command::succeed(&mut show, LIMIT)?;
+        Ok(shown.lines().filter(|line| line.contains("FGetXattr")).count())
+    };
+    let requests: Vec<usize> = names.iter().map(requests).collect::<Result<_>>()?;
+    Ok(modes.into_iter().zip(requests).collect())
+}
+
+#[test]
+fn without_lists_modes_show_what_the_group_may_for_one_request_each() -> Result<()> {
+    let served = scratch::memory()?;
+    let script = "umask 022; touch listed plain closed; mkdir dir; chmod 600 listed closed; chmod 700 dir
+        setfacl -m u:daemon:r,g::--- listed; setfacl -m u:daemon:rwx,g::r-x dir; stat -c %a listed dir";
+    let below = command::shell(served.path(), script, LIMIT)?;
+    check::equal("modes with the masks", &below.as_str(), &"640\n770\n")?;
+    let names = ["listed", "dir", "plain", "closed"];
+    let shown = modes_and_requests(served.path(), &names, &["--no-xattr"])?;
+    // Whose mode lets no group in has no list that does.
+    check::equal("without lists", &shown, &vec![(0o600, 1), (0o750, 1), (0o644, 1), (0o600, 0)])?;
+    let shown = modes_and_requests(served.path(), &names, &[])?;
+    check::equal("with lists", &shown, &vec![(0o640, 0), (0o770, 0), (0o644, 0), (0o600, 0)])
 }
 
 #[test]
