@@ -1,7 +1,9 @@
-//! A LisaFS client that maps the protocol onto a FUSE mount, so that any backend can be used and tested outside a sandbox.
+//! A LisaFS client that maps the protocol onto a FUSE mount, so that any backend can be used and tested outside a
+//! sandbox.
 //!
-//! From below: [`lisafs::client`] talks to a server, [`fs`] makes a file system of it, [`launch`] finds or starts the server,
-//! [`mountpoint`] is where it goes, [`unmount`] takes it away again, [`trace`] records what is said on the way, [`cli`] is what a person sees.
+//! From below: [`lisafs::client`] talks to a server, [`fs`] makes a file system of it, [`launch`] finds or starts the
+//! server, [`mountpoint`] is where it goes, [`unmount`] takes it away again, [`trace`] records what is said on the way,
+//! [`cli`] is what a person sees.
 
 #![deny(unsafe_code)]
 

@@ -89,8 +89,8 @@ impl Drop for Mountpoint {
     }
 }
 
-/// Lets the kernel read ahead further in the file system `device`, as `major:minor`, than it offers by default, for which one
-/// must be root.
+/// Lets the kernel read ahead further in the file system `device`, as `major:minor`, than it offers by default, for
+/// which one must be root.
 pub fn raise_read_ahead(device: &str) {
     const KILOBYTES: &str = "1024";
     let setting = format!("/sys/class/bdi/{device}/read_ahead_kb");

@@ -1,8 +1,8 @@
 //! What is mounted where.
 //!
-//! The numbers that name a mount in the kernel's tables, its own and that of its file system's device, are given to the next
-//! one as soon as it is gone. So a mount is held by a descriptor while it is looked at: as long as that is open, both
-//! numbers are its own.
+//! The numbers that name a mount in the kernel's tables, its own and that of its file system's device, are given to the
+//! next one as soon as it is gone. So a mount is held by a descriptor while it is looked at: as long as that is open,
+//! both numbers are its own.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -1,8 +1,8 @@
 //! Taking a mount away, and no other.
 //!
-//! Between a look at what is mounted on a path and `umount2` of that path, it may be unmounted and something else mounted
-//! there. So the mount is held, looked at, and unmounted by what holds it. That can only be done lazily, since it is in
-//! use by ourselves; whether it is by others shows when it is let go of.
+//! Between a look at what is mounted on a path and `umount2` of that path, it may be unmounted and something else
+//! mounted there. So the mount is held, looked at, and unmounted by what holds it. That can only be done lazily, since
+//! it is in use by ourselves; whether it is by others shows when it is let go of.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -75,14 +75,14 @@ pub fn unmount(path: &Path) -> Result<Unmounted, UnmountError> {
     detach(pin, path, &entry.device, || before.is_some() && number() == before)
 }
 
-/// Unmounts what `pin` holds, the root of a mount on `path` of the file system `device`, which `is_alive` as long as somebody
-/// is in it.
+/// Unmounts what `pin` holds, the root of a mount on `path` of the file system `device`, which `is_alive` as long as
+/// somebody is in it.
 pub fn detach(pin: Pin, path: &Path, device: &str, is_alive: impl Fn() -> bool) -> Result<Unmounted, UnmountError> {
     let refused = |reason: String| UnmountError::Refused { reason, path: path.to_path_buf() };
     match umount2(&pin.path(), MntFlags::MNT_DETACH) {
         Ok(()) => {}
-        // Ordinary users may unmount their own file systems with the set-user-id helper, which knows paths only. As long as
-        // the mount is held, only a lazy unmount could make room for another one.
+        // Ordinary users may unmount their own file systems with the set-user-id helper, which knows paths only. As
+        // long as the mount is held, only a lazy unmount could make room for another one.
         Err(Errno::EPERM) => {
             let output = Command::new("fusermount3").args(["-u", "-z", "--"]).arg(path).output();
             let output = output.map_err(|error| refused(format!("fusermount3: {error}; install the package fuse3")))?;

@@ -1,8 +1,8 @@
 //! What a request costs: each operation over the socket and over a channel, beside what it cannot do without, which is
 //! passing control there and back, and the system calls that the server makes.
 //!
-//! The server runs on threads of this process and, again, in a child process. At the end all medians stand in one table,
-//! with their ratios to the futex ping-pongs and bare calls of the same run.
+//! The server runs on threads of this process and, again, in a child process. At the end all medians stand in one
+//! table, with their ratios to the futex ping-pongs and bare calls of the same run.
 
 mod support;
 

@@ -1,8 +1,8 @@
 //! Descriptors that the process was started with.
 //!
-//! Whoever starts a process tells it the numbers of descriptors, and a number alone says nothing about who owns it. So the
-//! numbers that are open are noted before anything in the program runs: what is noted belongs to nobody until it is taken
-//! here, and what was opened later is never taken.
+//! Whoever starts a process tells it the numbers of descriptors, and a number alone says nothing about who owns it. So
+//! the numbers that are open are noted before anything in the program runs: what is noted belongs to nobody until it is
+//! taken here, and what was opened later is never taken.
 #![allow(unsafe_code, reason = "takes ownership of descriptors that are only known by their numbers")]
 
 use std::collections::BTreeSet;
@@ -44,8 +44,8 @@ fn is_open(fd: RawFd) -> bool {
     unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
 }
 
-/// Takes the inherited descriptor `fd`, and makes sure that children do not inherit it again. `EBADF` if the process was not
-/// started with it, if it is one of the standard streams, or taken already.
+/// Takes the inherited descriptor `fd`, and makes sure that children do not inherit it again. `EBADF` if the process
+/// was not started with it, if it is one of the standard streams, or taken already.
 pub fn take(fd: RawFd) -> Result<OwnedFd, Errno> {
     // So that it is dropped, and its number given to others, only after it has been struck off.
     if !UNTAKEN.lock().remove(&fd) {

@@ -1,8 +1,8 @@
 //! A LisaFS server: the trusted process through which a sandbox reaches files.
 //!
-//! A file system implements [`lisafs::backend`]; [`lisafs::server`] serves it. Host directories are served by [`hostfs`]; an
-//! [`extension`] brings other file systems, of which those in [`extensions`] ship with it. [`main_with`] makes a complete program
-//! of it.
+//! A file system implements [`lisafs::backend`]; [`lisafs::server`] serves it. Host directories are served by
+//! [`hostfs`]; an [`extension`] brings other file systems, of which those in [`extensions`] ship with it. [`main_with`]
+//! makes a complete program of it.
 
 #![deny(unsafe_code)]
 

@@ -28,8 +28,8 @@ pub fn raise_descriptors() -> u64 {
     descriptors
 }
 
-/// Has the kernel make room for descriptors beforehand. Later, with threads, each time that their number doubles it would
-/// wait for all processors, which takes as long as hundreds of requests.
+/// Has the kernel make room for descriptors beforehand. Later, with threads, each time that their number doubles it
+/// would wait for all processors, which takes as long as hundreds of requests.
 fn widen_table(descriptors: u64) {
     /// A little of the kernel's memory: 128 KiB.
     const ROOM: u64 = 1 << 14;
@@ -40,8 +40,8 @@ fn widen_table(descriptors: u64) {
     }
 }
 
-/// How many of `descriptors` are for the files of clients. Where the process may have any number, they may not: each takes
-/// memory of the kernel.
+/// How many of `descriptors` are for the files of clients. Where the process may have any number, they may not: each
+/// takes memory of the kernel.
 pub fn for_clients(descriptors: u64) -> usize {
     usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(usize::MAX).min(Options::default().max_fds)
 }

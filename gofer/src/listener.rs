@@ -18,7 +18,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens at `path`. A socket file there that nobody listens on is left over from a server that died, and replaced.
+    /// Listens at `path`. A socket file there that nobody listens on is left over from a server that died, and
+    /// replaced.
     pub fn bind(path: &Path) -> io::Result<Self> {
         let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -84,7 +85,7 @@ impl Drop for Listener {
 fn remove_stale(path: &Path) -> io::Result<()> {
     let file = Held::at(path)?;
     if FileType::from_raw_mode(fstat(&file.0)?.st_mode) != FileType::Socket {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is not a socket"));
     }
     match UnixStream::connect(format!("/proc/self/fd/{}", file.0.as_raw_fd())) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => file.remove_from(path),

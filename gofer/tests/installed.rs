@@ -1,5 +1,5 @@
-//! The gofer as it is installed. `cargo test --package gofer` tests that one; with the rest of the workspace, whose tests need
-//! more, it has the feature `testing`.
+//! The gofer as it is installed. `cargo test --package gofer` tests that one; with the rest of the workspace, whose
+//! tests need more, it has the feature `testing`.
 
 use std::process::Command;
 

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
-/// Names the directory of binaries that are built already. `cargo xtask` sets it; without it the first test that needs a
-/// binary builds them.
+/// Names the directory of binaries that are built already. `cargo xtask` sets it; without it the first test that needs
+/// a binary builds them.
 pub const DIRECTORY: &str = "FUSEBRIDGE_BIN_DIR";
 
 const PROGRAMS: [&str; 3] = ["fusebridge", "gofer", "gofer-volumes"];

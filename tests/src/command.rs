@@ -50,8 +50,8 @@ impl Outcome {
     }
 }
 
-/// Runs `command` to its end and collects what it prints. When `limit` passes, its process group is killed and that is an
-/// error.
+/// Runs `command` to its end and collects what it prints. When `limit` passes, its process group is killed and that is
+/// an error.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Outcome> {
     let outcome =
         subprocess::run(command, limit, || false).with_context(|| format!("cannot run {command:?} to its end"))?;
@@ -70,8 +70,8 @@ pub fn succeed(command: &mut Command, limit: Duration) -> Result<String> {
     outcome.success().with_context(|| format!("{command:?}"))
 }
 
-/// Runs a shell script in `directory`. It stops at its first failing command. `fails COMMAND` wants a failure; the shell
-/// itself would go on after a `! COMMAND` in either case.
+/// Runs a shell script in `directory`. It stops at its first failing command. `fails COMMAND` wants a failure; the
+/// shell itself would go on after a `! COMMAND` in either case.
 pub fn shell(directory: &Path, script: &str, limit: Duration) -> Result<String> {
     let script = format!("{FAILS}\n{script}");
     succeed(Command::new("bash").args(["-euo", "pipefail", "-c", &script]).current_dir(directory), limit)

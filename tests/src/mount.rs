@@ -97,10 +97,10 @@ impl Mount {
         let mut mount = Self { child, point: PathBuf::new(), stderr };
         match receive.recv_timeout(LIMIT) {
             Ok(line) => mount.point = PathBuf::from(line),
-            Err(_) => bail!("{command:?} did not say where it mounted: {}", mount.complaints()),
+            Err(_) => bail!("{command:?} did not say where it mounted: {}", mount.warnings()),
         }
         if host::mounted(&mount.point)?.is_none() {
-            bail!("{} is no mountpoint: {}", mount.point.display(), mount.complaints());
+            bail!("{} is no mountpoint: {}", mount.point.display(), mount.warnings());
         }
         Ok(mount)
     }
@@ -118,11 +118,11 @@ impl Mount {
     }
 
     /// What the bridge wrote to its standard error output so far.
-    pub fn complaints(&self) -> String {
+    pub fn warnings(&self) -> String {
         command::text(&self.stderr).unwrap_or_default()
     }
 
-    /// What [`complaints`](Self::complaints) reads, for after the end of the mount.
+    /// What [`warnings`](Self::warnings) reads, for after the end of the mount.
     pub fn stderr(&self) -> Result<File> {
         Ok(self.stderr.try_clone()?)
     }
@@ -144,7 +144,7 @@ impl Mount {
     pub fn ended_well(mut self) -> Result<()> {
         let status = command::exit_status(&mut self.child, LIMIT)?;
         if !status.success() {
-            bail!("the bridge ended with {status}: {}", self.complaints());
+            bail!("the bridge ended with {status}: {}", self.warnings());
         }
         if host::mounted(&self.point)?.is_some() {
             bail!("{} is still mounted", self.point.display());

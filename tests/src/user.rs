@@ -35,8 +35,8 @@ pub fn as_user(command: &Command) -> Command {
 pub fn programs() -> Result<TempDir> {
     let directory = scratch::open_to_all()?;
     for program in [bins::fusebridge()?, bins::gofer()?] {
-        // By a process of its own: a child that another test starts now would have a file that we write to open for a moment, and
-        // what somebody may still write to cannot be run.
+        // By a process of its own: a child that another test starts now would have a file that we write to open for a
+        // moment, and what somebody may still write to cannot be run.
         let mut copy = Command::new("install");
         copy.args(["-m", "755", "-t"]).arg(directory.path()).arg(&program);
         command::succeed(&mut copy, LIMIT)?;

@@ -58,7 +58,7 @@ fn walk_with(limit: u32) -> Result<()> {
     let mut command = mount::command(Io::Auto, Access::Exclusive)?;
     command.arg(mount::backend(tree.path()));
     let mount = Mount::start(&mut process::with_descriptor_limit(&command, limit))?;
-    walk(mount.path()).with_context(|| mount.complaints())?;
+    walk(mount.path()).with_context(|| mount.warnings())?;
     for pid in process::family(mount.pid())? {
         check::holds("the limit is kept", process::descriptors(pid)? <= limit as usize)?;
     }

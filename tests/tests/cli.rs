@@ -235,7 +235,7 @@ fn what_others_mount_there_later_stays() -> Result<()> {
     replaced?;
     let status = mount.ended()?;
     check::equal("mounted", &host::mounted(point.path())?.as_deref(), &Some("tmpfs"))?;
-    check::holds(&mount.complaints(), status.success())?;
+    check::holds(&mount.warnings(), status.success())?;
 
     // Nor does it go with our own command.
     one_clear_line(&mut fusebridge([OsStr::new("umount"), point.path().as_os_str()])?, "tmpfs")?;
@@ -257,7 +257,7 @@ fn a_later_mount_of_the_bridge_stays() -> Result<()> {
     process::signal(first.pid(), Signal::CONT);
     let second = second?;
     let status = first.ended()?;
-    check::holds(&first.complaints(), status.success())?;
+    check::holds(&first.warnings(), status.success())?;
     check::equal("content", &fs::read_to_string(point.path().join("file"))?.as_str(), &"content")?;
     second.unmount()
 }
@@ -281,7 +281,7 @@ fn a_mount_goes_from_where_it_was_moved() -> Result<()> {
     fs::create_dir(moved.path())?;
     check::equal("mounted before", &seen.as_deref(), &Some("fuse"))?;
     check::equal("mounted after", &left, &None)?;
-    check::holds(&mount.complaints(), status.success())?;
+    check::holds(&mount.warnings(), status.success())?;
     fs::remove_dir(inner).context("the mountpoint")
 }
 
@@ -348,7 +348,7 @@ fn copies_of_a_mount_in_other_namespaces_do_not_keep_it() -> Result<()> {
     let mut elsewhere = elsewhere.stdout(Stdio::piped()).spawn()?;
     let told = elsewhere.stdout.take().context("no pipe")?.read(&mut [0]);
     process::signal(mount.pid(), Signal::TERM);
-    let complaints = mount.stderr();
+    let warnings = mount.stderr();
     let ended = mount.ended_well();
     process::kill(elsewhere.id());
     _ = elsewhere.wait();
@@ -357,7 +357,7 @@ fn copies_of_a_mount_in_other_namespaces_do_not_keep_it() -> Result<()> {
     }
     told?;
     ended?;
-    check::equal("complaints", &command::text(&complaints?)?.as_str(), &"")
+    check::equal("warnings", &command::text(&warnings?)?.as_str(), &"")
 }
 
 #[test]
@@ -475,7 +475,7 @@ fn statistics_are_printed_at_a_signal_and_at_the_end() -> Result<()> {
     let counted = |text: &str, times: usize| text.matches("Calls to ").count() >= times && text.contains("create");
     let pid = mount.pid().to_string();
     command::succeed(Command::new("kill").args(["-USR1", &pid]), LIMIT)?;
-    wait::until("the table", LIMIT, || counted(&mount.complaints(), 1))?;
-    let complaints = mount.unmount_and_hear()?;
-    check::holds("the table comes at the end, too", counted(&complaints, 2))
+    wait::until("the table", LIMIT, || counted(&mount.warnings(), 1))?;
+    let warnings = mount.unmount_and_hear()?;
+    check::holds("the table comes at the end, too", counted(&warnings, 2))
 }

@@ -61,7 +61,7 @@ fn expected_failures_have_reasons_and_their_passing_is_reported() -> Result<()> 
     fs::write(&list, "mount/links::moved\n")?;
     let run = conform::run(["--suite", "mount", "--expect", path(&list)?, "mem:"])?;
     run.ended_with(2)?;
-    check::holds(&run.outcome.describe(), run.outcome.stderr.contains("list:1: there is no reason"))
+    check::holds(&run.outcome.describe(), run.outcome.stderr.contains("list:1: the reason is missing"))
 }
 
 #[test]

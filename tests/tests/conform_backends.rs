@@ -1,5 +1,5 @@
-//! `fusebridge conform` on file systems that lack something, and in places that are not the usual ones: what a backend does not have
-//! is not told as its fault, and what is nobody's fault not at all.
+//! `fusebridge conform` on file systems that lack something, and in places that are not the usual ones: what a backend
+//! does not have is not told as its fault, and what is nobody's fault not at all.
 
 use std::ffi::OsString;
 use std::fs;

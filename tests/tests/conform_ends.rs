@@ -1,4 +1,5 @@
-//! How `fusebridge conform` ends: whatever comes between, in order, with nothing left mounted and with the right status.
+//! How `fusebridge conform` ends: whatever comes between, in order, with nothing left mounted and with the right
+//! status.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -115,7 +116,7 @@ fn the_end_of_the_server_is_named_in_pjdfstest() -> Result<()> {
     ends(&mut child, 1, mounts.path())?;
     let (actual, mount) = failures(&aside)?;
     check::equal("the mount", &mount, &vec!["lifecycle::server_lives".to_owned()])?;
-    check::equal("the tests", &actual, &vec!["the server has gone".to_owned()])
+    check::equal("the tests", &actual, &vec!["the server is gone".to_owned()])
 }
 
 #[test]

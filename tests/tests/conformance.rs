@@ -12,8 +12,9 @@ use e2e::{check, conform, host, scratch, skip};
 /// What a good FUSE file system reaches. Of the skipped tests 13 want to remount, one wants a limit on links.
 const PJDFSTEST: Counts = Counts { passed: 384, failed: 0, skipped: 14 };
 
-/// What a backend may lack: two modes of `fallocate` (tmpfs has neither), times that not all file systems can have, times that
-/// stores through a mapping change (tmpfs never does; see `times_on_a_disk`). Who keeps access control lists cannot refuse them.
+/// What a backend may lack: two modes of `fallocate` (tmpfs has neither), times that not all file systems can have,
+/// times that stores through a mapping change (tmpfs never does; see `times_on_a_disk`). Who keeps access control lists
+/// cannot refuse them.
 const MAY_BE_SKIPPED: [&str; 6] = [
     "acl::refusal_changes_nothing",
     "allocate::collapse_range",
@@ -23,8 +24,8 @@ const MAY_BE_SKIPPED: [&str; 6] = [
     "times::stored",
 ];
 
-/// What host directories keep and files in memory, and others not: attributes other than those of users, access control lists,
-/// whiteouts, where holes are.
+/// What host directories keep and files in memory, and others not: attributes other than those of users, access control
+/// lists, whiteouts, where holes are.
 fn may_lack(backend: Backend) -> &'static [&'static str] {
     const ALL: &[&str] =
         &["xattr::capabilities", "xattr::security", "xattr::trusted", "rename::whiteout", "sparse::seek_hole", "acl::"];
@@ -130,7 +131,8 @@ modes! {
     crypt_memory_rpc_shared: CryptMemory, Rpc, Shared;
 }
 
-/// Stores through a mapping change times on file systems that have them on a disk, which scratch directories may not be on.
+/// Stores through a mapping change times on file systems that have them on a disk, which scratch directories may not be
+/// on.
 #[test]
 fn times_on_a_disk() -> Result<()> {
     const TMPFS: u64 = 0x0102_1994;

@@ -134,7 +134,7 @@ fn passwords_are_changed_by_either() -> Result<()> {
     scene.crypts("passwd --passfile first --new-extpass cat --new-extpass second v")?;
     check::equal("the first opens", &scene.opens("v", "first")?, &false)?;
     check::equal("the second opens", &scene.opens("v", "second")?, &true)?;
-    scene.refuses("fsck --passfile first v", 8, "wrong password, or a changed configuration")?;
+    scene.refuses("fsck --passfile first v", 8, "wrong password, or the configuration was changed")?;
     // Nobody needs to know that there was another one, and the cost has not become less.
     let config = fs::read_to_string(scene.path("v/gocryptfs.conf"))?;
     check::holds(&config, config.contains("\"N\": 1024,") && config.contains("\"Creator\": \"gocryptfs 2.3\""))?;
@@ -356,7 +356,7 @@ fn the_master_key_is_the_last_hope() -> Result<()> {
         "the master key does not fit",
     )?;
     scene.crypts("init --masterkey key --passfile second --scryptn 10 v")?;
-    scene.refuses("init --masterkey key --passfile second --scryptn 10 v", 1, "there is a configuration already")?;
+    scene.refuses("init --masterkey key --passfile second --scryptn 10 v", 1, "a configuration already exists")?;
     scene.mounted("v", "second", |mount| {
         check::equal("the file", &fs::read_to_string(mount.join("file"))?, &"text".to_owned())
     })

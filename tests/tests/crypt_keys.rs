@@ -129,9 +129,12 @@ fn without_a_password_one_line_says_what_to_do() -> Result<()> {
     let scene = Scene::new()?;
     for (line, text) in [
         ("fusebridge run crypt:v -- true", "there is no password; give one with --crypt-passfile FILE"),
-        ("fusebridge run --crypt-passfile wrong crypt:v -- true", "wrong password, or a changed configuration; if it"),
+        (
+            "fusebridge run --crypt-passfile wrong crypt:v -- true",
+            "wrong password, or the configuration was changed; if it",
+        ),
         ("fusebridge run --crypt-passfile none crypt:v -- true", "cannot read the password from none"),
-        ("fusebridge run --crypt-extpass false crypt:v -- true", "\"false\" was to print the password and has failed"),
+        ("fusebridge run --crypt-extpass false crypt:v -- true", "\"false\", which should print the password, failed"),
         ("fusebridge run --crypt-passfd 7 crypt:v -- true", "descriptor 7 is not open"),
         ("fusebridge run 'crypt:v?passfile=none' -- true", "cannot read the password from none"),
         ("fusebridge run --crypt-masterkey pass crypt:v -- true", "is not a master key"),

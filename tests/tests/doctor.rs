@@ -66,7 +66,7 @@ fn containers_can_run_here() -> Result<()> {
     let outcome = command::run(doctor(&bins::gofer()?, &scratch).arg("--runsc").arg(&runsc), LIMIT)?;
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
     check::holds(&outcome.describe(), lines(&outcome, "missing").is_empty())?;
-    check::equal("complaints", &outcome.stderr.as_str(), &"")?;
+    check::equal("warnings", &outcome.stderr.as_str(), &"")?;
     let known: usize = ["ok", "note", "warning"].map(|level| lines(&outcome, level).len()).iter().sum();
     check::equal("each line has a level", &known, &outcome.stdout.lines().count())?;
     let ok = lines(&outcome, "ok");

@@ -1,4 +1,5 @@
-//! Idle files are given up, and nobody who is in one of them notices; and files have more names than there are descriptors.
+//! Idle files are given up, and nobody who is in one of them notices; and files have more names than there are
+//! descriptors.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -1,5 +1,5 @@
-//! A mount does to the backend's files what is done on it, and tools work there that go deep or wait for each other. What programs
-//! rely on otherwise is tested by `fusebridge conform`.
+//! A mount does to the backend's files what is done on it, and tools work there that go deep or wait for each other.
+//! What programs rely on otherwise is tested by `fusebridge conform`.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};

@@ -252,7 +252,8 @@ fn locks_extended_attributes_and_space() -> Result<()> {
     })
 }
 
-/// Mounts an overlay on `$point` with the lower directory `$1` and further options `$2`, and its upper and work directory here.
+/// Mounts an overlay on `$point` with the lower directory `$1` and further options `$2`, and its upper and work
+/// directory here.
 const OVERLAY: &str = r#"
     overlay() {
         mount -t overlay overlay -o "lowerdir=$1,upperdir=$PWD/upper,workdir=$PWD/work$2" "$point"

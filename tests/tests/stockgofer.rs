@@ -13,8 +13,8 @@ use e2e::{check, command, scratch, skip};
 const RUNSC: &str = "/usr/bin/runsc";
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// A script that becomes runsc's gofer, serving `directory` on descriptor 3. The other two descriptors that it needs are the
-/// container's configuration and a place for its list of mounts.
+/// A script that becomes runsc's gofer, serving `directory` on descriptor 3. The other two descriptors that it needs
+/// are the container's configuration and a place for its list of mounts.
 fn script(aside: &Path, directory: &Path) -> Result<PathBuf> {
     let configuration = serde_json::json!({
         "ociVersion": "1.0.2",

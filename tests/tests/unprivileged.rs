@@ -76,7 +76,7 @@ fn own_files_can_be_used() -> Result<()> {
     check::equal("found", &found.as_str(), &"through\nnobody\n")?;
     let owner = fs::metadata(stage.served.path().join("c/b/file"))?.uid();
     check::equal("owner below", &owner, &user::UID)?;
-    let told = mount.complaints();
+    let told = mount.warnings();
     check::holds(&format!("a word about what is missing, in {told:?}"), told.contains("passthrough"))?;
 
     let mut umount = stage.fusebridge("umount");

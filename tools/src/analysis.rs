@@ -7,10 +7,12 @@ use e2e::bins;
 
 use crate::shell;
 
-/// The parts with raw memory in them, and the messages. Tests of whole files and sockets make calls that Miri does not know.
+/// The parts with raw memory in them, and the messages. Tests of whole files and sockets make calls that Miri does not
+/// know.
 const UNDER_MIRI: [&str; 5] = ["iobuf::", "transport::channel::", "transport::spin::", "transport::window::", "wire::"];
 
-/// Files as they are, no warning about addresses that go through the kernel, and no file that takes less than it is given.
+/// Files as they are, no warning about addresses that go through the kernel, and no file that takes less than it is
+/// given.
 const MIRI_FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-permissive-provenance -Zmiri-no-short-fd-operations";
 
 /// Of the properties of messages, those of their parts. Each message, and arrays that are too long, would take an hour.
@@ -44,8 +46,8 @@ pub(crate) fn miri() -> Result<bool> {
 /// Runs the models: who hands a window over, who has which lock of the tree, who gets a communicator, in every order.
 pub(crate) fn loom() -> Result<bool> {
     let mut test = shell::cargo();
-    // In a directory of its own, since with other flags everything is compiled anew. Optimised: it runs each model thousands
-    // of times.
+    // In a directory of its own, since with other flags everything is compiled anew. Optimised: it runs each model
+    // thousands of times.
     test.args(["test", "--release", "--target-dir", "target/loom", "--package", "lisafs", "--lib", "--", "model::"]);
     test.env("RUSTFLAGS", "--cfg loom");
     Ok(shell::run(&mut test)?.success())

@@ -10,9 +10,8 @@ use crate::shell;
 /// What to try, and for how long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// One of `requests` (a client that sends anything), `answers` (a server that does), `trace` (a file that is no recording),
-    /// `crypt` (an encrypted volume in which others have written).
-    /// Without, one after the other.
+    /// One of `requests` (a client that sends anything), `answers` (a server that does), `trace` (a file that is no
+    /// recording), `crypt` (an encrypted volume in which others have written). Without, one after the other.
     #[arg(value_parser = TARGETS)]
     target: Option<String>,
     /// Seconds for each.

@@ -35,8 +35,8 @@ pub(crate) struct BlobOptions {
     failures: u32,
 }
 
-/// Runs the tests of blob volumes that are killed, and whose requests fail, in their long form. The result says whether none has
-/// failed.
+/// Runs the tests of blob volumes that are killed, and whose requests fail, in their long form. The result says whether
+/// none has failed.
 pub(crate) fn run_blob(options: &BlobOptions) -> Result<bool> {
     setup::run()?;
     let mut tests = Command::new(env!("CARGO"));

@@ -32,19 +32,21 @@ enum Task {
     Test(test::Options),
     /// Run all conformance suites on all backends that ship, in every mode.
     Conform(conform::Options),
-    /// Say anything at all to the server, the client and the reader of traces. Needs the nightly compiler and cargo-fuzz.
+    /// Fuzz the server, the client and the reader of traces. Needs the nightly compiler and cargo-fuzz.
     Fuzz(fuzz::Options),
-    /// Interpret the tests of memory and messages, which finds undefined behaviour. Needs the nightly compiler with Miri.
+    /// Run the tests of memory and messages under Miri, which finds undefined behaviour. Needs the nightly compiler
+    /// with Miri.
     Miri,
-    /// Try every order in which threads come to a window, to the locks of the tree, and to the pool of the client.
+    /// Run the loom models: windows, the locks of the tree and the client's pool, in every order of threads.
     Loom,
-    /// Check that the public API breaks nobody who builds on it. Needs cargo-semver-checks.
+    /// Check the public API of lisafs and gofer for breaking changes. Needs cargo-semver-checks.
     Semver(semver::Options),
-    /// Kill processes that write to a blob volume at random moments, and look what is left; then have requests fail.
+    /// Kill processes that write to a blob volume at random moments and check what is left; then make requests fail.
     KillBlob(kills::BlobOptions),
-    /// Kill volume servers, gofers and sandboxes at random moments, and look what is left.
+    /// Kill volume servers, gofers and sandboxes at random moments and check what is left.
     KillVolumes(kills::Options),
-    /// Play Docker, podman and containerd with the lines of gofer/docs/production.md. Needs root and Debian's archive; takes long.
+    /// Run the commands of gofer/docs/production.md in Docker, podman and containerd. Needs root and Debian's archive;
+    /// takes long.
     Production(production::Options),
     /// Measure.
     #[command(subcommand)]

@@ -1,6 +1,8 @@
-//! What recording costs: the same calls with and without a trace, in turn, so that what else the machine does hits both.
+//! What recording costs: the same calls with and without a trace, in turn, so that what else the machine does hits
+//! both.
 //!
-//! With an argument, only what has it in its name is measured. `TRACE_DIR` is where traces go, which is `/var/tmp` otherwise.
+//! With an argument, only what has it in its name is measured. `TRACE_DIR` is where traces go, which is `/var/tmp`
+//! otherwise.
 //!
 //! Each line has the median of what a call takes without and with a trace, and the median of the ratios of neighbours.
 

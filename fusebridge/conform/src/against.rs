@@ -17,8 +17,8 @@ pub struct Difference {
     pub second: Outcome,
 }
 
-/// Tests that ended in different ways. A mode that the second backend was not tested in is compared with its first one. That a mount
-/// or its server has not lasted is a difference too if there is nothing of the kind on the other side.
+/// Tests that ended in different ways. A mode that the second backend was not tested in is compared with its first one.
+/// That a mount or its server has not lasted is a difference too if there is nothing of the kind on the other side.
 pub fn differences(first: &Report, second: &Report) -> Vec<Difference> {
     let mut differences = Vec::new();
     for (key, case, counterpart) in pairs(first, second) {

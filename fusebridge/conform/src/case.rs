@@ -65,7 +65,8 @@ pub struct CaseResult {
     pub outcome: Outcome,
     /// How long it took, in seconds, all runs together.
     pub seconds: f64,
-    /// The messages that went to and from the server meanwhile, one line for each. Only recorded for failures, and only if asked for.
+    /// The messages that went to and from the server meanwhile, one line for each. Only recorded for failures, and only
+    /// if asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<String>,
     /// When it ran; of several runs, the one whose outcome this is.

@@ -15,7 +15,8 @@ use super::case::{CaseResult, Failure, Outcome};
 use super::context::Context;
 use super::suite::SuiteError;
 
-/// Runs the suite whose scripts are in `tests` of `suite_directory`, one after the other. A test is one line of a script.
+/// Runs the suite whose scripts are in `tests` of `suite_directory`, one after the other. A test is one line of a
+/// script.
 pub(super) fn run(context: Context<'_>, suite: &str, suite_directory: &Path) -> Result<Vec<CaseResult>, SuiteError> {
     let mut scripts = Vec::new();
     find(&suite_directory.join("tests"), &mut scripts)?;

@@ -63,7 +63,7 @@ impl Cause {
     pub(super) fn failure(self) -> Option<&'static str> {
         match self {
             Cause::Interrupted => None,
-            Cause::ServerGone => Some("the server has gone"),
+            Cause::ServerGone => Some("the server is gone"),
             Cause::Unmounted => Some("the file system was unmounted"),
         }
     }
@@ -96,8 +96,8 @@ impl Stop {
         self.cause().and_then(Cause::failure)
     }
 
-    /// The same for a test that has failed in its own way: the last requests are refused a moment before the end of what should
-    /// answer them is heard of.
+    /// The same for a test that has failed in its own way: the last requests are refused a moment before the end of
+    /// what should answer them is heard of.
     pub(super) fn failure_soon(&self) -> Option<&'static str> {
         const MOMENT: Duration = Duration::from_millis(100);
         let deadline = Instant::now() + MOMENT;

@@ -1,7 +1,7 @@
 //! Tests that are expected to fail, each with a reason.
 //!
-//! A line is `SUITE/TEST REASON`, or `SUITE/TEST@IO/ACCESS REASON` if it is about one way to mount; `*` stands for any I/O or access
-//! mode there. Empty lines and lines that begin with `#` say nothing.
+//! A line is `SUITE/TEST REASON`, or `SUITE/TEST@IO/ACCESS REASON` if it is about one way to mount; `*` stands for any
+//! I/O or access mode there. Empty lines and lines that begin with `#` say nothing.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -69,20 +69,20 @@ impl Expectations {
                 continue;
             }
             let wrong = |what| (index + 1, what);
-            let (test, reason) = line.split_once(char::is_whitespace).ok_or(wrong("there is no reason"))?;
+            let (test, reason) = line.split_once(char::is_whitespace).ok_or(wrong("the reason is missing"))?;
             let (test, mode) = match test.split_once('@') {
                 Some((test, mode)) => {
-                    let (io, access) = mode.split_once('/').ok_or(wrong("behind the @ is no IO/ACCESS"))?;
+                    let (io, access) = mode.split_once('/').ok_or(wrong("no IO/ACCESS after the @"))?;
                     if !is_mode(io, &IO) || !is_mode(access, &ACCESS) {
-                        return Err(wrong("behind the @ is no value of --io and --access"));
+                        return Err(wrong("no values of --io and --access after the @"));
                     }
                     (test, Some((io.to_owned(), access.to_owned())))
                 }
                 None => (test, None),
             };
-            let (suite, case) = test.split_once('/').ok_or(wrong("before the test is no suite"))?;
+            let (suite, case) = test.split_once('/').ok_or(wrong("no suite before the test"))?;
             if suite != LIFECYCLE && !Suite::NAMES.contains(&suite) {
-                return Err(wrong("there is no such suite"));
+                return Err(wrong("no such suite"));
             }
             let reason = reason.trim().to_owned();
             list.push(Expectation { suite: suite.to_owned(), case: case.to_owned(), mode, reason });
@@ -154,17 +154,17 @@ mod tests {
 
     #[test]
     fn each_line_needs_a_reason() {
-        assert_eq!(Expectations::parse("fsx/b reason\nfsx/c"), Err((2, "there is no reason")));
-        assert_eq!(Expectations::parse("b reason"), Err((1, "before the test is no suite")));
-        assert_eq!(Expectations::parse("fsx/b@rpc reason"), Err((1, "behind the @ is no IO/ACCESS")));
+        assert_eq!(Expectations::parse("fsx/b reason\nfsx/c"), Err((2, "the reason is missing")));
+        assert_eq!(Expectations::parse("b reason"), Err((1, "no suite before the test")));
+        assert_eq!(Expectations::parse("fsx/b@rpc reason"), Err((1, "no IO/ACCESS after the @")));
     }
 
     #[test]
     fn words_that_no_test_has_are_mistakes() {
-        assert_eq!(Expectations::parse("mnt/b reason"), Err((1, "there is no such suite")));
+        assert_eq!(Expectations::parse("mnt/b reason"), Err((1, "no such suite")));
         for mode in ["rcp/*", "rpc/shred", "shared/rpc", "/"] {
             let line = format!("fsx/b@{mode} reason");
-            assert_eq!(Expectations::parse(&line), Err((1, "behind the @ is no value of --io and --access")), "{mode}");
+            assert_eq!(Expectations::parse(&line), Err((1, "no values of --io and --access after the @")), "{mode}");
         }
         for line in ["lifecycle/b@direct/exclusive r", "classic/b@native/native r", "mount/a@*/* r"] {
             assert!(Expectations::parse(line).is_ok(), "{line}");

@@ -17,8 +17,8 @@ use super::context::Context;
 use super::suite::SuiteError;
 use super::tool::FSX;
 
-/// The operations with their weights. Operations that few file systems have (swapping or collapsing ranges, posting `POSIX_FADV` hints
-/// to readahead) are left out, synchronisation is rare because it is slow.
+/// The operations with their weights. Operations that few file systems have (swapping or collapsing ranges, posting
+/// `POSIX_FADV` hints to readahead) are left out, synchronisation is rare because it is slow.
 const CONFIG: &str = "\
 nomsyncafterwrite = false
 
@@ -70,7 +70,7 @@ pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, 
         };
         let threads: Vec<_> = (0..context.settings.jobs.max(1)).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| {
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that runs fsx has panicked").into()))
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that runs fsx panicked").into()))
         })
     })?;
     Ok(results.into_inner())
@@ -105,8 +105,8 @@ fn one(context: Context<'_>, number: u32, has_holes: bool) -> Result<Option<Case
     fsx.arg("-P").arg(&artifacts).arg(&file).env("NO_COLOR", "1");
     let mut log = std::collections::VecDeque::new();
     let start = context.clock.now();
-    // It prints nothing unless it fails: the limit is one for the whole of it. A thousand operations take a second on a slow disk.
-    // It never unmaps what it has mapped, so a long run takes more than its share.
+    // It prints nothing unless it fails: the limit is one for the whole of it. A thousand operations take a second on a
+    // slow disk. It never unmaps what it has mapped, so a long run takes more than its share.
     let limit = settings.timeout + Duration::from_millis(settings.fsx_operations.saturating_mul(5));
     let (ended, said) = lines(
         &mut fsx,

@@ -45,8 +45,8 @@ impl Judgement {
         judgement
     }
 
-    /// Whether all is as it should be: nothing fails that did not fail in the baseline; without one, nothing fails that is not
-    /// expected to, and nothing passes that is.
+    /// Whether all is as it should be: nothing fails that did not fail in the baseline; without one, nothing fails that
+    /// is not expected to, and nothing passes that is.
     pub fn is_well(&self) -> bool {
         self.failing.is_empty() && (self.has_baseline || self.unexpected_passes.is_empty())
     }

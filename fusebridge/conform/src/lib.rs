@@ -1,7 +1,8 @@
 //! How well a file system does what programs rely on: suites of tests, their results, and what is made of these.
 //!
-//! [`run_suites`] works on any directory; `fusebridge conform` mounts a backend and runs it there. A [`Report`] has everything
-//! that came of it: a [`table`](table::table) for the terminal, files for machines and people, and what has changed since another one.
+//! [`run_suites`] works on any directory; `fusebridge conform` mounts a backend and runs it there. A [`Report`] has
+//! everything that came of it: a [`table`](table::table) for the terminal, files for machines and people, and what has
+//! changed since another one.
 
 pub mod against;
 pub mod case;

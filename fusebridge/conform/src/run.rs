@@ -35,9 +35,9 @@ pub enum RunError {
     Temporary(#[source] io::Error),
 }
 
-/// Runs `suites` on the file system that `root` is on, in a new directory in it, which is removed in the end. A suite that was
-/// stopped early is in the answer with what it had done; those after it are not. On a read-only file system the suite *mount* tests
-/// that it is, and the others are skipped.
+/// Runs `suites` on the file system that `root` is on, in a new directory in it, which is removed in the end. A suite
+/// that was stopped early is in the answer with what it had done; those after it are not. On a read-only file system
+/// the suite *mount* tests that it is, and the others are skipped.
 pub fn run_suites(
     root: &Path,
     suites: &[Suite],

@@ -43,7 +43,7 @@ pub enum ToolError {
         source: io::Error,
     },
     /// Its installation has failed, and has said why.
-    #[error("`{command}` has failed: {status}", command = tool.install_line())]
+    #[error("`{command}` failed: {status}", command = tool.install_line())]
     Install {
         /// The program.
         tool: Tool,

@@ -1,7 +1,7 @@
 //! Staying in the background.
 //!
-//! The process that stays is this program started once more, before any thread exists that a fork would lose. Its stdout is a pipe
-//! on which it says where it has mounted; if it ends without a word, it has said on stderr why.
+//! The process that stays is this program started once more, before any thread exists that a fork would lose. Its
+//! stdout is a pipe on which it says where it has mounted; if it ends without a word, it has said on stderr why.
 
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};

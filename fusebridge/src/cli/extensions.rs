@@ -1,5 +1,5 @@
-//! The extensions that are in this program, as far as the command line is concerned: their file systems are served by a gofer
-//! process, which is this program once more.
+//! The extensions that are in this program, as far as the command line is concerned: their file systems are served by a
+//! gofer process, which is this program once more.
 
 use std::ffi::{OsStr, OsString};
 
@@ -21,7 +21,8 @@ pub(super) struct Extensions {
 }
 
 impl Extensions {
-    /// Those of `registry`, with the flags that were given to the command. For `backends` they may ask people for something.
+    /// Those of `registry`, with the flags that were given to the command. For `backends` they may ask people for
+    /// something.
     pub(super) fn new(registry: &Registry, given: &ArgMatches, backends: &[&OsStr]) -> Result<Self, Failure> {
         let flags = registry.iter().flat_map(Extension::flags).flat_map(|flag| repeat(&flag, given)).collect();
         let hand_downs = registry.hand_down(backends, given)?;

@@ -78,7 +78,7 @@ impl Mnt {
                 Event::Report => up.report(),
                 Event::Connected => {}
                 Event::ServerGone => eprintln!(
-                    "fusebridge: the server has gone, everything on {0} fails; unmount it: fusebridge umount {0}",
+                    "fusebridge: the server is gone; everything on {0} fails; unmount it: fusebridge umount {0}",
                     up.path().display()
                 ),
             }

@@ -14,7 +14,7 @@ pub(super) struct MountArgs {
     #[arg(long)]
     pub(super) read_only: bool,
 
-    /// Whether anybody else changes the files, and so how much the kernel may cache
+    /// Whether anybody else changes the files, which decides how much the kernel may cache
     #[arg(long, value_enum, default_value_t)]
     pub(super) access: Access,
 
@@ -26,7 +26,7 @@ pub(super) struct MountArgs {
     #[arg(long)]
     pub(super) allow_other: bool,
 
-    /// Number of requests to handle at once
+    /// Number of requests handled at once
     #[arg(long, value_name = "N", default_value_t = default_threads(), value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) threads: u16,
 
@@ -50,12 +50,12 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(super) ttl: Option<Duration>,
 
-    /// Maximum number of cached inodes, each of which holds a descriptor of the server; idle ones are evicted beyond it [default:
-    /// derived from RLIMIT_NOFILE]
+    /// Maximum number of cached inodes, each of which holds a descriptor of the server; idle ones are evicted beyond it
+    /// [default: derived from RLIMIT_NOFILE]
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub(super) max_nodes: Option<usize>,
 
-    /// Timeout for a reply of the server; the operation then fails
+    /// Timeout for replies from the server; after it, the operation fails
     #[arg(long, value_name = "SECONDS", value_parser = time_limit, default_value = "30")]
     pub(super) time_limit: Duration,
 

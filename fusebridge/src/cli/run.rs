@@ -88,10 +88,10 @@ fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Even
                 let _ = Signal::from_named_raw(signal).map(|signal| kill_process(pid, signal));
             }
             Event::Report => up.report(),
-            Event::ServerGone => eprintln!("fusebridge: the server has gone, everything on the mount fails"),
+            Event::ServerGone => eprintln!("fusebridge: the server is gone; everything on the mount fails"),
         }
     }
-    waiter.join().map_err(|_| std::io::Error::other("the waiting thread has panicked"))??;
+    waiter.join().map_err(|_| std::io::Error::other("the waiting thread panicked"))??;
     child.wait()
 }
 

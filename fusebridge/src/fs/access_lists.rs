@@ -1,8 +1,9 @@
 //! Access control lists.
 //!
-//! Where the server keeps them, the kernel obeys them: it asks for the list of a file as for any attribute, when somebody who is
-//! not the owner wants to use it and the mode does not refuse the group's rights anyway. The mode shows the list's mask in their
-//! place; so where the kernel gets no lists, it must be told what the file's group may instead.
+//! Where the server keeps them, the kernel obeys them: it asks for the list of a file as for any attribute, when
+//! somebody who is not the owner wants to use it and the mode does not refuse the group's rights anyway. The mode shows
+//! the list's mask in their place; so where the kernel gets no lists, it must be told what the file's group may
+//! instead.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -56,8 +56,9 @@ pub struct Bridge {
     covered: OnceLock<Covered>,
 }
 
-/// The directory that the file system is mounted on, where the server shows it. The server has its control FD from before the
-/// mount. To look it up again would lead into the mount itself, and the server would wait for an answer of ours.
+/// The directory that the file system is mounted on, where the server shows it. The server has its control FD from
+/// before the mount. To look it up again would lead into the mount itself, and the server would wait for an answer of
+/// ours.
 struct Covered {
     parent: NodeId,
     name: Vec<u8>,
@@ -121,7 +122,7 @@ impl Bridge {
         };
         self.evictor.held(fds);
         let Some(id) = known else {
-            tracing::warn!(name = %name.escape_ascii(), "the server shows two files under one inode number");
+            tracing::warn!(name = %name.escape_ascii(), "the server reports two files with the same inode number");
             return Err(Errno::IO);
         };
         Ok(Entry { id, stat })
@@ -192,7 +193,7 @@ impl Bridge {
         if self.nodes.lock().see(id, stat) {
             return Ok(());
         }
-        tracing::warn!(id = id.0, "the server says that a file has changed its type");
+        tracing::warn!(id = id.0, "the server reports that a file changed its type");
         Err(Errno::IO)
     }
 
@@ -249,8 +250,8 @@ impl Bridge {
         Ok(())
     }
 
-    /// A control FD of the file `name` in `parent`, for those who are in it when the name, by which it could be walked to,
-    /// is gone.
+    /// A control FD of the file `name` in `parent`, for those who are in it when the name, by which it could be walked
+    /// to, is gone.
     fn hold(&self, parent: NodeId, name: &[u8]) -> Option<(NodeId, Arc<Control>)> {
         let (id, _) = self.nodes.lock().child(parent, name)?;
         Some((id, self.control(id).ok()?))
@@ -265,8 +266,8 @@ impl Bridge {
 
     /// What a new file in `parent` belongs to.
     pub(super) fn owner_in(&self, parent: NodeId, caller: Caller) -> (Caller, bool) {
-        // Where somebody else may have changed the directory's group, the kernel has just asked for it: it must know whether
-        // the caller may write there.
+        // Where somebody else may have changed the directory's group, the kernel has just asked for it: it must know
+        // whether the caller may write there.
         let inheritance = self.nodes.lock().inheritance(parent);
         (Caller { gid: inheritance.gid.unwrap_or(caller.gid), ..caller }, inheritance.gid.is_some())
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use lisafs::client::Client;
 use lisafs::wire::FdId;
 
-/// A control FD. It is given back when nobody uses it any more: neither the file's node nor a request that is under way.
+/// A control FD. It is given back when nobody uses it any more: neither the file's node nor a request that is under
+/// way.
 pub struct Control {
     client: Arc<Client>,
     fd: FdId,

@@ -49,7 +49,8 @@ impl Bridge {
         self.enter(parent, name, &inode)
     }
 
-    /// Creates a regular file and opens it, or opens the one that somebody else has just created unless `flags` has `O_EXCL`.
+    /// Creates a regular file and opens it, or opens the one that somebody else has just created unless `flags` has
+    /// `O_EXCL`.
     pub fn create(
         &self,
         parent: NodeId,
@@ -73,7 +74,8 @@ impl Bridge {
             }
             Err(Errno::EXIST) if flags & EXCLUSIVE == 0 => {
                 let mut entry = self.lookup(parent, name)?;
-                // With this answer the kernel looks again, and does what is right for a directory, or goes where a link leads.
+                // With this answer the kernel looks again, and does what is right for a directory, or goes where a link
+                // leads.
                 let is_file = entry.stat.file_type() == Some(FileType::Regular);
                 let opened = if is_file { self.open(entry.id, flags) } else { Err(Errno::STALE) };
                 match opened {

@@ -1,11 +1,11 @@
 //! Listing directories.
 //!
-//! The protocol can only rewind a listing, the kernel wants to go on from any offset it has seen. So what was read stays with
-//! the open directory, and an offset is a position in it.
+//! The protocol can only rewind a listing, the kernel wants to go on from any offset it has seen. So what was read
+//! stays with the open directory, and an offset is a position in it.
 //!
-//! If the kernel may keep listings, it shows to one open directory what another one has read, and may forget that in the middle: then
-//! the one goes on with the offsets of the other. So listings outlive the open directories that they were read for, and one that
-//! does not is not to be kept by the kernel either.
+//! If the kernel may keep listings, it shows to one open directory what another one has read, and may forget that in
+//! the middle: then the one goes on with the offsets of the other. So listings outlive the open directories that they
+//! were read for, and one that does not is not to be kept by the kernel either.
 
 use lisafs::Errno;
 use lisafs::wire::Dirent;
@@ -25,8 +25,9 @@ const MOST_ENTRIES: usize = 1 << 25;
 const DIRECTORY: u8 = 4;
 
 impl Bridge {
-    /// Calls `each` with the entries from `offset` on, each with the offset behind it, until it returns `false` or the directory
-    /// ends. Offset 0 reads the directory anew. An error behind the first of these entries shows when the listing goes on.
+    /// Calls `each` with the entries from `offset` on, each with the offset behind it, until it returns `false` or the
+    /// directory ends. Offset 0 reads the directory anew. An error behind the first of these entries shows when the
+    /// listing goes on.
     pub fn list(
         &self,
         id: NodeId,
@@ -61,8 +62,8 @@ impl Bridge {
         }
     }
 
-    /// Has `handle`, just opened, go on with what another one has read of the directory. Returns whether there is such a listing; if
-    /// not, the kernel must not keep one.
+    /// Has `handle`, just opened, go on with what another one has read of the directory. Returns whether there is such
+    /// a listing; if not, the kernel must not keep one.
     pub fn adopt_listing(&self, id: NodeId, handle: &Handle) -> bool {
         let known = self.recent.get(id);
         let is_known = known.is_some();

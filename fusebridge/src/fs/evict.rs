@@ -1,9 +1,9 @@
 //! Keeping to a number of control FDs.
 //!
-//! Each control FD costs the server a descriptor, and the kernel forgets files only under memory pressure. So when there are too
-//! many, it is asked to forget files that were not used lately, which it does unless somebody is in them: something is
-//! mounted there, or it is a working directory. Of those that it keeps the control FDs are given up all the same, and made
-//! anew when they are needed.
+//! Each control FD costs the server a descriptor, and the kernel forgets files only under memory pressure. So when
+//! there are too many, it is asked to forget files that were not used lately, which it does unless somebody is in them:
+//! something is mounted there, or it is a working directory. Of those that it keeps the control FDs are given up all
+//! the same, and made anew when they are needed.
 //!
 //! A call that finds no room makes some at once. If there is none to be made it fails, and nobody else waits for that.
 
@@ -94,8 +94,8 @@ impl Evictor {
         }
     }
 
-    /// Runs `call`; if it fails for want of descriptors, gives some up and runs it again. If there are none to be given up, it is
-    /// `ENFILE`: the limit of the caller is another one.
+    /// Runs `call`; if it fails for want of descriptors, gives some up and runs it again. If there are none to be given
+    /// up, it is `ENFILE`: the limit of the caller is another one.
     pub fn with_room<T>(&self, mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
         let mut attempt = || match call() {
             Err(Errno::MFILE | Errno::NFILE) => None,

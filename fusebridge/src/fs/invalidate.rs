@@ -1,7 +1,7 @@
 //! Telling the kernel that what it remembers of a file is old.
 //!
-//! To drop a page the kernel waits for its lock, which somebody may hold who waits for an answer of ours, and writes it back first
-//! if it is dirty. So that is left to a thread of its own.
+//! To drop a page the kernel waits for its lock, which somebody may hold who waits for an answer of ours, and writes it
+//! back first if it is dirty. So that is left to a thread of its own.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};

@@ -39,14 +39,15 @@ impl Bridge {
         if self.policy.no_atime { NO_ATIME } else { flags & NO_ATIME }
     }
 
-    /// Whether the kernel may read `file` by itself: it opens it anew, and not with `O_NOATIME` if the application has not.
+    /// Whether the kernel may read `file` by itself: it opens it anew, and not with `O_NOATIME` if the application has
+    /// not.
     pub fn may_pass_through(&self, file: BorrowedFd<'_>) -> bool {
         let leaves_atime = || fstatvfs(file).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::NOATIME));
         !self.policy.no_atime || leaves_atime()
     }
 
-    /// Whether `handle` on `id`, opened with `flags`, may read more than the file's size says. Files in /proc have size 0, and the
-    /// kernel's cache would not even ask for their data.
+    /// Whether `handle` on `id`, opened with `flags`, may read more than the file's size says. Files in /proc have size
+    /// 0, and the kernel's cache would not even ask for their data.
     pub fn has_more_than_its_size(&self, id: NodeId, handle: &Handle, flags: u32) -> bool {
         if !handle.is_readable() || flags & (TRUNCATE | EXCLUSIVE) != 0 || self.nodes.lock().size(id) != Some(0) {
             return false;
@@ -59,7 +60,8 @@ impl Bridge {
         !handle.is_writable() || self.read(id, handle, 0, 1, |data| !data.is_empty()).unwrap_or(false)
     }
 
-    /// Gives an opened handle on `id` its number. `is_past_cache`: the kernel will not keep what is read and written through it.
+    /// Gives an opened handle on `id` its number. `is_past_cache`: the kernel will not keep what is read and written
+    /// through it.
     pub fn add_handle(&self, id: NodeId, mut handle: Handle, is_past_cache: bool) -> u64 {
         if is_past_cache {
             handle.mapped = Some(self.mapped.open(id, handle.can_change_by_map()));
@@ -152,8 +154,8 @@ impl Bridge {
         }
     }
 
-    /// Writes `data` to `id` at `offset`, or if it `appends`, behind what others have appended meanwhile. Fewer bytes than there are
-    /// is the answer if an error came up behind them.
+    /// Writes `data` to `id` at `offset`, or if it `appends`, behind what others have appended meanwhile. Fewer bytes
+    /// than there are is the answer if an error came up behind them.
     pub fn write(&self, id: NodeId, handle: &Handle, offset: u64, data: &[u8], appends: bool) -> Result<usize> {
         // One write alone can be asked not to append (RWF_NOAPPEND); only its place tells.
         let is_at_end = || self.nodes.lock().size(id).is_none_or(|size| offset >= size);
@@ -218,8 +220,8 @@ impl Bridge {
     }
 }
 
-/// Calls `write` with how much was written and the rest of `data` until nothing is left. An error counts only if nothing was
-/// written.
+/// Calls `write` with how much was written and the rest of `data` until nothing is left. An error counts only if
+/// nothing was written.
 fn all_of(data: &[u8], mut write: impl FnMut(usize, &[u8]) -> Result<usize>) -> Result<usize> {
     let mut done = 0;
     while done < data.len() {

@@ -1,10 +1,10 @@
 //! Shared mappings of files whose reads and writes go past the kernel's cache.
 //!
-//! For a mapping the kernel caches pages all the same, and writes a dirty one back as a whole. It drops the cached pages of a range
-//! before it sends a write, but another process may fault one in and store in it before the write arrives here. Written back
-//! later, that page has old bytes where the write has put new ones. So, once the kernel has read into its cache, each write first
-//! keeps what it is about to replace in pages that the kernel may have, and of a page that comes back only those bytes are
-//! written that differ from what was kept.
+//! For a mapping the kernel caches pages all the same, and writes a dirty one back as a whole. It drops the cached
+//! pages of a range before it sends a write, but another process may fault one in and store in it before the write
+//! arrives here. Written back later, that page has old bytes where the write has put new ones. So, once the kernel has
+//! read into its cache, each write first keeps what it is about to replace in pages that the kernel may have, and of a
+//! page that comes back only those bytes are written that differ from what was kept.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,8 +18,8 @@ use super::replaced::Replaced;
 
 /// One such file, which handles `H` are open on.
 pub(super) struct Mapped<H> {
-    /// Whether the kernel has read into its cache. Reads into the cache hold it shared, and so do writes until there was one;
-    /// after that, writes hold it alone.
+    /// Whether the kernel has read into its cache. Reads into the cache hold it shared, and so do writes until there
+    /// was one; after that, writes hold it alone.
     gate: RwLock<bool>,
     /// Whether somebody has it open in a way that lets mappings change it.
     can_change: AtomicBool,

@@ -7,8 +7,8 @@ use std::time::Duration;
 pub enum Access {
     /// Nobody else changes the files: the kernel caches names, attributes and data for long.
     Exclusive,
-    /// Others may change the files: names and attributes are revalidated each time, and data is not cached (before Linux 6.6 it is,
-    /// since files could not be mapped otherwise, and is dropped when a file has changed).
+    /// Others may change the files: names and attributes are revalidated each time, and data is not cached (before
+    /// Linux 6.6 it is, since files could not be mapped otherwise, and is dropped when a file has changed).
     #[default]
     Shared,
 }
@@ -19,8 +19,8 @@ pub enum IoMode {
     /// The fastest way that works for each file.
     #[default]
     Auto,
-    /// The kernel uses the donated descriptor (for files opened with `O_APPEND`, this process does); opening fails where that is
-    /// impossible.
+    /// The kernel uses the donated descriptor (for files opened with `O_APPEND`, this process does); opening fails
+    /// where that is impossible.
     Passthrough,
     /// This process uses the donated descriptor; opening fails where there is none.
     Direct,
@@ -61,8 +61,8 @@ impl Policy {
         self.access == Access::Exclusive
     }
 
-    /// How many control FDs a process under the descriptor limit `limit` can hold for a mount: most of it, the rest being
-    /// for open files, of which this process and the server hold one descriptor each.
+    /// How many control FDs a process under the descriptor limit `limit` can hold for a mount: most of it, the rest
+    /// being for open files, of which this process and the server hold one descriptor each.
     pub fn max_nodes_under(limit: u64) -> usize {
         const PLENTY: u64 = 1 << 19;
         let share = (limit.saturating_sub(RESERVE) / 3 * 2).clamp(16, PLENTY);

@@ -1,7 +1,7 @@
 //! What a file grants to those who run it ends when its content changes.
 //!
-//! The kernel sees to that by itself as long as data goes through its cache. Of what goes past it only this is left: a request to
-//! clear the set-id bits, if whoever writes may not keep them.
+//! The kernel sees to that by itself as long as data goes through its cache. Of what goes past it only this is left: a
+//! request to clear the set-id bits, if whoever writes may not keep them.
 
 use lisafs::Errno;
 use lisafs::backend::SetStat;

@@ -58,8 +58,8 @@ impl Replaced {
         }
     }
 
-    /// The parts of `length` bytes at `offset` that are in pages which the kernel may have. They are to be read and given to
-    /// [`keep`](Self::keep) before they are changed.
+    /// The parts of `length` bytes at `offset` that are in pages which the kernel may have. They are to be read and
+    /// given to [`keep`](Self::keep) before they are changed.
     pub(super) fn known(&self, offset: u64, length: u64) -> Vec<Range<u64>> {
         let end = offset.saturating_add(length);
         let wanted = pages(offset, length);
@@ -90,7 +90,8 @@ impl Replaced {
         self.has_forgotten
     }
 
-    /// Keeps `bytes`, which are at `offset` and will be replaced. What of them was replaced before stays as the kernel knows it.
+    /// Keeps `bytes`, which are at `offset` and will be replaced. What of them was replaced before stays as the kernel
+    /// knows it.
     pub(super) fn keep(&mut self, offset: u64, bytes: &[u8]) {
         for (page, within, bytes) in split(offset, bytes) {
             self.read.iter_mut().for_each(|read| _ = read.remove(&page));
@@ -117,7 +118,8 @@ impl Replaced {
         }
     }
 
-    /// The kernel writes `bytes` back at `offset`: the parts of them that mappings have changed. `None`: that may be all.
+    /// The kernel writes `bytes` back at `offset`: the parts of them that mappings have changed. `None`: that may be
+    /// all.
     pub(super) fn changed(&mut self, offset: u64, bytes: &[u8]) -> Option<Vec<Range<usize>>> {
         if pages(offset, bytes.len() as u64).all(|page| !self.kept.contains_key(&page)) {
             return None;

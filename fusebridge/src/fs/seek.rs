@@ -1,7 +1,8 @@
 //! Looking for data and holes.
 //!
-//! A page that was only changed through a memory mapping is still the kernel's, and may lie in what the server knows as a hole. A
-//! copy that trusts that hole loses what is in the page, so where the kernel may have such pages they count as data.
+//! A page that was only changed through a memory mapping is still the kernel's, and may lie in what the server knows as
+//! a hole. A copy that trusts that hole loses what is in the page, so where the kernel may have such pages they count
+//! as data.
 
 use lisafs::Errno;
 use lisafs::wire::MessageId;

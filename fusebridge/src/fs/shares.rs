@@ -1,7 +1,7 @@
 //! Who has how many files open.
 //!
-//! Each open file costs this process a descriptor, and the server two. Whoever opens as many as there can be must not take the
-//! last ones from others: those are for who has few.
+//! Each open file costs this process a descriptor, and the server two. Whoever opens as many as there can be must not
+//! take the last ones from others: those are for who has few.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 pub(super) struct Shares {
     open: Mutex<Open>,
     most: usize,
-    /// Whether the server has ever given a descriptor away. Then it has some for directories, too, of which it gives none.
+    /// Whether the server has ever given a descriptor away. Then it has some for directories, too, of which it gives
+    /// none.
     are_costly: AtomicBool,
 }
 

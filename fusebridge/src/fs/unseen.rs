@@ -1,8 +1,9 @@
 //! Stores that the kernel does not tell of: those in mappings of a donated file that it reads and writes by itself.
 //!
-//! They change the file's times and blocks below, while the attributes that the kernel caches for this mount stay as they were. So
-//! these expire at once as long as there may be such a mapping. A mapping outlives the descriptor it was made with, and nothing says when
-//! it is gone; but until then the file counts as open for writing, and no read lease is granted on it.
+//! They change the file's times and blocks below, while the attributes that the kernel caches for this mount stay as
+//! they were. So these expire at once as long as there may be such a mapping. A mapping outlives the descriptor it was
+//! made with, and nothing says when it is gone; but until then the file counts as open for writing, and no read lease
+//! is granted on it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
@@ -21,8 +22,8 @@ impl Bridge {
         if !ttl.is_zero() && self.nodes.lock().changes_unseen(id) { Duration::ZERO } else { ttl }
     }
 
-    /// To be held while a file is opened and until [`may_change_unseen`](Self::may_change_unseen) was called: no lease is taken
-    /// meanwhile.
+    /// To be held while a file is opened and until [`may_change_unseen`](Self::may_change_unseen) was called: no lease
+    /// is taken meanwhile.
     pub fn opening(&self) -> RwLockReadGuard<'_, ()> {
         self.opening.read()
     }
@@ -72,8 +73,8 @@ fn is_open_for_writing(file: BorrowedFd<'_>) -> bool {
     false
 }
 
-/// Whether the file system of `file` knows who has mapped it. A stacked one leaves mappings to the file below; with a remote one,
-/// leases mean something else.
+/// Whether the file system of `file` knows who has mapped it. A stacked one leaves mappings to the file below; with a
+/// remote one, leases mean something else.
 fn knows_maps(file: BorrowedFd<'_>) -> bool {
     const EXT4: i64 = 0xEF53;
     const XFS: i64 = 0x5846_5342;
@@ -86,7 +87,8 @@ fn knows_maps(file: BorrowedFd<'_>) -> bool {
 #[expect(unsafe_code, reason = "neither rustix nor nix knows leases")]
 fn lease(file: BorrowedFd<'_>, kind: libc::c_int) -> std::io::Result<()> {
     let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
-    // Who is in the way is told so by SIGIO, which would end this process. This signal is ignored unless somebody wants it.
+    // Who is in the way is told so by SIGIO, which would end this process. This signal is ignored unless somebody wants
+    // it.
     const F_SETSIG: libc::c_int = 10;
     // SAFETY: takes numbers and a descriptor that is open as long as the borrow.
     let done = unsafe { libc::fcntl(fd, F_SETSIG, libc::SIGURG) == 0 && libc::fcntl(fd, libc::F_SETLEASE, kind) == 0 };

@@ -29,7 +29,8 @@ impl Bridge {
             let dir = self.nodes.lock().control(way.name.parent);
             let fd = match dir {
                 Ok(Found::Held(dir)) => self.step(*id, way, &dir),
-                // Each directory is once on the way at most, unless the server has moved them into each other meanwhile.
+                // Each directory is once on the way at most, unless the server has moved them into each other
+                // meanwhile.
                 Ok(Found::Lost(up)) if ways.iter().all(|(id, _)| *id != way.name.parent) => {
                     let up = (way.name.parent, up);
                     ways.push(up);

@@ -35,14 +35,15 @@ impl Bridge {
             self.nodes.lock().set_no_capabilities(id, true);
         }
         if acl::is_list(name) && value == Err(Errno::OPNOTSUPP) {
-            // On another file system of the server's. For the kernel, which asks to know whom the file is for, this is no answer.
+            // On another file system of the server's. For the kernel, which asks to know whom the file is for, this is
+            // no answer.
             return Err(Errno::NODATA);
         }
         value
     }
 
-    /// Whether the server supports no attributes on the mount at all, not even those that users make, as seen on `id`. Files of
-    /// another device than the root's are no example.
+    /// Whether the server supports no attributes on the mount at all, not even those that users make, as seen on `id`.
+    /// Files of another device than the root's are no example.
     pub fn knows_no_attributes(&self, id: NodeId) -> bool {
         !self.passes_lists()
             && self.nodes.lock().is_on_root_device(id)

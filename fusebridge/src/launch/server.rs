@@ -53,7 +53,9 @@ pub enum LaunchError {
         path: PathBuf,
     },
     /// Calls cannot be counted in a server that others have started.
-    #[error("--stats needs a server of our own: a directory or NAME:ARGUMENT, not unix:SOCKET or exec:COMMAND")]
+    #[error(
+        "--stats needs a server that fusebridge starts: a directory or NAME:ARGUMENT, not unix:SOCKET or exec:COMMAND"
+    )]
     Stats,
     /// The server's process cannot be started.
     #[error("cannot start the server: {0}")]
@@ -191,8 +193,8 @@ impl Server {
         Ok(kill(Pid::from_raw(pid), Signal::SIGUSR1)?)
     }
 
-    /// Whether the process was started here and has ended with an error, now or within a moment. All it has reported can be
-    /// read then.
+    /// Whether the process was started here and has ended with an error, now or within a moment. All it has reported
+    /// can be read then.
     pub fn has_failed(&mut self) -> bool {
         let Some(child) = &mut self.child else { return false };
         let has_failed = wait_for(child, LAST_WORDS).is_some_and(|status| !status.success());
@@ -209,7 +211,7 @@ impl Server {
         if wait_for(&mut child, SHUTDOWN_TIMEOUT).is_some() {
             return;
         }
-        tracing::warn!("the server does not end by itself and is killed");
+        tracing::warn!("the server does not exit and is killed");
         if let Ok(pid) = i32::try_from(child.id()) {
             // The whole group: a shell may stand between us and the server.
             let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);

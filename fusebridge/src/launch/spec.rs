@@ -32,14 +32,14 @@ pub enum SpecError {
     },
     /// Nothing follows the colon.
     #[error(
-        "nothing follows {0:?}; for example host:/srv/data, unix:/run/gofer.sock or exec:'gofer serve --fd 3 /srv'"
+        "{0:?} needs an argument; for example host:/srv/data, unix:/run/gofer.sock or exec:'gofer serve --fd 3 /srv'"
     )]
     Empty(String),
 }
 
 impl BackendSpec {
-    /// Takes a command line argument apart; `extensions` are the names that are known besides the built-in ones. What has no
-    /// name before a colon is a directory, and so is `./a:b`.
+    /// Takes a command line argument apart; `extensions` are the names that are known besides the built-in ones. What
+    /// has no name before a colon is a directory, and so is `./a:b`.
     pub fn parse(argument: &OsStr, extensions: &[&str]) -> Result<Self, SpecError> {
         let Some((name, rest)) = split(argument) else { return Ok(BackendSpec::Host(argument.into())) };
         if extensions.contains(&name) {

@@ -12,15 +12,15 @@ use super::show::line;
 /// The messages between two marks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Excerpt {
-    /// One for each message, as [`show`](super::show()) writes them: the first half and the last half of those that there are, with a line
-    /// in between that says how many are left out.
+    /// One for each message, as [`show`](super::show()) writes them: the first half and the last half of those that
+    /// there are, with a line in between that says how many are left out.
     pub lines: Vec<String>,
     /// How many messages are left out.
     pub left_out: usize,
 }
 
-/// The messages of the trace `path` that were under way between each pair of marks, `most` for each pair at most. Reads the
-/// trace once, however many pairs there are. [Flush](super::Recorder::flush) a recorder before.
+/// The messages of the trace `path` that were under way between each pair of marks, `most` for each pair at most. Reads
+/// the trace once, however many pairs there are. [Flush](super::Recorder::flush) a recorder before.
 pub fn excerpts(path: &Path, windows: &[(Mark, Mark)], most: usize) -> Result<Vec<Excerpt>, TraceError> {
     let mut reader = Reader::open(path)?;
     let mut paths = Paths::default();
@@ -61,7 +61,7 @@ impl Ends {
     fn into_excerpt(self) -> Excerpt {
         let mut lines = self.first;
         if self.left_out > 0 {
-            lines.push(format!("{:>12}  ({} messages are left out here)", "...", self.left_out));
+            lines.push(format!("{:>12}  ({} messages omitted)", "...", self.left_out));
         }
         lines.extend(self.last);
         Excerpt { lines, left_out: self.left_out }

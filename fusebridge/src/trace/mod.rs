@@ -1,8 +1,8 @@
 //! What client and server say to each other, recorded in a file and read again.
 //!
-//! A [`Recorder`] that is among the [options](lisafs::client::ClientOptions) of a client writes down every message: when,
-//! on which communicator, the request, the answer or the errno, the descriptors beside it, and how long it took. Data that
-//! moves on donated descriptors is no message and is not in a trace: `--io rpc` has all of it.
+//! A [`Recorder`] that is among the [options](lisafs::client::ClientOptions) of a client writes down every message:
+//! when, on which communicator, the request, the answer or the errno, the descriptors beside it, and how long it took.
+//! Data that moves on donated descriptors is no message and is not in a trace: `--io rpc` has all of it.
 //!
 //! Others read the file: [`Reader`] record by record, [`show()`] as lines of text, [`excerpts`] the part between two
 //! [marks](Recorder::mark), such as the beginning and the end of a test, [`Stats`] counts, [`replay()`]

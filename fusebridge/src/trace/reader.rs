@@ -34,7 +34,7 @@ pub enum TraceError {
     #[error("{} was recorded on a machine with another byte order; read it there", .0.display())]
     ByteOrder(PathBuf),
     /// It is from another version.
-    #[error("{} has format {version}, and this program reads format {VERSION} only", path.display())]
+    #[error("{} has format {version}; this program reads only format {VERSION}", path.display())]
     Version {
         /// The file's format.
         version: u16,
@@ -65,7 +65,7 @@ impl Ending {
             Ending::Truncated => {
                 Some("the trace ends within a message, which is left out: its mount still runs, or has died".to_owned())
             }
-            Ending::Damaged(at) => Some(format!("the trace is damaged at byte {at}, what follows is left out")),
+            Ending::Damaged(at) => Some(format!("the trace is damaged at byte {at}; the rest is ignored")),
         }
     }
 }

@@ -29,7 +29,8 @@ pub enum ShowError {
 
 /// Writes the messages that `filter` accepts to `out`, `most` of them at most: one line each.
 ///
-/// Columns: seconds since the start of recording, communicator, duration, message, what it was about, `→`, what came of it.
+/// Columns: seconds since the start of recording, communicator, duration, message, what it was about, `→`, what came of
+/// it.
 pub fn show<R: Read>(
     reader: &mut Reader<R>,
     filter: &Filter,

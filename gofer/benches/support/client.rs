@@ -91,7 +91,8 @@ impl Client {
         self.decode(id)
     }
 
-    /// Reads, and returns how many bytes came. On the channel they stay where they are, for the reader to look at there.
+    /// Reads, and returns how many bytes came. On the channel they stay where they are, for the reader to look at
+    /// there.
     pub(crate) fn read(&mut self, over: Over, request: &PReadReq) -> u64 {
         let id = match over {
             Over::Socket => {

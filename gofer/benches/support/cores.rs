@@ -1,7 +1,8 @@
 //! On which processors the two sides run.
 //!
-//! Waking somebody up on one's own processor and on another one, which may be asleep, take times that differ by an order of
-//! magnitude, and the kernel decides anew in each run. Figures can only be compared if the placement is the same.
+//! Waking somebody up on one's own processor and on another one, which may be asleep, take times that differ by an
+//! order of magnitude, and the kernel decides anew in each run. Figures can only be compared if the placement is the
+//! same.
 
 use std::sync::OnceLock;
 
@@ -33,8 +34,8 @@ impl Cores {
         }
     }
 
-    /// Starts the other side where it belongs, since threads and children run where their maker does, and then puts this
-    /// thread where it belongs itself.
+    /// Starts the other side where it belongs, since threads and children run where their maker does, and then puts
+    /// this thread where it belongs itself.
     pub(crate) fn start<T>(self, start: impl FnOnce() -> T) -> T {
         let all = allowed();
         let (here, there) = match self {

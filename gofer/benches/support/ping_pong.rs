@@ -1,5 +1,5 @@
-//! Passing control there and back with nothing but a futex, and nothing said: what a request costs if both ends sleep while
-//! they wait. A channel looks before it sleeps, and so can be faster.
+//! Passing control there and back with nothing but a futex, and nothing said: what a request costs if both ends sleep
+//! while they wait. A channel looks before it sleeps, and so can be faster.
 
 use std::os::fd::AsFd;
 use std::process::Child;

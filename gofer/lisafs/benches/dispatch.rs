@@ -1,5 +1,5 @@
-//! What it costs that the server does not know its backends: the same call on a file of a known type, through the trait, and
-//! as a whole round trip over a connection. The difference of the first two should vanish in the third.
+//! What it costs that the server does not know its backends: the same call on a file of a known type, through the
+//! trait, and as a whole round trip over a connection. The difference of the first two should vanish in the third.
 
 use std::hint::black_box;
 use std::os::unix::net::UnixStream;

@@ -1,8 +1,8 @@
 //! POSIX access control lists, in the form in which Linux has them as extended attributes.
 //!
-//! A file's *access list* says more about who may use it than its mode does, which shows the most that the list grants to
-//! anybody but the owner and others (the *mask*) in the place of the group's rights. A directory's *default list* is what new
-//! files in it begin with, in the place of their creator's umask.
+//! A file's *access list* says more about who may use it than its mode does, which shows the most that the list grants
+//! to anybody but the owner and others (the *mask*) in the place of the group's rights. A directory's *default list* is
+//! what new files in it begin with, in the place of their creator's umask.
 //!
 //! For backends that keep lists themselves, and for clients that have to know what the group's own rights are.
 
@@ -148,8 +148,8 @@ impl AccessList {
         if is_ordered && is_whole && entries.iter().all(is_sound) { Ok(AccessList(entries)) } else { Err(Errno::INVAL) }
     }
 
-    /// The list that is an attribute's value. `None`: the value says that there is no list. `EINVAL` if it is none, `EOPNOTSUPP`
-    /// if it has another form.
+    /// The list that is an attribute's value. `None`: the value says that there is no list. `EINVAL` if it is none,
+    /// `EOPNOTSUPP` if it has another form.
     pub fn from_value(value: &[u8]) -> Result<Option<Self>, Errno> {
         if value.is_empty() {
             return Ok(None);
@@ -212,8 +212,8 @@ impl AccessList {
         self.change(mode, |_, wanted| wanted);
     }
 
-    /// The list that a new file begins with in a directory of which this is the default list. `mode` is what its creator asks
-    /// for, without an umask.
+    /// The list that a new file begins with in a directory of which this is the default list. `mode` is what its
+    /// creator asks for, without an umask.
     #[must_use]
     pub fn inherited(&self, mode: Mode) -> Self {
         let mut list = self.clone();

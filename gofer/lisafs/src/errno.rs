@@ -8,7 +8,8 @@ use std::io;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(i32);
 
-/// What a backend's call fails with: an [`Errno`] for the client and, if there is more to say, a cause for the server's log.
+/// What a backend's call fails with: an [`Errno`] for the client and, if there is more to say, a cause for the server's
+/// log.
 ///
 /// The constants of [`Errno`] are here, too: `Err(Error::NOENT)`. Two errors are equal if their numbers are.
 ///

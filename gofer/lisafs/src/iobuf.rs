@@ -1,8 +1,8 @@
 //! Memory that file data moves through.
 //!
 //! It may be shared with another process that changes it at any time, so it is never seen as a slice: bytes are copied
-//! in or out by accesses that the compiler neither splits nor repeats, or a raw system call moves them between this memory
-//! and a file. That is all the unsafe code here does.
+//! in or out by accesses that the compiler neither splits nor repeats, or a raw system call moves them between this
+//! memory and a file. That is all the unsafe code here does.
 #![allow(unsafe_code, reason = "raw copies and system calls on memory that a peer can write")]
 
 mod copy;
@@ -39,8 +39,8 @@ impl<'a> IoTarget<'a> {
     ///
     /// # Safety
     ///
-    /// The bytes must be mapped and writable for `'a`, and no reference to them may exist in this process meanwhile. Who else
-    /// uses them is another process, or does it through such views.
+    /// The bytes must be mapped and writable for `'a`, and no reference to them may exist in this process meanwhile.
+    /// Who else uses them is another process, or does it through such views.
     pub unsafe fn from_raw(start: NonNull<u8>, len: usize) -> Self {
         IoTarget { start, len, memory: PhantomData }
     }
@@ -131,8 +131,8 @@ impl<'a> IoSource<'a> {
     ///
     /// # Safety
     ///
-    /// The bytes must be mapped and readable for `'a`. Who changes them meanwhile is another process, or does it through an
-    /// [`IoTarget`].
+    /// The bytes must be mapped and readable for `'a`. Who changes them meanwhile is another process, or does it
+    /// through an [`IoTarget`].
     pub unsafe fn from_raw(start: NonNull<u8>, len: usize) -> Self {
         IoSource { start, len, memory: PhantomData }
     }
@@ -194,7 +194,8 @@ impl<'a> IoSource<'a> {
         let part = |start: *const u8, len| libc::iovec { iov_base: start.cast_mut().cast(), iov_len: len };
         let parts = [part(header.as_ptr(), header.len()), part(self.start.as_ptr(), self.len)];
         loop {
-            // SAFETY: the kernel reads as many bytes as each part has, of a slice and of memory that is mapped and readable.
+            // SAFETY: the kernel reads as many bytes as each part has, of a slice and of memory that is mapped and
+            // readable.
             let n = unsafe { libc::writev(fd.as_raw_fd(), parts.as_ptr(), 2) };
             match transferred(n) {
                 Err(Errno::INTR) => {}

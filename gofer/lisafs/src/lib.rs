@@ -1,7 +1,8 @@
 //! LisaFS, the protocol through which a gVisor sandbox reaches files.
 //!
-//! A file system implements [`backend`]; [`server`] serves it over [`transport`] in the messages of [`wire`]. [`client`] talks to
-//! such a server, and [`trace`] records what is said. [`acl`] is about one kind of attributes that files can have.
+//! A file system implements [`backend`]; [`server`] serves it over [`transport`] in the messages of [`wire`].
+//! [`client`] talks to such a server, and [`trace`] records what is said. [`acl`] is about one kind of attributes that
+//! files can have.
 
 #![deny(unsafe_code)]
 

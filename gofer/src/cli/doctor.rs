@@ -33,7 +33,7 @@ as an ordinary user to check whether containers can run without root.";
 /// Why nothing was examined.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("doctor: only the program gofer itself can be tried: run `gofer doctor`")]
+    #[error("doctor: only the program gofer itself can check this: run `gofer doctor`")]
     NotAlone,
     #[error("doctor: {0}")]
     Io(#[from] io::Error),

@@ -36,12 +36,12 @@ enum Command {
     Serve(serve::Serve),
     /// Run runsc with this program as its gofer
     Runtime(runtime::Runtime),
-    /// Check whether containers can run on this machine, and what is missing
+    /// Check whether containers can run on this machine and what is missing
     Doctor(doctor::Doctor),
 }
 
-/// A whole gofer with `extensions` in it, which are asked in this order: parses the command line, does what it says, and
-/// returns the exit status. Also what runsc starts in place of its own gofer, and, under another name, runsc.
+/// A whole gofer with `extensions` in it, which are asked in this order: parses the command line, does what it says,
+/// and returns the exit status. Also what runsc starts in place of its own gofer, and, under another name, runsc.
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     match classify(std::env::args_os().collect()) {
         Call::Gofer(arguments) => runsc::main(extensions, arguments),

@@ -22,13 +22,13 @@ pub(super) struct Runtime {
     arguments: Vec<OsString>,
 }
 
-const NOTES: &str = "The same happens when this program is called by a name that starts with runsc, but not runsc-gofer, \
-runsc-sandbox or runsc-exec:
+const NOTES: &str = "The same happens when this program is run under a name that starts with runsc, except runsc-gofer,
+runsc-sandbox and runsc-exec:
   ln -s $(command -v gofer) /usr/local/bin/runsc-gofer-rs
   runsc-gofer-rs run my-container
 
-Without --runsc, the real one is what GOFER_RUNSC names, else what /etc/gofer/runtime.json says ({\"runsc\": \"/opt/runsc\"}), \
-else the first runsc in PATH that is not this program.";
+The real runsc is the first of: --runsc, the environment variable GOFER_RUNSC, /etc/gofer/runtime.json
+({\"runsc\": \"/opt/runsc\"}), and the first runsc in PATH that is not this program.";
 
 /// Why it does not work here.
 #[derive(Debug, thiserror::Error)]

@@ -35,7 +35,7 @@ pub(super) struct Serve {
     /// Do not update access times of files in host directories
     #[arg(long)]
     noatime: bool,
-    /// Who asks, and so what is believed and allowed
+    /// What kind of client connects, which decides what it is trusted with and allowed
     #[arg(long, value_enum, default_value_t = Client::Sandbox)]
     client: Client,
     /// Log level on stderr: error, warn, info, debug, trace, or a filter such as lisafs::server=debug
@@ -46,7 +46,7 @@ pub(super) struct Serve {
 const EXAMPLES: &str = "Examples:
   gofer serve --socket /run/data.sock /srv/data
   gofer serve --socket /run/scratch.sock mem:size=1g
-  gofer serve --read-only --fd 3 /srv/data    for programs that pass one end of a socket pair as 3";
+  gofer serve --read-only --fd 3 /srv/data    for programs that pass one end of a socket pair as descriptor 3";
 
 /// When to try again to accept a client.
 const ACCEPT_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -66,11 +66,12 @@ struct To {
 /// Kinds of clients.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Client {
-    /// A sandbox, which gets no more than runsc's own gofer gives: it makes no devices, FIFOs and sockets, sees no
-    /// attributes but `user` and `security`, and new programs lose their set-group-ID bit
+    /// A sandbox, which gets no more than from runsc's own gofer: it cannot create devices, FIFOs or sockets, sees only
+    /// `user` and `security` attributes, and new programs lose their set-group-ID bit
     Sandbox,
-    /// A kernel that checks what its callers may do, as fusebridge's: devices, FIFOs and sockets are made, all attributes
-    /// (access control lists, file capabilities, `trusted`) and whiteouts are kept, set-group-ID bits are left as it decides
+    /// A kernel that checks the permissions of its callers, as with fusebridge: it can create devices, FIFOs and
+    /// sockets, keep all attributes (access control lists, file capabilities, `trusted`) and whiteouts, and decides
+    /// about set-group-ID bits
     Kernel,
 }
 
@@ -132,7 +133,8 @@ impl Serve {
             }
             (None, Some(path)) => {
                 let listener = Listener::bind(&path).map_err(|source| Failure::Listen { path, source })?;
-                // The socket is as the caller's umask says, so that not everybody can connect; files are as clients say.
+                // The socket is as the caller's umask says, so that not everybody can connect; files are as clients
+                // say.
                 limits::clear_umask();
                 serve_all(&listener, &claim, &stop)
             }
@@ -166,7 +168,8 @@ impl Serve {
             // The end of this process is the end of the connection, too.
             return until_stopped(stop, move || recipient.wait());
         }
-        // It has shown that the volume can be had. By the time of the first client its server may have given up waiting.
+        // It has shown that the volume can be had. By the time of the first client its server may have given up
+        // waiting.
         drop(first);
         let another = || match registry.recipient_of(&self.backend, false)? {
             Some(recipient) => Ok(recipient),

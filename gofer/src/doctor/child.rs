@@ -71,14 +71,15 @@ pub(super) fn run(command: &mut Command, timeout: &Timeout) -> io::Result<Outcom
         End::Exited(status) => status.success(),
         End::Stopped => return Err(io::Error::other(STOPPED)),
         End::TimedOut => {
-            return Err(io::Error::other(format!("it has not ended within {:?}", timeout.time_limit)));
+            return Err(io::Error::other(format!("it did not finish within {:?}", timeout.time_limit)));
         }
     };
     let subprocess::Outcome { stdout, stderr, elapsed, .. } = outcome;
     Ok(Outcome { succeeded, stdout, stderr, elapsed })
 }
 
-/// Ends all children of this process, and their children in turn: those of a dead one become ours, see [`adopt_orphans`].
+/// Ends all children of this process, and their children in turn: those of a dead one become ours, see
+/// [`adopt_orphans`].
 pub(super) fn end_all() {
     let start = Instant::now();
     while start.elapsed() < ENDING {
@@ -142,7 +143,7 @@ mod tests {
     fn what_takes_too_long_is_ended() {
         let start = Instant::now();
         let error = run(&mut shell("exec sleep 60"), &timeout(Duration::from_millis(50))).unwrap_err();
-        assert_eq!(error.to_string(), "it has not ended within 50ms");
+        assert_eq!(error.to_string(), "it did not finish within 50ms");
         assert!(start.elapsed() < Duration::from_secs(30));
         let stopped = timeout(Duration::from_secs(60));
         stopped.stop.store(true, Ordering::Relaxed);

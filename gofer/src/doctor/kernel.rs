@@ -108,7 +108,7 @@ fn judge(feature: &Feature, result: Result<(), Errno>, is_root: bool) -> Finding
         Ok(()) => Finding::ok(name, purpose),
         Err(Errno::NOSYS) => Finding::new(level, name, format!("{purpose}; it needs Linux {since} or later")),
         // In a user namespace they get what it takes.
-        Err(Errno::PERM) if !is_root => Finding::ok(name, format!("{purpose}; not tried further, which needs root")),
+        Err(Errno::PERM) if !is_root => Finding::ok(name, format!("{purpose}; not tested further, which needs root")),
         Err(Errno::PERM) => Finding::new(
             level,
             name,

@@ -28,9 +28,9 @@ use self::child::Timeout;
 
 /// Examines this machine and tells `report` each finding as soon as it is there. Returns whether containers can run.
 ///
-/// `runsc` is the one to look at instead of what the machine is configured for; no step takes longer than `time_limit`. The
-/// process must be the program `gofer` itself, with nothing else going on in it: all its children are ended. Fails if
-/// somebody stops it by a signal.
+/// `runsc` is the one to look at instead of what the machine is configured for; no step takes longer than `time_limit`.
+/// The process must be the program `gofer` itself, with nothing else going on in it: all its children are ended. Fails
+/// if somebody stops it by a signal.
 pub(crate) fn examine(
     runsc: Option<PathBuf>,
     time_limit: Duration,

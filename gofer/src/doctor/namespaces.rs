@@ -63,7 +63,7 @@ fn judge(created: io::Result<()>, is_root: bool, advice: &[&str]) -> Finding {
     match created {
         // Root is not asked by most settings.
         Ok(()) if is_root && advice.contains("unprivileged") => {
-            let text = format!("root can create them, ordinary users may not: {advice}");
+            let text = format!("root can create them, ordinary users cannot: {advice}");
             Finding::new(Level::Note, SUBJECT, text)
         }
         Ok(()) => Finding::ok(SUBJECT, "can be created"),
@@ -72,7 +72,7 @@ fn judge(created: io::Result<()>, is_root: bool, advice: &[&str]) -> Finding {
             Finding::new(Level::Warning, SUBJECT, text)
         }
         Err(error) => {
-            let text = format!("cannot be created ({error}), and only root can do without; as root: {advice}");
+            let text = format!("cannot be created ({error}), and only root can do without them; as root: {advice}");
             Finding::new(Level::Missing, SUBJECT, text)
         }
     }

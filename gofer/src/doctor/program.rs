@@ -34,7 +34,7 @@ pub(super) fn closed(path: &Path) -> Option<String> {
         let mode = part.metadata().map(|metadata| metadata.permissions().mode());
         mode.is_ok_and(|mode| mode & 0o001 == 0)
     })?;
-    Some(format!("not all users may run it, and runsc gives up its rights early; chmod a+x {}", closed.display()))
+    Some(format!("not all users may run it, and runsc drops its privileges early; chmod a+x {}", closed.display()))
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use oci_spec::runtime::Spec;
 
 use super::MountRequest;
 
-/// Annotations `dev.gofer.backend.DESTINATION` say which backend serves the mount at `DESTINATION`, which is written as in the
-/// spec's list of mounts (`/` for the root file system): `"dev.gofer.backend./cache": "mem:size=1g"`.
+/// Annotations `dev.gofer.backend.DESTINATION` say which backend serves the mount at `DESTINATION`, which is written as
+/// in the spec's list of mounts (`/` for the root file system): `"dev.gofer.backend./cache": "mem:size=1g"`.
 ///
-/// Kubernetes does not allow such keys. There a name stands for the destination, and another annotation says which it is:
-/// see [`DESTINATION_ANNOTATION`].
+/// Kubernetes does not allow such keys. There a name stands for the destination, and another annotation says which it
+/// is: see [`DESTINATION_ANNOTATION`].
 pub const BACKEND_ANNOTATION: &str = "dev.gofer.backend.";
 
 /// Annotations `dev.gofer.destination.NAME` say for which destination `dev.gofer.backend.NAME` is. If there are several
@@ -59,7 +59,7 @@ pub enum Stray {
     },
     /// It does not say for which mount it is.
     #[error(
-        "annotation {BACKEND_ANNOTATION}{0}: nothing says for which mount it is; write {BACKEND_ANNOTATION}/DESTINATION, or add \
+        "annotation {BACKEND_ANNOTATION}{0}: it does not say for which mount it is; write {BACKEND_ANNOTATION}/DESTINATION, or add \
          {DESTINATION_ANNOTATION}{0} with /DESTINATION for its value"
     )]
     NoDestination(String),
@@ -170,18 +170,18 @@ mod tests {
             ("elsewhere", Some("/other"), Some("no mount at \"/other\"")),
             ("relative", Some("cache"), Some("no mount at \"cache\"")),
             ("empty", Some(""), Some("no mount at \"\"")),
-            ("cache", None, Some("nothing says for which mount it is")),
-            ("", None, Some("nothing says for which mount it is")),
+            ("cache", None, Some("it does not say for which mount it is")),
+            ("", None, Some("it does not say for which mount it is")),
         ];
-        for (name, destination, complaint) in pairs {
+        for (name, destination, message) in pairs {
             let mut annotations = BTreeMap::from([(format!("{BACKEND_ANNOTATION}{name}"), "mem:".to_owned())]);
             if let Some(destination) = destination {
                 annotations.insert(format!("{DESTINATION_ANNOTATION}{name}"), destination.to_owned());
             }
             let found: Vec<String> =
                 strays(&annotations, ["/cache/"].into_iter()).map(|stray| stray.to_string()).collect();
-            assert_eq!(found.len(), usize::from(complaint.is_some()), "{name:?}: {found:?}");
-            assert!(found.iter().all(|text| text.contains(complaint.unwrap())), "{name:?}: {found:?}");
+            assert_eq!(found.len(), usize::from(message.is_some()), "{name:?}: {found:?}");
+            assert!(found.iter().all(|text| text.contains(message.unwrap())), "{name:?}: {found:?}");
         }
     }
 

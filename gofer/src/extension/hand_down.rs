@@ -11,8 +11,8 @@ use rustix::io::fcntl_dupfd_cloexec;
 /// Numbers below it have uses of their own in processes that are started.
 const FIRST: i32 = 10;
 
-/// Something for a process that is started with the same flags: what people have said to this one, which has the terminal. The other finds
-/// it in a descriptor, whose number a flag of the extension says.
+/// Something for a process that is started with the same flags: what people have said to this one, which has the
+/// terminal. The other finds it in a descriptor, whose number a flag of the extension says.
 #[derive(Clone)]
 pub struct HandDown {
     flag: &'static str,

@@ -25,13 +25,13 @@ pub struct Registry {
 #[non_exhaustive]
 pub enum RegistryError {
     /// Two have one name, or one has a name that is taken.
-    #[error("the name {0:?} of an extension is taken")]
+    #[error("the extension name {0:?} is already taken")]
     Taken(&'static str),
     /// Two have one command-line flag.
     #[error("two extensions have the flag --{0}")]
     Flag(String),
     /// A name could not be told from a path.
-    #[error("{0:?} is no name for an extension; use lower-case letters, digits and '-'")]
+    #[error("{0:?} is not a valid name for an extension; use lower-case letters, digits and '-'")]
     Malformed(&'static str),
 }
 
@@ -106,8 +106,8 @@ impl Registry {
         self.extensions.is_empty()
     }
 
-    /// Asks the extensions for a mount. `Ok(None)`: the stock backend serves it, as it does `/dev`, which they are not asked
-    /// about.
+    /// Asks the extensions for a mount. `Ok(None)`: the stock backend serves it, as it does `/dev`, which they are not
+    /// asked about.
     pub fn claim(&self, request: &MountRequest<'_>, host: &HostOptions) -> Result<Option<Claim>, OpenError> {
         if request.path == Path::new("/dev") {
             return Ok(None);
@@ -136,8 +136,8 @@ impl Registry {
         }
     }
 
-    /// Whether an annotation may say `backend`, as far as that can be told without opening it. `is_shared`: for a mount that several
-    /// containers of a pod have.
+    /// Whether an annotation may say `backend`, as far as that can be told without opening it. `is_shared`: for a mount
+    /// that several containers of a pod have.
     pub(crate) fn check(&self, backend: &str, is_shared: bool) -> Result<(), OpenError> {
         self.in_sandbox(&HostOptions::default(), is_shared).check(backend.as_ref())
     }
@@ -268,8 +268,8 @@ impl Backends<'_> {
         extension.check(argument, self).map_err(|source| OpenError::Extension { name: extension.name(), source })
     }
 
-    /// The backend that `DIR`, `host:DIR` or `NAME:ARGUMENT` stands for. What has no name before a colon is a directory, and so
-    /// is `./a:b`.
+    /// The backend that `DIR`, `host:DIR` or `NAME:ARGUMENT` stands for. What has no name before a colon is a
+    /// directory, and so is `./a:b`.
     pub fn open(&self, backend: &OsStr) -> Result<Claim, OpenError> {
         let claim = match directory(backend) {
             Some(path) => self.directory(path)?,
@@ -330,8 +330,8 @@ fn directory(backend: &OsStr) -> Option<&Path> {
     }
 }
 
-/// All `NAME:ARGUMENT` in a BACKEND that wraps others, the outermost first, as far as that can be told without the extensions: `a:b:c` and
-/// `b:c` of `a:b:c`.
+/// All `NAME:ARGUMENT` in a BACKEND that wraps others, the outermost first, as far as that can be told without the
+/// extensions: `a:b:c` and `b:c` of `a:b:c`.
 pub fn chain(backend: &OsStr) -> impl Iterator<Item = (&str, &OsStr)> {
     let mut next = Some(backend);
     std::iter::from_fn(move || {

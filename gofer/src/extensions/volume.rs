@@ -22,7 +22,7 @@ impl Extension for VolumeExtension {
     }
 
     fn open(&self, argument: &str, _backends: &Backends<'_>) -> Result<Claim, Error> {
-        Err(format!("volume:{argument} is served by another process as it is, nothing can be put around it").into())
+        Err(format!("volume:{argument} is served by another process; no other backend can wrap it").into())
     }
 
     fn prepare(&self, preparation: &Preparation<'_>) -> Result<(), Error> {

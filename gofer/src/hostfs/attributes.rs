@@ -27,8 +27,8 @@ pub(super) fn stat(fd: BorrowedFd<'_>) -> Result<Statx> {
     Ok(stat_held(fd)?.0)
 }
 
-/// Attributes of the file of `fd`, and whether it is where the kernel may still have to mount something: a directory that is
-/// known for that, or a root, which may be one of those that wait for a daemon to mount over them.
+/// Attributes of the file of `fd`, and whether it is where the kernel may still have to mount something: a directory
+/// that is known for that, or a root, which may be one of those that wait for a daemon to mount over them.
 pub(super) fn stat_held(fd: BorrowedFd<'_>) -> Result<(Statx, bool)> {
     const SUSPECT: StatxAttributes = StatxAttributes::AUTOMOUNT.union(StatxAttributes::MOUNT_ROOT);
     let from = statx(fd, c"", AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT, WANTED)?;
@@ -127,7 +127,8 @@ impl HostControl {
         utimensat(self.proc_dir(), ProcFds::name(self.fd()).as_c_str(), &times, AtFlags::empty())
     }
 
-    /// Size, owner, mode, times, in this order: a change of size or owner clears set-id bits, a change of size sets times.
+    /// Size, owner, mode, times, in this order: a change of size or owner clears set-id bits, a change of size sets
+    /// times.
     pub(super) fn apply(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
         let mut failure = None;
         let mut note = |mask: StatxMask, result: Result<()>| {
@@ -145,7 +146,8 @@ impl HostControl {
             note(bit(change.uid, StatxMask::UID) | bit(change.gid, StatxMask::GID), owner);
         }
         if let Some(mode) = change.mode {
-            // Set-id bits are meant for the new owner. On a file that stays the old one's they would lend that one's rights.
+            // Set-id bits are meant for the new owner. On a file that stays the old one's they would lend that one's
+            // rights.
             let mode = u32::from(mode.bits());
             let owner = if mode & SET_IDS == 0 { Ok(()) } else { owner };
             note(StatxMask::MODE, owner.and_then(|()| self.set_mode(mode)));

@@ -159,7 +159,8 @@ impl HostControl {
     }
 }
 
-/// The mode to make a file with, from which the kernel takes the umask unless the directory has a default access control list.
+/// The mode to make a file with, from which the kernel takes the umask unless the directory has a default access
+/// control list.
 fn first_mode(new: &NewFile) -> Mode {
     without_set_ids(new.unmasked_mode())
 }

@@ -24,8 +24,8 @@ pub(super) struct HostDir {
 
 /// How far the listing is.
 ///
-/// Entries that the kernel has given and the client had no room for are kept. Seeking back for them would do too, but on
-/// file systems that count their entries (tmpfs before Linux 6.6) it skips some after a removal.
+/// Entries that the kernel has given and the client had no room for are kept. Seeking back for them would do too, but
+/// on file systems that count their entries (tmpfs before Linux 6.6) it skips some after a removal.
 #[derive(Default)]
 struct Stream {
     /// The position behind the last entry that was taken: what the next call comes with, if it goes on.
@@ -85,8 +85,8 @@ impl HostDir {
         Ok(entries)
     }
 
-    /// The entry with the number and the device that its attributes show; those differ from the directory's at a mount point.
-    /// `ENOENT` if it is gone.
+    /// The entry with the number and the device that its attributes show; those differ from the directory's at a mount
+    /// point. `ENOENT` if it is gone.
     fn describe<'a>(&self, raw: &RawEntry<'a>) -> Result<DirEntry<'a>> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
         let (ino, dev, file_type) = match statx(&self.fd, raw.name, flags, StatxFlags::TYPE | StatxFlags::INO) {

@@ -1,8 +1,8 @@
 //! A thread with a working directory and credentials of its own.
 //!
-//! Connecting and binding UNIX sockets takes a path of at most 108 bytes, and connecting in another user's name takes that
-//! user's credentials. Both belong to a thread in Linux, so one thread of the process does these things for all others. It
-//! never blocks: the sockets do not.
+//! Connecting and binding UNIX sockets takes a path of at most 108 bytes, and connecting in another user's name takes
+//! that user's credentials. Both belong to a thread in Linux, so one thread of the process does these things for all
+//! others. It never blocks: the sockets do not.
 
 use std::os::fd::OwnedFd;
 use std::sync::mpsc;

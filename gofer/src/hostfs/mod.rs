@@ -1,21 +1,23 @@
 //! The stock backend: a directory of the host.
 //!
 //! Files are held by `O_PATH` descriptors and everything is done through these, never by a path that somebody could
-//! redirect meanwhile, and without opening a file that nobody asked to open. What a descriptor alone does not allow goes
-//! through the magic links of `/proc/self/fd`, see [`ProcFds`]. So each call is atomic by the kernel's own means, no lock
-//! of the server's tree is needed, and a file whose name is gone still works.
+//! redirect meanwhile, and without opening a file that nobody asked to open. What a descriptor alone does not allow
+//! goes through the magic links of `/proc/self/fd`, see [`ProcFds`]. So each call is atomic by the kernel's own means,
+//! no lock of the server's tree is needed, and a file whose name is gone still works.
 //!
-//! A client knows a file by its inode number, and the descriptor is what keeps the host from giving that number to another
-//! file. So every control FD has one as long as it lives, and a client can know as many files as its share of descriptors.
-//! A file handle in its place would hold nothing: ext4 uses the number of a removed file for the next one.
+//! A client knows a file by its inode number, and the descriptor is what keeps the host from giving that number to
+//! another file. So every control FD has one as long as it lives, and a client can know as many files as its share of
+//! descriptors. A file handle in its place would hold nothing: ext4 uses the number of a removed file for the next one.
 //!
 //! # What it expects from the process
 //!
-//! * **The umask is 0.** Clients send modes ready made. A thread that makes a file for a client with an umask, as a kernel sends
-//!   it, gets an umask of its own for that (`CLONE_FS`), and with it a working directory and root of its own.
+//! * **The umask is 0.** Clients send modes ready made. A thread that makes a file for a client with an umask, as a
+//!   kernel sends it, gets an umask of its own for that (`CLONE_FS`), and with it a working directory and root of its
+//!   own.
 //! * **`SIGXFSZ` is ignored**, so that a write beyond `RLIMIT_FSIZE` is an error and not the end of the server.
-//! * **Privileges and root directory are final** when a [`ProcFds`] or a [`HostFs`] is made: with [`HostOptions::host_uds`]
-//!   it starts a thread, which keeps what it starts with, as Linux has credentials and capabilities per thread.
+//! * **Privileges and root directory are final** when a [`ProcFds`] or a [`HostFs`] is made: with
+//!   [`HostOptions::host_uds`] it starts a thread, which keeps what it starts with, as Linux has credentials and
+//!   capabilities per thread.
 //! * **A child after `fork` must make its own** [`ProcFds`]: the old one shows the parent's descriptors.
 
 mod attributes;
@@ -70,7 +72,8 @@ impl HostFs {
         Self::with_proc_fds(root, ProcFds::new()?, options)
     }
 
-    /// The same with a [`ProcFds`] from before, for a process that serves several directories or no longer sees `/proc`.
+    /// The same with a [`ProcFds`] from before, for a process that serves several directories or no longer sees
+    /// `/proc`.
     pub fn with_proc_fds(root: impl AsFd, proc_fds: ProcFds, options: HostOptions) -> Result<Self> {
         let root = proc_fds.reopen(root.as_fd(), OFlags::PATH)?;
         let helper = if options.host_uds == UdsPolicy::None { None } else { Some(proc_fds.helper()?) };
@@ -88,8 +91,8 @@ impl HostFs {
         Ok(Self::with_proc_fds(root, proc_fds, options)?)
     }
 
-    /// A descriptor of the root for a client that works on the host's files itself. Reading a directory or a regular file
-    /// has no side effects, so it gets a descriptor that allows as much as possible.
+    /// A descriptor of the root for a client that works on the host's files itself. Reading a directory or a regular
+    /// file has no side effects, so it gets a descriptor that allows as much as possible.
     fn donate_root(&self, kind: FileType) -> rustix::io::Result<OwnedFd> {
         let reopened = match kind {
             FileType::Directory | FileType::RegularFile => {

@@ -88,8 +88,8 @@ impl HostFile {
         HostFile { fd, is_regular: true }
     }
 
-    /// What data goes through. That of special files goes through the client's descriptor: it may have made that one blocking,
-    /// and with it this one.
+    /// What data goes through. That of special files goes through the client's descriptor: it may have made that one
+    /// blocking, and with it this one.
     fn data(&self) -> Result<BorrowedFd<'_>> {
         if self.is_regular { Ok(self.fd.as_fd()) } else { Err(Error::SPIPE) }
     }

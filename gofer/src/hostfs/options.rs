@@ -9,15 +9,16 @@ use lisafs::backend::Options;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HostOptions {
-    /// Nothing may be changed. With [`donate_root`](Self::donate_root) the host's mount must be read-only too: the client
-    /// then goes past the server.
+    /// Nothing may be changed. With [`donate_root`](Self::donate_root) the host's mount must be read-only too: the
+    /// client then goes past the server.
     pub read_only: bool,
     /// Gives the client a descriptor of the root, for runsc's directfs.
     pub donate_root: bool,
     /// Gives the client descriptors of the regular files that it opens, so that it reads and writes without asking.
     pub donate_files: bool,
-    /// Reading leaves the times of access, also through descriptors that the client is given, if this process may copy mounts:
-    /// [`HostFs::open`](super::HostFs::open) then serves a copy of the directory's mount, and of those below it.
+    /// Reading leaves the times of access, also through descriptors that the client is given, if this process may copy
+    /// mounts: [`HostFs::open`](super::HostFs::open) then serves a copy of the directory's mount, and of those below
+    /// it.
     pub no_atime: bool,
     /// What becomes of files that are neither regular nor directories nor links.
     pub special: SpecialFiles,
@@ -29,7 +30,8 @@ pub struct HostOptions {
     pub char_devices: bool,
     /// How many FDs a connection may hold.
     pub max_fds: usize,
-    /// The way to the process's own descriptors, which [`HostFs::open`](super::HostFs::open) cannot find without `/proc`.
+    /// The way to the process's own descriptors, which [`HostFs::open`](super::HostFs::open) cannot find without
+    /// `/proc`.
     pub proc_fds: Option<ProcFds>,
 }
 
@@ -124,8 +126,8 @@ impl HostOptions {
 /// What may be made with mknod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpecialFiles {
-    /// Regular files and the whiteouts of overlays (character device 0:0); anything else is `EPERM`, which makes a sandbox use
-    /// FIFOs and sockets of its own. Block devices are not even looked at.
+    /// Regular files and the whiteouts of overlays (character device 0:0); anything else is `EPERM`, which makes a
+    /// sandbox use FIFOs and sockets of its own. Block devices are not even looked at.
     Refuse,
     /// Whatever the host allows.
     Create,

@@ -14,8 +14,8 @@ use super::helper::Helper;
 
 use rustix::io::{Errno, Result};
 
-/// A descriptor of the directory `/proc/self/fd`. The link "N" there leads to the very file that descriptor N is open on,
-/// wherever that is and whatever its name is now.
+/// A descriptor of the directory `/proc/self/fd`. The link "N" there leads to the very file that descriptor N is open
+/// on, wherever that is and whatever its name is now.
 ///
 /// It keeps working in a new root directory without `/proc`, but not after a `fork`: it goes on showing the parent's
 /// descriptors. Clones share the descriptor and what else one process needs once.
@@ -56,8 +56,8 @@ impl ProcFds {
         })
     }
 
-    /// Makes it the working directory of the process, which must stay there. Where there is no `/proc`, extended attributes
-    /// need that before Linux 6.13.
+    /// Makes it the working directory of the process, which must stay there. Where there is no `/proc`, extended
+    /// attributes need that before Linux 6.13.
     pub fn enter(&self) -> Result<()> {
         rustix::process::fchdir(&self.inner.dir)?;
         self.inner.is_entered.store(true, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! System calls that no crate has a function for: directory entries in a form that can be kept, and extended attributes of
-//! files named by a directory and a name (Linux 6.13).
+//! System calls that no crate has a function for: directory entries in a form that can be kept, and extended attributes
+//! of files named by a directory and a name (Linux 6.13).
 #![allow(unsafe_code, reason = "raw system calls on buffers and strings that live during the call")]
 
 use std::ffi::CStr;

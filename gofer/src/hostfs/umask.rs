@@ -1,7 +1,7 @@
 //! Umasks that belong to a thread.
 //!
-//! The kernel itself decides whether a new file's mode loses the bits of the umask or what the directory's default access control
-//! list says, in the moment in which it makes the file. To find that out before would be too early.
+//! The kernel itself decides whether a new file's mode loses the bits of the umask or what the directory's default
+//! access control list says, in the moment in which it makes the file. To find that out before would be too early.
 
 use std::cell::Cell;
 

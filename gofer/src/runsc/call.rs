@@ -1,7 +1,7 @@
 //! Who calls this program, and for what.
 //!
-//! The same program is a command of its own, stands in for runsc, and is what runsc starts in place of itself. Which of them is
-//! told by the arguments alone, before anything else is done.
+//! The same program is a command of its own, stands in for runsc, and is what runsc starts in place of itself. Which of
+//! them is told by the arguments alone, before anything else is done.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -185,12 +185,12 @@ mod tests {
         let dynamic = |line| super::dynamic(&words(line));
         assert_eq!(dynamic("--path=/a:b --fd=3"), Ok(words("gofer serve --fd 3 host:/a:b")));
         assert_eq!(dynamic("-fd=4 -readonly=true -path=/x"), Ok(words("gofer serve --fd 4 --read-only host:/x")));
-        for (line, complaint) in [
+        for (line, message) in [
             ("--path=/x --fd=3 --overlay=memory", "dynamic-gofer: --overlay=memory is not supported"),
             ("--path=/x --fd=3 more", "dynamic-gofer: more is not supported"),
             ("--fd=3", "dynamic-gofer: --path=DIR is missing"),
         ] {
-            assert_eq!(dynamic(line), Err(complaint.to_owned()), "{line}");
+            assert_eq!(dynamic(line), Err(message.to_owned()), "{line}");
         }
     }
 

@@ -107,7 +107,7 @@ impl Donated {
         let can_write = rustix::fs::fcntl_getfl(&donated.mounts)
             .is_ok_and(|flags| flags.intersects(rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::RDWR));
         if !can_write || !matches!(kind, Ok(FileType::Fifo | FileType::Socket | FileType::RegularFile)) {
-            return Err(bad("mounts-fd", command.mounts_fd, "this descriptor is not the writing end of a pipe"));
+            return Err(bad("mounts-fd", command.mounts_fd, "this descriptor is not the write end of a pipe"));
         }
         // Callers have them as they like.
         for fd in [Some(donated.mounts.as_fd()), donated.rpc.as_ref().map(AsFd::as_fd)].into_iter().flatten() {
@@ -125,7 +125,7 @@ fn take(flag: &'static str, fd: RawFd) -> Result<OwnedFd, DescriptorError> {
     if fd <= libc::STDERR_FILENO {
         return Err(bad(flag, fd, "standard streams cannot be used for this"));
     }
-    inherited::take(fd).map_err(|_| bad(flag, fd, "this descriptor is not open, or has another use"))
+    inherited::take(fd).map_err(|_| bad(flag, fd, "this descriptor is not open, or is used for something else"))
 }
 
 fn take_socket(flag: &'static str, fd: RawFd, kind: SocketType) -> Result<OwnedFd, DescriptorError> {

@@ -24,7 +24,7 @@ pub(super) enum HookError {
     Start { path: PathBuf, source: io::Error },
     #[error("hook {}: {status}", path.display())]
     Failed { path: PathBuf, status: ExitStatus },
-    #[error("hook {}: has not ended in {seconds} s", path.display())]
+    #[error("hook {}: did not finish within {seconds} s", path.display())]
     Timeout { path: PathBuf, seconds: i64 },
 }
 

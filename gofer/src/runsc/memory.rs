@@ -37,8 +37,8 @@ impl<'a> Mapping<'a> {
     }
 }
 
-/// The mappings in `smaps` that hold nothing but what is in their files, and cannot be written to: code, and the constants
-/// that stand before it. What the dynamic linker has filled in comes behind.
+/// The mappings in `smaps` that hold nothing but what is in their files, and cannot be written to: code, and the
+/// constants that stand before it. What the dynamic linker has filled in comes behind.
 fn untouched(smaps: &str) -> Vec<Mapping<'_>> {
     let mut all: Vec<(Mapping<'_>, bool)> = Vec::new();
     let mut is_of_file = false;
@@ -93,16 +93,16 @@ impl Code {
     /// Lets go of code that has run once and is not going to run again, and of free heap. Code that is needed after all
     /// comes back from its file.
     ///
-    /// Extensions have run meanwhile, and may have put something else where code was. Only what is now as it was at the start
-    /// counts: the program and its libraries, which nobody unmaps.
+    /// Extensions have run meanwhile, and may have put something else where code was. Only what is now as it was at the
+    /// start counts: the program and its libraries, which nobody unmaps.
     pub(super) fn forget(self) {
         let Code { smaps, at_start } = self;
         let now = smaps.and_then(|smaps| text(&smaps).ok()).unwrap_or_default();
         let at_start = untouched(&at_start);
         for (start, len) in untouched(&now).iter().filter(|now| at_start.contains(now)).filter_map(Mapping::place) {
-            // SAFETY: the range is a private mapping of a file that cannot be written to and has no page that differs from
-            // the file. Dropping its pages changes nothing but where they are. If somebody is about to replace the program's
-            // code, that is at least as unsafe as this.
+            // SAFETY: the range is a private mapping of a file that cannot be written to and has no page that differs
+            // from the file. Dropping its pages changes nothing but where they are. If somebody is about to replace the
+            // program's code, that is at least as unsafe as this.
             unsafe { libc::madvise(start as *mut libc::c_void, len, libc::MADV_DONTNEED) };
         }
         #[cfg(target_env = "gnu")]

@@ -1,6 +1,7 @@
 //! Everything that makes the library runsc's gofer process.
 //!
-//! runsc starts `/proc/self/exe` as `runsc-gofer FLAGS gofer FLAGS CONTAINER-ID`; [`main`] is what happens then. In this order:
+//! runsc starts `/proc/self/exe` as `runsc-gofer FLAGS gofer FLAGS CONTAINER-ID`; [`main`] is what happens then. In
+//! this order:
 //!
 //! 1. The command line (`args`), the descriptors that it names (`descriptors`), the `log`, the `spec`, and what they
 //!    make together (`plan`). Whatever is wrong there ends the process before it has changed anything.

@@ -21,8 +21,8 @@ const PECULIAR: [(i64, &str); 3] = [
     (0x6573_5546, "disable_file_handle_sharing"),
 ];
 
-/// The spec's mounts as the sandbox is to see them: those that are served where they really are, with what it must know about
-/// the file systems behind them; all others as they were.
+/// The spec's mounts as the sandbox is to see them: those that are served where they really are, with what it must know
+/// about the file systems behind them; all others as they were.
 pub(super) fn resolved(mounts: &[Mount], served: &[Option<Served>]) -> Vec<Mount> {
     mounts
         .iter()
@@ -45,8 +45,8 @@ fn resolve(mount: &Mount, served: &Served) -> Mount {
     resolved
 }
 
-/// Sends `mounts` through `pipe`, whose reader reads to the end. It may not be reading yet, so what is too much for the pipe
-/// is sent by a thread.
+/// Sends `mounts` through `pipe`, whose reader reads to the end. It may not be reading yet, so what is too much for the
+/// pipe is sent by a thread.
 pub(super) fn send(mut pipe: File, mounts: &[Mount]) -> io::Result<()> {
     let text = serde_json::to_vec(mounts)?;
     let fits = fcntl_getpipe_size(pipe.as_fd()).is_ok_and(|size| text.len() <= size);

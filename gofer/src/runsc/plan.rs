@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn counts_must_match() {
         let confs = [MountConf::PLAIN, MountConf::PLAIN, ERASED, MountConf::PLAIN, MountConf::PLAIN];
-        for (confs, connections, complaint) in [
+        for (confs, connections, message) in [
             (&confs[..3], 3, "has 3 entries, but the spec has 4"),
             (&confs[..], 3, "has 5 entries, but the spec has 4"),
             (&[], 0, "has 0 entries"),
@@ -114,7 +114,7 @@ mod tests {
             (&confs[..4], 4, "has 4 descriptors, but 3 mounts"),
         ] {
             let error = Plan::new(&container(), Some(confs), LegacyOverlay::default(), connections).unwrap_err();
-            assert!(error.to_string().contains(complaint), "{error}");
+            assert!(error.to_string().contains(message), "{error}");
         }
     }
 

@@ -31,13 +31,13 @@ pub(super) fn become_user(uid: u32, gid: u32) -> Result<(), PrivilegeError> {
     let signal = parent_process_death_signal().map_err(to("see when this process is to end"))?;
     // Groups of whoever called runsc. Not every namespace lets them go, and then nobody there has them.
     if let Err(error) = set_thread_groups(&[]) {
-        tracing::info!("cannot leave supplementary groups: {error}");
+        tracing::info!("cannot drop supplementary groups: {error}");
     }
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     set_thread_res_uid(uid, uid, uid).map_err(to("set the user"))?;
     set_thread_res_gid(gid, gid, gid).map_err(to("set the group"))?;
-    // Both are taken away by the kernel when the user changes. runsc looks at this process through /proc, and wants it to end with
-    // itself.
+    // Both are taken away by the kernel when the user changes. runsc looks at this process through /proc, and wants it
+    // to end with itself.
     set_parent_process_death_signal(signal).map_err(to("set when this process is to end"))?;
     set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(to("let runsc see this process"))
 }
@@ -89,7 +89,7 @@ pub(super) fn limit_descriptors(limit: u64) -> Result<(), PrivilegeError> {
     let wanted = Rlimit { current: Some(limit), maximum: Some(limit) };
     match setrlimit(Resource::Nofile, wanted) {
         Err(Errno::PERM) => {
-            tracing::warn!("--fdlimit={limit} is more than this process may have");
+            tracing::warn!("--fdlimit={limit} is more than this process is allowed");
             Ok(())
         }
         other => other.map_err(to("set --fdlimit")),

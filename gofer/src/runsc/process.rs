@@ -250,7 +250,8 @@ fn prepare(
     served.map(|(mounted, socket)| common.prepare(mounted, socket)).collect()
 }
 
-/// Ends the process when somebody asks for it. The first process of a namespace gets no signal that it has not asked for.
+/// Ends the process when somebody asks for it. The first process of a namespace gets no signal that it has not asked
+/// for.
 fn stop_on_signals(globals: &Globals) -> Result<(), Failure> {
     if globals.keep_root {
         raw::ignore(libc::SIGTERM);

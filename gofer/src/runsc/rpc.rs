@@ -18,13 +18,13 @@ use serde_json::json;
 pub(super) enum RpcError {
     #[error("cannot talk to runsc: {0}")]
     Io(#[from] Errno),
-    #[error("runsc has gone")]
+    #[error("runsc is gone")]
     Gone,
-    #[error("runsc answers what is not understood: {0}")]
+    #[error("cannot understand the answer of runsc: {0}")]
     Parse(#[from] serde_json::Error),
     #[error("runsc says: {0}")]
     Refused(String),
-    #[error("runsc has opened {0} descriptors instead of one")]
+    #[error("runsc returned {0} descriptors instead of one")]
     Descriptors(usize),
 }
 
@@ -47,8 +47,8 @@ impl Rpc {
         Rpc(socket)
     }
 
-    /// A descriptor of what `mount`, whose `MS_*` flags are `flags`, is to show: the file at its source, or, if it maps users
-    /// and groups, a detached mount.
+    /// A descriptor of what `mount`, whose `MS_*` flags are `flags`, is to show: the file at its source, or, if it maps
+    /// users and groups, a detached mount.
     pub(super) fn open_mount(&self, mount: &Mount, flags: u32) -> Result<OwnedFd, RpcError> {
         let request = json!({"method": "goferToHostRPC.OpenMount", "arg": {"Mount": mount, "Flags": flags}});
         self.send(request.to_string().as_bytes())?;
@@ -159,15 +159,15 @@ mod tests {
 
     #[test]
     fn bad_answers_are_errors() {
-        for (parts, fds, complaint) in [
+        for (parts, fds, message) in [
             (&["{\"success\":false,\"err\":\"no such file\",\"result\":null}"][..], 0, "runsc says: no such file"),
             (&["{\"success\":true,\"err\":\"\",\"result\":{}}"], 0, "opened 0 descriptors"),
             (&["{\"success\":true,\"err\":\"\",\"result\":{}}"], 2, "opened 2 descriptors"),
-            (&["{\"success\":tr"], 1, "runsc has gone"),
+            (&["{\"success\":tr"], 1, "runsc is gone"),
             (&["hello"], 0, "not understood"),
         ] {
             let error = ask(parts, fds).0.unwrap_err().to_string();
-            assert!(error.contains(complaint), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

@@ -147,7 +147,8 @@ impl Common<'_> {
     }
 }
 
-/// Makes all connections on `server`; without channels, and the threads for them, if every client has a descriptor to work on.
+/// Makes all connections on `server`; without channels, and the threads for them, if every client has a descriptor to
+/// work on.
 pub(super) fn connect(
     server: &Arc<Server>,
     ready: Vec<Ready>,

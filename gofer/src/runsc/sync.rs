@@ -13,7 +13,7 @@ use super::rpc;
 pub(super) enum SyncError {
     #[error("--{flag}: {source}")]
     Read { flag: &'static str, source: Errno },
-    #[error("--{flag}: runsc sends something where it should only close the connection")]
+    #[error("--{flag}: runsc sent data where it should only close the connection")]
     Data { flag: &'static str },
 }
 
@@ -37,8 +37,8 @@ pub(super) fn wait_for_end(flag: &'static str, socket: &OwnedFd) -> Result<(), S
     }
 }
 
-/// Waits until the process of the sandbox has ended, but not for long: while this process holds files of the sandbox, its end is
-/// quick.
+/// Waits until the process of the sandbox has ended, but not for long: while this process holds files of the sandbox,
+/// its end is quick.
 ///
 /// runsc sends a descriptor of the process through `socket`, or nothing.
 pub(super) fn wait_for_sandbox(socket: &OwnedFd) {
@@ -50,7 +50,7 @@ pub(super) fn wait_for_sandbox(socket: &OwnedFd) {
     if let Some(process) = fds.first()
         && !is_ready(process)
     {
-        tracing::warn!("the sandbox is still there {LAST_STEP:?} after its last connection; not waiting for it");
+        tracing::warn!("the sandbox is still there {LAST_STEP:?} after its last connection closed; not waiting for it");
     }
 }
 

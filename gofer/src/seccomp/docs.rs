@@ -20,11 +20,10 @@ pub fn markdown() -> String {
 const HEAD: &str = "\
 # System calls of the gofer that runsc starts
 
-Everything that is not listed here ends the process at once (`SIGSYS`). Mapping memory so that it is executable is refused \
-whatever else a rule or an extension allows. Several lines about one system call, and several alternatives in one line, are \
-alternatives to each other.
+Any other system call kills the process (`SIGSYS`). Executable memory mappings are refused, whatever else a rule or an
+extension allows. If a system call has several lines, or a line has several alternatives, any of them may match.
 
-This file is made from the table that the filter is made from, `src/seccomp/policy.rs`, by
+This file is generated from the same table as the filter, `src/seccomp/policy.rs`, by
 `cargo run -p gofer --example seccomp_table > gofer/docs/seccomp.md`.
 ";
 

@@ -23,8 +23,8 @@ pub enum InstallError {
 
 /// Allows nothing but `rules` from now on, to all threads of the process; anything else ends it by `SIGSYS`.
 ///
-/// What [`merge`](super::merge) leaves out is left out here too, so that it does not matter where the rules come from. Also
-/// sets *no new privileges*, without which only root could do this. It cannot be undone.
+/// What [`merge`](super::merge) leaves out is left out here too, so that it does not matter where the rules come from.
+/// Also sets *no new privileges*, without which only root could do this. It cannot be undone.
 ///
 /// All threads must run their own code already: a thread that is only about to start makes system calls for that.
 pub fn install(rules: &SyscallRules) -> Result<(), InstallError> {

@@ -7,8 +7,8 @@
 //! 2. [`merge`] adds what extensions ask for, except what must never be allowed.
 //! 3. [`install`] hands the result to the kernel, for all threads and for good.
 //!
-//! The first two are pure functions. The third comes last in the start of the process: the list has no call that makes a
-//! thread, so all threads must be there before.
+//! The first two are pure functions. The third comes last in the start of the process: the list has no call that makes
+//! a thread, so all threads must be there before.
 //!
 //! # What extensions can have
 //!

@@ -145,7 +145,7 @@ pub const TABLE: &[Entry] = &[
     entry!(Always, libc::SYS_ppoll, "waiting for clients, signals and the end of the sandbox"),
     entry!(Always, libc::SYS_read, "signals, the end of the sandbox"),
     entry!(Always, libc::SYS_write, "the log"),
-    entry!(Always, libc::SYS_writev, "the last words of the C library"),
+    entry!(Always, libc::SYS_writev, "error messages of the C library"),
     entry!(Always, libc::SYS_close, "descriptors"),
     entry!(
         Always,
@@ -195,7 +195,7 @@ pub const TABLE: &[Entry] = &[
     // Files, as far as a client with directfs helps itself.
     entry!(Lisafs, libc::SYS_fstatfs, "FStatFS"),
     entry!(Lisafs, libc::SYS_getdents64, "Getdents64"),
-    entry!(Lisafs, libc::SYS_lseek, "Getdents64 from somewhere else, LSeek"),
+    entry!(Lisafs, libc::SYS_lseek, "Getdents64 from another position, LSeek"),
     entry!(Lisafs, libc::SYS_utimensat, "SetStat"),
     entry!(Lisafs, libc::SYS_readlinkat, "ReadLinkAt"),
     entry!(Lisafs, libc::SYS_mkdirat, "MkdirAt"),

@@ -89,8 +89,8 @@ impl SyscallRules {
         self
     }
 
-    /// Allows a system call if all `conditions` hold; with other calls of this function for the same number, if those of
-    /// any of them do. No conditions are no restriction.
+    /// Allows a system call if all `conditions` hold; with other calls of this function for the same number, if those
+    /// of any of them do. No conditions are no restriction.
     #[must_use]
     pub fn allow_if(mut self, number: i64, conditions: impl IntoIterator<Item = Condition>) -> Self {
         let conditions: Vec<Condition> = conditions.into_iter().collect();

@@ -122,8 +122,8 @@ pub enum HandOverError {
     },
 }
 
-/// A connection that nobody serves. Dropping it ends it, even if a server finds it among what it has not read: whoever has it can
-/// say what is wrong before the client notices.
+/// A connection that nobody serves. Dropping it ends it, even if a server finds it among what it has not read: whoever
+/// has it can say what is wrong before the client notices.
 #[derive(Debug)]
 pub struct Abandoned(OwnedFd);
 

@@ -17,10 +17,10 @@ use rustix::net::{
 #[non_exhaustive]
 pub enum LineError {
     /// The time is over.
-    #[error("the time limit is over")]
+    #[error("timed out")]
     TimedOut,
     /// The peer has hung up before.
-    #[error("the peer has hung up")]
+    #[error("the peer hung up")]
     HungUp,
     /// There is no newline where there must be one at the latest, or something behind it.
     #[error("this is not one line of the right length")]

@@ -19,8 +19,8 @@ pub enum NameError {
     Pattern(String),
 }
 
-/// Checks a volume's name: 1 to 200 ASCII letters, digits, `.`, `_` and `-`, without a dot at the beginning and two dots in a
-/// row. So it is one harmless component of a path, wherever it is put.
+/// Checks a volume's name: 1 to 200 ASCII letters, digits, `.`, `_` and `-`, without a dot at the beginning and two
+/// dots in a row. So it is one harmless component of a path, wherever it is put.
 pub fn check_name(name: &str) -> Result<(), NameError> {
     let is_good = !name.is_empty()
         && name.len() <= MAX_NAME

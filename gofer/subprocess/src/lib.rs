@@ -41,8 +41,8 @@ pub struct Outcome {
     pub elapsed: Duration,
 }
 
-/// Runs `command` to its end and collects what it prints. When `limit` has passed or `stops` says so, it is killed with its
-/// process group, which is its own: signals of the terminal come to the caller alone.
+/// Runs `command` to its end and collects what it prints. When `limit` has passed or `stops` says so, it is killed with
+/// its process group, which is its own: signals of the terminal come to the caller alone.
 pub fn run(command: &mut Command, limit: Duration, stops: impl Fn() -> bool) -> io::Result<Outcome> {
     let start = Instant::now();
     // Files, not pipes: a daemon that keeps its output open must not keep us waiting.

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_complaints_are_heard() {
+    fn lines_and_errors_are_read() {
         let (seen, ended, said) = shell("echo a; echo b; echo oh >&2; exit 3", Duration::from_secs(20), false);
         assert_eq!((seen, said.as_str()), (vec!["a".to_owned(), "b".to_owned()], "oh"));
         assert!(matches!(ended, End::Exited(status) if status.code() == Some(3)));

@@ -17,7 +17,8 @@ use tempfile::TempDir;
 use crate::common::client::Client;
 use crate::common::until;
 
-/// A call that is being put together. What is not changed is right: a root file system and one mount, both to be served.
+/// A call that is being put together. What is not changed is right: a root file system and one mount, both to be
+/// served.
 pub(crate) struct Call {
     /// With the bundle, which has the root file system, and next to it `volume`.
     pub(crate) dir: TempDir,
@@ -142,8 +143,8 @@ impl Call {
         let program = self.dir.path().join("runsc-gofer");
         let mut command = Command::new("unshare");
         if self.is_rootless {
-            // Others need not have a way to where it was built. Not copied by us: a child that another test starts now would have
-            // a file that we write to open for a moment, and what somebody may still write to cannot be run.
+            // Others need not have a way to where it was built. Not copied by us: a child that another test starts now
+            // would have a file that we write to open for a moment, and what somebody may still write to cannot be run.
             assert!(Command::new("cp").arg(&self.program).arg(&program).status().unwrap().success());
             let chown = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(self.dir.path()).status();
             assert!(chown.unwrap().success());

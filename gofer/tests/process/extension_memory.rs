@@ -1,5 +1,5 @@
-//! An extension that maps memory of its own while it is asked for a file system: what it finds there later is what it has put
-//! there. The program is both the test and the gofer with this extension. Needs root.
+//! An extension that maps memory of its own while it is asked for a file system: what it finds there later is what it
+//! has put there. The program is both the test and the gofer with this extension. Needs root.
 #![allow(unsafe_code, reason = "maps memory")]
 
 use std::ffi::c_void;

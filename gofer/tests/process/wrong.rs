@@ -21,8 +21,8 @@ fn files(directory: &Path, all: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// The process must end with `code` and one line about `complaint`, having changed nothing outside the root file system.
-fn fails(what: &str, code: i32, complaint: &str, change: impl FnOnce(&mut Call)) {
+/// The process must end with `code` and one line about `message`, having changed nothing outside the root file system.
+fn fails(what: &str, code: i32, message: &str, change: impl FnOnce(&mut Call)) {
     let mut call = Call::new();
     change(&mut call);
     let dir = call.dir.path().to_path_buf();
@@ -39,7 +39,7 @@ fn fails(what: &str, code: i32, complaint: &str, change: impl FnOnce(&mut Call))
     drop(kept);
     assert_eq!(end.code, Some(code), "{what}: {end:?}");
     let line: serde_json::Value = serde_json::from_str(&end.log).unwrap_or_else(|_| panic!("{what}: {end:?}"));
-    assert!(line["msg"].as_str().unwrap().contains(complaint), "{what}: {line}");
+    assert!(line["msg"].as_str().unwrap().contains(message), "{what}: {line}");
     assert_eq!(line["level"], "error");
     assert!(!line["msg"].as_str().unwrap().contains('\n'), "{what}: {line}");
     assert!(end.debug_log.contains("FATAL ERROR"), "{what}: {end:?}");
@@ -77,7 +77,7 @@ fn wrong_descriptors() {
         call.without("rpc-fd");
         call.flags.push(format!("--rpc-fd={}", closed()));
     });
-    fails("used twice", 128, "has another use", |call| {
+    fails("used twice", 128, "is used for something else", |call| {
         // The first descriptor is the pipe for mounts.
         call.without("rpc-fd");
         call.flags.push("--rpc-fd=3".into());
@@ -92,7 +92,7 @@ fn wrong_descriptors() {
     fails("a directory", 128, "--spec-fd=", |call| {
         call.fds.push(("spec-fd".into(), File::open("/").unwrap().into()));
     });
-    fails("a reading end", 128, "not the writing end of a pipe", |call| {
+    fails("a reading end", 128, "not the write end of a pipe", |call| {
         call.without("mounts-fd");
         call.fds.push(("mounts-fd".into(), std::io::pipe().unwrap().0.into()));
     });
@@ -132,7 +132,7 @@ fn annotations_for_nothing() {
         move |call: &mut Call| call.spec["annotations"] = json!({format!("dev.gofer.backend.{name}"): backend})
     };
     for name in ["data", "./data", ""] {
-        fails(name, 128, "nothing says for which mount it is", with(name, "mem:"));
+        fails(name, 128, "it does not say for which mount it is", with(name, "mem:"));
     }
     for name in ["/Data", "//data", "/dta"] {
         fails(name, 128, "the container has no mount at", with(name, "mem:"));
@@ -149,7 +149,7 @@ fn hostile_root_file_systems() {
     fails("a root that is a file", 128, "cannot use the root file system", |call| {
         call.spec["root"]["path"] = json!("config.json");
     });
-    fails("no source", 128, "runsc has gone", |call| {
+    fails("no source", 128, "runsc is gone", |call| {
         call.spec["mounts"][1]["source"] = json!("/not/there");
         call.rpc.shutdown(std::net::Shutdown::Both).unwrap();
     });

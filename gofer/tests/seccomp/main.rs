@@ -1,5 +1,5 @@
-//! What the real kernel makes of the filter. A filter is for good, so whoever installs one is a process of its own: this
-//! test binary again, told by its environment which part to play. The tests need root.
+//! What the real kernel makes of the filter. A filter is for good, so whoever installs one is a process of its own:
+//! this test binary again, told by its environment which part to play. The tests need root.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;

@@ -302,7 +302,7 @@ fn only_commands_that_serve_prepare_extensions() {
         let arguments = ["gofer", command].map(Into::into);
         let status =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gofer::cli::main(vec![extension], arguments)));
-        assert!(status.is_ok(), "{command} has panicked");
+        assert!(status.is_ok(), "{command} panicked");
         assert_eq!(times.load(Ordering::Relaxed), 0, "{command}");
     }
 }

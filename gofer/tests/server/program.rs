@@ -102,7 +102,7 @@ fn new_files_have_the_mode_the_client_wants() {
 }
 
 /// What the program says when it cannot do what it is told.
-fn complaint(command: &mut Command) -> String {
+fn error_line(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(!output.status.success());
     let text = String::from_utf8(output.stderr).unwrap();
@@ -114,7 +114,7 @@ fn complaint(command: &mut Command) -> String {
 fn says_in_one_line_what_is_wrong() {
     let dir = served();
     let (file, socket) = (dir.path().join("f"), dir.path().join("socket"));
-    let serve = |to: &str, place: &Path, dir: &Path| complaint(gofer().args(["serve", to]).arg(place).arg(dir));
+    let serve = |to: &str, place: &Path, dir: &Path| error_line(gofer().args(["serve", to]).arg(place).arg(dir));
     for (text, word) in [
         (serve("--fd", Path::new("999"), dir.path()), "999"),
         (serve("--fd", Path::new("0"), dir.path()), "--fd 0"),
@@ -122,13 +122,13 @@ fn says_in_one_line_what_is_wrong() {
         (serve("--socket", &socket, Path::new("/does/not/exist")), "/does/not/exist"),
         (serve("--socket", Path::new("/does/not/exist"), dir.path()), "/does/not/exist"),
         (serve("--socket", &file, dir.path()), "no socket"),
-        (complaint(gofer().args(["serve", "--log", "a=b=c", "--socket"]).arg(&socket).arg(dir.path())), "--log"),
+        (error_line(gofer().args(["serve", "--log", "a=b=c", "--socket"]).arg(&socket).arg(dir.path())), "--log"),
     ] {
         assert!(text.contains(word) && text.trim_end().lines().count() == 1, "{text}");
     }
     assert_eq!(std::fs::read(&file).unwrap(), b"data");
     for arguments in [&["serve"][..], &["serve", "/"], &["bogus"], &[], &["serve", "--fd", "x", "/"]] {
-        complaint(gofer().args(arguments));
+        error_line(gofer().args(arguments));
     }
 }
 
@@ -136,11 +136,12 @@ fn says_in_one_line_what_is_wrong() {
 fn takes_over_a_socket_only_from_the_dead() {
     let dir = served();
     let socket = dir.path().join("socket");
-    // Left over by somebody. Nobody has ever listened there: a child that another test starts would go on with it for a moment.
+    // Left over by somebody. Nobody has ever listened there: a child that another test starts would go on with it for a
+    // moment.
     let stale = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
     rustix::net::bind(&stale, &SocketAddrUnix::new(&socket).unwrap()).unwrap();
     let mut first = listen(dir.path(), &socket);
-    let text = complaint(gofer().args(["serve", "--socket"]).arg(&socket).arg(dir.path()));
+    let text = error_line(gofer().args(["serve", "--socket"]).arg(&socket).arg(dir.path()));
     assert!(text.contains("listens there"), "{text}");
     // One that was put there in the meantime is not removed.
     std::fs::remove_file(&socket).unwrap();

@@ -65,8 +65,8 @@ fn native(path: &Path, kind: Kind, mode: u32, groups: &[u32]) -> (u32, u32) {
     (made.mode() & 0o7777, made.gid())
 }
 
-/// The mode and group of what a client makes, which asks as a sandbox's kernel does: in a set-group-ID directory for the
-/// directory's group, and for the bit on directories.
+/// The mode and group of what a client makes, which asks as a sandbox's kernel does: in a set-group-ID directory for
+/// the directory's group, and for the bit on directories.
 fn served(
     client: &mut Client,
     dir: FdId,
@@ -151,8 +151,8 @@ fn a_client_is_granted_what_the_kernel_grants_its_process() {
     }
 }
 
-/// The owner of a set-group-ID directory of a group that he is not in may take the directory's bit away, and give it to a group
-/// of his own, after a sandbox's kernel has looked at the directory and before the server does.
+/// The owner of a set-group-ID directory of a group that he is not in may take the directory's bit away, and give it to
+/// a group of his own, after a sandbox's kernel has looked at the directory and before the server does.
 #[test]
 fn a_directory_that_changes_meanwhile_grants_nothing() {
     let scratch = tempfile::tempdir().unwrap();

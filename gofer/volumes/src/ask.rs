@@ -34,7 +34,7 @@ pub(crate) fn status(path: &Path) -> Result<Status, AskError> {
     let (answer, _) = receive_line(&socket, LONGEST, deadline).map_err(line)?;
     serde_json::from_slice(&answer).map_err(|error| {
         let refused = serde_json::from_slice::<Answer>(&answer).ok().and_then(|answer| answer.error);
-        let text = refused.unwrap_or_else(|| format!("this is not the answer of a gofer-volumes: {error}"));
+        let text = refused.unwrap_or_else(|| format!("this is not an answer from gofer-volumes: {error}"));
         AskError::Refused { path: path.to_owned(), text }
     })
 }

@@ -213,7 +213,7 @@ impl Entry {
 /// What can be said of a BACKEND without opening it.
 fn check_backend(pattern: &Pattern, backend: &str, registry: &Registry) -> Result<(), String> {
     if !pattern.has_star() && backend.contains(STAR) {
-        return Err(format!("{STAR} means nothing in a volume without '*'"));
+        return Err(format!("{STAR} has no meaning in a volume without '*'"));
     }
     match gofer::extension::split(backend.as_ref()) {
         Some(("host", path)) if path.as_encoded_bytes().starts_with(b"/") => Ok(()),
@@ -238,8 +238,8 @@ fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
     }
     match text.parse::<std::net::SocketAddr>() {
         Ok(address) if address.ip().is_loopback() => Ok(MetricsAddress::Loopback(address)),
-        Ok(_) => Err(format!("metrics: {text} is no loopback address; use 127.0.0.1:PORT or unix:PATH")),
-        Err(_) => Err(format!("metrics: {text:?} is no address; use 127.0.0.1:PORT or unix:PATH")),
+        Ok(_) => Err(format!("metrics: {text} is not a loopback address; use 127.0.0.1:PORT or unix:PATH")),
+        Err(_) => Err(format!("metrics: {text:?} is not an address; use 127.0.0.1:PORT or unix:PATH")),
     }
 }
 

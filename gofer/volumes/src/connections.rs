@@ -163,7 +163,7 @@ impl Connections {
             *self.taken.lock() -= 1;
             let (calls, errors) = entry.about.stats.totals();
             tracing::info!(
-                "volume {:?}: {} has gone, {calls} calls, {errors} errors",
+                "volume {:?}: {} disconnected, {calls} calls, {errors} errors",
                 entry.about.volume,
                 entry.about.peer
             );

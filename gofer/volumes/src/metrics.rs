@@ -1,6 +1,7 @@
 //! Figures for Prometheus.
 //!
-//! Requests are counted by the connections themselves; what is counted becomes metrics only when somebody asks for them.
+//! Requests are counted by the connections themselves; what is counted becomes metrics only when somebody asks for
+//! them.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
@@ -29,7 +30,7 @@ pub(crate) fn serve(listener: &MetricsListener, stop: &UnixStream, shared: &Shar
         match poll(&mut polled, None) {
             Ok(_) if !polled[1].revents().is_empty() => return,
             Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return tracing::error!(%error, "cannot wait for readers of metrics"),
+            Err(error) => return tracing::error!(%error, "cannot wait for clients of the metrics"),
         }
         match listener.accept() {
             Ok(Some(mut stream)) => {
@@ -39,7 +40,7 @@ pub(crate) fn serve(listener: &MetricsListener, stop: &UnixStream, shared: &Shar
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a reader of metrics");
+                tracing::warn!(%error, "cannot accept a client of the metrics");
                 // Most likely there are too many open files.
                 std::thread::sleep(LIMIT);
             }

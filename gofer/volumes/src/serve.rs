@@ -249,7 +249,7 @@ impl Main {
             if drain(&events.term) || Instant::now() >= deadline {
                 if is_asked {
                     let left = self.shared.connections.count();
-                    tracing::warn!("{left} connections do not end");
+                    tracing::warn!("{left} connections did not end in time");
                     break;
                 }
                 is_asked = true;
@@ -330,22 +330,22 @@ impl Main {
         upgrade::notify(&[NotifyState::Reloading]);
         match Config::read(&self.path, &self.shared.registry) {
             Ok(config) => {
-                tracing::info!("{} was read again: {} volumes", self.path.display(), config.volumes.len());
+                tracing::info!("reloaded {}: {} volumes", self.path.display(), config.volumes.len());
                 let old = std::mem::replace(&mut *self.shared.config.lock(), Arc::new(config));
                 let new = self.shared.config();
                 if (&old.socket, &old.metrics) != (&new.socket, &new.metrics) {
-                    tracing::warn!("socket and metrics stay what they are until the server is restarted");
+                    tracing::warn!("socket and metrics do not change until the server is restarted");
                 }
                 self.shared.volumes.tidy(&new);
             }
-            Err(error) => tracing::error!("nothing has changed: {error}"),
+            Err(error) => tracing::error!("keeping the old configuration: {error}"),
         }
         upgrade::notify(&[NotifyState::Ready]);
     }
 
     fn upgrade(&mut self, listener: &gofer::listener::Listener) {
         if self.successor.is_some() {
-            return tracing::warn!("a new server is starting already");
+            return tracing::warn!("a new server is already starting");
         }
         let sockets = listener.as_fd().try_clone_to_owned().and_then(|volumes| {
             let metrics =
@@ -364,7 +364,7 @@ impl Main {
     /// A new server that ends before it was ready is none.
     fn look_after_successor(&mut self) {
         if let Some(status) = self.successor.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
-            tracing::error!("the new server has not started ({status}), this one goes on");
+            tracing::error!("the new server failed to start ({status}); this one continues");
             self.successor = None;
         }
     }

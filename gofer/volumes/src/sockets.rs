@@ -35,8 +35,8 @@ pub(crate) trait Stream: Read + Write {
 }
 
 impl Sockets {
-    /// Takes the sockets that the process was started with, and makes those that are missing. Comes before the process opens anything
-    /// else.
+    /// Takes the sockets that the process was started with, and makes those that are missing. Comes before the process
+    /// opens anything else.
     pub(crate) fn open(config: &Config) -> Result<Self, String> {
         let mut given = ListenFd::from_env();
         let failed = |what: &str, error: io::Error| format!("cannot listen on {what}: {error}");

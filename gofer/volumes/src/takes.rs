@@ -108,12 +108,12 @@ impl Arrival {
         let (pattern, volume, star) = config.find(&request.volume).ok_or_else(unknown)?;
         let access = volume.access.as_ref().unwrap_or(&config.access);
         if !access.allows(self.peer.user, self.peer.group) {
-            tracing::warn!("{} may not have volume {:?}", self.peer, request.volume);
+            tracing::warn!("{} may not use volume {:?}", self.peer, request.volume);
             return Err(unknown());
         }
         let connections: &Connections = &shared.connections;
         let place = connections.place(config.limits.connections);
-        let place = place.ok_or_else(|| format!("there are {} connections already", config.limits.connections))?;
+        let place = place.ok_or_else(|| format!("there are already {} connections", config.limits.connections))?;
         let key = Key::new(&request.volume, &volume.backend, star);
         let open = shared.volumes.open(&key, &shared.registry)?;
         let mut claim = open.claim.clone().read_only(request.read_only || volume.read_only);
@@ -153,7 +153,7 @@ impl Arrival {
             return self.refuse("only root and the server's own user may ask for this");
         }
         if command != "status" {
-            return self.refuse(&format!("there is no command {command:?}"));
+            return self.refuse(&format!("unknown command {command:?}"));
         }
         let answer = status::now(&self.shared);
         self.send(serde_json::to_vec(&answer));

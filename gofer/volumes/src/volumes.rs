@@ -54,8 +54,8 @@ impl Volumes {
         Ok(open.insert(Arc::new(Open { claim, server: Server::with_late_threads() })).clone())
     }
 
-    /// Closes the volumes that nobody uses and that will not be asked for in the same way: those that `config` no longer has, and those of
-    /// patterns.
+    /// Closes the volumes that nobody uses and that will not be asked for in the same way: those that `config` no
+    /// longer has, and those of patterns.
     pub(crate) fn tidy(&self, config: &Config) {
         let is_kept = |key: &Key| {
             config.find(&key.name).is_some_and(|(pattern, volume, star)| {
@@ -90,7 +90,7 @@ fn close(key: &Key, slot: &Slot) {
     let Some(open) = slot.lock().take() else { return };
     match sync(&open.claim) {
         Ok(()) => tracing::info!("volume {:?} is closed", key.name),
-        Err(errno) => tracing::error!("volume {:?}: closed, but not known to be durable: {errno}", key.name),
+        Err(errno) => tracing::error!("volume {:?}: closed, but possibly not durable: {errno}", key.name),
     }
 }
 

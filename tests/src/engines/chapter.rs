@@ -1,7 +1,7 @@
 //! The chapter on production as a script: what is marked in it is done as it is written there.
 //!
-//! A comment `<!-- play: SUBJECT.. -->` before a fenced block marks it for each SUBJECT: commands (`sh`, or `console` with what they
-//! print), or the content of the file that the comment ends with.
+//! A comment `<!-- play: SUBJECT.. -->` before a fenced block marks it for each SUBJECT: commands (`sh`, or `console`
+//! with what they print), or the content of the file that the comment ends with.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Docker, podman and containerd, each started in namespaces of its own, on a Debian that is unpacked for it: nothing is
-//! installed on the machine, and nothing is left of what they did.
+//! Docker, podman and containerd, each started in namespaces of its own, on a Debian that is unpacked for it: nothing
+//! is installed on the machine, and nothing is left of what they did.
 
 mod chapter;
 
@@ -104,7 +104,8 @@ impl Engines {
         self.root.join("usr/bin/runsc")
     }
 
-    /// Plays the shell script `script`, in which [`script`] has put `steps`, with `gofer` where someone who builds it has it.
+    /// Plays the shell script `script`, in which [`script`] has put `steps`, with `gofer` where someone who builds it
+    /// has it.
     pub fn play(&self, gofer: &Path, steps: &[Step], script: &str, limit: Duration) -> Result<Outcome> {
         let state = scratch::disk()?;
         let at = |path: &str| state.path().join(path);

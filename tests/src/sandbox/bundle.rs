@@ -92,7 +92,8 @@ impl Bundle {
         self
     }
 
-    /// The same, with root for the owner of what belongs to the user and group `id` on the host, and nobody for all others.
+    /// The same, with root for the owner of what belongs to the user and group `id` on the host, and nobody for all
+    /// others.
     #[must_use]
     pub fn bind_mapped(mut self, source: &Path, destination: &str, options: &[&str], id: u32) -> Self {
         self = self.bind(source, destination, options);

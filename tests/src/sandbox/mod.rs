@@ -183,7 +183,8 @@ impl Sandbox {
         Ok(())
     }
 
-    /// The processes that this sandbox consists of, by their kind: `gofer`, `sandbox`, or the command that somebody runs.
+    /// The processes that this sandbox consists of, by their kind: `gofer`, `sandbox`, or the command that somebody
+    /// runs.
     pub fn processes(&self, kind: &str) -> Result<Vec<u32>> {
         leftovers::processes(self.path(), &format!("runsc-{kind}"))
     }
@@ -201,8 +202,8 @@ impl Drop for Sandbox {
     }
 }
 
-/// Plays a story on every runsc with both gofers; it must answer the same. What is told of must also be true, which the story
-/// itself says.
+/// Plays a story on every runsc with both gofers; it must answer the same. What is told of must also be true, which the
+/// story itself says.
 pub fn compare(story: impl Fn(&Sandbox) -> Result<String>) -> Result<()> {
     compare_with(&[], story)
 }

@@ -24,7 +24,8 @@ pub(super) fn busybox(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a root file system for the host's programs in the empty directory `root`. They are in `/usr`, which is to be mounted.
+/// Makes a root file system for the host's programs in the empty directory `root`. They are in `/usr`, which is to be
+/// mounted.
 pub(super) fn host(root: &Path) -> Result<()> {
     skeleton(root, &["usr", "var"])?;
     for directory in ["bin", "sbin", "lib", "lib64"] {

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// One line for each file below `directory`, in the order of their names: its type, mode, owner, number of links, size and
-/// content or target. Not its times.
+/// One line for each file below `directory`, in the order of their names: its type, mode, owner, number of links, size
+/// and content or target. Not its times.
 pub fn listing(directory: &Path) -> Result<String> {
     let mut text = String::new();
     add(directory, directory, &mut text)?;

@@ -84,7 +84,7 @@ fn nothing_synced_is_lost() -> Result<()> {
             // Anywhere in the next one.
             thread::sleep(Duration::from_millis(later));
             process::kill(mounted.pid());
-            let ended = writer.join().map_err(|_| anyhow::anyhow!("the writer has panicked"));
+            let ended = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"));
             begun.and(ended)
         })
         .with_context(|| format!("round {round}, killed after {moment} files"))?;

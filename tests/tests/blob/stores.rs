@@ -55,7 +55,7 @@ fn the_second_writer_takes_over() -> Result<()> {
     check::fails("a change of the first", refused, &[Errno::IO])?;
     check::fails("a look of the first", fs::metadata(first.path().join("after")), &[Errno::IO])?;
     let why = "another process writes to this volume now";
-    check::holds(&first.complaints(), first.complaints().contains(why))?;
+    check::holds(&first.warnings(), first.warnings().contains(why))?;
     fs::write(second.path().join("after"), "2")?;
     check::equal("names", &command::shell(second.path(), "ls", LIMIT)?, &"after\nbefore\n")?;
     drop(lost);

@@ -1,4 +1,5 @@
-//! Encrypted volumes in containers: served outside, so that no process of the container has the key, or by the container's own gofer.
+//! Encrypted volumes in containers: served outside, so that no process of the container has the key, or by the
+//! container's own gofer.
 
 use std::fs;
 use std::path::Path;

@@ -8,8 +8,8 @@ use anyhow::Result;
 use e2e::sandbox::{self, Bundle, DirectFs, Gofer, LIMIT, Sandbox};
 use e2e::{check, wait};
 
-/// How often a sandbox may die by itself. On a busy machine that has happened to runsc's, on ptrace, when one of two containers was
-/// killed: with its own gofer as with ours.
+/// How often a sandbox may die by itself. On a busy machine that has happened to runsc's, on ptrace, when one of two
+/// containers was killed: with its own gofer as with ours.
 const DEATHS: usize = 2;
 
 #[test]

@@ -66,7 +66,7 @@ fn a_server_under_load() -> Result<()> {
             let writer = scope.spawn(|| write(mounted.path(), &done));
             let begun = wait::until("files are written", LIMIT, || done.load(Ordering::Relaxed) >= moment);
             server.signal(Signal::KILL);
-            let error = writer.join().map_err(|_| anyhow::anyhow!("the writer has panicked"));
+            let error = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"));
             begun.and(error)
         })
         .with_context(|| format!("round {round}, killed after {moment} files"))?;

@@ -81,7 +81,7 @@ fn limits_are_those_of_the_file() -> Result<()> {
     let one = connect(&server, "data")?;
     let two = connect(&server, "data")?;
     let error = connect(&server, "data").err().context("a third one")?.to_string();
-    check::holds(&error, error.ends_with("refused: there are 2 connections already"))?;
+    check::holds(&error, error.ends_with("refused: there are already 2 connections"))?;
     // The main thread, and a socket and a channel for each.
     let threads = || fs::read_dir(format!("/proc/{}/task", server.pid())).map(Iterator::count);
     wait::until("there are 5 threads", LIMIT, || threads().is_ok_and(|threads| threads == 5))?;
@@ -101,9 +101,9 @@ fn the_file_is_read_again() -> Result<()> {
         server.signal(Signal::HUP);
         wait::until(sign, LIMIT, || server.log().is_ok_and(|log| log.contains(sign)))
     };
-    reload("nonsense", "nothing has changed")?;
+    reload("nonsense", "keeping the old configuration")?;
     drop(connect(&server, "old")?);
-    reload(&text.replace("old =", "new ="), "was read again")?;
+    reload(&text.replace("old =", "new ="), "reloaded")?;
     drop(connect(&server, "new")?);
     let error = connect(&server, "old").err().context("it is still there")?.to_string();
     check::holds(&error, error.ends_with("there is no volume \"old\""))?;
@@ -139,7 +139,7 @@ fn hostile_clients_do_not_bother_a_neighbour() -> Result<()> {
         (b"{}\n", "missing field `version`"),
         (b"{\"version\": 7}\n", "speaks version 1 of the hand-over, not 7"),
         (b"{\"version\": 1}\n", "missing field `volume`"),
-        (b"{\"version\": 1, \"command\": \"halt\"}\n", "there is no command"),
+        (b"{\"version\": 1, \"command\": \"halt\"}\n", "unknown command"),
         (
             b"{\"version\": 1, \"volume\": \"data\", \"read_only\": false, \"directfs\": false, \"path\": \"/\"}\n",
             "no connection came",

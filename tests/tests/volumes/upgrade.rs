@@ -60,7 +60,7 @@ fn nobody_notices() -> Result<()> {
         let goes_on = wait::until("the load goes on", LIMIT, || rounds.load(Ordering::Relaxed) > seen + 10);
         stop.store(true, Ordering::Relaxed);
         for user in [user, newcomer] {
-            user.join().map_err(|_| anyhow::anyhow!("a user has panicked"))??;
+            user.join().map_err(|_| anyhow::anyhow!("a user panicked"))??;
         }
         begun.and(goes_on).and(new)
     })?;

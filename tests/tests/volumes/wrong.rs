@@ -15,7 +15,7 @@ use e2e::{bins, check, command, process, sandbox, scratch};
 use crate::containers::with_volume;
 
 /// What `gofer serve` says when it is to hand a connection to `volume` over.
-fn complaint(configuration: &Path, volume: &str) -> Result<String> {
+fn message(configuration: &Path, volume: &str) -> Result<String> {
     let mut fusebridge = std::process::Command::new(bins::fusebridge()?);
     fusebridge.env("GOFER_CONFIG", configuration).args(["run", &format!("volume:{volume}"), "--", "true"]);
     let outcome = command::run(&mut fusebridge, e2e::sandbox::LIMIT)?;
@@ -86,7 +86,7 @@ fn every_failure_is_one_clear_line() -> Result<()> {
         ("other", server.socket(), "refused: there is no volume \"other\""),
     ] {
         fs::write(&file, configuration(&at, &[name]))?;
-        let line = complaint(&file, name)?;
+        let line = message(&file, name)?;
         let start = format!("volume {name:?} at {}: ", at.display());
         check::holds(&format!("{wanted:?} is said of {name}: {line}"), line.contains(&start) && line.contains(wanted))?;
     }
@@ -97,11 +97,11 @@ fn every_failure_is_one_clear_line() -> Result<()> {
         ("../data", "is not a volume name"),
         ("", "\"\" is not a volume name"),
     ] {
-        let line = complaint(&file, name)?;
+        let line = message(&file, name)?;
         check::holds(&format!("{wanted:?} is said of {name:?}: {line}"), line.contains(wanted))?;
     }
     fs::write(&file, r#"{"volumes": {"data": {"socket": "relative"}}}"#)?;
-    let line = complaint(&file, "data")?;
+    let line = message(&file, "data")?;
     check::holds(&line, line.contains("relative is not an absolute path"))?;
     server.stop()
 }

@@ -1,4 +1,5 @@
-//! A client that sends any requests to a server. Each is answered, by its own number or an error, and the server lives on.
+//! A client that sends any requests to a server. Each is answered, by its own number or an error, and the server lives
+//! on.
 
 #![no_main]
 

@@ -1,7 +1,8 @@
 //! The suite of our own: what the public suites do not test.
 //!
-//! A test is a function that works in an empty directory of its own. It runs in a process apart ([`worker`]), so that one that
-//! hangs, dies of a signal or changes what belongs to its process does no harm, and several can run at once ([`pool`]).
+//! A test is a function that works in an empty directory of its own. It runs in a process apart ([`worker`]), so that
+//! one that hangs, dies of a signal or changes what belongs to its process does no harm, and several can run at once
+//! ([`pool`]).
 
 mod cases;
 mod check;

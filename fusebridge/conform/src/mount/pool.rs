@@ -51,7 +51,7 @@ pub(crate) fn run(context: Context<'_>, suite: &str) -> io::Result<Vec<CaseResul
         };
         let threads: Vec<_> = (0..context.settings.jobs.max(1)).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| {
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that runs tests has panicked")))
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that runs tests panicked")))
         })
     })?;
     Ok(results.into_inner())
@@ -62,7 +62,7 @@ struct Worker {
     child: Child,
     input: ChildStdin,
     output: ChildStdout,
-    complaints: File,
+    stderr: File,
 }
 
 /// How an order was answered.
@@ -75,14 +75,14 @@ enum Answer {
 
 impl Worker {
     fn start() -> io::Result<Self> {
-        let complaints = tempfile::tempfile()?;
+        let stderr = tempfile::tempfile()?;
         let mut command = Command::new("/proc/self/exe");
         // In a group of its own: a Ctrl-C is for us, who then end it in order.
         command.arg(COMMAND).process_group(0).current_dir("/");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints.try_clone()?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.try_clone()?);
         let mut child = command.spawn()?;
         match (child.stdin.take(), child.stdout.take()) {
-            (Some(input), Some(output)) => Ok(Worker { child, input, output, complaints }),
+            (Some(input), Some(output)) => Ok(Worker { child, input, output, stderr }),
             _ => Err(io::Error::other("a process without pipes")),
         }
     }
@@ -158,7 +158,7 @@ impl Worker {
     /// What is known of the end of the process.
     fn last_words(&mut self, status: Option<ExitStatus>) -> String {
         let mut said = String::new();
-        if self.complaints.rewind().and_then(|()| self.complaints.read_to_string(&mut said)).is_err() {
+        if self.stderr.rewind().and_then(|()| self.stderr.read_to_string(&mut said)).is_err() {
             said.clear();
         }
         let end = match status.map(|status| (status.signal(), status)) {

@@ -11,7 +11,8 @@ use crate::table::seconds;
 
 const STYLE: &str = include_str!("style.css");
 
-/// The results as a page: the table, what has changed, each failure with the messages that were exchanged meanwhile, and all tests.
+/// The results as a page: the table, what has changed, each failure with the messages that were exchanged meanwhile,
+/// and all tests.
 pub fn html(report: &Report, judgement: &Judgement, expectations: &Expectations) -> String {
     let title = format!("Conformance of {}", report.backend);
     let page = html! {

@@ -21,8 +21,8 @@ use super::context::{Context, Stop};
 use super::suite::SuiteError;
 use super::tool::PJDFSTEST;
 
-/// What is switched on: everything that Linux and FUSE have. `naptime` is the pause after which a changed time stamp must
-/// differ. Two accounts that every Debian system has stand in for users made for the purpose.
+/// What is switched on: everything that Linux and FUSE have. `naptime` is the pause after which a changed time stamp
+/// must differ. Two accounts that every Debian system has stand in for users made for the purpose.
 const CONFIG: &str = r#"[features]
 posix_fallocate = {}
 rename_ctime = {}
@@ -71,7 +71,8 @@ impl Place {
         Ok(place)
     }
 
-    /// What is tested. The way there is short: the path of a socket has 107 bytes at most, and that of a mount may be long.
+    /// What is tested. The way there is short: the path of a socket has 107 bytes at most, and that of a mount may be
+    /// long.
     fn tested(&self) -> PathBuf {
         self.directory.path().join("t")
     }
@@ -82,8 +83,8 @@ impl Place {
     }
 }
 
-/// Runs the suite. It says a test's name when the test is over: of one that takes too long, or ends the program, the name is found
-/// by a look at the order elsewhere, and what comes after it is run in a new process.
+/// Runs the suite. It says a test's name when the test is over: of one that takes too long, or ends the program, the
+/// name is found by a look at the order elsewhere, and what comes after it is run in a new process.
 pub(super) fn run(context: Context<'_>, suite: &str) -> Result<Vec<CaseResult>, SuiteError> {
     context.observer.begins(suite, None);
     let place = Place::new(Some(context.directory))?;
@@ -216,7 +217,8 @@ fn command(config: &Path, place: &Place, wanted: &Wanted, context: Context<'_>) 
     Ok(suite)
 }
 
-/// Whether what is tested is on another file system than the second one. One that does not answer is for the tests to find out.
+/// Whether what is tested is on another file system than the second one. One that does not answer is for the tests to
+/// find out.
 fn has_two(place: &Place) -> bool {
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     device(&place.tested()) != device(&place.second())

@@ -18,10 +18,11 @@ const EXAMPLES: &str = "Examples:
                                                               show what has changed since then
   fusebridge conform mem: --against native:/srv/data          compare with a native directory
 
-Exit status: 0 if all is as expected, 1 if a test fails (with --baseline: one that did not fail
-then), 2 if nothing could be run or a report not be written, 130 after Ctrl-C, without results.";
+Exit status: 0 if everything is as expected, 1 if a test fails (with --baseline: one that did not
+fail then), 2 if nothing could be run or a report could not be written, 130 after Ctrl-C (no results).";
 
-/// Mounts a backend on a temporary directory and tests there how well it does what programs rely on. Its files are left as they are.
+/// Mounts a backend on a temporary directory and tests whether it does what programs rely on. Existing files are left
+/// alone.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Conform {
@@ -105,8 +106,8 @@ pub(in crate::cli) struct Conform {
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
 
-    /// Record every message to and from the server in FILE, for `fusebridge trace`; one file per mode if there are several; those of
-    /// --against go to FILE.against
+    /// Record every message to and from the server in FILE, for `fusebridge trace`; one file per mode if there are
+    /// several; those of --against go to FILE.against
     #[arg(long, value_name = "FILE")]
     pub(super) trace: Option<PathBuf>,
 

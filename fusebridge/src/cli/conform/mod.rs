@@ -61,7 +61,7 @@ impl Conform {
             return Ok(INTERRUPTED);
         };
         if !self.filter.is_empty() && has_no_tests(&report) {
-            return Err("no test has any of the words of --filter in its name; see --list".into());
+            return Err("no test name contains any of the words of --filter; see --list".into());
         }
         // With a filter most tests are missing.
         if self.filter.is_empty() {
@@ -106,8 +106,8 @@ impl Conform {
         [&self.json, &self.junit, &self.tap, &self.html].into_iter().flatten().try_for_each(|path| try_to_write(path))
     }
 
-    /// All suites in all modes on the `subject` that the command line calls `name`, or nothing if somebody wants an end. Messages are
-    /// recorded in `trace`.
+    /// All suites in all modes on the `subject` that the command line calls `name`, or nothing if somebody wants an
+    /// end. Messages are recorded in `trace`.
     fn test(
         &self,
         subject: &Subject,
@@ -214,8 +214,8 @@ fn with_word(path: &Path, word: &str) -> PathBuf {
     name.into()
 }
 
-/// Fails if no file can be written there, before much time is spent on what goes into it. One that is there keeps what it has: it may
-/// be the baseline too.
+/// Fails if no file can be written there, before much time is spent on what goes into it. One that is there keeps what
+/// it has: it may be the baseline too.
 fn try_to_write(path: &Path) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
     match std::fs::metadata(path) {
@@ -237,7 +237,8 @@ fn save(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// Reads an earlier run.
 fn read(path: &Path) -> Result<Report, Failure> {
-    let cannot = |error: &dyn std::fmt::Display| format!("{}: {error}; it must be written by --json", path.display());
+    let cannot =
+        |error: &dyn std::fmt::Display| format!("{}: {error}; it must be a file written by --json", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let report: Report = serde_json::from_str(&text).map_err(|error| cannot(&error))?;
     if report.format != FORMAT {

@@ -71,8 +71,8 @@ impl Subject {
         }
     }
 
-    /// Runs the suites on it in one mode, until there is an `interruption`. The mount is taken down whatever comes of that. A recording
-    /// goes to `trace`.
+    /// Runs the suites on it in one mode, until there is an `interruption`. The mount is taken down whatever comes of
+    /// that. A recording goes to `trace`.
     pub(super) fn test(
         &self,
         args: &Conform,
@@ -118,7 +118,7 @@ impl Subject {
 fn fate(cause: Option<Cause>, unmounted: &Result<Unmounted, UnmountError>) -> (Outcome, Outcome) {
     let lives = match cause {
         Some(Cause::ServerGone) => {
-            mount_failure("a server that lives on", "the server has gone; what came after that was not run")
+            mount_failure("a server that lives on", "the server exited; the remaining tests were not run")
         }
         Some(Cause::Interrupted | Cause::Unmounted) | None => Outcome::Passed,
     };
@@ -169,7 +169,7 @@ fn run(
             }
         }
         // The mount is still to be taken down.
-        suites.join().unwrap_or_else(|_| Err("the thread that runs the suites has panicked".into()))
+        suites.join().unwrap_or_else(|_| Err("the thread that runs the suites panicked".into()))
     });
     let suites = match outcome {
         // That a server ends at once is a finding too.

@@ -9,35 +9,36 @@ use lisafs::wire::MessageId;
 
 use crate::trace::{Filter, errno_from_name};
 
-/// Which messages are wanted: those that fit every option. An option that is given more than once wants any of its values.
+/// Which messages are wanted: those that fit every option. An option that is given more than once wants any of its
+/// values.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Which messages")]
 pub(super) struct Choice {
-    /// Of this kind: Walk, PRead, ..
+    /// Only this kind: Walk, PRead, ..
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = message)]
     message: Vec<MessageId>,
 
-    /// About this file or directory, or what is in it; from the root of the mount
+    /// Only about this file or directory, or what is in it; a path from the root of the mount
     #[arg(long, value_name = "PATH")]
     path: Vec<OsString>,
 
-    /// Refused with this error: a name such as ENOENT, or a number
+    /// Only those refused with this error: a name such as ENOENT, or a number
     #[arg(long, value_name = "ERRNO", value_delimiter = ',', value_parser = errno)]
     errno: Vec<u32>,
 
-    /// Refused with any error, or not answered
+    /// Only those refused with any error or not answered
     #[arg(long)]
     failed: bool,
 
-    /// Took longer: 50us, 2ms, 1.5s
+    /// Only those that took longer: 50us, 2ms, 1.5s
     #[arg(long, value_name = "TIME", value_parser = time)]
     slower_than: Option<Duration>,
 
-    /// Under way so long after the start of recording, or later
+    /// Only those in flight at this time after the start of the recording, or later
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Duration>,
 
-    /// Under way earlier than so long after the start of recording
+    /// Only those in flight before this time after the start of the recording
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Duration>,
 }
@@ -68,12 +69,12 @@ fn message(name: &str) -> Result<MessageId, String> {
     let mut requests = MessageId::ALL.iter().chain(MessageId::PRIVATE).filter(|id| **id != MessageId::ERROR);
     requests.find(is_called).copied().ok_or_else(|| {
         let known: Vec<&str> = MessageId::ALL.iter().skip(1).filter_map(|id| id.name()).collect();
-        format!("no message has this name; there are {}", known.join(", "))
+        format!("no such message; known are {}", known.join(", "))
     })
 }
 
 fn errno(name: &str) -> Result<u32, String> {
-    errno_from_name(name).ok_or_else(|| "no error has this name; use one such as ENOENT, or its number".to_owned())
+    errno_from_name(name).ok_or_else(|| "not an errno; use a name such as ENOENT, or a number".to_owned())
 }
 
 fn time(text: &str) -> Result<Duration, String> {

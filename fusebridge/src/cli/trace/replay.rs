@@ -34,7 +34,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Replay {
-    /// Also report what naturally differs: inode numbers, devices, times, blocks, order of names, file system statistics
+    /// Also report what naturally differs: inode numbers, devices, times, blocks, order of names, file system
+    /// statistics
     #[arg(long)]
     strict: bool,
 
@@ -46,7 +47,7 @@ pub(in crate::cli) struct Replay {
     #[arg(long)]
     read_only: bool,
 
-    /// Timeout for a reply of the server
+    /// Timeout for replies from the server
     #[arg(long, value_name = "SECONDS", value_parser = time_limit, default_value = "30")]
     time_limit: Duration,
 
@@ -139,7 +140,7 @@ impl Replay {
         if let (Ok(recorded), Ok(wanted)) = (self.file.canonicalize(), path.canonicalize())
             && recorded == wanted
         {
-            return Err("--trace would overwrite the trace that is to be replayed; use another FILE".into());
+            return Err("--trace would overwrite the trace being replayed; use another FILE".into());
         }
         let facts = Facts::new().with("backend", spec).with("replay-of", self.file.display());
         let recorder = Recorder::create(path, &facts, RecorderOptions::default());

@@ -51,13 +51,13 @@ pub(super) struct Adapter {
 /// In the flags of an open file: writes go to the end.
 const O_APPEND: u32 = libc::O_APPEND.cast_unsigned();
 
-/// Files never share a number with an earlier one while the kernel remembers it, unless others have removed that one when it was
-/// idle: then the kernel has nothing of it that it does not ask for again.
+/// Files never share a number with an earlier one while the kernel remembers it, unless others have removed that one
+/// when it was idle: then the kernel has nothing of it that it does not ask for again.
 const GENERATION: Generation = Generation(0);
 
 impl Adapter {
-    /// An adapter for `bridge`. The kernel is offered to work on files that themselves lie `stack_depth` file systems deep; with 0
-    /// it never does. The requests come over `device`.
+    /// An adapter for `bridge`. The kernel is offered to work on files that themselves lie `stack_depth` file systems
+    /// deep; with 0 it never does. The requests come over `device`.
     pub(super) fn new(bridge: Arc<Bridge>, device: Device, stack_depth: u32) -> Self {
         Adapter {
             bridge,
@@ -99,17 +99,19 @@ impl Adapter {
         self.uncached.load(Ordering::Relaxed)
     }
 
-    /// A number for a file that could not be looked at, which no other file has. The kernel must have one of each file that it is
-    /// told of, since fuser 0.18 takes the inode number for it. As it may not trust this one, it looks the name up when it is used.
+    /// A number for a file that could not be looked at, which no other file has. The kernel must have one of each file
+    /// that it is told of, since fuser 0.18 takes the inode number for it. As it may not trust this one, it looks the
+    /// name up when it is used.
     fn unused_node_id(&self) -> NodeId {
         NodeId(u64::MAX - self.unused_ids.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Whether what is read and written through `handle` on `id`, which was opened with `flags`, goes past the kernel's cache, but to us.
+    /// Whether what is read and written through `handle` on `id`, which was opened with `flags`, goes past the kernel's
+    /// cache, but to us.
     fn is_past_cache(&self, id: NodeId, handle: &Handle, flags: u32, is_backed: bool) -> bool {
         if is_backed {
-            // The kernel opens the backing file to append, too. When the application ends that, or asks a single write not to, it
-            // would go on.
+            // The kernel opens the backing file to append, too. When the application ends that, or asks a single write
+            // not to, it would go on.
             return flags & O_APPEND != 0 && handle.is_writable();
         }
         self.is_uncached() || self.bridge.has_more_than_its_size(id, handle, flags)

@@ -1,5 +1,5 @@
-//! Mounting with root's rights, in steps: the file system answers before anybody can see it, and the mount is known by its
-//! descriptor rather than by what is found on a path afterwards.
+//! Mounting with root's rights, in steps: the file system answers before anybody can see it, and the mount is known by
+//! its descriptor rather than by what is found on a path afterwards.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -22,8 +22,8 @@ pub(super) struct Unattached {
 }
 
 impl Unattached {
-    /// A FUSE file system, and the device over which its requests come. `None`: it cannot be made this way, by this kernel or
-    /// with these rights.
+    /// A FUSE file system, and the device over which its requests come. `None`: it cannot be made this way, by this
+    /// kernel or with these rights.
     pub(super) fn new(options: &MountOptions) -> io::Result<Option<(OwnedFd, Unattached)>> {
         let context = match fsopen("fuse", FsOpenFlags::FSOPEN_CLOEXEC) {
             Ok(context) => context,

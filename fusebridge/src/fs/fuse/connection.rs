@@ -20,7 +20,7 @@ impl FuseConnection {
     pub(super) fn new(device: OwnedFd, pin: io::Result<Pin>) -> Self {
         let look = |pin: Pin| Ok((pin.id()?, pin.entry()?.ok_or(io::ErrorKind::NotFound)?.device));
         let mount =
-            pin.and_then(look).inspect_err(|error| tracing::warn!(%error, "cannot tell the own mount from others"));
+            pin.and_then(look).inspect_err(|error| tracing::warn!(%error, "cannot tell our own mount from others"));
         FuseConnection { device, mount: mount.ok() }
     }
 

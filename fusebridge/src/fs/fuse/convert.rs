@@ -103,8 +103,9 @@ pub(super) fn time_to_set(time: TimeOrNow) -> Timespec {
         Ok(since) => {
             Timespec { sec: since.as_secs().try_into().unwrap_or(i64::MAX), nsec: since.subsec_nanos().into() }
         }
-        // fuser 0.18 counts the nanoseconds of times before 1970 backwards from the seconds, where the kernel counts them
-        // forwards; so they come back as they were sent. A test of this mount says when a later fuser does otherwise.
+        // fuser 0.18 counts the nanoseconds of times before 1970 backwards from the seconds, where the kernel counts
+        // them forwards; so they come back as they were sent. A test of this mount says when a later fuser does
+        // otherwise.
         Err(before) => {
             let before = before.duration();
             let seconds = i64::try_from(before.as_secs()).map_or(i64::MIN, |seconds| -seconds);

@@ -1,7 +1,8 @@
 //! File data on its way to the kernel.
 //!
-//! It may stand in a packet window, which the server can change at any time, so there must be no slice of it: but a slice is what
-//! the FUSE library wants to be given. Instead of copying it, this module writes the answer to the device by itself.
+//! It may stand in a packet window, which the server can change at any time, so there must be no slice of it: but a
+//! slice is what the FUSE library wants to be given. Instead of copying it, this module writes the answer to the device
+//! by itself.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
@@ -38,12 +39,12 @@ impl Device {
         match data.send_behind(header.as_bytes(), device.as_fd()) {
             // As always if an application was interrupted, or the mount is on its way down.
             Err(lisafs::Errno::NOENT | lisafs::Errno::NODEV) | Ok(_) => {
-                // fuser 0.18 answers by itself when it drops a reply, so it is not dropped. What is lost is a count of its
-                // references to the device, which the session leaves open at its end anyway: see `Mounted::wait`.
+                // fuser 0.18 answers by itself when it drops a reply, so it is not dropped. What is lost is a count of
+                // its references to the device, which the session leaves open at its end anyway: see `Mounted::wait`.
                 std::mem::forget(reply);
             }
             Err(error) => {
-                tracing::warn!(%error, "the kernel does not take what was read");
+                tracing::warn!(%error, "the kernel does not accept the data that was read");
                 reply.error(Errno::EIO);
             }
         }

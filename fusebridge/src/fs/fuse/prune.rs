@@ -8,8 +8,8 @@ use rustix::io::{Errno, write};
 use crate::fs::evict::Prune;
 use crate::fs::identity::NodeId;
 
-/// `FUSE_NOTIFY_PRUNE`, which Linux has since 6.18. Unlike `FUSE_NOTIFY_INVAL_ENTRY` it leaves names alone that are in use:
-/// by what is mounted on them, and by those whose working directory they are.
+/// `FUSE_NOTIFY_PRUNE`, which Linux has since 6.18. Unlike `FUSE_NOTIFY_INVAL_ENTRY` it leaves names alone that are in
+/// use: by what is mounted on them, and by those whose working directory they are.
 const PRUNE: i32 = 9;
 
 /// So many files are named in one notification.
@@ -50,7 +50,8 @@ impl Pruner {
     }
 }
 
-/// A header (`fuse_out_header`: length, code, no request), `fuse_notify_prune_out` (count, nothing, nothing), and the numbers.
+/// A header (`fuse_out_header`: length, code, no request), `fuse_notify_prune_out` (count, nothing, nothing), and the
+/// numbers.
 fn notification(files: &[NodeId]) -> Vec<u8> {
     const HEAD: u32 = 32;
     // Not more than `MOST`.

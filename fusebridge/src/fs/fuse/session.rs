@@ -61,10 +61,10 @@ impl Mounted {
     pub fn wait(mut self) -> io::Result<()> {
         let session = std::mem::replace(&mut self.session.guard, std::thread::spawn(|| Ok(())));
         let ended = session.join();
-        // fuser 0.18 takes a mount that is gone for one that is there. What it would unmount at its end is what others have
-        // mounted on the directory by now. This leaves its descriptor of the device open.
+        // fuser 0.18 takes a mount that is gone for one that is there. What it would unmount at its end is what others
+        // have mounted on the directory by now. This leaves its descriptor of the device open.
         std::mem::forget(self.session);
-        ended.unwrap_or_else(|_| Err(io::Error::other("a thread of the mount has panicked")))
+        ended.unwrap_or_else(|_| Err(io::Error::other("a thread of the mount panicked")))
     }
 }
 

@@ -157,8 +157,8 @@ impl<F: Clone> Nodes<F> {
         name.map_or(NodeId::ROOT, |name| name.parent)
     }
 
-    /// Counts one more lookup of a known file whose attributes are `stat`. `false`: it is not known any more, or another file
-    /// has its number by now.
+    /// Counts one more lookup of a known file whose attributes are `stat`. `false`: it is not known any more, or
+    /// another file has its number by now.
     pub fn looked_up_again(&mut self, id: NodeId, stat: &Statx) -> bool {
         let node = self.nodes.get_mut(&id).filter(|node| node.file_type == stat.file_type());
         let Some(node) = node else { return false };
@@ -168,14 +168,15 @@ impl<F: Clone> Nodes<F> {
         true
     }
 
-    /// Records that `name` in `parent` is the file with attributes `stat` and control FD `control`, which the kernel is about to
-    /// be told. `None`: that cannot be.
+    /// Records that `name` in `parent` is the file with attributes `stat` and control FD `control`, which the kernel is
+    /// about to be told. `None`: that cannot be.
     pub fn insert(&mut self, parent: NodeId, name: &[u8], stat: &Statx, control: F) -> Option<NodeId> {
         let identity = Identity::of(stat);
         let id = self.numbering.number(identity);
         let is_other = |node: &Node<F>| node.identity != identity || node.file_type != stat.file_type();
         if id == NodeId::ROOT || self.nodes.get(&id).is_some_and(is_other) {
-            // The server shows the root inside itself, or two files with one identity. Following either would corrupt both.
+            // The server shows the root inside itself, or two files with one identity. Following either would corrupt
+            // both.
             return None;
         }
         let known = self.nodes.get(&parent).and_then(|directory| directory.children.get_key_value(name));

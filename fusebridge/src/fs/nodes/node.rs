@@ -21,8 +21,8 @@ pub(super) struct Node<F> {
     pub(super) children: HashMap<Arc<[u8]>, NodeId>,
     /// Open handles, which keep the control FD.
     pub(super) handles: u32,
-    /// Those of them with which a mapping can be made that changes the file. They last as long as the mapping, unless it is one of a
-    /// donated file.
+    /// Those of them with which a mapping can be made that changes the file. They last as long as the mapping, unless
+    /// it is one of a donated file.
     pub(super) mappable: u32,
     /// Never without its control FD.
     pub(super) kept: bool,
@@ -73,8 +73,8 @@ impl<F> Node<F> {
         self.size = stat.size;
     }
 
-    /// Whether it holds a control FD and can do without: what has no name could not be walked to again, and what is open may lose its
-    /// name behind our back.
+    /// Whether it holds a control FD and can do without: what has no name could not be walked to again, and what is
+    /// open may lose its name behind our back.
     pub(super) fn is_spare(&self) -> bool {
         self.control.is_some() && self.handles == 0 && !self.kept && !self.names.is_empty()
     }

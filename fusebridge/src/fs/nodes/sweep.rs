@@ -13,9 +13,9 @@ pub struct Sweep<F> {
 }
 
 impl<F> Nodes<F> {
-    /// Looks at the next `count` files of the queue. Those that were not used since the last time and that nobody has open are
-    /// idle at first; the control FDs of those that still are when they come up again are given up. With `force`, all are that
-    /// can be.
+    /// Looks at the next `count` files of the queue. Those that were not used since the last time and that nobody has
+    /// open are idle at first; the control FDs of those that still are when they come up again are given up. With
+    /// `force`, all are that can be.
     pub fn sweep(&mut self, count: usize, force: bool) -> Sweep<F> {
         let mut sweep = Sweep { idle: Vec::new(), given_up: Vec::new() };
         for _ in 0..count.min(self.clock.len()) {

@@ -1,6 +1,7 @@
 //! Messages in words.
 //!
-//! A path is followed by the FDID that stands for it in brackets: `/dir[7]/file` is the name `file` in what FD 7 stands for.
+//! A path is followed by the FDID that stands for it in brackets: `/dir[7]/file` is the name `file` in what FD 7 stands
+//! for.
 
 mod answer;
 mod request;

@@ -45,7 +45,7 @@ pub(crate) fn errno_name(errno: u32) -> String {
 pub(crate) fn errno_text(errno: u32) -> String {
     match i32::try_from(errno).map(Errno::from_raw) {
         Ok(known) if known != Errno::UnknownErrno => format!("{} ({})", errno_name(errno), known.desc()),
-        _ => format!("{}, which the kernel does not know", errno_name(errno)),
+        _ => format!("{}, unknown to the kernel", errno_name(errno)),
     }
 }
 

@@ -12,8 +12,8 @@ use super::super::describe::words::{errno_name, quoted, shown};
 /// What makes a difference.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Comparison {
-    /// Report also what is naturally different between two file systems: inode numbers, devices, times, blocks, sizes of
-    /// directories, their order, statistics of the file system, whether descriptors are donated.
+    /// Report also what is naturally different between two file systems: inode numbers, devices, times, blocks, sizes
+    /// of directories, their order, statistics of the file system, whether descriptors are donated.
     pub(super) strict: bool,
 }
 

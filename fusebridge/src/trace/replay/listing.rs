@@ -1,4 +1,5 @@
-//! Comparing listings of directories. How a listing is divided into answers is the server's affair, and so is its order.
+//! Comparing listings of directories. How a listing is divided into answers is the server's affair, and so is its
+//! order.
 
 use std::collections::{HashMap, HashSet};
 
@@ -26,8 +27,8 @@ struct Listing {
 }
 
 impl Listings {
-    /// Takes notice of both answers to the recorded `request`, which was made with `fd` on this connection, and returns what
-    /// is different if the recorded listing ends with them.
+    /// Takes notice of both answers to the recorded `request`, which was made with `fd` on this connection, and returns
+    /// what is different if the recorded listing ends with them.
     pub(super) fn answered(
         &mut self,
         comparison: Comparison,

@@ -1,8 +1,8 @@
 //! Sending recorded requests again, and comparing the answers.
 //!
-//! Requests are sent one after the other in the order in which they were answered, with the FDs of the new connection in
-//! place of the recorded ones. For each of two requests that were under way at the same time this may be another order than
-//! that of their effects, so differences in their answers are marked.
+//! Requests are sent one after the other in the order in which they were answered, with the FDs of the new connection
+//! in place of the recorded ones. For each of two requests that were under way at the same time this may be another
+//! order than that of their effects, so differences in their answers are marked.
 
 mod attributes;
 mod compare;

@@ -7,8 +7,8 @@ use lisafs::wire::{FdId, Malformed, MessageId, Wire};
 
 use lisafs::trace::format::LONGEST_RECORD;
 
-/// Which FDs of this connection stand for those of the recorded one. Those that are closed stay: no number is used twice, and
-/// what is asked with one must be refused again.
+/// Which FDs of this connection stand for those of the recorded one. Those that are closed stay: no number is used
+/// twice, and what is asked with one must be refused again.
 #[derive(Debug, Default)]
 pub(super) struct Fds(HashMap<FdId, FdId>);
 
@@ -39,8 +39,8 @@ impl From<Malformed> for NoRequest {
     }
 }
 
-/// The recorded `request` of the kind `message` with the FDs of this connection, and with data for what a PWrite request
-/// whose data was not recorded is to write.
+/// The recorded `request` of the kind `message` with the FDs of this connection, and with data for what a PWrite
+/// request whose data was not recorded is to write.
 pub(super) fn translate(message: MessageId, request: &[u8], fds: &Fds) -> Result<Vec<u8>, NoRequest> {
     let mut translated = request.to_vec();
     for at in places(message, request)? {
@@ -61,7 +61,8 @@ pub(super) fn translate(message: MessageId, request: &[u8], fds: &Fds) -> Result
     Ok(translated)
 }
 
-/// What is written at `offset` in place of data that was not recorded: the same in each replay, and another after each page.
+/// What is written at `offset` in place of data that was not recorded: the same in each replay, and another after each
+/// page.
 fn pattern(offset: u64) -> u8 {
     (offset % 251).to_le_bytes()[0]
 }

@@ -29,8 +29,8 @@ impl Found {
 pub struct Opened {
     /// The file.
     pub file: OpenBox,
-    /// A host descriptor for the client, which then reads and writes without asking. It must be of the same file, with the
-    /// access that was asked for.
+    /// A host descriptor for the client, which then reads and writes without asking. It must be of the same file, with
+    /// the access that was asked for.
     pub donated: Option<OwnedFd>,
 }
 
@@ -87,8 +87,8 @@ impl Bound {
 pub struct NewFile {
     /// Permissions, ready made: no umask is applied.
     pub mode: Mode,
-    /// Permissions that the creator's umask has taken from `mode`. Only a backend that keeps default access control lists needs
-    /// them: where the directory has one, it counts in the umask's place.
+    /// Permissions that the creator's umask has taken from `mode`. Only a backend that keeps default access control
+    /// lists needs them: where the directory has one, it counts in the umask's place.
     pub masked: Mode,
     /// Owner, or [`NO_ID`](super::NO_ID) for the server's own.
     pub uid: u32,
@@ -224,8 +224,8 @@ pub enum RenameFlags {
     NoReplace,
     /// The two files swap their names.
     Exchange,
-    /// It is replaced, and a whiteout (character device 0:0) of the server's own takes the old name, as overlays want it. Only
-    /// asked for by clients of the kind [`Kernel`](super::ClientKind::Kernel).
+    /// It is replaced, and a whiteout (character device 0:0) of the server's own takes the old name, as overlays want
+    /// it. Only asked for by clients of the kind [`Kernel`](super::ClientKind::Kernel).
     Whiteout,
     /// The same if there is none; else it is an error, `EEXIST`.
     WhiteoutNoReplace,
@@ -302,15 +302,15 @@ pub trait ControlFile: Any + Send + Sync {
         Err(Error::OPNOTSUPP)
     }
 
-    /// Sets attributes: each that can be is, and the failure names the others. Owner before mode, since a change of owner
-    /// clears set-id bits. Guarantee: *write*.
+    /// Sets attributes: each that can be is, and the failure names the others. Owner before mode, since a change of
+    /// owner clears set-id bits. Guarantee: *write*.
     fn set_stat(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
         let mask = change.mask();
         if mask.is_empty() { Ok(()) } else { Err(SetStatFailure::new(mask, Error::OPNOTSUPP)) }
     }
 
-    /// Creates a regular file in this directory and opens it; `EEXIST` if the name is taken. The mode need not allow the
-    /// access that is asked for. Guarantee: *write*.
+    /// Creates a regular file in this directory and opens it; `EEXIST` if the name is taken. The mode need not allow
+    /// the access that is asked for. Guarantee: *write*.
     fn create(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
         let _ = (name, new, access);
         Err(Error::OPNOTSUPP)
@@ -322,7 +322,8 @@ pub trait ControlFile: Any + Send + Sync {
         Err(Error::OPNOTSUPP)
     }
 
-    /// Makes a regular file, FIFO, socket or device in this directory; `device` is major and minor number. `EPERM` makes a sandbox fall back to sockets and FIFOs of its own. Guarantee: *write*.
+    /// Makes a regular file, FIFO, socket or device in this directory; `device` is major and minor number. `EPERM`
+    /// makes a sandbox fall back to sockets and FIFOs of its own. Guarantee: *write*.
     fn mknod(&self, name: Name<'_>, new: &NewFile, file_type: FileType, device: (u32, u32)) -> Result<Found> {
         let _ = (name, new, file_type, device);
         Err(Error::PERM)
@@ -387,15 +388,15 @@ pub trait ControlFile: Any + Send + Sync {
         Err(Error::OPNOTSUPP)
     }
 
-    /// Connects to this socket; `None` for whichever kind it is. Must not block: `EAGAIN` if the other end's queue is full.
-    /// Guarantee: *read*.
+    /// Connects to this socket; `None` for whichever kind it is. Must not block: `EAGAIN` if the other end's queue is
+    /// full. Guarantee: *read*.
     fn connect(&self, kind: Option<SocketType>, credentials: Option<Credentials>) -> Result<OwnedFd> {
         let _ = (kind, credentials);
         Err(Error::CONNREFUSED)
     }
 
-    /// Makes a socket and binds it to a name in this directory. `EPERM` makes a sandbox fall back to a socket of its own.
-    /// Guarantee: *write*.
+    /// Makes a socket and binds it to a name in this directory. `EPERM` makes a sandbox fall back to a socket of its
+    /// own. Guarantee: *write*.
     fn bind(&self, name: Name<'_>, new: &NewFile, kind: SocketType) -> Result<Bound> {
         let _ = (name, new, kind);
         Err(Error::PERM)

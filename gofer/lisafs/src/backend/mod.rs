@@ -12,9 +12,9 @@
 //! # Concurrency
 //!
 //! Calls come from several threads at once, one for each communicator of each connection: the socket and up to
-//! [`Server::CHANNELS`](crate::server::Server::CHANNELS) channels, so a mount has five calls under way at most. By default
-//! nothing else is promised, and calls must be atomic by themselves. A backend that sets [`Options::tree_locks`] gets them
-//! under the server's locks, so that it can rely on what its tree looks like:
+//! [`Server::CHANNELS`](crate::server::Server::CHANNELS) channels, so a mount has five calls under way at most. By
+//! default nothing else is promised, and calls must be atomic by themselves. A backend that sets
+//! [`Options::tree_locks`] gets them under the server's locks, so that it can rely on what its tree looks like:
 //!
 //! | guarantee | meaning | who runs meanwhile |
 //! |---|---|---|
@@ -23,8 +23,9 @@
 //! | *write* | as *read*, and no other *read* or *write* call on this position runs | calls on other positions |
 //! | *global* | no other call under a lock runs on any connection of the server | calls with guarantee *none*, data |
 //!
-//! Each method names its guarantee. Calls of an [`OpenFile`] are about data and may take long, so they have theirs on the
-//! file alone: a rename may move or replace it meanwhile, and nobody waits for them who does not need the same file.
+//! Each method names its guarantee. Calls of an [`OpenFile`] are about data and may take long, so they have theirs on
+//! the file alone: a rename may move or replace it meanwhile, and nobody waits for them who does not need the same
+//! file.
 //!
 //! # Rules
 //!
@@ -34,8 +35,8 @@
 //!   must be unique and stable as long as a control file lives; never use inode 0. The type never changes.
 //! * **[`Statx::mask`] must have TYPE**, and SIZE for regular files.
 //! * **An error has no effect.** A call that fails leaves nothing behind that the client could see.
-//! * **Errors are errnos** that reach the application as they are, [with a cause](Errno::because) for the server's log where
-//!   there is more to say. `EOPNOTSUPP` is the default of optional methods.
+//! * **Errors are errnos** that reach the application as they are, [with a cause](Errno::because) for the server's log
+//!   where there is more to say. `EOPNOTSUPP` is the default of optional methods.
 
 mod boxed;
 mod control;
@@ -76,9 +77,9 @@ pub trait Backend: Send + Sync + 'static {
     /// The root of the mount. Called once for each Mount request. Guarantee: *read* on the mount point.
     fn attach(&self) -> Result<Attachment>;
 
-    /// Called once when a connection has ended, however it did, and all its files have been dropped: the place to give back what
-    /// the connection alone has used. No call of the connection runs or follows. It is not called if the process is killed, so
-    /// what must not be lost goes through [`OpenFile::sync`].
+    /// Called once when a connection has ended, however it did, and all its files have been dropped: the place to give
+    /// back what the connection alone has used. No call of the connection runs or follows. It is not called if the
+    /// process is killed, so what must not be lost goes through [`OpenFile::sync`].
     fn detach(&self) {}
 }
 
@@ -101,8 +102,8 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 pub struct Attachment {
     /// The root, a directory or (for mounts on files) anything else.
     pub root: Found,
-    /// A descriptor of the root for a client that wants to work on the host files directly. Backends that give one say so in
-    /// [`Options::donates_root`].
+    /// A descriptor of the root for a client that wants to work on the host files directly. Backends that give one say
+    /// so in [`Options::donates_root`].
     pub donated: Option<OwnedFd>,
 }
 

@@ -117,22 +117,22 @@ pub trait OpenFile: Any + Send + Sync {
     /// Attributes, as they are now. Guarantee: *read*.
     fn stat(&self) -> Result<Statx>;
 
-    /// Reads from byte `offset` on until `into` is full or the file ends, and says how many bytes it put there. Clients take
-    /// fewer than they asked for as the end of the file. Guarantee: *read*.
+    /// Reads from byte `offset` on until `into` is full or the file ends, and says how many bytes it put there. Clients
+    /// take fewer than they asked for as the end of the file. Guarantee: *read*.
     fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
         let _ = (into, offset);
         Err(Error::OPNOTSUPP)
     }
 
-    /// Writes `from` at byte `offset`, and says how many bytes it took. If some were taken before an error came up, says so
-    /// and keeps the error for the next call. Guarantee: *write*.
+    /// Writes `from` at byte `offset`, and says how many bytes it took. If some were taken before an error came up,
+    /// says so and keeps the error for the next call. Guarantee: *write*.
     fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
         let _ = (from, offset);
         Err(Error::OPNOTSUPP)
     }
 
-    /// Makes data and attributes durable: what an application has synced must survive the end of this process. A file system
-    /// that does not outlive it has nothing to do. Guarantee: *read*.
+    /// Makes data and attributes durable: what an application has synced must survive the end of this process. A file
+    /// system that does not outlive it has nothing to do. Guarantee: *read*.
     fn sync(&self) -> Result<()>;
 
     /// Reserves or frees space, as `fallocate(2)`. Guarantee: *write*.
@@ -141,9 +141,9 @@ pub trait OpenFile: Any + Send + Sync {
         Err(Error::OPNOTSUPP)
     }
 
-    /// Where the first data or hole at or behind `offset` is, as `lseek(2)` finds it: the end of a file counts as a hole, and
-    /// without data behind `offset` it is `ENXIO`. By default `EOPNOTSUPP`: the client takes all of the file for data.
-    /// Guarantee: *read*.
+    /// Where the first data or hole at or behind `offset` is, as `lseek(2)` finds it: the end of a file counts as a
+    /// hole, and without data behind `offset` it is `ENXIO`. By default `EOPNOTSUPP`: the client takes all of the file
+    /// for data. Guarantee: *read*.
     fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
         let _ = (offset, what);
         Err(Error::OPNOTSUPP)
@@ -154,8 +154,8 @@ pub trait OpenFile: Any + Send + Sync {
         Err(Error::OPNOTSUPP)
     }
 
-    /// Lists a directory from position `from` on, which is 0 for the start or some entry's [`DirEntry::next`], until the
-    /// end or until `sink` has no room left. Never called twice at once for one open file. Guarantee: *read*.
+    /// Lists a directory from position `from` on, which is 0 for the start or some entry's [`DirEntry::next`], until
+    /// the end or until `sink` has no room left. Never called twice at once for one open file. Guarantee: *read*.
     ///
     /// An entry that exists all the time while a directory is listed turns up exactly once.
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {

@@ -15,15 +15,16 @@ pub struct Options {
     pub max_message_size: u32,
     /// Refuses everything that would change something with `EROFS`.
     pub read_only: bool,
-    /// Whether calls are made under the locks of the server's tree, see [the module's documentation](super). Off by default.
+    /// Whether calls are made under the locks of the server's tree, see [the module's documentation](super). Off by
+    /// default.
     pub tree_locks: bool,
     /// Whether [`ControlFile::walk_stat`](super::ControlFile::walk_stat) is used for whole paths; otherwise the server
     /// walks step by step.
     pub walk_stat: bool,
     /// What still works on a file whose name is gone.
     pub deleted: DeletedFiles,
-    /// Whether [`Backend::attach`](super::Backend::attach) gives a descriptor of the root to the client, as a mount with directfs
-    /// needs it.
+    /// Whether [`Backend::attach`](super::Backend::attach) gives a descriptor of the root to the client, as a mount
+    /// with directfs needs it.
     pub donates_root: bool,
     /// What the client is believed.
     pub client: ClientKind,
@@ -35,22 +36,23 @@ pub struct Options {
     pub max_channels: usize,
 }
 
-/// What kind of client a connection has, and so what it is believed. The difference is made by the server: backends need not know.
+/// What kind of client a connection has, and so what it is believed. The difference is made by the server: backends
+/// need not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientKind {
-    /// The kernel of a sandbox, which somebody in it may have taken over, and which needs of the host's files no more than a
-    /// container does.
+    /// The kernel of a sandbox, which somebody in it may have taken over, and which needs of the host's files no more
+    /// than a container does.
     ///
-    /// New programs lose their set-group-ID bit, as who makes them need not be in the group that they get. Extended attributes
-    /// are those of the namespace `user`, and those of `security` can be read; the backend is not asked for others:
-    /// `EOPNOTSUPP`. Renames leave no whiteouts: `EINVAL`.
+    /// New programs lose their set-group-ID bit, as who makes them need not be in the group that they get. Extended
+    /// attributes are those of the namespace `user`, and those of `security` can be read; the backend is not asked for
+    /// others: `EOPNOTSUPP`. Renames leave no whiteouts: `EINVAL`.
     #[default]
     Sandbox,
     /// A kernel of this machine that has checked what its callers may do, as one that mounts through FUSE has.
     ///
-    /// Which new files keep their set-group-ID bit is as it says. All extended attributes reach the backend: access control
-    /// lists, file capabilities, what overlays note. Renames can leave whiteouts.
+    /// Which new files keep their set-group-ID bit is as it says. All extended attributes reach the backend: access
+    /// control lists, file capabilities, what overlays note. Renames can leave whiteouts.
     Kernel,
 }
 

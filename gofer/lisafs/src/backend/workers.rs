@@ -11,12 +11,12 @@ use super::{Errno, Result};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A fixed number of named threads that run what a backend cannot run on the server's own: client libraries that want a deep stack
-/// (the server's threads have 256 KiB), or that only so many threads may use at once.
+/// A fixed number of named threads that run what a backend cannot run on the server's own: client libraries that want a
+/// deep stack (the server's threads have 256 KiB), or that only so many threads may use at once.
 ///
-/// A call on the backend hands its work to [`run`](Self::run) and waits for it. A mount has as many calls under way as it has
-/// communicators: one for its socket and one for each channel, [up to four](super::Options::max_channels) by default. With several mounts
-/// there are more, and those for which there is no thread wait for one.
+/// A call on the backend hands its work to [`run`](Self::run) and waits for it. A mount has as many calls under way as
+/// it has communicators: one for its socket and one for each channel, [up to four](super::Options::max_channels) by
+/// default. With several mounts there are more, and those for which there is no thread wait for one.
 ///
 /// ```
 /// use lisafs::backend::Workers;
@@ -34,8 +34,9 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` threads, at least one, called `name-0`, `name-1` and so on (Linux shows the first 15 bytes). An extension of a
-    /// gofer does this in `open`, when the process has given up its privileges: threads made earlier would keep them.
+    /// Starts `count` threads, at least one, called `name-0`, `name-1` and so on (Linux shows the first 15 bytes). An
+    /// extension of a gofer does this in `open`, when the process has given up its privileges: threads made earlier
+    /// would keep them.
     pub fn start(name: &str, count: usize) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
@@ -51,8 +52,8 @@ impl Workers {
         Ok(Workers { jobs })
     }
 
-    /// Runs `work` on one of the threads, as soon as one is free, and returns what it returns. A panic is `EREMOTEIO`, as one on the
-    /// server's own threads is.
+    /// Runs `work` on one of the threads, as soon as one is free, and returns what it returns. A panic is `EREMOTEIO`,
+    /// as one on the server's own threads is.
     ///
     /// Work must not call this itself: if all threads did, none would be left to do anything.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
@@ -64,7 +65,7 @@ impl Workers {
         self.jobs.send(Box::new(job)).map_err(|_| Errno::IO.because("the threads of the backend have ended"))?;
         match result.recv() {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(panic)) => Err(Errno::REMOTEIO.because(format!("the backend has panicked: {}", message(&*panic)))),
+            Ok(Err(panic)) => Err(Errno::REMOTEIO.because(format!("the backend panicked: {}", message(&*panic)))),
             Err(_) => Err(Errno::IO.because("the threads of the backend have ended")),
         }
     }
@@ -114,7 +115,7 @@ mod tests {
         for _ in 0..3 {
             let error = workers.run(|| panic!("no {}", "luck")).map(|()| "no error").unwrap_err();
             assert_eq!(error.errno(), Errno::REMOTEIO);
-            assert!(error.to_string().ends_with(": the backend has panicked: no luck"), "{error}");
+            assert!(error.to_string().ends_with(": the backend panicked: no luck"), "{error}");
         }
         assert_eq!(workers.run(|| 7).unwrap(), 7);
     }

@@ -45,7 +45,8 @@ impl Closes {
         }
     }
 
-    /// Hands what is in the queue to `send`, a message's worth at a time. When this returns, nothing that was added before is still under way.
+    /// Hands what is in the queue to `send`, a message's worth at a time. When this returns, nothing that was added
+    /// before is still under way.
     pub(super) fn flush(&self, send: impl Fn(FdArray<'_>)) {
         let mut batch = self.sending.lock();
         std::mem::swap(&mut *batch, &mut self.queue.lock().fds);

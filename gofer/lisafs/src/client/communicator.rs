@@ -217,7 +217,7 @@ impl ChannelEnd {
     fn receive(&mut self, max_message: usize, deadline: Instant) -> Result<Answer<'_>, CallError> {
         let len = self.wait(deadline)?;
         let payload = len.checked_sub(CHANNEL_HEADER).filter(|len| *len <= max_message);
-        let payload = payload.ok_or(Ended::Protocol("the answer has an impossible length"))?;
+        let payload = payload.ok_or(Ended::Protocol("the answer has an invalid length"))?;
         let window = self.channel.window();
         let mut header = [0; CHANNEL_HEADER];
         window.source(0, CHANNEL_HEADER).get(0, &mut header);

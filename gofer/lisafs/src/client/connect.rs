@@ -103,8 +103,8 @@ fn add_channel(connection: &Connection) -> Result<(), CallError> {
     add_opened_channel(connection, channel, fds)
 }
 
-/// Maps the window that `channel` describes, if it is one that cannot hurt: a window that is not within its file, or a file
-/// that can shrink, would be a fatal signal later, and one without room for a message an unexpected error.
+/// Maps the window that `channel` describes, if it is one that cannot hurt: a window that is not within its file, or a
+/// file that can shrink, would be a fatal signal later, and one without room for a message an unexpected error.
 fn open_window(memory: OwnedFd, channel: &ChannelResp, max_message: usize) -> Result<Window, CallError> {
     let malformed = |_| CallError::Malformed("the packet window is impossible");
     let offset = u64::try_from(channel.data_offset).map_err(malformed)?;

@@ -17,7 +17,7 @@ pub(super) enum CallError {
     #[error("{0:?} is too long for a message")]
     TooLong(MessageId),
     /// The answer does not fit the request. The communicator is still in step.
-    #[error("the server's answer makes no sense: {0}")]
+    #[error("the server's answer is not valid: {0}")]
     Malformed(&'static str),
     /// The communicator has ended.
     #[error("{0}")]
@@ -65,13 +65,13 @@ pub enum ConnectError {
     #[error("cannot mount: {0}")]
     Mount(String),
     /// The server's messages are too small to work with.
-    #[error("the server takes messages of {0} bytes only; at least {min} are needed", min = super::SMALLEST_MESSAGE)]
+    #[error("the server accepts messages of at most {0} bytes; at least {min} are needed", min = super::SMALLEST_MESSAGE)]
     MessageSize(u32),
     /// A thread of the client could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] std::io::Error),
     /// The server ended the connection before it was complete.
-    #[error("the server has closed the connection while it was being set up")]
+    #[error("the server closed the connection while it was being set up")]
     Lost,
 }
 

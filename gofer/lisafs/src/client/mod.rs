@@ -1,13 +1,14 @@
 //! A LisaFS client: one typed method for each message, over a pool of communicators.
 //!
 //! Every method may be called from any thread. A call takes a free communicator, encodes its request straight into the
-//! packet window, waits for the answer, and decodes it from private memory. With more callers than communicators, some wait.
+//! packet window, waits for the answer, and decodes it from private memory. With more callers than communicators, some
+//! wait.
 //!
 //! # What a server can do to this client
 //!
 //! Refuse, answer nonsense, or not answer, but neither crash nor mislead it. An answer that contradicts its request is
-//! `EIO`. So is one that does not come in time: its communicator is given up, because the answer could still come and be
-//! taken for that of another request. A server that is gone ends all calls at once with `EIO`, and all later ones.
+//! `EIO`. So is one that does not come in time: its communicator is given up, because the answer could still come and
+//! be taken for that of another request. A server that is gone ends all calls at once with `EIO`, and all later ones.
 //! Descriptors are owned from the moment they arrive; FDs that nobody will use are given back.
 //!
 //! # Interruption
@@ -163,7 +164,7 @@ impl Drop for Client {
         for thread in self.threads.drain(..) {
             // A function called at the connection's end may have held the last reference: then this is the watcher.
             if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
-                tracing::error!("a thread of the client has panicked");
+                tracing::error!("a thread of the client panicked");
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Copies between private memory and memory that somebody else may change meanwhile.
 //!
-//! A plain copy is the compiler's to split, repeat or leave out as if nobody else were there. These are made of volatile
-//! accesses to the shared side, each byte once; large ones of one instruction that the compiler does not look into, and that is
-//! as fast as a plain copy.
+//! A plain copy is the compiler's to split, repeat or leave out as if nobody else were there. These are made of
+//! volatile accesses to the shared side, each byte once; large ones of one instruction that the compiler does not look
+//! into, and that is as fast as a plain copy.
 
 /// Bytes from which on one instruction is faster than a loop.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -25,7 +25,8 @@ pub(super) unsafe fn to_shared(to: *mut u8, from: &[u8]) {
     let head = to.align_offset(WORD).min(from.len());
     let (head, rest) = from.split_at(head);
     let (words, tail) = rest.as_chunks::<WORD>();
-    // SAFETY: each position is within as many bytes as `from` has, and words are aligned: the head ends where one begins.
+    // SAFETY: each position is within as many bytes as `from` has, and words are aligned: the head ends where one
+    // begins.
     unsafe {
         for (index, byte) in head.iter().enumerate() {
             to.add(index).write_volatile(*byte);
@@ -76,7 +77,8 @@ pub(super) unsafe fn from_shared(from: *const u8, to: &mut [u8]) {
 /// `len` bytes are readable at `from` and writable at `to`, and they do not overlap.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 unsafe fn copy_string(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: it reads and writes these bytes and nothing else, upwards as the calling convention has the direction flag.
+    // SAFETY: it reads and writes these bytes and nothing else, upwards as the calling convention has the direction
+    // flag.
     unsafe {
         std::arch::asm!(
             "rep movsb",

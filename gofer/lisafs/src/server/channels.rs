@@ -86,8 +86,8 @@ impl Channels {
         self.slots[index].state.lock().has_thread = true;
     }
 
-    /// Makes a channel and hands it to a parked thread, which `add_thread` makes if the slot has none yet. `ENOMEM` if all are busy,
-    /// `ENOSYS` if the connection ends.
+    /// Makes a channel and hands it to a parked thread, which `add_thread` makes if the slot has none yet. `ENOMEM` if
+    /// all are busy, `ENOSYS` if the connection ends.
     pub(super) fn open(&self, add_thread: impl FnOnce(usize) -> Result<()>) -> Result<Opened> {
         let mut shared = self.shared.lock();
         if shared.closed {

@@ -26,7 +26,7 @@ const LARGEST_MESSAGE: usize = 1 << 30;
 #[non_exhaustive]
 pub enum ConnectError {
     /// The mount path is not absolute, or has a component that is no name.
-    #[error("the mount path must be absolute and without '.' and '..'")]
+    #[error("the mount path must be absolute and must not contain '.' or '..'")]
     MountPath,
     /// The backend asks for a message size that makes no sense.
     #[error("a message size of {0} bytes is out of range")]
@@ -167,7 +167,7 @@ impl Drop for Serving {
             }
             observer = session.observer.clone();
             if catch_unwind(AssertUnwindSafe(|| session.backend.detach())).is_err() {
-                tracing::error!("a backend has panicked in detach");
+                tracing::error!("a backend panicked in detach");
             }
             release(session);
         }
@@ -183,6 +183,6 @@ impl Drop for Serving {
 /// Drops `thing`, which is the backend's in the end, and survives if that panics.
 fn release(thing: impl Sized) {
     if catch_unwind(AssertUnwindSafe(|| drop(thing))).is_err() {
-        tracing::error!("a backend has panicked while it was released");
+        tracing::error!("a backend panicked while it was dropped");
     }
 }

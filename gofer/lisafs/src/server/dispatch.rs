@@ -58,7 +58,7 @@ impl Context<'_> {
         // After an error or a panic, this forgets what was made. It is the backend's, and may panic as well.
         let forgotten = catch_unwind(AssertUnwindSafe(|| self.walked.clear()));
         handled.and_then(|result| forgotten.map(|()| result)).unwrap_or_else(|_| {
-            tracing::error!(?message, "a handler has panicked");
+            tracing::error!(?message, "a handler panicked");
             Err(Error::REMOTEIO)
         })
     }

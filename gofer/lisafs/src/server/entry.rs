@@ -108,8 +108,8 @@ impl Pool {
     }
 }
 
-/// The right to one entry. What is in it is counted as long as it lives, which may be longer than its number works: a bound
-/// socket keeps its file.
+/// The right to one entry. What is in it is counted as long as it lives, which may be longer than its number works: a
+/// bound socket keeps its file.
 pub(super) struct Share(Arc<Pool>);
 
 impl Share {

@@ -10,7 +10,8 @@ use crate::wire::{DoesNotFit, MessageId, Sink, Wire};
 /// The payload of a request.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
-    /// Private memory of the server: nobody changes it while it is looked at. All of the payload, but only the head of a PWrite.
+    /// Private memory of the server: nobody changes it while it is looked at. All of the payload, but only the head of
+    /// a PWrite.
     pub(super) payload: &'a [u8],
     /// What follows: the data of a PWrite, where the client has put it.
     pub(super) data: IoSource<'a>,

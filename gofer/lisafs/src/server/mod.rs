@@ -1,9 +1,10 @@
 //! Serving: connections, their FDs, the tree of positions, and one handler for each message.
 //!
-//! A [`Server`] is shared by all connections of a process. [`Server::connect`] starts everything a connection needs, its
-//! threads included, so that nothing has to be started later: one thread answers the socket, and one is parked for each
-//! channel that the client may ask for. Every thread answers one request after the other (`dispatch`); what is common
-//! to the threads of a connection is its `Session`. The concrete file system is behind [`Backend`] and not known here.
+//! A [`Server`] is shared by all connections of a process. [`Server::connect`] starts everything a connection needs,
+//! its threads included, so that nothing has to be started later: one thread answers the socket, and one is parked for
+//! each channel that the client may ask for. Every thread answers one request after the other (`dispatch`); what is
+//! common to the threads of a connection is its `Session`. The concrete file system is behind [`Backend`] and not known
+//! here.
 //!
 //! # Locks
 //!
@@ -69,7 +70,8 @@ impl Server {
         Self::with_channels(Self::CHANNELS)
     }
 
-    /// A server whose connections may have up to `channels` channels each, and as many threads for them. Clients need one.
+    /// A server whose connections may have up to `channels` channels each, and as many threads for them. Clients need
+    /// one.
     pub fn with_channels(channels: usize) -> Arc<Self> {
         Arc::new(Server { tree: Tree::new(), channels, late_threads: false, gate: Gate::default() })
     }
@@ -90,8 +92,8 @@ impl Server {
         self.gate.open();
     }
 
-    /// Serves the client at the other end of `socket` from `backend`, which is mounted at `mount_path`: an absolute path
-    /// that says where the files are in relation to those of other connections.
+    /// Serves the client at the other end of `socket` from `backend`, which is mounted at `mount_path`: an absolute
+    /// path that says where the files are in relation to those of other connections.
     ///
     /// All threads of the connection are started now.
     pub fn connect(

@@ -19,7 +19,7 @@ const MOST_DISCARDED: usize = 16 << 20;
 /// Serves the socket until the client has gone.
 pub(super) fn serve(session: &Session, socket: &Socket) {
     match answer_all(session, socket) {
-        Ended::ShutDown => tracing::debug!("the client has gone"),
+        Ended::ShutDown => tracing::debug!("the client disconnected"),
         problem => session.warn_once(&problem),
     }
 }
@@ -63,8 +63,8 @@ fn answer_one(context: &mut Context<'_>, socket: &Socket, buffer: &mut [u8], ans
     head.copy_from_slice(zerocopy::IntoBytes::as_bytes(&SocketHeader::new(message, payload_len)));
     let fds: ArrayVec<BorrowedFd<'_>, MAX_FDS> = fds.iter().map(AsFd::as_fd).collect();
     match socket.send(&answer[..HEADER + len], &fds, None) {
-        // A user may have only so many descriptors on their way, and others may not fetch theirs. As on a channel, the client
-        // makes do without.
+        // A user may have only so many descriptors on their way, and others may not fetch theirs. As on a channel, the
+        // client makes do without.
         Err(Ended::System(Errno::TOOMANYREFS)) => socket.send(&answer[..HEADER + len], &[], None),
         sent => sent,
     }

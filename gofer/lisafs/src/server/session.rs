@@ -75,7 +75,7 @@ impl Session {
     pub(super) fn add_channel_thread(&self, index: usize) -> Result<()> {
         let session = self.itself.get().and_then(Weak::upgrade).ok_or(Error::NOSYS)?;
         let thread = spawn_channel(&session, index, None).map_err(|error| {
-            tracing::warn!(%error, "a client does not get a channel");
+            tracing::warn!(%error, "a client gets no channel");
             Error::NOMEM
         })?;
         self.late_threads.lock().push(thread);

@@ -1,7 +1,7 @@
 //! A suite for who writes a [`Backend`](crate::backend::Backend): whether it does what its methods promise.
 //!
-//! It calls the backend as the server does, without a server, a mount or rights of any kind, and takes less than a second. What a
-//! client makes of the backend is not tested here: that is what `fusebridge conform` is for.
+//! It calls the backend as the server does, without a server, a mount or rights of any kind, and takes less than a
+//! second. What a client makes of the backend is not tested here: that is what `fusebridge conform` is for.
 //!
 //! ```
 //! # #[cfg(any())] // A backend is more than a page; gofer's chapter on extending it has one.
@@ -10,9 +10,9 @@
 //! # }
 //! ```
 //!
-//! makes a module `mine` with a test for each [case](CASES). Each case gets a backend of its own from the last argument, with an
-//! empty root unless it cannot be [written](Capability::Write). A backend that needs something as long as it lives, such as a
-//! temporary directory, comes with it: `|| Subject::new(backend).with(directory)`.
+//! makes a module `mine` with a test for each [case](CASES). Each case gets a backend of its own from the last
+//! argument, with an empty root unless it cannot be [written](Capability::Write). A backend that needs something as
+//! long as it lives, such as a temporary directory, comes with it: `|| Subject::new(backend).with(directory)`.
 
 mod capability;
 #[allow(missing_docs, reason = "the names of cases say what they are about")]

@@ -7,9 +7,9 @@
 //! | records | a [`RecordHead`], the request's bytes, the answer's bytes |
 //! | end | a [`RecordHead`] with the message [`END`], if recording was finished |
 //!
-//! Requests and answers stand as they did on the wire, without their headers, except for file data: the bytes behind the
-//! head of a PWrite request and of a PRead answer are left out unless they were asked for. The heads have the lengths.
-//! Numbers are in the byte order of the machine, as they are on the wire.
+//! Requests and answers stand as they did on the wire, without their headers, except for file data: the bytes behind
+//! the head of a PWrite request and of a PRead answer are left out unless they were asked for. The heads have the
+//! lengths. Numbers are in the byte order of the machine, as they are on the wire.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

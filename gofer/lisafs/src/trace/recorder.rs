@@ -116,8 +116,8 @@ impl Recorder {
 
     /// The time now, as it stands in the trace.
     ///
-    /// A message belongs to the time between two marks if it was under way at any moment of it. Threads that work at the
-    /// same time have their messages there, too.
+    /// A message belongs to the time between two marks if it was under way at any moment of it. Threads that work at
+    /// the same time have their messages there, too.
     pub fn mark(&self) -> Mark {
         Mark(self.started.elapsed())
     }
@@ -158,11 +158,12 @@ impl Recorder {
         self.shared.filled.notify_one();
         let writer = self.writer.lock().take();
         if writer.is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the thread that writes the trace has panicked");
+            tracing::error!("the thread that writes the trace panicked");
         }
     }
 
-    /// Adds a message. `request` is encoded once more, which is cheaper than to copy it from where the server could change it.
+    /// Adds a message. `request` is encoded once more, which is cheaper than to copy it from where the server could
+    /// change it.
     pub fn record<'q>(&self, exchange: &Exchange, request: &impl Wire<'q>, outcome: &Outcome<'_>) {
         let (code, payload, fds) = match outcome {
             Outcome::Answered { refused, payload, fds } => {

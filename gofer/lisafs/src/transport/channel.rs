@@ -101,7 +101,7 @@ impl Channel {
         let first = serde_json::Deserializer::from_slice(&hello).into_iter::<serde_json::Value>().next();
         match first {
             Some(Ok(serde_json::Value::Object(_) | serde_json::Value::Null)) => Ok(()),
-            _ => Err(Ended::Protocol("the hello is no JSON object")),
+            _ => Err(Ended::Protocol("the hello is not a JSON object")),
         }
     }
 

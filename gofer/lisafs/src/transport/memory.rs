@@ -1,7 +1,7 @@
 //! The file that a connection's packet windows are parts of.
 //!
-//! Only memory that stays becomes a window: a file of our own, which is sealed from the beginning, or one of a peer's that was
-//! checked for it.
+//! Only memory that stays becomes a window: a file of our own, which is sealed from the beginning, or one of a peer's
+//! that was checked for it.
 #![allow(unsafe_code, reason = "vouches for memory that windows are mapped from")]
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -79,8 +79,8 @@ pub struct PeerMemory {
 }
 
 impl PeerMemory {
-    /// Checks `file`: it must be sealed against shrinking, and be plain memory. Of huge pages, for one, there are only so many,
-    /// and those that a peer gives back cannot be had again.
+    /// Checks `file`: it must be sealed against shrinking, and be plain memory. Of huge pages, for one, there are only
+    /// so many, and those that a peer gives back cannot be had again.
     pub fn new(file: OwnedFd) -> Result<Self, Ended> {
         const TMPFS: i64 = 0x0102_1994;
         match fcntl_get_seals(&file) {
@@ -166,8 +166,8 @@ mod tests {
         assert!(PeerMemory::new(plain).is_ok());
     }
 
-    /// Two ends in one process, of which one does not keep to the rules: what it reads may be anything, and nothing else goes
-    /// wrong.
+    /// Two ends in one process, of which one does not keep to the rules: what it reads may be anything, and nothing
+    /// else goes wrong.
     #[test]
     fn both_sides_of_a_window_may_write_at_once() {
         let mut memory = PacketMemory::new().unwrap();

@@ -1,11 +1,11 @@
 //! Bytes and descriptors between two processes.
 //!
 //! A connection has one [`Socket`] and any number of channels. A channel is a [`Window`] of memory that both processes
-//! map, of which exactly one of them is in control at a time ([`Channel`]), and a socket for descriptors ([`FdSocket`]).
-//! Nothing here knows what the messages mean.
+//! map, of which exactly one of them is in control at a time ([`Channel`]), and a socket for descriptors
+//! ([`FdSocket`]). Nothing here knows what the messages mean.
 //!
-//! The peer is not trusted: what stands in shared memory is read once into private memory before it is used, lengths are
-//! checked before anything is done with them, descriptors are owned from the moment they arrive.
+//! The peer is not trusted: what stands in shared memory is read once into private memory before it is used, lengths
+//! are checked before anything is done with them, descriptors are owned from the moment they arrive.
 
 mod channel;
 mod deadline;

@@ -51,7 +51,8 @@ impl Socket {
         Ok(())
     }
 
-    /// Fills `bytes`, and puts descriptors that come with the first of them into `fds`, as many as fit; others are closed.
+    /// Fills `bytes`, and puts descriptors that come with the first of them into `fds`, as many as fit; others are
+    /// closed.
     pub fn receive(&self, bytes: &mut [u8], fds: Option<&mut Fds>, limit: Option<Duration>) -> Result<(), Ended> {
         let deadline = Deadline::after(limit);
         // As when sending.

@@ -1,21 +1,21 @@
 //! Looking for a while before sleeping.
 //!
-//! Waking a sleeping thread on another processor takes several times as long as a small request. So who waits for the peer
-//! first looks again and again, for as long as that lately paid: where it never does, as on a single processor or a busy
-//! machine, it soon stops, and tries again only now and then.
+//! Waking a sleeping thread on another processor takes several times as long as a small request. So who waits for the
+//! peer first looks again and again, for as long as that lately paid: where it never does, as on a single processor or
+//! a busy machine, it soon stops, and tries again only now and then.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Longest time to look, in microseconds. Long enough to notice that the other end would be quick if it were not asleep: two
-/// ends that both sleep take up to a hundred.
+/// Longest time to look, in microseconds. Long enough to notice that the other end would be quick if it were not
+/// asleep: two ends that both sleep take up to a hundred.
 const LONGEST: u32 = 200;
 
 /// Less than that cannot pay.
 const SHORTEST: u32 = 8;
 
-/// Of so many waits, one looks although it did not pay lately; and of ever more, up to the second number, if that does not
-/// pay either.
+/// Of so many waits, one looks although it did not pay lately; and of ever more, up to the second number, if that does
+/// not pay either.
 const PROBE: (u32, u32) = (32, 512);
 
 /// How long one end of a channel looks before it sleeps.

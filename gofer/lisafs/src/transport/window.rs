@@ -21,7 +21,8 @@ use crate::iobuf::{IoSource, IoTarget};
 /// | 8 | 8 | reserved |
 /// | 16 | .. | the datagram |
 ///
-/// It is made by [`PacketMemory`](super::PacketMemory) and [`PeerMemory`](super::PeerMemory), which know that the memory stays.
+/// It is made by [`PacketMemory`](super::PacketMemory) and [`PeerMemory`](super::PeerMemory), which know that the
+/// memory stays.
 #[derive(Debug)]
 pub struct Window {
     mapping: Arc<Mapping>,
@@ -59,7 +60,7 @@ impl Window {
     /// otherwise (`SIGBUS`). Whoever else maps them in this process does so as a window.
     pub(super) unsafe fn map(memory: impl AsFd, offset: u64, len: usize) -> Result<Self, Ended> {
         if len < rustix::param::page_size() || u32::try_from(len).is_err() {
-            return Err(Ended::Protocol("the packet window has an impossible size"));
+            return Err(Ended::Protocol("the packet window has an invalid size"));
         }
         if !offset.is_multiple_of(rustix::param::page_size() as u64) {
             return Err(Ended::Protocol("the packet window does not begin at a page"));
@@ -121,7 +122,8 @@ impl Window {
         unsafe { IoTarget::from_raw(self.mapping.start.add(Self::HEADER), self.capacity()) }
     }
 
-    /// The first `at` bytes of the room for a datagram, to put data into, and `len` bytes behind them, to take data from.
+    /// The first `at` bytes of the room for a datagram, to put data into, and `len` bytes behind them, to take data
+    /// from.
     ///
     /// # Panics
     ///

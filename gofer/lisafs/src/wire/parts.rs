@@ -228,8 +228,9 @@ layout! {
         pub gid: u32 = 12,
         /// Permissions; for MknodAt and BindAt with the type.
         pub mode: u16 = 16,
-        /// Permissions that the creator's umask has taken from `mode`. Servers that know them, as this one does, give them back where
-        /// the directory's default access control list counts in the umask's place. Zero in gVisor's protocol.
+        /// Permissions that the creator's umask has taken from `mode`. Servers that know them, as this one does, give
+        /// them back where the directory's default access control list counts in the umask's place. Zero in gVisor's
+        /// protocol.
         pub masked: u16 = 18,
         padding: [u8; 4] = 20,
     }

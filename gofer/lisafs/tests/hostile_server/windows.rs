@@ -23,8 +23,8 @@ fn dup(fd: impl AsFd) -> OwnedFd {
     fd.as_fd().try_clone_to_owned().unwrap()
 }
 
-/// Connects to a server whose only channel is `offered`. It must be refused at once, without a handshake, and the socket
-/// must still work.
+/// Connects to a server whose only channel is `offered`. It must be refused at once, without a handshake, and the
+/// socket must still work.
 fn is_refused(what: &str, offered: impl Fn() -> (ChannelResp, Vec<OwnedFd>) + Send + Sync + 'static) {
     let start = Instant::now();
     comes_to_nothing(what, TIMEOUT, offered);

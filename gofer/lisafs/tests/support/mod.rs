@@ -197,7 +197,7 @@ impl Drop for Server {
         if let Some(thread) = self.thread.take() {
             let joined = thread.join();
             // One failure at a time: a second one would hide the first.
-            assert!(joined.is_ok() || std::thread::panicking(), "the scripted server has panicked");
+            assert!(joined.is_ok() || std::thread::panicking(), "the scripted server panicked");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What must hold for all messages: any bytes can be decoded without harm, what is encoded comes back, and what does not
-//! fit is refused.
+//! What must hold for all messages: any bytes can be decoded without harm, what is encoded comes back, and what does
+//! not fit is refused.
 
 mod arrays;
 mod check;

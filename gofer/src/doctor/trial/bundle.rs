@@ -30,8 +30,7 @@ impl Bundle {
         for made in [rootfs.join("out"), bundle.volume(), bundle.state(), bundle.logs()] {
             fs::create_dir_all(made)?;
         }
-        let machine =
-            Machine::here().ok_or_else(|| io::Error::other("runsc is not made for this kind of processor"))?;
+        let machine = Machine::here().ok_or_else(|| io::Error::other("runsc does not support this processor"))?;
         let program = rootfs.join("program");
         fs::write(&program, writes_a_file(machine, &format!("/out/{FILE}"), TEXT))?;
         fs::set_permissions(&program, Permissions::from_mode(0o755))?;
@@ -99,7 +98,9 @@ impl Bundle {
         self.unmount();
         if self.has_mounts() {
             let path = self.path().display();
-            return Err(io::Error::other(format!("something is still mounted in {path}; unmount it and remove that")));
+            return Err(io::Error::other(format!(
+                "something is still mounted in {path}; unmount it and remove the directory"
+            )));
         }
         fs::remove_dir_all(self.path())
     }

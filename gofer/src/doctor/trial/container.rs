@@ -36,18 +36,18 @@ impl Trial {
         let outcome = self.command(options).and_then(|mut command| child::run(&mut command, timeout));
         child::end_all();
         let log = self.bundle.take_gofer_log().map_err(|error| format!("cannot read the gofer's log: {error}"))?;
-        let written = self.bundle.take_result().map_err(|error| format!("cannot read what it has written: {error}"))?;
+        let written = self.bundle.take_result().map_err(|error| format!("cannot read what it wrote: {error}"))?;
         let outcome = outcome.map_err(|error| error.to_string())?;
         if !outcome.succeeded {
-            return Err(format!("runsc says: {}{}", outcome.last_words(), complaint(&log)));
+            return Err(format!("runsc says: {}{}", outcome.last_words(), fatal_error(&log)));
         }
         if !log.contains(FIRST_LINE) {
-            return Err("the container was served by another gofer than this one".to_owned());
+            return Err("the container was served by a gofer other than this one".to_owned());
         }
         if !written {
-            return Err("the container has ended well, but what it has written to a volume is not there".to_owned());
+            return Err("the container succeeded, but what it wrote to a volume is missing".to_owned());
         }
-        Ok(format!("a container has run in {:.2} s", outcome.elapsed.as_secs_f64()))
+        Ok(format!("a container ran in {:.2} s", outcome.elapsed.as_secs_f64()))
     }
 
     fn command(&self, options: Options<'_>) -> io::Result<Command> {
@@ -75,7 +75,7 @@ impl Trial {
 }
 
 /// Why the gofer has ended, which runsc cannot tell.
-fn complaint(log: &str) -> String {
+fn fatal_error(log: &str) -> String {
     let fatal = log.lines().find_map(|line| line.split_once("FATAL ERROR: "));
     fatal.map(|(_, text)| format!("; the gofer says: {text}")).unwrap_or_default()
 }
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_gofer_has_the_last_word() {
-        assert_eq!(complaint("I1121 1 x.rs:1] Serving\nW1121 1 x.rs:2] FATAL ERROR: no\n"), "; the gofer says: no");
-        assert_eq!(complaint("I1121 1 x.rs:1] Serving\n"), "");
+        assert_eq!(fatal_error("I1121 1 x.rs:1] Serving\nW1121 1 x.rs:2] FATAL ERROR: no\n"), "; the gofer says: no");
+        assert_eq!(fatal_error("I1121 1 x.rs:1] Serving\n"), "");
     }
 }

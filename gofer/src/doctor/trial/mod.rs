@@ -49,7 +49,7 @@ pub(super) fn check(runsc: &Path, timeout: &Timeout, tell: &mut dyn FnMut(Vec<Fi
     }
     tell(vec![conclusion(&usable, known.default.as_deref())]);
     if let Err(error) = trial.clean_up() {
-        tell(vec![Finding::new(Level::Warning, "trial", format!("something is left of it: {error}"))]);
+        tell(vec![Finding::new(Level::Warning, "trial", format!("it could not be cleaned up: {error}"))]);
     }
 }
 

@@ -36,7 +36,7 @@ impl Fault {
     pub fn parse(text: &str) -> std::result::Result<Self, FaultError> {
         let parameters = Parameters::parse(text)?;
         let seed = parameters.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
-        tracing::info!(seed, "what happens by chance can be repeated with this seed");
+        tracing::info!(seed, "repeat the same random faults with this seed");
         let mut streams = 0..;
         let mut chance = |probability: Probability| Chance::new(probability, seed, streams.next().unwrap_or_default());
         let errors = parameters.errors.into_iter();

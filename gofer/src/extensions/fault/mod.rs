@@ -1,7 +1,7 @@
 //! Another file system with something wrong, to try out clients and tests: `fault:BACKEND?PARAMETER&PARAMETER..`.
 //!
-//! Parameters stand behind the last `?`; a directory with a `?` in its name needs one more behind it. Latencies
-//! and errors can be given several times: where several are about one call, latencies add up and the first error counts.
+//! Parameters stand behind the last `?`; a directory with a `?` in its name needs one more behind it. Latencies and
+//! errors can be given several times: where several are about one call, latencies add up and the first error counts.
 //!
 //! | parameter | meaning |
 //! |---|---|
@@ -11,10 +11,10 @@
 //! | `defect=DEFECT[:PROBABILITY]` | answers are wrong in one of the ways below |
 //! | `seed=N` | makes chance the same each time |
 //!
-//! CALL is a name of a [`Call`](super::wrap::Call): `walk`, `stat`, `read`, `write`, `create`, .. or `xattr` for all calls about
-//! extended attributes, or `*` for all calls but `attach`, as is no CALL at all. `walk` includes walks of whole paths. PROBABILITY is a number from 0 to 1, and 1 if it
-//! is left out. With a seed, whether the nth call that a parameter is about is hit depends on nothing else, so one
-//! thread sees the same each time.
+//! CALL is a name of a [`Call`](super::wrap::Call): `walk`, `stat`, `read`, `write`, `create`, .. or `xattr` for all
+//! calls about extended attributes, or `*` for all calls but `attach`, as is no CALL at all. `walk` includes walks of
+//! whole paths. PROBABILITY is a number from 0 to 1, and 1 if it is left out. With a seed, whether the nth call that a
+//! parameter is about is hit depends on nothing else, so one thread sees the same each time.
 //!
 //! | defect | what is wrong |
 //! |---|---|

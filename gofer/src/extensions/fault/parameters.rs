@@ -75,7 +75,7 @@ fn latency(text: &str) -> Parsed<(Calls, Duration)> {
         None => (text, Calls::all_but_attach()),
     };
     let duration = parse_duration(duration)
-        .ok_or("not a duration of an hour at most; for example 5ms, 100us or latency=1.5s@write")?;
+        .ok_or("not a duration of at most an hour; for example 5ms, 100us or latency=1.5s@write")?;
     Ok((calls, duration))
 }
 
@@ -83,7 +83,8 @@ fn error(text: &str) -> Parsed<(Calls, Errno, Probability)> {
     let (rest, probability) = probability(text)?;
     let (name, call) =
         rest.split_once('@').ok_or("say which calls fail, for example error=EIO@write or error=EIO@*")?;
-    let errno = errno::named(name).ok_or_else(|| format!("{name:?} is no error; for example EIO, ENOSPC or EACCES"))?;
+    let errno =
+        errno::named(name).ok_or_else(|| format!("{name:?} is not an errno; for example EIO, ENOSPC or EACCES"))?;
     Ok((calls(call)?, errno, probability))
 }
 
@@ -100,20 +101,20 @@ fn defect(text: &str) -> Parsed<(Defect, Probability)> {
     let (name, probability) = probability(text)?;
     let unknown = || {
         let known: Vec<&str> = Defect::ALL.iter().map(|defect| defect.name()).collect();
-        format!("{name:?} is no defect; known are {}", known.join(", "))
+        format!("{name:?} is not a defect; known are {}", known.join(", "))
     };
     let defect = Defect::ALL.iter().find(|defect| defect.name() == name).ok_or_else(unknown)?;
     Ok((*defect, probability))
 }
 
 fn seed(text: &str) -> Parsed<u64> {
-    text.parse().map_err(|_| "not a number, of 64 bits at most".to_owned())
+    text.parse().map_err(|_| "not a 64-bit number".to_owned())
 }
 
 fn calls(name: &str) -> Parsed<Calls> {
     Calls::named(name).ok_or_else(|| {
         let known: Vec<&str> = Call::ALL.iter().map(|call| call.name()).collect();
-        format!("{name:?} is no call; known are {}, xattr and *", known.join(", "))
+        format!("{name:?} is not a call; known are {}, xattr and *", known.join(", "))
     })
 }
 
@@ -122,7 +123,7 @@ fn probability(text: &str) -> Parsed<(&str, Probability)> {
     let Some((rest, probability)) = text.split_once(':') else { return Ok((text, Probability::ALWAYS)) };
     match Probability::parse(probability) {
         Some(probability) => Ok((rest, probability)),
-        None => Err(format!("{probability:?} is no probability; use a number from 0 to 1, for example 0.01")),
+        None => Err(format!("{probability:?} is not a probability; use a number from 0 to 1, for example 0.01")),
     }
 }
 
@@ -172,25 +173,28 @@ mod tests {
         assert_eq!(error("b"), "unknown parameter \"b\"; known are latency=, error=, short=, defect= and seed=");
         assert_eq!(
             error("latency=5"),
-            "latency=5: not a duration of an hour at most; for example 5ms, 100us or latency=1.5s@write"
+            "latency=5: not a duration of at most an hour; for example 5ms, 100us or latency=1.5s@write"
         );
         assert_eq!(error("error=EIO"), {
             "error=EIO: say which calls fail, for example error=EIO@write or error=EIO@*"
         });
-        assert_eq!(error("error=EOI@read"), "error=EOI@read: \"EOI\" is no error; for example EIO, ENOSPC or EACCES");
-        assert!(
-            error("error=EIO@wriet").starts_with("error=EIO@wriet: \"wriet\" is no call; known are attach, walk, ")
+        assert_eq!(
+            error("error=EOI@read"),
+            "error=EOI@read: \"EOI\" is not an errno; for example EIO, ENOSPC or EACCES"
         );
-        assert!(error("defect=none").contains("\"none\" is no defect; known are wrong-nlink, "));
+        assert!(
+            error("error=EIO@wriet").starts_with("error=EIO@wriet: \"wriet\" is not a call; known are attach, walk, ")
+        );
+        assert!(error("defect=none").contains("\"none\" is not a defect; known are wrong-nlink, "));
         assert_eq!(error("short=stat"), {
             "short=stat: only reads and writes can be short: short=read or short=write:0.5"
         });
         assert_eq!(error("short=read:2"), {
-            "short=read:2: \"2\" is no probability; use a number from 0 to 1, for example 0.01"
+            "short=read:2: \"2\" is not a probability; use a number from 0 to 1, for example 0.01"
         });
         assert_eq!(error("seed=1&seed=2"), "seed=2: given twice");
         assert_eq!(error("defect=wrong-size:0.1&defect=wrong-size"), "defect=wrong-size: given twice");
-        assert_eq!(error("seed=a\nb"), "seed=a\\nb: not a number, of 64 bits at most");
+        assert_eq!(error("seed=a\nb"), "seed=a\\nb: not a 64-bit number");
         for bad in
             ["latency", "latency=ms", "latency=-1ms", "latency=1m", "latency=1ms@", "error=@read", "seed=-1", "=1"]
         {

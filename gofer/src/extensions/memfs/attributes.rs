@@ -50,8 +50,8 @@ fn set_size(inode: &Inode, state: &mut State, size: u64, now: Time) -> Result<()
     Ok(())
 }
 
-/// Set-id bits were meant for the owner before. A set-group-id bit without the right to execute means something else, and
-/// so does one on a directory.
+/// Set-id bits were meant for the owner before. A set-group-id bit without the right to execute means something else,
+/// and so does one on a directory.
 fn set_owner(inode: &Inode, state: &mut State, uid: Option<u32>, gid: Option<u32>, now: Time) {
     state.owner.uid = uid.unwrap_or(state.owner.uid);
     state.owner.gid = gid.unwrap_or(state.owner.gid);

@@ -14,11 +14,12 @@ pub(super) const MAX_NAME: usize = 255;
 /// A directory's entries, by position.
 ///
 /// An entry's position is made of its name's hash and stays the same as long as the name exists. So a listing that goes
-/// on from a position misses nothing and repeats nothing, whatever happened meanwhile, and one map is enough for listing
-/// and looking up.
+/// on from a position misses nothing and repeats nothing, whatever happened meanwhile, and one map is enough for
+/// listing and looking up.
 pub(super) struct Dir {
     entries: BTreeMap<u64, Entry>,
-    /// The directory that this one is in; the root is in none. Changes only during renames, one of which runs at a time.
+    /// The directory that this one is in; the root is in none. Changes only during renames, one of which runs at a
+    /// time.
     pub(super) parent: Weak<Inode>,
 }
 

@@ -27,7 +27,8 @@ struct Id(u64);
 pub(super) struct State {
     /// Permission bits.
     pub(super) mode: u16,
-    /// Names, or what comes in their place for a directory: 2 and one for each directory in it. Zero once it is removed.
+    /// Names, or what comes in their place for a directory: 2 and one for each directory in it. Zero once it is
+    /// removed.
     pub(super) nlink: u32,
     pub(super) owner: Owner,
     pub(super) atime: Time,
@@ -86,8 +87,8 @@ impl Inode {
         Self::make(fs, FileType::Directory, new, Body::Directory(Box::new(Dir::new(Weak::new()))))
     }
 
-    /// A new file for directory `parent` that has no name yet; `ENOSPC` if there may be no more. The caller has taken the space of
-    /// what is in `body` if that succeeds.
+    /// A new file for directory `parent` that has no name yet; `ENOSPC` if there may be no more. The caller has taken
+    /// the space of what is in `body` if that succeeds.
     pub(super) fn new(
         parent: &State,
         fs: &Arc<Shared>,
@@ -204,7 +205,8 @@ impl Inode {
 }
 
 impl State {
-    /// The entries; `ENOTDIR` if this is no directory, `ENOENT` if it is removed: nothing is in it, and nothing will be.
+    /// The entries; `ENOTDIR` if this is no directory, `ENOENT` if it is removed: nothing is in it, and nothing will
+    /// be.
     pub(super) fn dir(&self) -> Result<&Dir> {
         match &self.body {
             Body::Directory(_) if self.nlink == 0 => Err(Error::NOENT),
@@ -268,8 +270,8 @@ impl Drop for Inode {
         let state = state.get_mut();
         state.release(fs);
         fs.space.give_name();
-        // What is in a directory goes with it, when the file system goes. One after the other: a tree can be so deep that
-        // a directory which drops its directories would exhaust the stack.
+        // What is in a directory goes with it, when the file system goes. One after the other: a tree can be so deep
+        // that a directory which drops its directories would exhaust the stack.
         let Body::Directory(dir) = &mut state.body else { return };
         let mut orphans: Vec<Arc<Inode>> = dir.take_all().collect();
         while let Some(orphan) = orphans.pop() {

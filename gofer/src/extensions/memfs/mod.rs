@@ -3,40 +3,41 @@
 //! Everything of a local file system is there: all types of files, hard links, sparse files, preallocation, extended
 //! attributes, access control lists, quotas. What differs from others, or is left open by POSIX:
 //!
-//! * **Space** is counted as memory that is held, not as bytes of files: holes cost nothing. Small files are counted in bytes,
-//!   larger ones in pages, as `tmpfs` does. Extended attributes and the targets of symbolic links count too. Files themselves
-//!   are limited in number; each further link of a file counts as one, since it costs as much.
+//! * **Space** is counted as memory that is held, not as bytes of files: holes cost nothing. Small files are counted in
+//!   bytes, larger ones in pages, as `tmpfs` does. Extended attributes and the targets of symbolic links count too.
+//!   Files themselves are limited in number; each further link of a file counts as one, since it costs as much.
 //! * **Reserved space** (`fallocate`) is set aside within the limit. The machine's memory is only taken by writing.
 //! * **Access times** are updated as with `relatime`: if the file was changed since it was last read, or once a day.
-//! * **Special files** can be made and looked at, not opened: that is for the client's kernel. A sandbox's kernel asks the
-//!   server to open them, and does better with [`MemOptions::special`] off: then it uses FIFOs and sockets of its own.
-//! * **Identity**: inode numbers count upwards from 1, the root's, and are never used again. Each file system has a device
-//!   number of its own, outside of what the host's kernel uses.
-//! * **Who asks** does not matter. Permissions, sticky directories, the clearing of set-id bits by writing and the inheritance
-//!   of groups are the client's business, which has the credentials.
+//! * **Special files** can be made and looked at, not opened: that is for the client's kernel. A sandbox's kernel asks
+//!   the server to open them, and does better with [`MemOptions::special`] off: then it uses FIFOs and sockets of its
+//!   own.
+//! * **Identity**: inode numbers count upwards from 1, the root's, and are never used again. Each file system has a
+//!   device number of its own, outside of what the host's kernel uses.
+//! * **Who asks** does not matter. Permissions, sticky directories, the clearing of set-id bits by writing and the
+//!   inheritance of groups are the client's business, which has the credentials.
 //!
-//! What it expects from the process is that `SIGXFSZ` is ignored if there is an `RLIMIT_FSIZE`: content is in files of the
-//! kernel's, to which the limit applies.
+//! What it expects from the process is that `SIGXFSZ` is ignored if there is an `RLIMIT_FSIZE`: content is in files of
+//! the kernel's, to which the limit applies.
 //!
 //! # Locks
 //!
-//! Each inode has a lock, which guards all that changes of it: attributes, content, entries. A thread takes locks in this
-//! order only:
+//! Each inode has a lock, which guards all that changes of it: attributes, content, entries. A thread takes locks in
+//! this order only:
 //!
 //! 1. the mutex of the file system that lets one rename run at a time;
 //! 2. directories, each before its children;
 //! 3. one file that is no directory; only a rename, of which there is one at a time, takes two;
 //! 4. the list of free slots, under which nothing else is done.
 //!
-//! A child is locked while its directory is, so that it is still the child. A rename may need two directories: if one is
-//! below the other it comes second, and else the order does not matter. Only renames move directories, so what a rename finds
-//! out about the way from one directory to another stays true while it runs. A directory that is to be moved, or
-//! replaced, is never above one of the two: that is an error, and found out without locking it. So whoever waits for a
-//! directory holds only directories that are not below it, whatever the tree looks like, but for a rename between
-//! unrelated directories, and a circle of waiting threads would need two of these.
+//! A child is locked while its directory is, so that it is still the child. A rename may need two directories: if one
+//! is below the other it comes second, and else the order does not matter. Only renames move directories, so what a
+//! rename finds out about the way from one directory to another stays true while it runs. A directory that is to be
+//! moved, or replaced, is never above one of the two: that is an error, and found out without locking it. So whoever
+//! waits for a directory holds only directories that are not below it, whatever the tree looks like, but for a rename
+//! between unrelated directories, and a circle of waiting threads would need two of these.
 //!
-//! What is dropped under a lock takes at most the last one, and nothing here is recursive: clients make trees as deep as they
-//! like.
+//! What is dropped under a lock takes at most the last one, and nothing here is recursive: clients make trees as deep
+//! as they like.
 
 mod allocate;
 mod attributes;

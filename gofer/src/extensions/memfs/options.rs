@@ -18,8 +18,8 @@ pub struct MemOptions {
     pub uid: u32,
     /// Group of the root, and of files that are made in nobody's name.
     pub gid: u32,
-    /// Whether FIFOs, sockets and devices can be made. If not, a sandbox makes FIFOs and sockets of its own, which it can
-    /// also open. The whiteouts of overlays (character device 0:0) can always be made.
+    /// Whether FIFOs, sockets and devices can be made. If not, a sandbox makes FIFOs and sockets of its own, which it
+    /// can also open. The whiteouts of overlays (character device 0:0) can always be made.
     pub special: bool,
     /// Nothing may be changed.
     pub read_only: bool,
@@ -27,7 +27,8 @@ pub struct MemOptions {
     pub private: bool,
 }
 
-/// Half of the machine's memory, a name for each of its pages in that half, and the root for the caller alone to change.
+/// Half of the machine's memory, a name for each of its pages in that half, and the root for the caller alone to
+/// change.
 impl Default for MemOptions {
     fn default() -> Self {
         let size = all_memory() / 2;
@@ -119,11 +120,12 @@ impl MemOptions {
 
     /// Takes options as of `mount -o`, with commas between them: `size=1g,inodes=1m,mode=755,uid=0,gid=0,ro`.
     ///
-    /// A size is a number of bytes, with k, m, g or t behind it for powers of 1024, or a percentage of the machine's memory;
-    /// a number of inodes may have these letters too. 0 is for no limit, as it is with `tmpfs`. Of what is given twice, the last counts.
+    /// A size is a number of bytes, with k, m, g or t behind it for powers of 1024, or a percentage of the machine's
+    /// memory; a number of inodes may have these letters too. 0 is for no limit, as it is with `tmpfs`. Of what is
+    /// given twice, the last counts.
     ///
-    /// Names and attributes take memory that is not part of the size: with a size and without a number of inodes, there is one for
-    /// each KiB of it, and 1024 at least.
+    /// Names and attributes take memory that is not part of the size: with a size and without a number of inodes, there
+    /// is one for each KiB of it, and 1024 at least.
     pub fn parse(text: &str) -> Result<Self, MemOptionsError> {
         Self::default().and(text)
     }

@@ -9,8 +9,8 @@ use lisafs::backend::{IoSource, Result};
 /// Bytes of a page, the smallest piece of memory in a slot.
 pub(super) const PAGE: usize = 4096;
 
-/// A slot of the store and which of its pages are paid for. The others are zero, and so is a page that is paid for but was
-/// never written: its space is reserved.
+/// A slot of the store and which of its pages are paid for. The others are zero, and so is a page that is paid for but
+/// was never written: its space is reserved.
 #[derive(Debug)]
 pub(super) struct Slot {
     id: SlotId,

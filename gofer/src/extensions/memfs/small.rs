@@ -55,8 +55,8 @@ impl Small {
         room - start
     }
 
-    /// Makes room for `end` bytes, and returns for how many of them there is. Takes more than needed for a growing file, so
-    /// that it is not copied with every write.
+    /// Makes room for `end` bytes, and returns for how many of them there is. Takes more than needed for a growing
+    /// file, so that it is not copied with every write.
     fn grow(&mut self, end: usize, space: &Space) -> usize {
         let capacity = self.0.capacity();
         if end <= capacity {

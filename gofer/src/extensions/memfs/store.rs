@@ -1,8 +1,8 @@
 //! Memory for the content of files.
 //!
-//! It is in files of the kernel's that are nowhere but in memory, not in this process's own. There, memory that was given
-//! back by one thread is not of use to the others, nor to the rest of the machine. And data goes between client and file
-//! without a detour.
+//! It is in files of the kernel's that are nowhere but in memory, not in this process's own. There, memory that was
+//! given back by one thread is not of use to the others, nor to the rest of the machine. And data goes between client
+//! and file without a detour.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

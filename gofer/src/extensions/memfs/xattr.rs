@@ -1,7 +1,7 @@
 //! Extended attributes: those of the namespaces `user`, `trusted` and `security`, and access control lists.
 //!
-//! What they mean to a kernel is the client's business, but for lists: these decide the modes of files, and new files inherit
-//! them.
+//! What they mean to a kernel is the client's business, but for lists: these decide the modes of files, and new files
+//! inherit them.
 
 use std::collections::BTreeMap;
 

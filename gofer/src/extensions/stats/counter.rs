@@ -72,8 +72,8 @@ impl Snapshot {
         self.nanos.checked_div(self.calls).unwrap_or(0)
     }
 
-    /// The time in nanoseconds that `percent` of the calls did not exceed. Within a factor of two: times in one bucket are
-    /// taken to be spread evenly.
+    /// The time in nanoseconds that `percent` of the calls did not exceed. Within a factor of two: times in one bucket
+    /// are taken to be spread evenly.
     pub(super) fn percentile(&self, percent: u64) -> u64 {
         let rank = (self.calls * percent).div_ceil(100).max(1);
         let mut below = 0;

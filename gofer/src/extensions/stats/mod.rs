@@ -1,7 +1,7 @@
 //! Another file system whose calls are counted and timed: `stats:BACKEND`.
 //!
-//! The table is printed on stderr when the process gets SIGUSR1 and when the file system is no longer used. What a client
-//! does with host descriptors that it got is not a call; `fusebridge --io rpc` makes calls of everything.
+//! The table is printed on stderr when the process gets SIGUSR1 and when the file system is no longer used. What a
+//! client does with host descriptors that it got is not a call; `fusebridge --io rpc` makes calls of everything.
 
 mod counter;
 mod report;

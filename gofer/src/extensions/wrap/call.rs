@@ -99,8 +99,8 @@ impl fmt::Display for Call {
 pub struct Calls(u32);
 
 impl Calls {
-    /// The calls that `name` stands for: a [`Call::name`], or `walk` for single entries and whole paths, `xattr` for all calls about
-    /// extended attributes, `*` for all calls but `attach`, without which nothing could be mounted.
+    /// The calls that `name` stands for: a [`Call::name`], or `walk` for single entries and whole paths, `xattr` for
+    /// all calls about extended attributes, `*` for all calls but `attach`, without which nothing could be mounted.
     pub fn named(name: &str) -> Option<Self> {
         let xattr = [Call::GetXattr, Call::SetXattr, Call::ListXattr, Call::RemoveXattr];
         match name {

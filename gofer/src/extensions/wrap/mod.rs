@@ -1,7 +1,8 @@
 //! A file system around another one.
 //!
-//! A [`Layer`] sees every call before and after the inner file system does, and may change what goes in and what comes out.
-//! [`Wrapped`] is the file system that results: it is written once, so that a layer says only what it does differently.
+//! A [`Layer`] sees every call before and after the inner file system does, and may change what goes in and what comes
+//! out. [`Wrapped`] is the file system that results: it is written once, so that a layer says only what it does
+//! differently.
 
 mod call;
 mod control;
@@ -32,7 +33,8 @@ pub trait Layer: Send + Sync + Sized + 'static {
     /// What it remembers from before a call until after it.
     type Started;
 
-    /// Whether clients get no host descriptors of files, directories and the root, so that they have to ask for everything.
+    /// Whether clients get no host descriptors of files, directories and the root, so that they have to ask for
+    /// everything.
     const WITHHOLDS: bool = false;
 
     /// Comes before `call`. If it fails, so does the call, which never reaches the inner file system.

@@ -121,8 +121,8 @@ fn error<T>(result: Result<T>) -> Option<Errno> {
     result.err().map(|error| error.errno())
 }
 
-/// Waits for what the kernel does when the last one who has a descriptor lets go of it. A child that another test starts has all of
-/// ours for a moment.
+/// Waits for what the kernel does when the last one who has a descriptor lets go of it. A child that another test
+/// starts has all of ours for a moment.
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
@@ -133,7 +133,8 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 const USER: u32 = 4242;
 
-/// Runs `test` as an ordinary user with a group of the same number. Only this thread changes: identities are a thread's.
+/// Runs `test` as an ordinary user with a group of the same number. Only this thread changes: identities are a
+/// thread's.
 fn as_user(test: impl FnOnce() + Send) {
     in_thread(|| {
         set_thread_groups(&[]).unwrap();

@@ -85,7 +85,8 @@ fn a_mount_point_is_listed_as_what_is_mounted_there() {
     });
 }
 
-/// The kernel's debugfs has such a directory; those of network file systems and of mount daemons are entered the same way.
+/// The kernel's debugfs has such a directory; those of network file systems and of mount daemons are entered the same
+/// way.
 #[test]
 fn what_is_mounted_on_demand_is_mounted_by_walking_there() {
     let fixture = Fixture::stock();

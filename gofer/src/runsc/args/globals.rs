@@ -33,7 +33,8 @@ pub(crate) enum LogFormat {
 /// The flags before the command.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Globals {
-    /// Whether clients work on donated descriptors of their mounts; nothing if the caller did not say, which means that they do.
+    /// Whether clients work on donated descriptors of their mounts; nothing if the caller did not say, which means that
+    /// they do.
     pub(crate) directfs: Option<bool>,
     pub(crate) host_uds: Option<UdsPolicy>,
     fsgofer_host_uds: bool,
@@ -155,8 +156,8 @@ impl Globals {
         Ok(())
     }
 
-    /// What callers of before 2023 expect, who do not know all flags: devices can be opened, and clients have no use for
-    /// descriptors of their mounts.
+    /// What callers of before 2023 expect, who do not know all flags: devices can be opened, and clients have no use
+    /// for descriptors of their mounts.
     pub(super) fn be_legacy(&mut self) {
         self.char_devices = CharDevices::Passthrough;
         self.directfs.get_or_insert(false);
@@ -167,8 +168,8 @@ impl Globals {
         self.host_uds.unwrap_or(UdsPolicy::None)
     }
 
-    /// Whether details are wanted in the log: `--debug`, unless `--debug-command` names other commands, or this one after
-    /// an exclamation mark.
+    /// Whether details are wanted in the log: `--debug`, unless `--debug-command` names other commands, or this one
+    /// after an exclamation mark.
     pub(crate) fn is_debugged(&self) -> bool {
         let (is_listed_wanted, list) = match self.debug_command.strip_prefix('!') {
             Some(list) => (false, list),

@@ -38,7 +38,7 @@ pub(crate) enum ArgsError {
     Missing(&'static str),
     #[error("expected one container ID, found {0} arguments")]
     Positional(usize),
-    #[error("--fsgofer-host-uds and --host-uds exclude each other")]
+    #[error("--fsgofer-host-uds and --host-uds are mutually exclusive")]
     TwoSocketPolicies,
     #[error("expected the command gofer, found {0:?}")]
     OtherCommand(String),

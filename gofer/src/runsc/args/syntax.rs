@@ -1,7 +1,7 @@
 //! Flags as Go programs write them.
 //!
-//! One dash or two, `-x=v` or `-x v`, and for a boolean flag just `-x`, which takes a value only with `=`. Parsing stops at
-//! the first argument that is no flag, or after `--`.
+//! One dash or two, `-x=v` or `-x v`, and for a boolean flag just `-x`, which takes a value only with `=`. Parsing
+//! stops at the first argument that is no flag, or after `--`.
 
 use super::ArgsError;
 

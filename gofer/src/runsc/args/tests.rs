@@ -51,7 +51,7 @@ fn callers_of_2024_do_not_say_which_container() {
 
 #[test]
 fn wrong_flags_are_named() {
-    for (change, complaint) in [
+    for (change, message) in [
         ("gofer --unheard-of=1 --bundle /b", "flag provided but not defined: -unheard-of"),
         ("gofer --spec-fd=4 --mounts-fd=5 --io-fds=6 id", "--bundle is missing"),
         ("gofer --bundle=/b --mounts-fd=5 --io-fds=6 id", "--spec-fd is missing"),
@@ -70,7 +70,7 @@ fn wrong_flags_are_named() {
         ("", "expected the command gofer"),
     ] {
         let error = parse(change).unwrap_err().to_string();
-        assert!(error.contains(complaint), "{change}: {error}");
+        assert!(error.contains(message), "{change}: {error}");
     }
 }
 

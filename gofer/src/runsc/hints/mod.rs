@@ -1,7 +1,7 @@
 //! Mount hints: annotations by which the author of a pod says more about a mount than the OCI runtime spec can.
 //!
-//! All that matters to this process is for which mounts they turn directfs off. But a hint counts only if it is complete and
-//! valid, and a bad one is reported here as it is by runsc.
+//! All that matters to this process is for which mounts they turn directfs off. But a hint counts only if it is
+//! complete and valid, and a bad one is reported here as it is by runsc.
 
 mod shared;
 #[cfg(test)]
@@ -42,8 +42,8 @@ type Fields<'a> = BTreeMap<&'a str, &'a str>;
 impl Hints {
     /// Finds the hints in `annotations`, and what in them is ignored, in words.
     ///
-    /// About mounts, bad and unknown fields are ignored one by one, and incomplete hints as a whole; malformed keys and two complete
-    /// hints with the same source are errors. The hint about the root file system has to be right in all.
+    /// About mounts, bad and unknown fields are ignored one by one, and incomplete hints as a whole; malformed keys and
+    /// two complete hints with the same source are errors. The hint about the root file system has to be right in all.
     pub fn parse<'a>(
         annotations: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(Self, Vec<String>), HintError> {
@@ -65,7 +65,8 @@ impl Hints {
                 }
                 if field == "options" {
                     let spread = value.split(',').filter(|option| matches!(*option, "shared" | "rshared"));
-                    let ignored = |option| format!("the option {option:?} is ignored, it would let mounts propagate");
+                    let ignored =
+                        |option| format!("the option {option:?} is ignored because it would let mounts propagate");
                     warnings.extend(spread.map(|option| format!("annotation {key}: {}", ignored(option))));
                 }
             }
@@ -106,8 +107,8 @@ impl Hints {
 
     /// Whether mounts of `source` are to be served without directfs: it must be the very text that a hint has.
     ///
-    /// containerd's shim of gVisor adds the source to the hints of a pod's first container only, which is where the sandbox has its
-    /// own from. In other containers, the hint is known by the name of its volume in Kubernetes.
+    /// containerd's shim of gVisor adds the source to the hints of a pod's first container only, which is where the
+    /// sandbox has its own from. In other containers, the hint is known by the name of its volume in Kubernetes.
     pub fn is_off(&self, source: &str) -> bool {
         self.mounts.get(source).is_some_and(|(_, is_off)| *is_off)
             || volume(Path::new(source)).is_some_and(|name| self.volumes.contains(name))
@@ -118,8 +119,8 @@ impl Hints {
 ///
 /// `extension_without_fd` says that an extension serves a mount for which it has no descriptor to donate.
 ///
-/// This looks at the annotations, not at hints: the sandbox goes by those of the pod's first container, and the spec of a
-/// later container may have the same hint without its source, which makes it incomplete there. Whoever says `off`
+/// This looks at the annotations, not at hints: the sandbox goes by those of the pod's first container, and the spec of
+/// a later container may have the same hint without its source, which makes it incomplete there. Whoever says `off`
 /// anywhere is going to be a client without directfs, so a filter without these calls would kill the process.
 pub fn lisafs_needed<'a>(
     global: bool,
@@ -153,7 +154,7 @@ fn check_mount(field: &str, value: &str) -> Result<(), String> {
         "share" => expect("container, pod or shared", value, matches!(value, "container" | "pod" | "shared")),
         "options" => Ok(()),
         "directfs" => expect("default or off", value, matches!(value, "default" | "off")),
-        _ => Err("there is no such field".to_owned()),
+        _ => Err("no such field".to_owned()),
     }
 }
 
@@ -167,7 +168,7 @@ fn check_rootfs(field: &str, value: &str) -> Result<(), String> {
         "overlay" => expect("nothing, memory, self, or dir= and an absolute path", value, is_overlay),
         "options" => expect("size= and a size", value, value.split(',').all(is_size)),
         "directfs" => expect("default or off", value, matches!(value, "default" | "off")),
-        _ => Err("there is no such field".to_owned()),
+        _ => Err("no such field".to_owned()),
     }
 }
 

@@ -11,8 +11,8 @@ const FORCE_SHARED: (&str, &str) = ("dev.gvisor.empty-dir.", ".force-shared");
 
 /// Whether `annotations`, those of a container in a pod, say that others have the mount of `source` too.
 ///
-/// A hint is about the mount if it has its source, or the name of the volume that is there: gVisor's shim adds the source in
-/// the pod's first container only.
+/// A hint is about the mount if it has its source, or the name of the volume that is there: gVisor's shim adds the
+/// source in the pod's first container only.
 pub(crate) fn is_shared_in_pod(annotations: &[(&str, &str)], source: &Path) -> bool {
     let find = |key: &str| annotations.iter().find(|(other, _)| *other == key).map(|(_, value)| *value);
     if !POD.iter().any(|key| find(key).is_some()) {

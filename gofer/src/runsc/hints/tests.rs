@@ -6,8 +6,8 @@ fn parse<K: AsRef<str>>(annotations: &[(K, &str)]) -> Outcome {
     Hints::parse(annotations.iter().map(|(key, value)| (key.as_ref(), *value)))
 }
 
-/// What is said of a complete hint which would turn directfs off for /data, with one field more or another value for one, and
-/// whether it does.
+/// What is said of a complete hint which would turn directfs off for /data, with one field more or another value for
+/// one, and whether it does.
 fn mount_with(field: &str, value: &str) -> (bool, Vec<String>) {
     let usual = [("source", "/data"), ("type", "bind"), ("share", "pod"), ("directfs", "off")];
     let fields = usual.into_iter().filter(|(usual, _)| *usual != field).chain([(field, value)]);
@@ -43,11 +43,11 @@ fn bad_fields_of_mounts_cost_themselves_only() {
         assert_eq!(mount_with("directfs", value), (false, expected));
     }
     for (field, value) in [("lifecycle", "pod"), ("Source", "/x"), ("", "x")] {
-        assert_eq!(mount_with(field, value), (true, said(field, "there is no such field")));
+        assert_eq!(mount_with(field, value), (true, said(field, "no such field")));
     }
     let spread = |option| {
         format!(
-            "annotation {MOUNT_PREFIX}data.options: the option {option:?} is ignored, it would let mounts propagate"
+            "annotation {MOUNT_PREFIX}data.options: the option {option:?} is ignored because it would let mounts propagate"
         )
     };
     assert_eq!(mount_with("options", "shared,ro,rshared"), (true, vec![spread("shared"), spread("rshared")]));
@@ -171,7 +171,7 @@ fn the_root_file_system_forgives_nothing() {
         assert_eq!(rootfs_with(field, value), Err(told));
     }
     for field in ["share", "", "a.source", "source."] {
-        let told = format!("annotation {ROOTFS_PREFIX}{field}: there is no such field");
+        let told = format!("annotation {ROOTFS_PREFIX}{field}: no such field");
         assert_eq!(rootfs_with(field, "/x"), Err(told));
     }
     for (given, value, field) in [("type", "bind", "source"), ("source", "/x", "type"), ("directfs", "off", "source")] {

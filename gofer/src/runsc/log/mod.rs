@@ -38,7 +38,8 @@ impl Log {
         if let Some(to) = to {
             let level = if globals.is_debugged() { Level::DEBUG } else { Level::INFO };
             let lines = Lines::new(globals.log_format);
-            // A log that cannot be written is no reason to fail a request, which the panic over a closed stderr would do.
+            // A log that cannot be written is no reason to fail a request, which the panic over a closed stderr would
+            // do.
             let subscriber = tracing_subscriber::fmt().log_internal_errors(false);
             let subscriber = subscriber.with_max_level(level).event_format(lines).with_writer(to);
             // Fails only if somebody has started another one, which then gets it all.
@@ -46,7 +47,7 @@ impl Log {
             tracing::info!("{FIRST_LINE}");
         }
         if let Some(Err(error)) = stderr {
-            tracing::warn!("what goes to stderr is not seen here: {error}");
+            tracing::warn!("output on stderr does not appear in this log: {error}");
         }
         Log { fatal }
     }

@@ -1,8 +1,9 @@
 //! The container's root file system and what is mounted in it.
 //!
-//! All of it is done on descriptors, with mounts that nobody sees before they are complete. Mount points are found by walking
-//! name by name ([`walk`]), and what a connection serves is the descriptor of the mount that was made, so that no path is
-//! looked up a second time. In the end the root file system is the process's own root and nothing else is left.
+//! All of it is done on descriptors, with mounts that nobody sees before they are complete. Mount points are found by
+//! walking name by name ([`walk`]), and what a connection serves is the descriptor of the mount that was made, so that
+//! no path is looked up a second time. In the end the root file system is the process's own root and nothing else is
+//! left.
 
 mod devices;
 mod options;
@@ -35,7 +36,7 @@ use super::spec::Container;
 pub(super) enum RootError {
     #[error("this process is in the mount namespace of the host; only runsc starts it, in one of its own")]
     HostNamespace,
-    #[error("cannot keep mounts from spreading: {0}")]
+    #[error("cannot stop mounts from propagating: {0}")]
     Slave(#[source] Errno),
     #[error("cannot use the root file system {}: {source}", path.display())]
     Root { path: PathBuf, source: Errno },
@@ -45,7 +46,7 @@ pub(super) enum RootError {
     Options(#[source] Errno),
     #[error("the mount at {} has no source", .0.display())]
     NoSource(PathBuf),
-    #[error("the mount at {} maps users, and there is nobody who could do that", .0.display())]
+    #[error("the mount at {} has ID mappings, which nobody here can set up", .0.display())]
     Mapped(PathBuf),
     #[error("cannot open the mount source {}: {source}", path.display())]
     Source { path: PathBuf, source: Errno },
@@ -57,7 +58,7 @@ pub(super) enum RootError {
     Device { path: PathBuf, source: Errno },
     #[error("cannot make the working directory {}: {source}", path.display())]
     WorkingDirectory { path: PathBuf, source: Errno },
-    #[error("cannot take the root file system as root directory: {0}")]
+    #[error("cannot make the root file system the root directory: {0}")]
     Pivot(#[source] Errno),
 }
 
@@ -193,8 +194,8 @@ impl RootFs {
         Ok(())
     }
 
-    /// After the hooks: makes it as strict as it should be, and the root directory of this process unless that keeps its
-    /// own. Nothing of the host is left then. Answers the files of the root file system.
+    /// After the hooks: makes it as strict as it should be, and the root directory of this process unless that keeps
+    /// its own. Nothing of the host is left then. Answers the files of the root file system.
     pub(super) fn enter(&mut self, globals: &Globals) -> Result<Served, RootError> {
         if !self.is_strict_already {
             self.restrict(globals, false)?;
@@ -230,8 +231,8 @@ pub(super) fn own_descriptors() -> Result<OwnedFd, Errno> {
     open_tree(CWD, c"/proc/self/fd", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
 }
 
-/// `MS_*` for what a spec says, and whether it is about the mounts below too. By default mounts of the host come here, but none
-/// of here go there.
+/// `MS_*` for what a spec says, and whether it is about the mounts below too. By default mounts of the host come here,
+/// but none of here go there.
 fn propagation(name: Option<&str>) -> (bool, u64) {
     match name {
         Some("private") => (false, libc::MS_PRIVATE),

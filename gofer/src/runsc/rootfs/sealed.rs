@@ -12,8 +12,8 @@ use rustix::io::Errno;
 pub(super) struct Sealed(HashSet<u64>);
 
 impl Sealed {
-    /// Remembers that the mount of `file` is about to become read-only. Whether those below it could be changed, nobody asks:
-    /// nothing is made in them.
+    /// Remembers that the mount of `file` is about to become read-only. Whether those below it could be changed, nobody
+    /// asks: nothing is made in them.
     pub(super) fn note(&mut self, file: impl AsFd) -> Result<(), Errno> {
         if !fstatvfs(&file)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
             self.0.insert(mount(file)?);

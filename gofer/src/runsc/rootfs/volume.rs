@@ -88,7 +88,8 @@ impl Volumes<'_> {
     }
 }
 
-/// Makes a mount and those below it stricter. Some of them may have a way of keeping access times that nobody may change.
+/// Makes a mount and those below it stricter. Some of them may have a way of keeping access times that nobody may
+/// change.
 fn restrict(tree: &Tree, attributes: MountAttributes) -> Result<(), Errno> {
     let atime = libc::MOUNT_ATTR__ATIME | libc::MOUNT_ATTR_NODIRATIME;
     match tree.change(true, attributes) {

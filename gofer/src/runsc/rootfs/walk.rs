@@ -1,7 +1,8 @@
 //! Finding places in the container's root file system, whose content is hostile and may change at any time.
 //!
-//! A path is walked name by name on descriptors, and no step follows a link: where one is found, its text is walked, from the root
-//! again if it is absolute. So `..` and links lead nowhere outside, and what has been checked is what is used.
+//! A path is walked name by name on descriptors, and no step follows a link: where one is found, its text is walked,
+//! from the root again if it is absolute. So `..` and links lead nowhere outside, and what has been checked is what is
+//! used.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -33,8 +34,8 @@ pub(super) enum Kind {
     File,
 }
 
-/// Finds `path` in the file system whose root is `root`. Makes it a file or directory, with the directories that lead to it, if it
-/// is not there; also on mounts that are read-only because they are `sealed`.
+/// Finds `path` in the file system whose root is `root`. Makes it a file or directory, with the directories that lead
+/// to it, if it is not there; also on mounts that are read-only because they are `sealed`.
 pub(super) fn find_or_make(root: BorrowedFd<'_>, sealed: &Sealed, path: &Path, kind: Kind) -> Result<Place, Errno> {
     let mut walk = Walk { root, found: Vec::new() };
     walk.go(path)?;

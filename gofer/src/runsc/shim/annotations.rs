@@ -155,7 +155,7 @@ mod tests {
         for backend in ["mem:size=1g", "host:/etc", "/etc", "stats:readonly:host:/etc"] {
             assert_eq!(refused(backend, json!({})), Ok(()), "{backend}");
         }
-        for (backend, complaint) in [
+        for (backend, message) in [
             ("mam:", "the mount at \"/data\": unknown backend \"mam\""),
             ("mem", "the mount at \"/data\": cannot serve \"mem\": in a container, write it from the root"),
             ("mem:size=1x", "the mount at \"/data\": mem: size=1x: not a size"),
@@ -164,7 +164,7 @@ mod tests {
             ("volume:of-nobody", "no volume \"of-nobody\" in"),
         ] {
             let error = refused(backend, json!({})).unwrap_err();
-            assert!(error.contains(complaint), "{backend}: {error}");
+            assert!(error.contains(message), "{backend}: {error}");
         }
         let pod = json!({
             "io.kubernetes.cri.container-type": "sandbox",

@@ -79,7 +79,7 @@ fn parse(file: File, page: usize) -> Result<Program, String> {
     let again = file.try_clone().map_err(|error| error.to_string())?;
     let elf = ElfStream::<AnyEndian, File>::open_stream(file).map_err(|error| match error {
         elf::ParseError::BadMagic(_) | elf::ParseError::IOError(_) => "it is not an ELF program".to_owned(),
-        error => format!("it is not an ELF program that can be read: {error}"),
+        error => format!("it cannot be read as an ELF program: {error}"),
     })?;
     let header = elf.ehdr;
     if MACHINE != Some(header.e_machine) || header.class != elf::file::Class::ELF64 || header.endianness != NATIVE {
@@ -95,16 +95,16 @@ fn parse(file: File, page: usize) -> Result<Program, String> {
     }
     let loads = || elf.segments().iter().filter(|segment| segment.p_type == abi::PT_LOAD);
     let segments = loads().map(|load| segment(load, page, size)).collect::<Option<Vec<Segment>>>();
-    let segments = segments.ok_or("a part of it goes beyond the file or the address space")?;
+    let segments = segments.ok_or("a segment extends beyond the file or the address space")?;
     // The pages of two segments must not be the same: each has its own protection.
     let apart = |pair: &[Segment]| pair[0].end.next_multiple_of(page) <= pair[1].data.start - pair[1].data.start % page;
     if segments.is_empty() || !segments.windows(2).all(apart) {
-        return Err("its parts overlap, or there are none".to_owned());
+        return Err("its segments overlap, or there are none".to_owned());
     }
     let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let address = loads().find_map(|load| address_of(load, header.e_phoff)).map(number);
     let headers = Headers {
-        address: address.ok_or("its headers are in no part of it")?,
+        address: address.ok_or("its headers are in no segment")?,
         count: elf.segments().len(),
         size: header.e_phentsize.into(),
     };

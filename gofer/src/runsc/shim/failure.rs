@@ -37,7 +37,7 @@ pub enum Failure {
     },
     /// It would write its own path, which is ours, into a configuration file.
     #[error(
-        "install would make Docker start {} without the words that make it runsc; write into /etc/docker/daemon.json \
+        "install would make Docker start {} without the arguments that make it run runsc; write into /etc/docker/daemon.json \
          what docs/production.md says: \"runtimes\": {{\"runsc-gofer-rs\": {{\"path\": \"/usr/local/bin/runsc-gofer-rs\"}}}}", .0.display()
     )]
     Install(PathBuf),

@@ -39,7 +39,8 @@ pub(super) fn of_parent() -> Result<PathBuf, Failure> {
     parent().and_then(|line| runsc_of(&line)).map_or_else(|| configured().map(|(path, _)| path), Ok)
 }
 
-/// The command line of our parent. Its number is looked up in procfs too, which may be that of another PID namespace than ours.
+/// The command line of our parent. Its number is looked up in procfs too, which may be that of another PID namespace
+/// than ours.
 fn parent() -> Option<Vec<u8>> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let number = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim();

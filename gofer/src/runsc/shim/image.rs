@@ -14,14 +14,15 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprot
 use super::elf_file::{Headers, Program, Segment};
 use super::stack::{Placed, Start, words};
 
-/// The program's stack, without what it is told. As the kernel's default; no page of it costs anything before it is used.
+/// The program's stack, without what it is told. As the kernel's default; no page of it costs anything before it is
+/// used.
 const STACK: usize = 8 << 20;
 
-/// Lets `program` run in this process in place of us. What the kernel does at an `execve` is done here as far as it can be
-/// told: handlers of signals and their stack go, ignored signals and the mask stay, the name of the process changes. The process has
-/// one thread, and descriptors that should not be inherited are closed already: we have opened none but the program.
-/// What the C library has told the kernel about this thread (restartable sequences, robust locks) stays, and does no
-/// harm because its memory stays mapped.
+/// Lets `program` run in this process in place of us. What the kernel does at an `execve` is done here as far as it can
+/// be told: handlers of signals and their stack go, ignored signals and the mask stay, the name of the process changes.
+/// The process has one thread, and descriptors that should not be inherited are closed already: we have opened none but
+/// the program. What the C library has told the kernel about this thread (restartable sequences, robust locks) stays,
+/// and does no harm because its memory stays mapped.
 pub(super) fn run(program: Program, start: Start) -> io::Result<Infallible> {
     let vector = fs::read("/proc/self/auxv")?;
     let placed = map(&program)?;
@@ -37,8 +38,9 @@ pub(super) fn run(program: Program, start: Start) -> io::Result<Infallible> {
         short.truncate(15);
         _ = std::ffi::CString::new(short).map(|name| rustix::thread::set_name(&name));
     }
-    // SAFETY: the program is mapped at the addresses it was linked for, `placed.entry` is its first instruction (or wherever
-    // its file says, as with `execve`), and `stack` is laid out as it expects. Nothing of ours runs after this in the only thread.
+    // SAFETY: the program is mapped at the addresses it was linked for, `placed.entry` is its first instruction (or
+    // wherever its file says, as with `execve`), and `stack` is laid out as it expects. Nothing of ours runs after this
+    // in the only thread.
     unsafe { jump(placed.entry, stack) }
 }
 
@@ -161,7 +163,8 @@ fn reset_signals() {
 /// `entry` is the first instruction of a program, `stack` what it wants to find in the stack pointer.
 #[cfg(target_arch = "x86_64")]
 unsafe fn jump(entry: usize, stack: *mut usize) -> ! {
-    // SAFETY: the caller's promise. A zero in rdx says that there is nothing to call at exit, one in rbp ends backtraces.
+    // SAFETY: the caller's promise. A zero in rdx says that there is nothing to call at exit, one in rbp ends
+    // backtraces.
     unsafe {
         std::arch::asm!(
             "mov rsp, {stack}",
@@ -180,7 +183,8 @@ unsafe fn jump(entry: usize, stack: *mut usize) -> ! {
 /// `entry` is the first instruction of a program, `stack` what it wants to find in the stack pointer.
 #[cfg(target_arch = "aarch64")]
 unsafe fn jump(entry: usize, stack: *mut usize) -> ! {
-    // SAFETY: the caller's promise. A zero in x0 says that there is nothing to call at exit, one in x29 ends backtraces.
+    // SAFETY: the caller's promise. A zero in x0 says that there is nothing to call at exit, one in x29 ends
+    // backtraces.
     unsafe {
         std::arch::asm!(
             "mov sp, {stack}",

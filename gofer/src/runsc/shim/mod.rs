@@ -1,15 +1,16 @@
 //! The runtime shim: an unmodified runsc that finds this program when it starts its gofer.
 //!
-//! runsc starts parts of itself by executing `/proc/self/exe`. So we do not execute runsc: we map it into our own process and jump
-//! to it, and `/proc/self/exe` stays ours. Then a gofer is started here, and for every other part we execute the real runsc after
-//! all, which is itself from there on.
+//! runsc starts parts of itself by executing `/proc/self/exe`. So we do not execute runsc: we map it into our own
+//! process and jump to it, and `/proc/self/exe` stays ours. Then a gofer is started here, and for every other part we
+//! execute the real runsc after all, which is itself from there on.
 //!
 //! # Which runsc
 //!
-//! What the call says (`gofer runtime --runsc PATH -- ..`), else the environment variable [`VARIABLE`], else the configuration
-//! file `/etc/gofer/runtime.json`, else the first `runsc` in `PATH` that is not us. A helper must be the same one as its parent, but it can be
-//! started without environment, in a user namespace, as nobody: all that it still sees is its parent's command line. So a runtime
-//! whose command line does not say the path executes itself once more with one that does.
+//! What the call says (`gofer runtime --runsc PATH -- ..`), else the environment variable [`VARIABLE`], else the
+//! configuration file `/etc/gofer/runtime.json`, else the first `runsc` in `PATH` that is not us. A helper must be the
+//! same one as its parent, but it can be started without environment, in a user namespace, as nobody: all that it still
+//! sees is its parent's command line. So a runtime whose command line does not say the path executes itself once more
+//! with one that does.
 
 mod annotations;
 mod elf_file;
@@ -51,8 +52,8 @@ pub(crate) fn locate(given: Option<PathBuf>) -> Result<(PathBuf, &'static str), 
     }
 }
 
-/// Executes the real runsc, which is asked for a part of itself with the whole command line `arguments`. Comes back only if
-/// that is impossible, having said why.
+/// Executes the real runsc, which is asked for a part of itself with the whole command line `arguments`. Comes back
+/// only if that is impossible, having said why.
 pub(crate) fn helper(arguments: Vec<OsString>) -> ExitCode {
     let Err(failure) = find::of_parent().and_then(|runsc| execute(&runsc, arguments));
     report(&failure)
@@ -80,8 +81,8 @@ fn become_runsc(call: Runtime, extensions: Vec<Box<dyn Extension>>) -> Result<In
     }
 }
 
-/// Which of runsc's commands is asked for: the first word that is neither a flag nor, as no command is, a path, which is the
-/// value of one.
+/// Which of runsc's commands is asked for: the first word that is neither a flag nor, as no command is, a path, which
+/// is the value of one.
 fn command(arguments: &[OsString]) -> Option<&OsStr> {
     let is_command = |word: &&OsStr| !word.as_bytes().starts_with(b"-") && !word.as_bytes().contains(&b'/');
     arguments.iter().map(OsString::as_os_str).find(is_command)
@@ -143,7 +144,8 @@ fn c_strings(words: Vec<OsString>) -> Vec<CString> {
     words.into_iter().map(c_string).collect()
 }
 
-/// `word` for the kernel. None that came from the kernel, or was made of such, has a zero byte in it; anything after one is lost.
+/// `word` for the kernel. None that came from the kernel, or was made of such, has a zero byte in it; anything after
+/// one is lost.
 fn c_string(word: OsString) -> CString {
     let mut bytes = word.into_vec();
     bytes.truncate(bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len()));

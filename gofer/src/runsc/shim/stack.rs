@@ -35,9 +35,9 @@ const BASE: Kind = 7;
 const ENTRY: Kind = 9;
 const EXECFN: Kind = 31;
 
-/// The words from the stack pointer up: the arguments, the environment and the auxiliary vector, which is `ours` (as procfs
-/// has it: the kernel's word on this process and machine) but for what it says about the program. The words point to the texts of
-/// `start`, which must live on. Their number is even, as the stack pointer's alignment wants.
+/// The words from the stack pointer up: the arguments, the environment and the auxiliary vector, which is `ours` (as
+/// procfs has it: the kernel's word on this process and machine) but for what it says about the program. The words
+/// point to the texts of `start`, which must live on. Their number is even, as the stack pointer's alignment wants.
 pub(super) fn words(start: &Start, placed: Placed, ours: &[u8]) -> Vec<usize> {
     let mut words = vec![start.arguments.len()];
     for texts in [&start.arguments, &start.environment] {

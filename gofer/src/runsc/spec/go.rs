@@ -1,5 +1,5 @@
-//! From JSON to types, by the rules of Go's `encoding/json`: names of members in any case, members that are there twice, and
-//! `null` or nothing for every zero.
+//! From JSON to types, by the rules of Go's `encoding/json`: names of members in any case, members that are there
+//! twice, and `null` or nothing for every zero.
 
 use std::fmt;
 use std::vec;
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn errors_say_where() {
-        for (text, complaint) in [
+        for (text, message) in [
             (r#"{"parts": [{}, {"Size": "x"}]}"#, "parts[1].size: invalid type: string \"x\""),
             (r#"{"ids": [-1]}"#, "ids[0]: invalid value: integer `-1`"),
             (r#"{"ids": [1.5]}"#, "ids[0]: invalid type: floating point"),
@@ -343,7 +343,7 @@ mod tests {
             ("7", "invalid type: integer `7`"),
         ] {
             let error = parse(text).unwrap_err().to_string();
-            assert!(error.starts_with(complaint), "{text}: {error}");
+            assert!(error.starts_with(message), "{text}: {error}");
         }
     }
 }

@@ -31,8 +31,8 @@ impl Json {
         matches!(self, Json::Null | Json::Zero)
     }
 
-    /// Reads `newer` into what is there, as Go does with a member that is there twice: of objects all members count, of lists
-    /// the elements that the newer one has, and `null` says nothing about what is neither.
+    /// Reads `newer` into what is there, as Go does with a member that is there twice: of objects all members count, of
+    /// lists the elements that the newer one has, and `null` says nothing about what is neither.
     pub(super) fn merge(&mut self, newer: Json) {
         match (self, newer) {
             (Json::Object(members), Json::Object(newer)) => members.extend(newer),

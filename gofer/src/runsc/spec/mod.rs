@@ -1,8 +1,8 @@
 //! The container's spec, as far as it matters here.
 //!
 //! The caller has already accepted the spec, and there are containers with values in it that a strict reader of the OCI
-//! runtime specification refuses. So this process looks only at what it needs, and whatever else is there is whatever it is.
-//! Extensions see the whole, see [`Container::oci`].
+//! runtime specification refuses. So this process looks only at what it needs, and whatever else is there is whatever
+//! it is. Extensions see the whole, see [`Container::oci`].
 
 mod document;
 mod go;
@@ -50,7 +50,7 @@ pub(super) enum SpecError {
     Archive(&'static str, &'static str),
     #[error("annotation {key} says {value:?}; use sandbox or container")]
     ContainerType { key: &'static str, value: String },
-    #[error("the container belongs to a sandbox, but no annotation says to which")]
+    #[error("the container belongs to a sandbox, but no annotation says which")]
     NoSandbox,
 }
 

@@ -29,7 +29,7 @@ pub(super) fn spec(document: &Json, mounts: &[Mount]) -> Result<Spec, SpecError>
             return Err(unreadable.into());
         }
         left -= 1;
-        tracing::warn!("extensions do not see a part of the spec: {unreadable}");
+        tracing::warn!("extensions do not see part of the spec: {unreadable}");
     }
 }
 

@@ -57,8 +57,8 @@ fn with_absolute_source(mut mount: Mount, bundle: &Path) -> Mount {
     mount
 }
 
-/// `path` as it is if it is absolute; else below `bundle`, and cleaned. The sandbox compares these paths as texts, so they must
-/// be made in the same way everywhere.
+/// `path` as it is if it is absolute; else below `bundle`, and cleaned. The sandbox compares these paths as texts, so
+/// they must be made in the same way everywhere.
 fn absolute(bundle: &Path, path: &Path) -> PathBuf {
     if path.is_absolute() {
         return path.to_path_buf();

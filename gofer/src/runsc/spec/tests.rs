@@ -39,7 +39,7 @@ fn paths_become_absolute() {
 
 #[test]
 fn wrong_specs_are_refused() {
-    for (path, value, complaint) in [
+    for (path, value, message) in [
         ("/process", Value::Null, "the spec has no process"),
         ("/process/args", json!([]), "the spec has no process.args"),
         ("/process/selinuxLabel", json!("x"), "process.selinuxLabel, which is not supported"),
@@ -59,7 +59,7 @@ fn wrong_specs_are_refused() {
         let (parent, name) = path.rsplit_once('/').unwrap();
         document.pointer_mut(parent).unwrap()[name] = value;
         let error = parse(&document).unwrap_err().to_string();
-        assert!(error.contains(complaint), "{path}: {error}");
+        assert!(error.contains(message), "{path}: {error}");
     }
     for text in ["", "{", "[]", "null", "\u{0}"] {
         assert!(Container::parse(text.as_bytes(), Path::new("/"), false).is_err(), "{text}");

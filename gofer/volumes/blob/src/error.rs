@@ -26,7 +26,7 @@ pub enum Error {
     #[error("{0} has no volume; make one with gofer-volumes blob mkfs or ?create")]
     Missing(String),
     /// There is one already.
-    #[error("{0} has a volume already")]
+    #[error("{0} already has a volume")]
     Exists(String),
     /// There is something else.
     #[error("{url} is not empty and holds no volume (there is {found}); use another prefix")]
@@ -66,10 +66,10 @@ pub enum Error {
         name: String,
     },
     /// A name that no snapshot can have.
-    #[error("\"{0}\" is no name for a snapshot; use up to 64 letters, digits, and - _ .")]
+    #[error("\"{0}\" is not a valid name for a snapshot; use up to 64 letters, digits, and - _ .")]
     SnapshotName(String),
     /// There is a snapshot of that name already.
-    #[error("{url} has a snapshot \"{name}\" already")]
+    #[error("{url} already has a snapshot \"{name}\"")]
     SnapshotExists {
         /// The volume.
         url: String,
@@ -78,12 +78,12 @@ pub enum Error {
     },
     /// Somebody has the volume open, and does not answer.
     #[error(
-        "{0} was not closed, and whoever writes to it does not answer; if that process is dead, use --take-over, which stops it \
+        "{0} was not closed, and the process that writes to it does not answer; if it is dead, use --take-over, which stops it \
          from writing if it is not"
     )]
     NoAnswer(String),
     /// The writer was asked, and did not.
-    #[error("whoever writes to {0} could not do it; its log says why")]
+    #[error("the process that writes to {0} could not do it; its log says why")]
     Refused(String),
     /// A clone must be where it can refer to its parent's objects.
     #[error("a clone of {parent} must be in the same bucket or beside its directory, which {url} is not")]
@@ -102,7 +102,7 @@ pub enum Error {
         source: slatedb::Error,
     },
     /// The store does not answer.
-    #[error("{0} does not answer; is the store up, and can it be reached from here?")]
+    #[error("{0} does not answer; is the store up and reachable from here?")]
     Silent(String),
     /// The process may not have what is needed.
     #[error("cannot start threads: {0}")]

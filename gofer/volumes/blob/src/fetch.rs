@@ -64,7 +64,7 @@ impl Volume {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(Vec::new()) };
         let end = last.offset.checked_add(last.len).ok_or(Errno::IO)?;
         let prefix = self.prefixes.get(usize::from(first.volume)).ok_or_else(|| {
-            tracing::error!(volume = first.volume, "the volume is damaged: data is said to be in an unknown volume");
+            tracing::error!(volume = first.volume, "the volume is damaged: data refers to an unknown volume");
             Errno::IO
         })?;
         let bytes = segment::read(&self.store, prefix, first.segment, first.offset..end).await.map_err(|error| {

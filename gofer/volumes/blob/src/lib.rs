@@ -1,7 +1,7 @@
 //! A POSIX file system in an object store.
 //!
-//! The only server is the store: metadata are in a SlateDB database, file data in immutable segments beside it. The layout,
-//! and what a crash leaves of it, is described in `gofer/docs/blob.md`.
+//! The only server is the store: metadata are in a SlateDB database, file data in immutable segments beside it. The
+//! layout, and what a crash leaves of it, is described in `gofer/docs/blob.md`.
 
 #![deny(unsafe_code)]
 

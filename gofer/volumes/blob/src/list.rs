@@ -9,11 +9,11 @@ use crate::{Errno, key};
 const PAGE: usize = 512;
 
 impl Volume {
-    /// Calls `add` with the entries of a directory from a position on, each with the position behind it, until it answers
-    /// `false`.
+    /// Calls `add` with the entries of a directory from a position on, each with the position behind it, until it
+    /// answers `false`.
     ///
-    /// A position is made of the name's hash and stays the same as long as the name exists: a listing that goes on from one
-    /// misses nothing and repeats nothing, whatever happened meanwhile.
+    /// A position is made of the name's hash and stays the same as long as the name exists: a listing that goes on from
+    /// one misses nothing and repeats nothing, whatever happened meanwhile.
     pub(crate) fn list(&self, dir: &Node, from: u64, mut add: impl FnMut(&Entry, u64) -> bool) -> Result<(), Errno> {
         let (hash, slot) = key::of_position(from);
         let mut range = key::buckets_from(dir.ino, hash);

@@ -24,7 +24,8 @@ pub struct Options {
     pub create: bool,
     /// How long changes may wait before they are sent to the store; zero sends each before it is acknowledged.
     pub interval: Duration,
-    /// How long nothing must have referred to data before it is deleted, so that those who read elsewhere have seen that.
+    /// How long nothing must have referred to data before it is deleted, so that those who read elsewhere have seen
+    /// that.
     pub horizon: Duration,
     /// Bytes of changes that may wait.
     pub dirty: u64,
@@ -76,7 +77,7 @@ pub enum LocationError {
     NoBucket(String),
     /// Secrets belong into the environment or a file.
     #[error(
-        "credentials do not belong into a URL, which others can see; use the environment, for example AWS_ACCESS_KEY_ID"
+        "do not put credentials in a URL, which others can see; use the environment, for example AWS_ACCESS_KEY_ID"
     )]
     Credentials,
     /// An option that is none.

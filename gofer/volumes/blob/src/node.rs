@@ -83,8 +83,8 @@ impl Node {
         Arc::new(Node { ino, volume: Arc::downgrade(volume), state: Mutex::new(state) })
     }
 
-    /// Looks at it or changes it. No other lock but that of the table of changed files is taken meanwhile, and the store is
-    /// not waited for.
+    /// Looks at it or changes it. No other lock but that of the table of changed files is taken meanwhile, and the
+    /// store is not waited for.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }

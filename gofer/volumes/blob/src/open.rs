@@ -78,7 +78,7 @@ impl Drop for Opened {
             if let Some(thread) = thread.take()
                 && thread.join().is_err()
             {
-                tracing::error!("a thread of the volume has panicked");
+                tracing::error!("a thread of the volume panicked");
             }
             self.volume.stop();
         }
@@ -173,7 +173,8 @@ async fn open(
     let damaged = |what: &str| Error::Damaged { url: store.url.clone(), what: what.to_owned() };
     let state = meta.record("state", &key::state()).await.map_err(|_| damaged("its counters cannot be read"))?;
     // A process that died between the superblock and this.
-    let mut state: State = state.ok_or_else(|| damaged("it was not made to the end; delete it and make it again"))?;
+    let mut state: State =
+        state.ok_or_else(|| damaged("it was not created completely; delete it and create it again"))?;
     if options.read_only {
         return Ok(Volume::new(superblock, options.clone(), store, meta, &state, runtime.handle().clone()));
     }

@@ -105,8 +105,8 @@ pub(crate) enum Place {
 /// Where in a segment a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Stored {
-    /// Which volume made the segment: an index of the superblock's list of those that this one descends from, or the one
-    /// behind the last, which is this one.
+    /// Which volume made the segment: an index of the superblock's list of those that this one descends from, or the
+    /// one behind the last, which is this one.
     pub(crate) volume: u16,
     /// The segment's number.
     pub(crate) segment: u64,

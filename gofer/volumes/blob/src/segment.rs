@@ -128,7 +128,8 @@ pub(crate) fn path_in(prefix: &Path, number: u64) -> Path {
     prefix.parts().chain(path(number).parts()).collect()
 }
 
-/// The data of a block, from its bytes in the segment; `EIO` and a line in the log if they are not those that were written.
+/// The data of a block, from its bytes in the segment; `EIO` and a line in the log if they are not those that were
+/// written.
 pub(crate) fn unpack(stored: &Stored, bytes: &[u8], largest: u32) -> Result<Vec<u8>, Errno> {
     let damaged = |what: &str| {
         let Stored { segment, offset, .. } = stored;

@@ -125,7 +125,8 @@ impl Store {
         Self::at(self.root.clone(), self.root_url.clone(), Path::from(prefix), &url, self.updates)
     }
 
-    /// Whether a directory that may not exist yet would be beside that of this volume. Of other stores it is known later.
+    /// Whether a directory that may not exist yet would be beside that of this volume. Of other stores it is known
+    /// later.
     pub(crate) fn has_beside(&self, url: &url::Url) -> bool {
         let parent = || url.to_file_path().ok()?.parent()?.canonicalize().ok();
         url.scheme() != "file" || parent().is_some_and(|parent| parent.display().to_string() == self.root_url)
@@ -171,8 +172,8 @@ impl Store {
     }
 }
 
-/// How long a request may take. One by one: options as a whole would replace those of the environment, such as whether plain
-/// HTTP is allowed.
+/// How long a request may take. One by one: options as a whole would replace those of the environment, such as whether
+/// plain HTTP is allowed.
 fn limits(timeout: Duration) -> [(ClientConfigKey, String); 2] {
     let text = |time: Duration| format!("{}ms", time.as_millis());
     let connect = timeout.min(Duration::from_secs(5));

@@ -32,8 +32,8 @@ use crate::{Errno, Store, key};
 /// 3. files' states, of several in any order under `names`, else one;
 /// 4. the tables here, under which nothing else is taken.
 ///
-/// Nobody waits for the store under 2 to 4, and under 1 only for what another change of names has pushed out of memory since
-/// it was looked at before.
+/// Nobody waits for the store under 2 to 4, and under 1 only for what another change of names has pushed out of memory
+/// since it was looked at before.
 pub(crate) struct Volume {
     pub(crate) superblock: Superblock,
     pub(crate) options: Options,
@@ -201,7 +201,7 @@ impl Volume {
     pub(crate) fn inode(&self, ino: u64) -> Result<Inode, Errno> {
         self.check()?;
         self.wait(self.meta.record("inode", &key::inode(ino)))?.ok_or_else(|| {
-            tracing::error!(ino, "the volume is damaged: a name leads to a file that is not there");
+            tracing::error!(ino, "the volume is damaged: a name leads to a file that does not exist");
             Errno::IO
         })
     }

@@ -1,4 +1,5 @@
-//! A gofer that can serve encrypted volumes itself: it has the key, which the processes of a volume server would have otherwise.
+//! A gofer that can serve encrypted volumes itself: it has the key, which the processes of a volume server would have
+//! otherwise.
 
 use std::process::ExitCode;
 

@@ -15,16 +15,16 @@ use crate::key_source::{Credential, CredentialSource, PasswordSource, SecretErro
 
 /// Brings the plain files of encrypted volumes: `crypt:BACKEND?config=FILE&passfile=FILE`.
 ///
-/// BACKEND has the encrypted files. FILE is the configuration, by default `gocryptfs.conf` among them; a path that begins with `/`
-/// is one of this machine, in a sandbox of the container. The password is in `passfile`, for volumes that have one of their own; else
-/// flags say where it is, or people are asked. Options stand behind the last `?`; a BACKEND that has options of its own
-/// needs one more behind these.
+/// BACKEND has the encrypted files. FILE is the configuration, by default `gocryptfs.conf` among them; a path that
+/// begins with `/` is one of this machine, in a sandbox of the container. The password is in `passfile`, for volumes
+/// that have one of their own; else flags say where it is, or people are asked. Options stand behind the last `?`; a
+/// BACKEND that has options of its own needs one more behind these.
 #[derive(Debug, Default)]
 pub struct CryptExtension {
     /// What opens them all.
     credential: OnceLock<Arc<Credential>>,
-    /// Volumes in host directories that are open, by directory, configuration, and whether they may not be changed: two opens of one
-    /// file must meet, whichever mounts they come from.
+    /// Volumes in host directories that are open, by directory, configuration, and whether they may not be changed: two
+    /// opens of one file must meet, whichever mounts they come from.
     open: Mutex<HashMap<(PathBuf, String, bool), Weak<CryptFs>>>,
 }
 
@@ -40,7 +40,7 @@ impl Extension for CryptExtension {
     fn prepare(&self, preparation: &Preparation<'_>) -> Result<()> {
         let Some(source) = CredentialSource::given(preparation.flags) else { return Ok(()) };
         if preparation.container.is_some() && source.is_descriptor() {
-            return Err("descriptors of a container's gofer are runsc's; use --crypt-passfile=FILE".into());
+            return Err("the descriptors of a container's gofer belong to runsc; use --crypt-passfile=FILE".into());
         }
         if self.credential.get().is_none() {
             self.credential.set(Arc::new(source.read()?)).map_err(|_| "prepared twice")?;
@@ -116,7 +116,9 @@ impl CryptExtension {
     fn credential(&self, passfile: Option<&str>, in_sandbox: bool) -> Result<Arc<Credential>> {
         match (passfile, self.credential.get()) {
             // It would be a file of the container.
-            (Some(_), _) if in_sandbox => Err("passfile= is not for annotations; use --crypt-passfile=FILE".into()),
+            (Some(_), _) if in_sandbox => {
+                Err("passfile= is not allowed in annotations; use --crypt-passfile=FILE".into())
+            }
             (Some(path), _) => {
                 let password = PasswordSource::Files(vec![path.into()]).read()?;
                 Ok(Arc::new(Credential::Password(password)))
@@ -154,7 +156,7 @@ impl<'a> Location<'a> {
                 Some(("passfile", file)) => location.passfile = Some(file),
                 _ => {
                     return Err(format!(
-                        "unknown option {option:?}; known are config=FILE and passfile=FILE; put a ? behind what belongs to the BACKEND"
+                        "unknown option {option:?}; known are config=FILE and passfile=FILE; put a ? after what belongs to the BACKEND"
                     ));
                 }
             }
@@ -195,7 +197,7 @@ mod tests {
             ("/a?config=", "config= needs a FILE"),
             (
                 "blob:memory:?create",
-                "unknown option \"create\"; known are config=FILE and passfile=FILE; put a ? behind what belongs to the BACKEND",
+                "unknown option \"create\"; known are config=FILE and passfile=FILE; put a ? after what belongs to the BACKEND",
             ),
         ] {
             assert_eq!(parse(wrong), Err(told.to_owned()));

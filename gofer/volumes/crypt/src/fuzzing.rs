@@ -1,5 +1,5 @@
-//! What strangers can write into an encrypted volume, for the fuzzer and for tests: nothing may panic, and what decrypts must be what would
-//! be written.
+//! What strangers can write into an encrypted volume, for the fuzzer and for tests: nothing may panic, and what
+//! decrypts must be what would be written.
 
 use std::sync::LazyLock;
 
@@ -27,8 +27,8 @@ static VOLUMES: LazyLock<Vec<Keys>> = LazyLock::new(|| {
 /// How many kinds of things [`one`] tries, by the second byte.
 pub const KINDS: u8 = 9;
 
-/// One try: a byte for the volume, one for the kind, 16 and 8 for an initialization vector and a number, one for the length of the first
-/// thing, then the things.
+/// One try: a byte for the volume, one for the kind, 16 and 8 for an initialization vector and a number, one for the
+/// length of the first thing, then the things.
 pub fn one(bytes: &[u8]) {
     let Some((&[volume, kind], bytes)) = bytes.split_first_chunk() else { return };
     let Some((iv, bytes)) = bytes.split_first_chunk::<16>() else { return };

@@ -1,9 +1,9 @@
 //! Encrypted volumes in the format of gocryptfs, version 2.
 //!
-//! [`mod@format`] is the format: functions on bytes, which read and write no file. [`CryptFs`] is the file system on top of it and of any
-//! other backend, [`CryptExtension`] brings it as `crypt:BACKEND`. [`secret`] is memory for keys, [`key_source`] where passwords and
-//! master keys come from. [`directory`] makes volumes in directories of the host and changes their passwords, [`fsck`] looks for
-//! damage in them.
+//! [`mod@format`] is the format: functions on bytes, which read and write no file. [`CryptFs`] is the file system on
+//! top of it and of any other backend, [`CryptExtension`] brings it as `crypt:BACKEND`. [`secret`] is memory for keys,
+//! [`key_source`] where passwords and master keys come from. [`directory`] makes volumes in directories of the host and
+//! changes their passwords, [`fsck`] looks for damage in them.
 
 #![deny(unsafe_code)]
 

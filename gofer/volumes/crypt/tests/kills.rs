@@ -1,4 +1,5 @@
-//! Processes that are killed while they write: what they were not writing is as it was, and each block of what they were is old or new.
+//! Processes that are killed while they write: what they were not writing is as it was, and each block of what they
+//! were is old or new.
 
 mod common;
 

@@ -12,9 +12,9 @@ use serde::Serialize;
 /// What is to be done, and to which volume.
 #[derive(Debug, Subcommand)]
 pub(super) enum Blob {
-    /// Make a volume in an empty place
+    /// Create a volume in an empty location
     Mkfs {
-        /// The place, such as s3://BUCKET/PREFIX or file:///DIR
+        /// The location, such as s3://BUCKET/PREFIX or file:///DIR
         #[arg(value_parser = location)]
         url: Location,
     },
@@ -25,54 +25,55 @@ pub(super) enum Blob {
         /// Read all data, too
         #[arg(long)]
         deep: bool,
-        /// Look at a snapshot
+        /// Check a snapshot
         #[arg(long, value_name = "NAME", conflicts_with = "repair")]
         snapshot: Option<String>,
-        /// Mend what needs no guess: counts, and what nothing leads to. Nobody may have the volume open for writing
+        /// Repair what needs no guessing: counts, and what nothing refers to. No process may have the volume open for
+        /// writing
         #[arg(long)]
         repair: bool,
         #[command(flatten)]
         force: TakeOver,
     },
-    /// Keep a volume as it is in the store now under a name; without NAME, list what is kept
+    /// Keep the current state of a volume in the store under a name; without NAME, list the snapshots
     Snapshot {
         #[command(flatten)]
         volume: Volume,
         /// The snapshot's name
         name: Option<String>,
-        /// Forget it
+        /// Delete it
         #[arg(long, requires = "name")]
         delete: bool,
         #[command(flatten)]
         force: TakeOver,
     },
-    /// Make a volume that begins as another one is, without copying data
+    /// Create a volume that starts as a copy of another one, without copying data
     Clone {
         /// The volume
         #[arg(value_parser = location)]
         url: Location,
-        /// The new volume's place, in the same bucket or beside the directory
+        /// The new volume's location, in the same bucket or beside the directory
         #[arg(value_parser = location)]
         destination: Location,
-        /// Begin as it was at a snapshot
+        /// Start from a snapshot
         #[arg(long, value_name = "NAME")]
         snapshot: Option<String>,
         #[command(flatten)]
         force: TakeOver,
     },
-    /// Say how much a volume holds and takes
+    /// Show how much a volume holds and occupies
     Du {
         #[command(flatten)]
         volume: Volume,
     },
-    /// Delete what nothing refers to; a process that has the volume open is asked to
+    /// Delete what nothing refers to; a process that has the volume open is asked to do it
     Gc {
         #[command(flatten)]
         volume: Volume,
         #[command(flatten)]
         force: TakeOver,
     },
-    /// Say how much a volume holds and takes, and what was asked of the store for it
+    /// Show how much a volume holds and occupies, and the requests to its store
     Stats {
         #[command(flatten)]
         volume: Volume,
@@ -91,7 +92,7 @@ pub(super) struct Volume {
 
 #[derive(Debug, Args)]
 pub(super) struct TakeOver {
-    /// Do it although the volume was not closed. A process that still has it open can write no more
+    /// Do it even if the volume was not closed; a process that still has it open can no longer write
     #[arg(long)]
     take_over: bool,
 }
@@ -198,16 +199,12 @@ fn stats_text(usage: &Usage) -> String {
     for (what, bytes) in [("sent", requests.sent), ("received", requests.received)] {
         text += &format!("{:>14}  {what}\n", HumanBytes(bytes).to_string());
     }
-    text + if usage.is_open {
-        "somebody has it open for writing, or has died while he had\n"
-    } else {
-        "nobody writes\n"
-    }
+    text + if usage.is_open { "a process has it open for writing, or died while it had\n" } else { "nobody writes\n" }
 }
 
 fn gc_text(collected: &Option<Collected>) -> String {
     match collected {
-        None => "the process that writes was asked to\n".to_owned(),
+        None => "the writing process was asked to do it\n".to_owned(),
         Some(it) => format!(
             "{} segments deleted ({}), {} of dead uploads; {} repacked ({}), to be deleted later; {} dead ones still needed\n",
             it.deleted,

@@ -63,15 +63,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make and look after encrypted directories, which crypt: and gocryptfs open
+    /// Create and maintain encrypted directories, which crypt: and gocryptfs open
     #[command(subcommand)]
     Crypt(Crypt),
-    /// Make, check, copy and clean up volumes in object stores
+    /// Create, check, copy and clean up volumes in object stores
     #[command(subcommand)]
     Blob(blob::Blob),
 }
 
-/// A whole volume server with `extensions` in it: parses the command line, does what it says, and returns the exit status.
+/// A whole volume server with `extensions` in it: parses the command line, does what it says, and returns the exit
+/// status.
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     match run(extensions) {
         Ok(status) => status,

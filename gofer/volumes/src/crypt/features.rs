@@ -6,16 +6,16 @@ use gofer_crypt::format::{ContentCipher, Features, NameEncryption, NewConfig};
 /// Features, as gocryptfs calls them.
 #[derive(Debug, Args)]
 pub(super) struct FeatureArgs {
-    /// Encrypt content with XChaCha20-Poly1305 instead of AES-256-GCM: faster without instructions for AES
+    /// Encrypt content with XChaCha20-Poly1305 instead of AES-256-GCM: faster on processors without AES instructions
     #[arg(long)]
     xchacha: bool,
-    /// Leave names of files and targets of symbolic links as they are
+    /// Do not encrypt file names and targets of symbolic links
     #[arg(long, conflicts_with_all = ["deterministic_names", "longnamemax", "raw64"])]
     plaintextnames: bool,
-    /// Encrypt equal names alike in all directories
+    /// Encrypt equal names in the same way in all directories
     #[arg(long)]
     deterministic_names: bool,
-    /// Keep encrypted names of more than N bytes in files of their own
+    /// Store encrypted names of more than N bytes in separate files
     #[arg(long, value_name = "N", default_value_t = 255, value_parser = clap::value_parser!(u8).range(62..))]
     longnamemax: u8,
     /// Whether names are without padding; with it, as before gocryptfs 1.3, they are longer

@@ -17,12 +17,12 @@ use super::Place;
 use super::keys::{CredentialArgs, with_advice};
 use super::progress::Bar;
 
-const NOTES: &str = "Nothing is changed. Unmount the volume first: what somebody writes meanwhile may look damaged.
+const NOTES: &str = "Nothing is changed. Unmount the volume first: files written during the check may look damaged.
 
 Exit status, as of fsck(8):
-  0   all was read and is whole
+  0   everything was read and is intact
   4   something is damaged
-  8   something could not be read, or the volume not be opened; 12: both";
+  8   something could not be read, or the volume could not be opened; 12: both";
 
 /// Looks for damage: reads every file, name, link and extended attribute of an encrypted directory.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(crate) struct Fsck {
     /// Print JSON: one object at the end
     #[arg(long)]
     json: bool,
-    /// Print nothing but damage
+    /// Print only damage
     #[arg(long, short, conflicts_with = "json")]
     quiet: bool,
 }

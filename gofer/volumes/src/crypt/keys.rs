@@ -9,13 +9,13 @@ use gofer_crypt::key_source::{Credential, MasterKeySource, PasswordSource, Secre
 /// Where the password comes from: the terminal, unless something else is said.
 #[derive(Debug, Args)]
 pub(super) struct PasswordArgs {
-    /// The password is the first line of FILE; of several, these lines joined
+    /// Read the password from the first line of FILE; if given several times, join the lines
     #[arg(long, alias = "crypt-passfile", value_name = "FILE", conflicts_with_all = ["extpass", "passfd"])]
     passfile: Vec<PathBuf>,
-    /// The password is the first line that CMD prints; given again, its arguments
+    /// Read the password from the first line that CMD prints; if given again, its arguments
     #[arg(long, alias = "crypt-extpass", value_name = "CMD", allow_hyphen_values = true, conflicts_with = "passfd")]
     extpass: Vec<String>,
-    /// The password is the first line of descriptor N
+    /// Read the password from the first line of descriptor N
     #[arg(long, alias = "crypt-passfd", value_name = "N")]
     passfd: Option<RawFd>,
 }
@@ -29,13 +29,13 @@ impl PasswordArgs {
 /// Where the next password comes from, likewise.
 #[derive(Debug, Args)]
 pub(super) struct NewPasswordArgs {
-    /// The new password is the first line of FILE; of several, these lines joined
+    /// Read the new password from the first line of FILE; if given several times, join the lines
     #[arg(long, value_name = "FILE", conflicts_with_all = ["new_extpass", "new_passfd"])]
     new_passfile: Vec<PathBuf>,
-    /// The new password is the first line that CMD prints; given again, its arguments
+    /// Read the new password from the first line that CMD prints; if given again, its arguments
     #[arg(long, value_name = "CMD", allow_hyphen_values = true, conflicts_with = "new_passfd")]
     new_extpass: Vec<String>,
-    /// The new password is the first line of descriptor N; with --passfd 0, 0 is the next line of stdin
+    /// Read the new password from the first line of descriptor N; with --passfd 0, 0 is the next line of stdin
     #[arg(long, value_name = "N")]
     new_passfd: Option<RawFd>,
 }

@@ -17,18 +17,18 @@ use gofer::extension::Error;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Crypt {
-    /// Make an encrypted directory
+    /// Create an encrypted directory
     Init(init::Init),
-    /// Change the password of one
+    /// Change the password of an encrypted directory
     Passwd(passwd::Passwd),
-    /// Show what its configuration says
+    /// Show the configuration of an encrypted directory
     Info(info::Info),
-    /// Look for damage in it
+    /// Check an encrypted directory for damage
     Fsck(fsck::Fsck),
 }
 
 impl Crypt {
-    /// Does what it says, and answers the exit status.
+    /// Runs the command and returns the exit status.
     pub(crate) fn run(self) -> Result<ExitCode, Error> {
         match self {
             Crypt::Init(init) => init.run().map(|()| ExitCode::SUCCESS),
@@ -44,7 +44,7 @@ impl Crypt {
 struct Place {
     /// The encrypted directory
     dir: PathBuf,
-    /// Its configuration, if that is not in it
+    /// Its configuration, if it is not in the directory
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

@@ -9,10 +9,10 @@ use super::keys::{CredentialArgs, NewPasswordArgs, with_advice};
 
 const EXAMPLES: &str = "Examples:
   gofer-volumes crypt passwd /srv/vault
-  gofer-volumes crypt passwd --masterkey key /srv/vault    the old password is forgotten";
+  gofer-volumes crypt passwd --masterkey key /srv/vault    without the old password";
 
-/// Changes the password of an encrypted directory. Its files stay as they are; the old password still opens older copies of its
-/// configuration.
+/// Changes the password of an encrypted directory. Its files stay as they are; the old password still opens older
+/// copies of its configuration.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Passwd {
@@ -42,7 +42,7 @@ impl Passwd {
         let changed = directory::passwd(self.place.dir(), &config, &old, self.scryptn, new)?;
         println!("{}: the password was changed", config.display());
         if let Some(backup) = changed.backup {
-            println!("the configuration as it was is in {}; remove it when the new password works", backup.display());
+            println!("the previous configuration is in {}; remove it once the new password works", backup.display());
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! How long a gofer takes from its start to its first answer.
 //!
-//! runsc's place is taken here, with what both kinds of runsc have in common: new namespaces, a configuration, descriptors, and a
-//! client that asks for the mount at once.
+//! runsc's place is taken here, with what both kinds of runsc have in common: new namespaces, a configuration,
+//! descriptors, and a client that asks for the mount at once.
 
 use std::fs;
 use std::io::{Read, Write};

@@ -21,7 +21,7 @@ cases! { "acl":
     masked = "new files lose what the umask takes, unless their directory has a default list";
     minimal = "a list that says no more than a mode becomes one, and a removed list is gone";
     set_by_others = "only the owner sets lists";
-    ends_set_gid = "a list that is set by somebody who is not in the file's group clears the set-group-id bit";
+    ends_set_gid = "a list that is set by a user who is not in the file's group clears the set-group-id bit";
     refusal_changes_nothing = "a list that is refused leaves the permissions";
 }
 

@@ -85,7 +85,7 @@ fn blocks_change(scene: &Scene) -> Verdict {
     let from = scene.file("b", &vec![b'b'; PART])?;
     let copied = copy_file_range(&from, Some(&mut 0), &other, Some(&mut (4 * PART as u64)), PART);
     copied.offered("copy_file_range(b, a)")?;
-    more("copy_file_range(b, a) behind the end")?;
+    more("copy_file_range(b, a) past the end")?;
     let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     fallocate(&other, punch, 0, PART as u64).offered("fallocate(a, FALLOC_FL_PUNCH_HOLE)")?;
     let actual = taken()?;

@@ -12,7 +12,7 @@ use crate::mount::check::{Expect, Verdict, equal, holds, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "data":
-    behind_the_end = "reading at or behind the end gives nothing";
+    behind_the_end = "reading at or past the end gives nothing";
     partly = "reading across the end gives what there is";
     large = "three megabytes written at once come back in pieces of any size";
     odd_offsets = "writes at odd offsets and of odd lengths meet exactly";

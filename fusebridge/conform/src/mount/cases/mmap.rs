@@ -8,7 +8,7 @@ use crate::mount::check::{Expect, Verdict, equal, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "mmap":
-    reads = "a mapping shows the file's content, and zeros behind its end in the last page";
+    reads = "a mapping shows the file's content, and zeros past its end in the last page";
     written_through_the_map = "what is stored in a shared mapping is read by calls";
     written_by_calls = "what is written by calls shows in a mapping that exists";
     two_maps = "two shared mappings of a file show each other's changes";
@@ -27,7 +27,7 @@ fn reads(scene: &Scene) -> Verdict {
     let map = Mapping::shared(&file, 2 * PAGE)?;
     let actual: Vec<u8> = (0..content.len()).map(|index| map.get(index)).collect();
     same_bytes("the mapping of a", &actual, &content)?;
-    equal("the mapping of a behind its end", (content.len()..2 * PAGE).all(|index| map.get(index) == 0), true)
+    equal("the mapping of a past its end", (content.len()..2 * PAGE).all(|index| map.get(index) == 0), true)
 }
 
 fn written_through_the_map(scene: &Scene) -> Verdict {

@@ -107,7 +107,7 @@ fn continues(listing: &mut Listing, entries: &[Entry], at: usize) -> Verdict {
     listing.seek(position)?;
     let actual = listing.part(1024)?.into_iter().next().map(|entry| entry.name);
     let expected = entries.get(at + 1).map(|entry| entry.name.clone());
-    equal(format_args!("the entry after seekdir({position}), behind {:?}", entries[at].name), actual, expected)
+    equal(format_args!("the entry after seekdir({position}), following {:?}", entries[at].name), actual, expected)
 }
 
 fn back(scene: &Scene) -> Verdict {

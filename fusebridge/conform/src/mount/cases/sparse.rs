@@ -31,7 +31,7 @@ fn holes_are_zeros(scene: &Scene) -> Verdict {
     file.write_all_at(b"end", 100_000).of("pwrite(a, 100000)")?;
     equal("fstat(a).st_size", file.metadata().of("fstat(a)")?.len(), 100_003)?;
     same_bytes("the hole", &read(&file, 99_995, 5)?, &[0; 99_995])?;
-    same_bytes("the data behind it", &read(&file, 3, 100_000)?, b"end")?;
+    same_bytes("the data after it", &read(&file, 3, 100_000)?, b"end")?;
     let anew = scene.read("a")?;
     same_bytes("the hole, opened anew", &anew[5..100_000], &[0; 99_995])
 }
@@ -75,7 +75,7 @@ fn seek_data(scene: &Scene) -> Verdict {
     let seek = |from| rustix::fs::seek(&file, from);
     equal("lseek(a, 0, SEEK_DATA)", seek(SeekFrom::Data(0)).offered("lseek(SEEK_DATA)")?, 0)?;
     let hole = seek(SeekFrom::Hole(0)).of("lseek(a, 0, SEEK_HOLE)")?;
-    holds("lseek(a, 0, SEEK_HOLE) behind 5000 bytes", "5000 to 3 MiB", (5000..=END).contains(&hole), hole)?;
+    holds("lseek(a, 0, SEEK_HOLE) after 5000 bytes", "5000 to 3 MiB", (5000..=END).contains(&hole), hole)?;
     let data = seek(SeekFrom::Data(1 << 20)).of("lseek(a, 1 MiB, SEEK_DATA)")?;
     holds("lseek(a, 1 MiB, SEEK_DATA)", "1 MiB to 2 MiB", (1 << 20..=2 << 20).contains(&data), data)?;
     let end = seek(SeekFrom::Hole((2 << 20) + 1)).of("lseek(a, 2 MiB, SEEK_HOLE)")?;
@@ -94,11 +94,11 @@ fn seek_hole(scene: &Scene) -> Verdict {
     let seek = |from| rustix::fs::seek(&file, from);
     let hole = seek(SeekFrom::Hole(0)).offered("lseek(SEEK_HOLE)")?;
     if hole == END {
-        return skip("SEEK_HOLE knows only the hole behind the end");
+        return skip("SEEK_HOLE knows only the hole past the end");
     }
     // A hole begins where the file system says, but not before the data's end, nor far behind it.
     const NEAR: u64 = 1 << 20;
-    holds("lseek(a, 0, SEEK_HOLE) behind 5 bytes", "5 to 1 MiB", (5..=NEAR).contains(&hole), hole)?;
+    holds("lseek(a, 0, SEEK_HOLE) after 5 bytes", "5 to 1 MiB", (5..=NEAR).contains(&hole), hole)?;
     let data = seek(SeekFrom::Data(hole)).of("lseek(a, the hole, SEEK_DATA)")?;
     holds("lseek(a, the hole, SEEK_DATA)", "1 MiB to 2 MiB", (NEAR..=2 << 20).contains(&data), data)?;
     let end = seek(SeekFrom::Hole(2 << 20)).of("lseek(a, 2 MiB, SEEK_HOLE)")?;
@@ -115,9 +115,9 @@ fn mapped(scene: &Scene) -> Verdict {
     let at = AT as u64;
     for (file, name) in [(&file, "that was mapped"), (&scene.open("a")?, "opened anew")] {
         let data = rustix::fs::seek(file, SeekFrom::Data(0)).offered("lseek(SEEK_DATA)")?;
-        holds(format_args!("lseek(a, 0, SEEK_DATA), {name}"), "not behind what was stored", data <= at, data)?;
+        holds(format_args!("lseek(a, 0, SEEK_DATA), {name}"), "not after what was stored", data <= at, data)?;
         let hole = rustix::fs::seek(file, SeekFrom::Hole(at)).of("lseek(a, 512 KiB, SEEK_HOLE)")?;
-        holds(format_args!("lseek(a, 512 KiB, SEEK_HOLE), {name}"), "behind what was stored", hole > at, hole)?;
+        holds(format_args!("lseek(a, 512 KiB, SEEK_HOLE), {name}"), "after what was stored", hole > at, hole)?;
     }
     Ok(())
 }

@@ -117,7 +117,8 @@ fn both(scene: &Scene) -> Verdict<(Time, Time)> {
     Ok((mtime(scene, "a")?, ctime(scene, "a")?))
 }
 
-/// Fails unless the times of "a" are later than `before`. A file system whose mappings change no times, as those of tmpfs, is left out.
+/// Fails unless the times of "a" are later than `before`. A file system whose mappings change no times, as those of
+/// tmpfs, is left out.
 fn later_by_map(scene: &Scene, what: &str, before: (Time, Time)) -> Verdict {
     let actual = both(scene)?;
     let asked = statx(CWD, scene.at("a"), AtFlags::STATX_FORCE_SYNC, StatxFlags::BASIC_STATS).of("statx(a)")?;
@@ -187,7 +188,7 @@ fn by_any_descriptor(scene: &Scene) -> Verdict {
         equal(format_args!("stat(a).st_size after {what}"), scene.stat("a")?.len(), size)
     };
     changed("pwrite(a)", 10_000, &|| file.write_all_at(b"1", 0).of("pwrite(a)"))?;
-    changed("pwrite(a) behind the end", 10_010, &|| other.write_all_at(b"2", 10_009).of("pwrite(a)"))?;
+    changed("pwrite(a) past the end", 10_010, &|| other.write_all_at(b"2", 10_009).of("pwrite(a)"))?;
     changed("write(a, O_APPEND)", 10_013, &|| (&log).write_all(b"333").of("write(a)"))?;
     changed("ftruncate(a)", 9000, &|| file.set_len(9000).of("ftruncate(a)"))?;
     changed("ftruncate(a) by a descriptor that cannot read", 9500, &|| other.set_len(9500).of("ftruncate(a)"))?;

@@ -28,7 +28,7 @@ cases! { "writers":
     map_and_appends = "what one stores in a mapping stays when another appends in the same page, and the other way round";
     map_and_holes = "a hole that one makes stays when another stores in a mapping of the same page";
     map_and_copies = "what one stores in a mapping stays when another copies to the same page by copy_file_range";
-    map_and_truncations = "what one stores in a mapping stays when another changes the size behind it in the same page";
+    map_and_truncations = "what one stores in a mapping stays when another changes the size after it in the same page";
     map_is_never_behind = "what is written by a call shows in a mapping at once, while others look at it, too";
 }
 
@@ -187,8 +187,8 @@ fn never_back(scene: &Scene) -> Verdict {
 
 const PAGE: usize = 4096;
 
-/// Does `call` for each number below `count`, and `store` for the same number in another thread at the same time, so that some
-/// calls meet a page that has just been stored in.
+/// Does `call` for each number below `count`, and `store` for the same number in another thread at the same time, so
+/// that some calls meet a page that has just been stored in.
 fn in_step(count: usize, call: impl Fn(usize) -> Verdict, mut store: impl FnMut(usize) + Send) -> Verdict {
     let called = AtomicUsize::new(0);
     std::thread::scope(|scope| {

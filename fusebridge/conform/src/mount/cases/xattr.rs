@@ -262,7 +262,8 @@ fn security(scene: &Scene) -> Verdict {
 
 fn capabilities(scene: &Scene) -> Verdict {
     const NAME: &str = "security.capability";
-    // Revision 2 with an effective CAP_NET_RAW: the revision and flags, then permitted and inheritable sets, twice 32 bits of each.
+    // Revision 2 with an effective CAP_NET_RAW: the revision and flags, then permitted and inheritable sets, twice 32
+    // bits of each.
     const VALUE: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     if !Uid::effective().is_root() {
         return skip("giving capabilities to a file needs root");

@@ -17,8 +17,8 @@ impl Client {
         })
     }
 
-    /// Sets the attributes that the request's mask names. Some may fail while others are set: the answer says which, and
-    /// if there are any, with a valid errno.
+    /// Sets the attributes that the request's mask names. Some may fail while others are set: the answer says which,
+    /// and if there are any, with a valid errno.
     pub fn set_stat(&self, request: &SetStatReq) -> Result<SetStatResp, Errno> {
         let mut result: SetStatResp = self.ask(request)?;
         if !result.failure_mask.is_empty() {

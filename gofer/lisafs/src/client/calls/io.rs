@@ -9,8 +9,8 @@ use super::Client;
 use crate::client::error::CallError;
 
 impl Client {
-    /// Reads up to `count` bytes, at most [`max_read`](Self::max_read), and hands them to `with` where they have arrived. None
-    /// means the end of the file.
+    /// Reads up to `count` bytes, at most [`max_read`](Self::max_read), and hands them to `with` where they have
+    /// arrived. None means the end of the file.
     ///
     /// `with` runs while its communicator is taken: it should be quick, and must not make another call.
     pub fn pread<R>(

@@ -12,8 +12,8 @@ use crate::wire::{CreateCommon, FdArray, FdId, Inode, MessageId, Pad};
 use super::{Client, check_fd, check_inode, check_length};
 
 impl Client {
-    /// Opens the file of a control FD: access mode and `O_TRUNC` count, and `O_NOATIME` with some servers. The server may give a
-    /// host descriptor away.
+    /// Opens the file of a control FD: access mode and `O_TRUNC` count, and `O_NOATIME` with some servers. The server
+    /// may give a host descriptor away.
     pub fn open_at(&self, fd: FdId, flags: u32) -> Result<(FdId, Option<OwnedFd>), Errno> {
         self.connection.ask(&OpenAtReq { fd, flags, pad: Pad }, |answer| {
             let (opened, mut fds) = answer.decode_with_fds::<OpenAtResp>()?;

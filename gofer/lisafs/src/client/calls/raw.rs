@@ -36,8 +36,8 @@ pub enum RawFailure {
 }
 
 impl Client {
-    /// Sends `payload`, which is the content of a message `id`, and hands the answer on as it came. FDs in it must be this
-    /// connection's; what it brings is not looked at, and its FDs are the caller's to close.
+    /// Sends `payload`, which is the content of a message `id`, and hands the answer on as it came. FDs in it must be
+    /// this connection's; what it brings is not looked at, and its FDs are the caller's to close.
     pub fn call_raw(&self, id: MessageId, payload: &[u8]) -> Result<RawAnswer, RawFailure> {
         let answered = self.connection.call_as(id, &Raw(payload), |answer| {
             let payload = answer.payload.source().to_vec();

@@ -13,7 +13,8 @@ impl Client {
         self.ask::<UnlinkAtResp>(&UnlinkAtReq { dir, flags, name }).map(drop)
     }
 
-    /// Renames. With flags (`RENAME_NOREPLACE`, `RENAME_EXCHANGE`) this is another message, which a server may not support.
+    /// Renames. With flags (`RENAME_NOREPLACE`, `RENAME_EXCHANGE`) this is another message, which a server may not
+    /// support.
     pub fn rename_at(
         &self,
         old_dir: FdId,

@@ -17,8 +17,8 @@ struct Useless(CallError, Vec<FdId>);
 impl Client {
     /// Walks `names` one after the other from `dir`, with a new control FD for each that exists.
     ///
-    /// With [`WalkStatus::Success`] there are as many inodes as names, otherwise fewer; with [`WalkStatus::Symlink`], the last
-    /// one is the symbolic link that stands in the way.
+    /// With [`WalkStatus::Success`] there are as many inodes as names, otherwise fewer; with [`WalkStatus::Symlink`],
+    /// the last one is the symbolic link that stands in the way.
     pub fn walk(&self, dir: FdId, names: &[&[u8]]) -> Result<(WalkStatus, Vec<Inode>), Errno> {
         let path = StringArrayBuf::collect(names.iter().copied()).map_err(|_| Errno::NAMETOOLONG)?;
         let request = WalkReq { dir, path: path.as_array() };
@@ -84,7 +84,9 @@ fn judge(status: u8, answer: &WalkResp<'_>, names: usize) -> Result<WalkStatus, 
     match WalkStatus::try_from(status)? {
         // Fewer files than names can only mean that the next one is missing.
         WalkStatus::Success if found < names => Ok(WalkStatus::DoesNotExist),
-        WalkStatus::DoesNotExist if found == names => Err(CallError::Malformed("a name is missing and is not")),
+        WalkStatus::DoesNotExist if found == names => {
+            Err(CallError::Malformed("a name is reported missing but was found"))
+        }
         WalkStatus::Symlink if found == 0 => Err(CallError::Malformed("stopped at a symbolic link that is not there")),
         status => Ok(status),
     }

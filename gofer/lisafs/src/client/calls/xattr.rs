@@ -37,7 +37,7 @@ impl Client {
         self.connection.ask(&FListXattrReq { fd, size }, |answer| {
             let names = answer.decode::<FListXattrResp<'_>>()?.names;
             if names.iter().any(|name| name.is_empty() || name.len() > LONGEST_NAME || name.contains(&0)) {
-                return Err(CallError::Malformed("an extended attribute with an impossible name"));
+                return Err(CallError::Malformed("an extended attribute with an invalid name"));
             }
             if size != 0 && names.iter().map(|name| name.len() as u64 + 1).sum::<u64>() > size {
                 return Err(CallError::Malformed("a longer list of names than asked for"));

@@ -124,10 +124,10 @@ fn child(
 
 /// Owner and permissions of a new file that is not a directory. The type is told by the message.
 ///
-/// Linux takes the set-group-ID bit of a program away whose creator is not in its group, as in a set-group-ID directory of
-/// others. Only the client knows all of a creator's groups, and where it took the file's group from: the directory may have
-/// changed since. So the bit goes in any case, as it does with the change of owner in runsc's gofer, unless the client is one
-/// that has decided.
+/// Linux takes the set-group-ID bit of a program away whose creator is not in its group, as in a set-group-ID directory
+/// of others. Only the client knows all of a creator's groups, and where it took the file's group from: the directory
+/// may have changed since. So the bit goes in any case, as it does with the change of owner in runsc's gofer, unless
+/// the client is one that has decided.
 pub(super) fn new_file(session: &Session, from: &CreateCommon) -> NewFile {
     const LENDS_GROUP: u16 = SET_GID | 0o010;
     let new = common(session, from);

@@ -28,7 +28,8 @@ pub(super) fn walk_stat(context: &mut Context<'_>, request: Request<'_>, reply: 
         return Err(Error::IO);
     }
     reply.skip(HEAD)?;
-    // Of a file there is nothing to walk. Data may be on its way to it for long: that is waited for without the rename lock.
+    // Of a file there is nothing to walk. Data may be on its way to it for long: that is waited for without the rename
+    // lock.
     if session.options.walk_stat || !start.is_dir() {
         session.read(&start, |file| whole_path(file, &start, path, reply))?;
     } else if start.node.is_some() {

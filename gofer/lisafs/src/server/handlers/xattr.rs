@@ -2,8 +2,8 @@
 //!
 //! They work on the file, whether or not the name it was found by still exists.
 //!
-//! Sandboxes get the namespace `user`, and may read `security` besides. Whatever else is kept in attributes (access control
-//! lists, `trusted`) is none of their business: `EOPNOTSUPP`.
+//! Sandboxes get the namespace `user`, and may read `security` besides. Whatever else is kept in attributes (access
+//! control lists, `trusted`) is none of their business: `EOPNOTSUPP`.
 
 use crate::backend::{ClientKind, Error, Result, XattrFlags};
 use crate::server::context::Context;

@@ -115,8 +115,8 @@ pub(crate) struct Known {
     pub(crate) same: bool,
 }
 
-/// Calls `f` while nobody writes to `node`. The caller may have the rename lock: does not queue up behind writers, who wait
-/// without it.
+/// Calls `f` while nobody writes to `node`. The caller may have the rename lock: does not queue up behind writers, who
+/// wait without it.
 pub(crate) fn step<R>(node: &Node, f: impl FnOnce() -> R) -> R {
     let _guard = node.lock.read_recursive();
     f()

@@ -42,8 +42,8 @@ impl Tree {
         Tree { rename: RwLock::new(()), root: Node::detached(true) }
     }
 
-    /// Calls `attach` while nobody writes to the position `path`, and answers with its node, which is for a directory or not.
-    /// `ENOENT` if a directory on the way was removed.
+    /// Calls `attach` while nobody writes to the position `path`, and answers with its node, which is for a directory
+    /// or not. `ENOENT` if a directory on the way was removed.
     pub(super) fn mount<R>(
         &self,
         path: &MountPath,

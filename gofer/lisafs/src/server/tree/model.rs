@@ -1,5 +1,5 @@
-//! All orders in which threads come to the locks of the tree. Loom says if one waits for ever, and if two are where only one
-//! may be.
+//! All orders in which threads come to the locks of the tree. Loom says if one waits for ever, and if two are where
+//! only one may be.
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc as Shared;

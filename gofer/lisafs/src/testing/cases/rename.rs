@@ -5,8 +5,8 @@ use crate::testing::scene::{
     Scene, content, create, fails, identity, kind, mkdir, names, ok, open, rename, walk, write,
 };
 
-/// Two directories: one with the file `a` and the directory `full`, which has a file; the other with the file `b` and the empty
-/// directory `empty`.
+/// Two directories: one with the file `a` and the directory `full`, which has a file; the other with the file `b` and
+/// the empty directory `empty`.
 fn tree(scene: &Scene) -> (ControlBox, ControlBox) {
     let root = scene.root();
     let (one, other) = (mkdir(&*root, "one"), mkdir(&*root, "other"));

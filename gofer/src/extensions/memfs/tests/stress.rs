@@ -135,7 +135,7 @@ fn many_threads_leave_a_tree_and_do_not_wait_for_ever() {
     }
     drop(done);
     for _ in 0..THREADS {
-        all_done.recv_timeout(Duration::from_secs(120)).expect("the threads wait for each other, or one has panicked");
+        all_done.recv_timeout(Duration::from_secs(120)).expect("the threads wait for each other, or one panicked");
     }
     let (names, dirs) = check(&fs);
     assert!(names > 10 && dirs > 3, "nothing happened: {names} {dirs}");

@@ -1,8 +1,8 @@
 //! Clones: volumes of their own that refer to data of others.
 //!
-//! The database copies its list of tables, not the tables. Chunks of the clone lead to segments of its ancestors, so each
-//! ancestor gets a checkpoint of its own for the clone: the database's own is gone once the clone has rewritten all tables,
-//! when segments are still in use.
+//! The database copies its list of tables, not the tables. Chunks of the clone lead to segments of its ancestors, so
+//! each ancestor gets a checkpoint of its own for the clone: the database's own is gone once the clone has rewritten
+//! all tables, when segments are still in use.
 
 use std::collections::HashSet;
 
@@ -77,8 +77,8 @@ impl Manager {
                 gone.push(checkpoint);
             }
         }
-        // The database has made one more for each clone, of the same moment, which has no name and does not expire. It does not
-        // say for which.
+        // The database has made one more for each clone, of the same moment, which has no name and does not expire. It
+        // does not say for which.
         let is_its_own = |checkpoint: &&Checkpoint| checkpoint.name.is_none() && checkpoint.expire_time.is_none();
         let lost: Vec<_> = all
             .iter()

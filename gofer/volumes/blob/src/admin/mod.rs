@@ -1,6 +1,7 @@
 //! What is done to whole volumes beside using them.
 //!
-//! Nothing here stops a process that writes from writing, unless the caller says so: what only a writer can do, it is asked for.
+//! Nothing here stops a process that writes from writing, unless the caller says so: what only a writer can do, it is
+//! asked for.
 
 mod check;
 mod clone;
@@ -106,7 +107,7 @@ impl Manager {
         let state = meta.record("state", &key::state()).await;
         meta.close().await;
         let state = state.map_err(|_| self.damaged("its counters cannot be read"))?;
-        state.ok_or_else(|| self.damaged("it was not made to the end; delete it and make it again"))
+        state.ok_or_else(|| self.damaged("it was not created completely; delete it and create it again"))
     }
 
     /// Asks the process that writes for something, and waits until it has done it.

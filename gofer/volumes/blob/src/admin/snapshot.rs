@@ -107,7 +107,8 @@ impl Manager {
                 });
             }
             let id = mark(&self.store, name, None, None, self.limit()).await?;
-            // Whoever has closed it has left nothing that the last manifest does not know, and nobody has opened it since.
+            // Whoever has closed it has left nothing that the last manifest does not know, and nobody has opened it
+            // since.
             if self.state_in(View::Checkpoint(id)).await? == state {
                 return Ok(id);
             }

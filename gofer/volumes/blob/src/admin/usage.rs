@@ -25,7 +25,7 @@ pub struct Usage {
     pub openings: u32,
     /// How many commits there were.
     pub commits: u64,
-    /// Whether somebody has it open for writing, or has died while he had.
+    /// Whether a process has it open for writing, or died while it had.
     pub is_open: bool,
     /// What everybody who wrote has asked of the store.
     pub requests: RequestCounts,
@@ -82,7 +82,8 @@ impl Manager {
     async fn count(&self, meta: &Meta) -> Result<(State, SegmentUsage, u64), Error> {
         let unreadable = |_| self.damaged("its metadata cannot be read; the log says more");
         let state = meta.record("state", &key::state()).await.map_err(unreadable)?;
-        let state = state.ok_or_else(|| self.damaged("it was not made to the end; delete it and make it again"))?;
+        let state =
+            state.ok_or_else(|| self.damaged("it was not created completely; delete it and create it again"))?;
         let (mut segments, mut borrowed) = (SegmentUsage::default(), 0);
         for record in meta.scan(key::segments(), usize::MAX).await.map_err(unreadable)? {
             let segment: Segment = decode("segment", &record.value).map_err(unreadable)?;

@@ -69,8 +69,8 @@ fn set_size(file: &File, size: u64) -> Result<()> {
     }
 }
 
-/// Set-id bits were meant for the owner before. A set-group-id bit without the right to execute means something else, and
-/// so does one on a directory.
+/// Set-id bits were meant for the owner before. A set-group-id bit without the right to execute means something else,
+/// and so does one on a directory.
 fn set_owner(inode: &mut Inode, uid: Option<u32>, gid: Option<u32>, now: Time) {
     if uid.is_none() && gid.is_none() {
         return;

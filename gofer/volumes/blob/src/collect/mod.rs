@@ -1,9 +1,10 @@
 //! The collector: segments that nothing refers to are deleted, and what is left of mostly dead ones is moved together.
 //!
-//! A block that has died in what is durable never comes back to life in the volume itself, whoever writes. It may be alive in a
-//! checkpoint, which is how clones and followers are known, too. So a segment is deleted when nothing has referred to it for a
-//! while (followers are behind), and when no checkpoint does, each asked for itself. Metadata is flushed before checkpoints are
-//! listed, so that those made later cannot see the segment. Whatever cannot be listed or read ends the collection.
+//! A block that has died in what is durable never comes back to life in the volume itself, whoever writes. It may be
+//! alive in a checkpoint, which is how clones and followers are known, too. So a segment is deleted when nothing has
+//! referred to it for a while (followers are behind), and when no checkpoint does, each asked for itself. Metadata is
+//! flushed before checkpoints are listed, so that those made later cannot see the segment. Whatever cannot be listed or
+//! read ends the collection.
 
 mod delete;
 mod moves;
@@ -107,8 +108,8 @@ impl Volume {
         self.collector.wake.notify_all();
     }
 
-    /// Collects again and again, and does what others ask for, until [stopped](Self::stop_collecting) or until the volume is
-    /// lost.
+    /// Collects again and again, and does what others ask for, until [stopped](Self::stop_collecting) or until the
+    /// volume is lost.
     pub(crate) fn collect_until_stopped(self: &Arc<Self>) {
         let every = self.options.horizon / 2;
         let mut next = Instant::now() + every;
@@ -124,7 +125,7 @@ impl Volume {
             self.serve_requests();
             if Instant::now() >= next {
                 if let Err(error) = self.collect(Age::Seen) {
-                    tracing::warn!(%error, "nothing was collected; it is tried again");
+                    tracing::warn!(%error, "nothing was collected; it will be retried");
                 }
                 next = Instant::now() + every;
             }

@@ -1,7 +1,7 @@
 //! Moving blocks to new segments, as a part of a commit.
 //!
-//! Between two commits nobody but the thread that commits changes where blocks are, and no file is on its way out of the
-//! database: that is when moves are made ready.
+//! Between two commits nobody but the thread that commits changes where blocks are, and no file is on its way out of
+//! the database: that is when moves are made ready.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,8 @@ pub(crate) struct NodeMoves {
 }
 
 impl Volume {
-    /// Takes the moves that are wanted, and looks which still make sense. Only for the thread that commits, between commits.
+    /// Takes the moves that are wanted, and looks which still make sense. Only for the thread that commits, between
+    /// commits.
     pub(crate) fn prepare_moves(self: &Arc<Self>) -> Vec<NodeMoves> {
         let mut files: BTreeMap<u64, Vec<Move>> = BTreeMap::new();
         for it in std::mem::take(&mut *self.collector.moves.lock()) {

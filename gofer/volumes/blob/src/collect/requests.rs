@@ -1,7 +1,7 @@
 //! What other processes ask whoever writes for.
 //!
-//! They ask by a checkpoint whose name says what: whoever writes looks at the list of checkpoints anyway, so that it costs no
-//! request of its own. When it is done, the checkpoint is deleted.
+//! They ask by a checkpoint whose name says what: whoever writes looks at the list of checkpoints anyway, so that it
+//! costs no request of its own. When it is done, the checkpoint is deleted.
 
 use std::sync::Arc;
 
@@ -35,12 +35,12 @@ impl Volume {
             if let Some(wanted) = name.strip_prefix(SNAPSHOT) {
                 let kept = self.sync().map(|()| self.wait(self.meta.keep(wanted)));
                 if !matches!(kept, Ok(Ok(()))) {
-                    tracing::warn!(wanted, ?kept, "somebody asked for a snapshot, which failed");
+                    tracing::warn!(wanted, ?kept, "a snapshot that was asked for failed");
                 }
             } else if name == COLLECT
                 && let Err(error) = self.collect(Age::Seen)
             {
-                tracing::warn!(%error, "somebody asked for a collection, which failed");
+                tracing::warn!(%error, "a collection that was asked for failed");
             }
             if !is_long {
                 self.end_request(checkpoint.id);

@@ -114,7 +114,7 @@ impl Volume {
                 return Err(Errno::IO);
             }
             if self.commits.done.wait_until(&mut progress, deadline).timed_out() && progress.done < wanted {
-                tracing::error!("changes could not be made durable in time; they are kept and tried again");
+                tracing::error!("changes could not be made durable in time; they are kept and retried");
                 return Err(Errno::IO);
             }
         }
@@ -134,7 +134,7 @@ impl Volume {
             while progress.done < wanted && self.commits.waiting() >= self.commits.limit {
                 self.check()?;
                 if self.commits.done.wait_until(&mut progress, deadline).timed_out() {
-                    tracing::error!("the store takes no data; too much waits for it already");
+                    tracing::error!("the store accepts no data, and too much is already waiting");
                     return Err(Errno::IO);
                 }
             }
@@ -162,8 +162,8 @@ impl Volume {
         }
     }
 
-    /// Waits until a commit is due and begins it. The answer says whether there is to be no other; nothing if there is none
-    /// left to do.
+    /// Waits until a commit is due and begins it. The answer says whether there is to be no other; nothing if there is
+    /// none left to do.
     fn next_commit(&self) -> Option<bool> {
         let mut progress = self.commits.progress.lock();
         loop {
@@ -204,7 +204,7 @@ impl Volume {
                 }
                 Err(Failure::Passing(reason)) => {
                     if !has_failed {
-                        tracing::warn!(reason, "the store does not take changes; they are kept and tried again");
+                        tracing::warn!(reason, "the store does not accept changes; they are kept and retried");
                     }
                     has_failed = true;
                     if self.gives_up() {
@@ -217,7 +217,7 @@ impl Volume {
             }
         }
         if has_failed {
-            tracing::info!("the store takes changes again");
+            tracing::info!("the store accepts changes again");
         }
         let mut progress = self.commits.progress.lock();
         progress.done = progress.begun;

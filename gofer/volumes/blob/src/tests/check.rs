@@ -1,4 +1,4 @@
-//! What a check finds, and what it does not complain about.
+//! What a check finds, and what it accepts.
 
 use super::*;
 use crate::record::{Inode, encode};
@@ -100,13 +100,13 @@ fn metadata_that_does_not_fit_together_is_found() {
     };
     type Damage<'a> = Box<dyn Fn(&Scene) + 'a>;
     let damages: [(&str, Damage<'_>); 8] = [
-        ("names and has", Box::new(|scene| changed(scene, small, |inode| inode.nlink = 1))),
-        ("links and has", Box::new(|scene| changed(scene, 1, |inode| inode.nlink = 7))),
-        ("entries and has", Box::new(|scene| changed(scene, 1, |inode| inode.size = 7))),
-        ("bytes and holds", Box::new(|scene| changed(scene, sparse, |inode| inode.held = 7))),
-        ("data behind its end", Box::new(|scene| changed(scene, sparse, |inode| inode.size = 7))),
+        ("names but has", Box::new(|scene| changed(scene, small, |inode| inode.nlink = 1))),
+        ("links but has", Box::new(|scene| changed(scene, 1, |inode| inode.nlink = 7))),
+        ("entries but has", Box::new(|scene| changed(scene, 1, |inode| inode.size = 7))),
+        ("bytes but holds", Box::new(|scene| changed(scene, sparse, |inode| inode.held = 7))),
+        ("data beyond its end", Box::new(|scene| changed(scene, sparse, |inode| inode.size = 7))),
         ("extended attributes", Box::new(|scene| changed(scene, small, |inode| inode.xattrs = 7))),
-        ("which is not there", Box::new(|scene| put(scene, key::inode(sparse), None))),
+        ("which does not exist", Box::new(|scene| put(scene, key::inode(sparse), None))),
         ("cannot be read", Box::new(|scene| put(scene, key::inode(sparse), Some(vec![1, 2])))),
     ];
     for (shown, damage) in damages {

@@ -64,7 +64,7 @@ impl Control {
         let opened = self.node.inner.open(how);
         let restored = self.node.inner.set_stat(&SetStat::new().mode(lisafs::backend::Mode::new(mode)));
         if restored.is_err() {
-            tracing::warn!("the file with inode number {} stays readable for its owner", self.node.identity.2);
+            tracing::warn!("the file with inode number {} remains readable by its owner", self.node.identity.2);
         }
         Some(opened.ok()?.file)
     }

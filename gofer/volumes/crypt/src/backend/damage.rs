@@ -1,4 +1,5 @@
-//! What is told of damage: a client gets `EIO`, the log a line that says where, but not more lines than somebody can read.
+//! What is told of damage: a client gets `EIO`, the log a line that says where, but not more lines than somebody can
+//! read.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,7 @@ impl Damage {
         };
         period.lines = period.lines.saturating_add(1);
         if period.lines == LINES {
-            tracing::warn!("more damage is not told of for {} seconds", PERIOD.as_secs());
+            tracing::warn!("no more damage is reported for {} seconds", PERIOD.as_secs());
         }
         period.lines < LINES
     }

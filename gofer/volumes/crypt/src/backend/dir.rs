@@ -50,8 +50,8 @@ impl CryptDir {
         CryptDir { volume, node, inner, stream: Mutex::default() }
     }
 
-    /// Lists some more entries of the inner directory. Names are looked at when that is over: it may hold a lock which reading a long
-    /// name would wait for.
+    /// Lists some more entries of the inner directory. Names are looked at when that is over: it may hold a lock which
+    /// reading a long name would wait for.
     fn list(&self, stream: &mut Stream) -> Result<bool> {
         let iv = self.node.iv(&self.volume)?;
         let mut batch = Batch { entries: Vec::with_capacity(BATCH), names: std::mem::take(&mut stream.names) };

@@ -14,8 +14,8 @@ pub(super) const MOST: usize = 4;
 /// Blocks that are worth waking a thread for.
 pub(super) const SHARE: usize = BLOCKS;
 
-/// The threads of this process, which all volumes share; none where there is one processor. They are made by the first call, which
-/// must come before system calls are filtered.
+/// The threads of this process, which all volumes share; none where there is one processor. They are made by the first
+/// call, which must come before system calls are filtered.
 pub(super) fn helpers() -> Option<&'static ThreadPool> {
     static HELPERS: OnceLock<Option<ThreadPool>> = OnceLock::new();
     let make = || {

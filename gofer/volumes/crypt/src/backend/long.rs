@@ -1,7 +1,7 @@
 //! Long names: what is too long when encrypted is in a file beside the one that it names.
 //!
-//! The file with the name is made before the file that has it, and removed after: so every file that there is has its name, and
-//! what a crash leaves is a name too many, which nobody sees.
+//! The file with the name is made before the file that has it, and removed after: so every file that there is has its
+//! name, and what a crash leaves is a name too many, which nobody sees.
 
 use lisafs::backend::{ControlFile, Errno, Name, Result, Unlink};
 

@@ -1,17 +1,18 @@
 //! An encrypted volume as a backend: the plain files of what another backend has.
 //!
-//! A plain file is a file of the inner backend, a plain name a name there: nothing is kept elsewhere, identity, owners, modes and
-//! times are those of the inner file. What a kill must not interrupt is noted first ([`redo`]). What is different is in [`content`] (blocks), [`names`] and [`long`] (names), and in the
-//! initialization vector that each directory has in a file of its own.
+//! A plain file is a file of the inner backend, a plain name a name there: nothing is kept elsewhere, identity, owners,
+//! modes and times are those of the inner file. What a kill must not interrupt is noted first ([`redo`]). What is
+//! different is in [`content`] (blocks), [`names`] and [`long`] (names), and in the initialization vector that each
+//! directory has in a file of its own.
 //!
 //! # Locks
 //!
 //! In this order, and none is held while a client is waited for:
 //!
-//! 1. [`Volume::names`]: what takes several steps in directories (making and removing of directories, long names) has it for
-//!    writing. Who finds a directory without its initialization vector looks again with it.
-//! 2. [`Inode::content`](inode::Inode::content), one for each inode however many have it open: a block is read, changed and written
-//!    with it, and the file id is made with it.
+//! 1. [`Volume::names`]: what takes several steps in directories (making and removing of directories, long names) has
+//!    it for writing. Who finds a directory without its initialization vector looks again with it.
+//! 2. [`Inode::content`](inode::Inode::content), one for each inode however many have it open: a block is read, changed
+//!    and written with it, and the file id is made with it.
 
 mod attributes;
 mod buffer;

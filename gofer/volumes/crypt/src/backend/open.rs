@@ -20,7 +20,7 @@ pub enum OpenError {
     #[error("cannot read the encrypted files: {0}")]
     Inner(#[source] Error),
     /// They are not in a directory.
-    #[error("the encrypted files are not in a directory")]
+    #[error("the root of the encrypted files is not a directory")]
     NotADirectory,
     /// There is no configuration.
     #[error("there is no {0} in the encrypted files; is it the right place? `gofer-volumes crypt init` makes one")]
@@ -40,8 +40,8 @@ pub enum OpenError {
 }
 
 impl CryptFs {
-    /// Opens the volume whose encrypted files `inner` has, with the configuration at the path `config`: of this machine if it is
-    /// absolute, of the encrypted files if not. `key` is the password or the master key.
+    /// Opens the volume whose encrypted files `inner` has, with the configuration at the path `config`: of this machine
+    /// if it is absolute, of the encrypted files if not. `key` is the password or the master key.
     pub fn open(inner: Claim, config: &str, key: &impl Unlock) -> Result<Self, OpenError> {
         let attachment = inner.backend.attach().map_err(OpenError::Inner)?;
         let root = attachment.root;

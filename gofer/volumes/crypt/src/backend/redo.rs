@@ -1,13 +1,15 @@
 //! What makes a change of blocks whole if the process is killed in the middle of it.
 //!
-//! A kill ends a system call that writes between two pages of the host's cache (seen on tmpfs and ext4 of Linux 6.18, with writes of a
-//! single block, too), and blocks are no pages: half of a block would be new, which is damage. So a change is noted before it is made:
-//! blocks that are there already are written to a file of the format's own in the root of the inner backend, and then to their place.
-//! Of blocks behind the end of a file only the fact is noted. Whoever opens the volume next completes what was noted, or cuts off what
-//! is not whole; who may only read reads it as if that were done. The other kinds of change are single system calls that do not end halfway.
+//! A kill ends a system call that writes between two pages of the host's cache (seen on tmpfs and ext4 of Linux 6.18,
+//! with writes of a single block, too), and blocks are no pages: half of a block would be new, which is damage. So a
+//! change is noted before it is made: blocks that are there already are written to a file of the format's own in the
+//! root of the inner backend, and then to their place. Of blocks behind the end of a file only the fact is noted.
+//! Whoever opens the volume next completes what was noted, or cuts off what is not whole; who may only read reads it as
+//! if that were done. The other kinds of change are single system calls that do not end halfway.
 //!
-//! The file is called like one with a long name, which gocryptfs passes over. It is there only while a volume is in use, or was
-//! until somebody was killed. What is in it is encrypted; a note is bound to its file by the file id, and its blocks by their tags.
+//! The file is called like one with a long name, which gocryptfs passes over. It is there only while a volume is in
+//! use, or was until somebody was killed. What is in it is encrypted; a note is bound to its file by the file id, and
+//! its blocks by their tags.
 
 use std::collections::HashMap;
 use std::sync::Arc;

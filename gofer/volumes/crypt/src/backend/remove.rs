@@ -45,8 +45,8 @@ pub(super) fn remove_dir_locked(volume: &Volume, dir: &Node, stored: &Stored) ->
     reaching(&found, || remove_child(volume, dir, stored, &*found.file))
 }
 
-/// Does `work` in a directory that is to be removed or replaced. Without privileges its mode counts, which does not matter to who
-/// removes one that is empty: then the owner may do everything in it until that is over.
+/// Does `work` in a directory that is to be removed or replaced. Without privileges its mode counts, which does not
+/// matter to who removes one that is empty: then the owner may do everything in it until that is over.
 fn reaching<T>(found: &Found, work: impl Fn() -> Result<T>) -> Result<T> {
     const OWNER: u16 = 0o700;
     let mode = found.stat.mode;

@@ -97,8 +97,8 @@ impl Content<'_> {
         }
     }
 
-    /// Takes room for what is written into a hole: a block of which only a part finds room would be damaged. What is behind the
-    /// end needs none, since it can be cut off again.
+    /// Takes room for what is written into a hole: a block of which only a part finds room would be damaged. What is
+    /// behind the end needs none, since it can be cut off again.
     fn reserve(&self, state: &State, start: u64, end: u64) -> Result<()> {
         if !state.is_sparse || start >= state.size {
             return Ok(());

@@ -1,8 +1,8 @@
 //! Extended attributes and statistics.
 //!
-//! As gocryptfs has them: names and values are encrypted, those of access control lists are not, since the inner file system is to
-//! act on them. There is no `security.capability`, as with gocryptfs unless it is told to honour set-id bits: kernels ask for it before
-//! programs are run and files are written.
+//! As gocryptfs has them: names and values are encrypted, those of access control lists are not, since the inner file
+//! system is to act on them. There is no `security.capability`, as with gocryptfs unless it is told to honour set-id
+//! bits: kernels ask for it before programs are run and files are written.
 
 use lisafs::backend::{Error, Result, StatFs, XattrFlags};
 

@@ -15,8 +15,8 @@ use crate::secret::Password;
 const CONFIG_MODE: u32 = 0o400;
 const DIR_IV_MODE: u32 = 0o444;
 
-/// Makes a volume in `dir`, which is made if there is none, else it must be empty. Its configuration will be at `config`. The
-/// answer is its master key.
+/// Makes a volume in `dir`, which is made if there is none, else it must be empty. Its configuration will be at
+/// `config`. The answer is its master key.
 pub fn init(dir: &Path, config: &Path, new: &NewConfig, password: &Password) -> Result<Unlocked, DirectoryError> {
     let is_new = match fs::read_dir(dir).map(Iterator::count) {
         Ok(0) => false,
@@ -54,8 +54,8 @@ fn create(dir_iv: Option<&PathBuf>, config: &Path, content: &[u8]) -> Result<(),
     write::create(config, content, CONFIG_MODE).map_err(DirectoryError::io(config))
 }
 
-/// Makes a new configuration for the volume in `dir`, which has lost its own. `new` must be as the volume was made; whether it is, and
-/// `key` the volume's, is tried with what is in it.
+/// Makes a new configuration for the volume in `dir`, which has lost its own. `new` must be as the volume was made;
+/// whether it is, and `key` the volume's, is tried with what is in it.
 pub fn restore(
     dir: &Path,
     config: &Path,

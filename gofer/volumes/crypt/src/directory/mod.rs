@@ -24,7 +24,7 @@ pub enum DirectoryError {
     #[error("{} is not empty; name an empty directory, or one that does not exist", .0.display())]
     NotEmpty(PathBuf),
     /// It would lose its key.
-    #[error("there is a configuration already: {}; use `passwd` to change its password", .0.display())]
+    #[error("a configuration already exists: {}; use `passwd` to change its password", .0.display())]
     Exists(PathBuf),
     /// Nothing is there that could be opened.
     #[error("cannot read {}: {source}; is this an encrypted directory? `init` makes one, --config FILE names another configuration", path.display())]
@@ -43,7 +43,7 @@ pub enum DirectoryError {
         source: ConfigError,
     },
     /// The master key is another volume's.
-    #[error("the master key does not fit what is in {}; nothing was changed", .0.display())]
+    #[error("the master key does not match the files in {}; nothing was changed", .0.display())]
     MasterKey(PathBuf),
     /// Something cannot be read or written.
     #[error("{}: {source}", path.display())]

@@ -12,14 +12,14 @@ use crate::secret::Password;
 /// A password that was changed.
 #[derive(Debug)]
 pub struct Changed {
-    /// A copy of the configuration as it was. There is one if nobody knew the old password, since then nothing proves that it is
-    /// of no more use.
+    /// A copy of the configuration as it was. There is one if nobody knew the old password, since then nothing proves
+    /// that it is of no more use.
     pub backup: Option<PathBuf>,
 }
 
-/// Gives the volume in `dir`, whose configuration is at `config`, the password that `new` answers. `old` is the one before, or the
-/// master key, with which the configuration's own key may be damaged. The cost of guessing stays unless `scrypt_n` says another.
-/// Nothing is changed before all is known, and then at once.
+/// Gives the volume in `dir`, whose configuration is at `config`, the password that `new` answers. `old` is the one
+/// before, or the master key, with which the configuration's own key may be damaged. The cost of guessing stays unless
+/// `scrypt_n` says another. Nothing is changed before all is known, and then at once.
 pub fn passwd<E: From<DirectoryError>>(
     dir: &Path,
     config: &Path,

@@ -109,7 +109,7 @@ pub enum ConfigError {
     #[error("the feature flag {0:?} is missing; volumes without it are not supported")]
     Missing(&'static str),
     /// Flags that contradict each other.
-    #[error("the feature flags {0:?} and {1:?} exclude each other")]
+    #[error("the feature flags {0:?} and {1:?} are mutually exclusive")]
     Conflict(&'static str, &'static str),
     /// A number without a flag, or the other way round.
     #[error("LongNameMax and its feature flag do not agree")]
@@ -121,7 +121,7 @@ pub enum ConfigError {
     #[error("EncryptedKey has {0} bytes, not 64")]
     KeySize(usize),
     /// The password does not fit.
-    #[error("wrong password, or a changed configuration")]
+    #[error("wrong password, or the configuration was changed")]
     Password,
 }
 
@@ -156,8 +156,8 @@ impl Config {
         Ok(Config { raw, features, params })
     }
 
-    /// Reads a configuration whose encrypted key or parameters of scrypt may be damaged. [`change_password`](Self::change_password) makes a
-    /// whole one of it; until then no password unlocks it.
+    /// Reads a configuration whose encrypted key or parameters of scrypt may be damaged.
+    /// [`change_password`](Self::change_password) makes a whole one of it; until then no password unlocks it.
     pub fn parse_without_key(json: &[u8]) -> Result<Self, ConfigError> {
         check_version(json)?;
         let rest: WithoutKey = serde_json::from_slice(json).map_err(|error| ConfigError::Syntax(error.to_string()))?;

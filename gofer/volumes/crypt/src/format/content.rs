@@ -66,8 +66,8 @@ impl Content {
         self.cipher.nonce()
     }
 
-    /// Encrypts blocks in place: whole ones but perhaps for the last, each with its plain bytes after [`nonce`](Self::nonce)
-    /// others. `first` is the number of the first.
+    /// Encrypts blocks in place: whole ones but perhaps for the last, each with its plain bytes after
+    /// [`nonce`](Self::nonce) others. `first` is the number of the first.
     pub fn seal_blocks(&self, blocks: &mut [u8], first: u64, id: FileId) {
         let mut nonces = [0; 24 * GROUP];
         let size = self.block();
@@ -82,8 +82,8 @@ impl Content {
         }
     }
 
-    /// Decrypts blocks in place, as they were made by [`seal_blocks`](Self::seal_blocks). The first that is damaged is the error; nothing may be
-    /// used then.
+    /// Decrypts blocks in place, as they were made by [`seal_blocks`](Self::seal_blocks). The first that is damaged is
+    /// the error; nothing may be used then.
     pub fn open_blocks(&self, blocks: &mut [u8], first: u64, id: FileId) -> Result<(), u64> {
         for (block, number) in blocks.chunks_mut(self.block()).zip(first..) {
             self.open_block(block, number, id).map_err(|Damaged| number)?;

@@ -26,8 +26,8 @@ impl Layout {
         number.checked_mul(self.block())?.checked_add(HEADER).filter(|end| i64::try_from(*end).is_ok())
     }
 
-    /// How many plain bytes there are in a file of `size` bytes. A block that was cut off counts as one byte at least, so that
-    /// somebody reads it and is told.
+    /// How many plain bytes there are in a file of `size` bytes. A block that was cut off counts as one byte at least,
+    /// so that somebody reads it and is told.
     pub fn plain_size(self, size: u64) -> u64 {
         match size {
             0 | HEADER => 0,

@@ -20,7 +20,8 @@ struct Run {
     last: u64,
 }
 
-/// What is wrong with the content of `file`, which has `size` bytes. `read` hears how many bytes were looked at; holes are none.
+/// What is wrong with the content of `file`, which has `size` bytes. `read` hears how many bytes were looked at; holes
+/// are none.
 pub(super) fn problems(
     content: &Content,
     file: BorrowedFd<'_>,

@@ -55,7 +55,7 @@ impl Levels {
             let above = openat(&fd, "..", DIRECTORY, Mode::empty())?;
             let stat = fstat(&above)?;
             if (stat.st_dev, stat.st_ino) != (level.dev, level.ino) {
-                return Err(io::Error::other("directories were moved meanwhile"));
+                return Err(io::Error::other("directories were moved in the meantime"));
             }
             level.fd = Some(above);
         }

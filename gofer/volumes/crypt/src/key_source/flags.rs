@@ -39,15 +39,15 @@ impl CredentialSource {
         let number = value_parser!(RawFd).range(0..);
         vec![
             flag(FILE).value_name("FILE").value_parser(value_parser!(PathBuf)).action(ArgAction::Append).help(
-                "The password of encrypted volumes (crypt:) is the first line of FILE; of several, these lines joined",
+                "Read the password of encrypted volumes (crypt:) from the first line of FILE; if given several times, join the lines",
             ),
             flag(PROGRAM).value_name("CMD").action(ArgAction::Append).allow_hyphen_values(true).help(
-                "The password of encrypted volumes is the first line that CMD prints; given again, its arguments",
+                "Read the password of encrypted volumes from the first line that CMD prints; if given again, its arguments",
             ),
             flag(DESCRIPTOR)
                 .value_name("N")
                 .value_parser(number)
-                .help("The password of encrypted volumes is the first line of descriptor N"),
+                .help("Read the password of encrypted volumes from the first line of descriptor N"),
             flag(MASTER_KEY)
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))

@@ -8,8 +8,8 @@ use zeroize::Zeroize;
 use super::{From, SecretError};
 use crate::secret::Password;
 
-/// The first line of `file`, which is read no further than to its end. That takes a call for each byte: there is no buffer that
-/// parts of it stay in, and what follows is somebody else's.
+/// The first line of `file`, which is read no further than to its end. That takes a call for each byte: there is no
+/// buffer that parts of it stay in, and what follows is somebody else's.
 pub(super) fn password(file: &(impl AsFd + ?Sized), from: &From) -> Result<Password, SecretError> {
     let failed =
         |error: rustix::io::Errno| SecretError::Read { what: "password", from: from.clone(), source: error.into() };

@@ -22,13 +22,14 @@ use crate::secret::{MAX_PASSWORD, Password};
 pub(crate) use flags::CredentialSource;
 pub use master::{parse_master_key, show_master_key};
 
-/// Where a password comes from. Each as gocryptfs has it: of files, descriptors and programs the first line counts, without its
-/// newline, and nothing else is taken away.
+/// Where a password comes from. Each as gocryptfs has it: of files, descriptors and programs the first line counts,
+/// without its newline, and nothing else is taken away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PasswordSource {
     /// Files, whose first lines are joined.
     Files(Vec<PathBuf>),
-    /// The output of a program. A single string is split at its spaces; of several, the others are arguments as they are.
+    /// The output of a program. A single string is split at its spaces; of several, the others are arguments as they
+    /// are.
     Program(Vec<String>),
     /// A descriptor that the process was started with.
     Descriptor(RawFd),
@@ -104,7 +105,7 @@ pub enum SecretError {
         source: io::Error,
     },
     /// Not inherited, or somebody else's by now.
-    #[error("descriptor {0} is not open, or has another use; pass it on as the shell does with {0}<FILE")]
+    #[error("descriptor {0} is not open, or is used for something else; pass it as in the shell: {0}<FILE")]
     Descriptor(RawFd),
     /// Nothing to guess.
     #[error("the password from {0} is empty; it must be the first line")]
@@ -121,7 +122,7 @@ pub enum SecretError {
         source: io::Error,
     },
     /// The program has failed.
-    #[error("{program:?} was to print the password and has failed: {status}")]
+    #[error("{program:?}, which should print the password, failed: {status}")]
     Failed {
         /// Its name, without its arguments.
         program: String,
@@ -129,19 +130,19 @@ pub enum SecretError {
         status: ExitStatus,
     },
     /// Nobody to ask.
-    #[error("there is no terminal to ask for a password at")]
+    #[error("there is no terminal to ask for a password")]
     NoTerminal,
     /// The terminal does not work.
     #[error("cannot ask for the password at the terminal: {0}")]
     Terminal(#[source] io::Error),
     /// Somebody did not want to answer.
-    #[error("interrupted while a password was asked for")]
+    #[error("interrupted while asking for a password")]
     Interrupted,
     /// Two passwords that should be one.
     #[error("the two passwords differ; nothing was changed")]
     Differ,
     /// Something else than a master key.
-    #[error("what is in {0} is not a master key: that is 64 hexadecimal digits, as `init` printed them")]
+    #[error("{0} does not hold a master key: 64 hexadecimal digits, as printed by `init`")]
     NotAMasterKey(From),
 }
 

@@ -41,8 +41,7 @@ impl Manager {
         for (volume, number, extent) in gone {
             if options.snapshot.is_some() || self.still_refers(volume, number, &extent).await? {
                 let Extent { ino, block, .. } = extent;
-                walk.report
-                    .problem(format!("segment {number:016x} is not there; block {block} of file {ino} is in it"));
+                walk.report.problem(format!("segment {number:016x} is missing; it has block {block} of file {ino}"));
             }
         }
         if options.deep { self.read_all(walk, &sizes, progress).await } else { Ok(()) }
@@ -67,7 +66,7 @@ impl Manager {
         let last = log.last().copied().unwrap_or_default().max(manifest.next_wal_sst_id().saturating_sub(1));
         let missing = last.saturating_sub(manifest.replay_after_wal_id()).saturating_sub(log.len() as u64);
         if missing > 0 {
-            walk.report.problem(format!("{missing} parts of the metadata's log are not there"));
+            walk.report.problem(format!("{missing} parts of the metadata's log are missing"));
         }
         Ok(())
     }

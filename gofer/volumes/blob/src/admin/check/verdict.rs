@@ -46,18 +46,18 @@ impl Walk<'_> {
                 wrong.push(format!("it is a directory with {count} names"));
             }
             if !is_nameless && inode.nlink != 2 + directories {
-                wrong.push(format!("it says it has {} links and has {}", inode.nlink, 2 + directories));
+                wrong.push(format!("it says it has {} links but has {}", inode.nlink, 2 + directories));
             }
             if inode.size != all {
-                wrong.push(format!("it says it has {} entries and has {all}", inode.size));
+                wrong.push(format!("it says it has {} entries but has {all}", inode.size));
             }
             let parent = if ino == ROOT { ROOT } else { names.map_or(inode.parent, |names| names.dir) };
             if inode.parent != parent {
-                wrong.push(format!("it says it is in directory {} and is in {parent}", inode.parent));
+                wrong.push(format!("it says it is in directory {} but is in {parent}", inode.parent));
             }
         } else {
             if inode.nlink != count {
-                wrong.push(format!("it says it has {} names and has {count}", inode.nlink));
+                wrong.push(format!("it says it has {} names but has {count}", inode.nlink));
             }
             if count == 0 && !is_nameless {
                 // The next process that writes deletes it.
@@ -66,14 +66,14 @@ impl Walk<'_> {
         }
         let (held, end) = self.data.get(&ino).map_or((0, 0), |data| (data.held, data.end));
         if inode.held != held {
-            wrong.push(format!("it says it holds {} bytes and holds {held}", inode.held));
+            wrong.push(format!("it says it holds {} bytes but holds {held}", inode.held));
         }
         if end > inode.size.div_ceil(self.superblock.block.into()) {
-            wrong.push("it has data behind its end".to_owned());
+            wrong.push("it has data beyond its end".to_owned());
         }
         let xattrs = self.xattrs.get(&ino).copied().unwrap_or_default();
         if inode.xattrs != xattrs {
-            wrong.push(format!("it says it has {} extended attributes and has {xattrs}", inode.xattrs));
+            wrong.push(format!("it says it has {} extended attributes but has {xattrs}", inode.xattrs));
         }
         for what in wrong {
             self.report.problem(format!("file {ino}: {what}"));
@@ -86,25 +86,28 @@ impl Walk<'_> {
         let mut problems: Vec<String> = Vec::new();
         let named = self.names.iter().filter(|(ino, _)| is_missing(ino));
         problems.extend(
-            named.map(|(ino, it)| format!("a name in directory {} leads to file {ino}, which is not there", it.dir)),
+            named.map(|(ino, it)| format!("a name in directory {} leads to file {ino}, which does not exist", it.dir)),
         );
         problems.extend(
             self.dirs
                 .keys()
                 .filter(is_missing)
-                .map(|ino| format!("there are names in directory {ino}, which is not there")),
+                .map(|ino| format!("there are names in directory {ino}, which does not exist")),
         );
         problems.extend(
-            self.data.keys().filter(is_missing).map(|ino| format!("there is data of file {ino}, which is not there")),
+            self.data.keys().filter(is_missing).map(|ino| format!("there is data of file {ino}, which does not exist")),
         );
         problems.extend(
             self.xattrs
                 .keys()
                 .filter(is_missing)
-                .map(|ino| format!("there are attributes of file {ino}, which is not there")),
+                .map(|ino| format!("there are attributes of file {ino}, which does not exist")),
         );
         problems.extend(
-            self.nameless.iter().filter(is_missing).map(|ino| format!("file {ino} is to be deleted and is not there")),
+            self.nameless
+                .iter()
+                .filter(is_missing)
+                .map(|ino| format!("file {ino} is to be deleted but does not exist")),
         );
         let lost: Vec<_> = self.nameless.iter().filter(is_missing).map(|ino| (key::orphan(*ino), None)).collect();
         self.repairs.extend(lost);

@@ -173,7 +173,7 @@ impl<'a> Walk<'a> {
             used.extents.push(Extent { offset: stored.offset, len: stored.len, crc: stored.crc, ino, block });
             let is_right = stored.codec != Codec::None || stored.plain == stored.len;
             if !is_right || stored.plain > self.superblock.block || stored.volume > self.superblock.index() {
-                self.report.problem(format!("block {block} of file {ino} cannot be where it is said to be"));
+                self.report.problem(format!("block {block} of file {ino} is at an impossible place"));
             }
         }
     }
