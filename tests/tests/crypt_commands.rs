@@ -328,7 +328,7 @@ fn the_master_key_is_the_last_hope() -> Result<()> {
     scene.crypts("fsck --masterkey key v")?;
 
     // The password is forgotten.
-    scene.refuses("passwd --masterkey wrong --new-passfile second v", 1, "the master key does not fit")?;
+    scene.refuses("passwd --masterkey wrong --new-passfile second v", 1, "the master key does not match")?;
     scene.refuses("passwd --masterkey first --new-passfile second v", 1, "is not a master key")?;
     let said = scene.crypts("passwd --masterkey key --new-passfile second v")?;
     check::holds(&said, said.contains("gocryptfs.conf.bak; remove it when"))?;
@@ -349,11 +349,11 @@ fn the_master_key_is_the_last_hope() -> Result<()> {
     fs::remove_file(scene.path("v/gocryptfs.conf.bak"))?;
     check::equal("the first opens", &scene.opens("v", "first")?, &true)?;
     fs::remove_file(scene.path("v/gocryptfs.conf"))?;
-    scene.refuses("init --masterkey wrong --passfile second --scryptn 10 v", 1, "the master key does not fit")?;
+    scene.refuses("init --masterkey wrong --passfile second --scryptn 10 v", 1, "the master key does not match")?;
     scene.refuses(
         "init --masterkey key --xchacha --passfile second --scryptn 10 v",
         1,
-        "the master key does not fit",
+        "the master key does not match",
     )?;
     scene.crypts("init --masterkey key --passfile second --scryptn 10 v")?;
     scene.refuses("init --masterkey key --passfile second --scryptn 10 v", 1, "a configuration already exists")?;

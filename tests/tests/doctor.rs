@@ -97,7 +97,7 @@ fn an_ordinary_user_can_be_told_too() -> Result<()> {
     }
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
     check::holds("it says what it has not tried", outcome.stdout.contains("needs root"))?;
-    check::holds("containers run", lines(&outcome, "ok").iter().any(|line| line.contains("a container has run")))
+    check::holds("containers run", lines(&outcome, "ok").iter().any(|line| line.contains("a container ran")))
 }
 
 #[test]

@@ -164,7 +164,7 @@ mod tests {
             (&["{\"success\":true,\"err\":\"\",\"result\":{}}"], 0, "opened 0 descriptors"),
             (&["{\"success\":true,\"err\":\"\",\"result\":{}}"], 2, "opened 2 descriptors"),
             (&["{\"success\":tr"], 1, "runsc is gone"),
-            (&["hello"], 0, "not understood"),
+            (&["hello"], 0, "cannot understand"),
         ] {
             let error = ask(parts, fds).0.unwrap_err().to_string();
             assert!(error.contains(message), "{error}");

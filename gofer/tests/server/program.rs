@@ -121,7 +121,7 @@ fn says_in_one_line_what_is_wrong() {
         (serve("--fd", Path::new("-1"), dir.path()), "-1"),
         (serve("--socket", &socket, Path::new("/does/not/exist")), "/does/not/exist"),
         (serve("--socket", Path::new("/does/not/exist"), dir.path()), "/does/not/exist"),
-        (serve("--socket", &file, dir.path()), "no socket"),
+        (serve("--socket", &file, dir.path()), "not a socket"),
         (error_line(gofer().args(["serve", "--log", "a=b=c", "--socket"]).arg(&socket).arg(dir.path())), "--log"),
     ] {
         assert!(text.contains(word) && text.trim_end().lines().count() == 1, "{text}");

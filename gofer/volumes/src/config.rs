@@ -293,7 +293,7 @@ mod tests {
             ("[volumes]\na = 'srv'", "\"srv\" is not an absolute path"),
             ("[volumes]\na = 'blob:x'", "unknown backend \"blob\""),
             ("[volumes]\na = '/x/{star}'", "{star} means nothing"),
-            ("metrics = '0.0.0.0:80'", "no loopback address"),
+            ("metrics = '0.0.0.0:80'", "not a loopback address"),
             ("metrics = 'unix:x'", "not an absolute path"),
             ("limits = { channels = 0 }", "at least one"),
             ("[", "line 1: "),

@@ -86,7 +86,7 @@ fn a_new_server_that_cannot_start_changes_nothing() -> Result<()> {
     let text = fs::read_to_string(server.file())?;
     fs::write(server.file(), "nonsense")?;
     server.signal(Signal::USR2);
-    wait::until("it is said", LIMIT, || server.log().is_ok_and(|log| log.contains("the new server has not started")))?;
+    wait::until("it is said", LIMIT, || server.log().is_ok_and(|log| log.contains("the new server failed to start")))?;
     check::equal("who answers", &answering(&server).context("nobody")?, &server.pid())?;
     fs::write(server.file(), text)?;
     server.stop()

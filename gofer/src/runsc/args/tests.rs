@@ -64,7 +64,7 @@ fn wrong_flags_are_named() {
         ("gofer --bundle=/b --apply-caps=yes id", "invalid value \"yes\" for flag -apply-caps"),
         ("gofer --bundle=/b --gofer-mount-confs=lisafs id", "invalid value \"lisafs\" for flag -gofer-mount-confs"),
         ("--host-uds=some gofer", "invalid value \"some\" for flag -host-uds"),
-        ("--fsgofer-host-uds --host-uds=create gofer", "exclude each other"),
+        ("--fsgofer-host-uds --host-uds=create gofer", "are mutually exclusive"),
         ("--debug-log-format=xml gofer", "invalid value \"xml\" for flag -debug-log-format"),
         ("boot", "expected the command gofer, found \"boot\""),
         ("", "expected the command gofer"),

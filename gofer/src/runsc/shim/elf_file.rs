@@ -79,7 +79,7 @@ fn parse(file: File, page: usize) -> Result<Program, String> {
     let again = file.try_clone().map_err(|error| error.to_string())?;
     let elf = ElfStream::<AnyEndian, File>::open_stream(file).map_err(|error| match error {
         elf::ParseError::BadMagic(_) | elf::ParseError::IOError(_) => "it is not an ELF program".to_owned(),
-        error => format!("it cannot be read as an ELF program: {error}"),
+        error => format!("it is not a readable ELF program: {error}"),
     })?;
     let header = elf.ehdr;
     if MACHINE != Some(header.e_machine) || header.class != elf::file::Class::ELF64 || header.endianness != NATIVE {

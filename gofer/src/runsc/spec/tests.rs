@@ -52,7 +52,7 @@ fn wrong_specs_are_refused() {
         ("/mounts/1/options", json!(["bind", "rshared"]), "the mount at /data has the option rshared"),
         ("/mounts/1/destination", Value::Null, "mount destination \"\" is not absolute"),
         ("/annotations", json!({"io.kubernetes.cri.container-type": "pod"}), "use sandbox or container"),
-        ("/annotations", json!({"io.kubernetes.cri-o.ContainerType": "container"}), "no annotation says to which"),
+        ("/annotations", json!({"io.kubernetes.cri-o.ContainerType": "container"}), "no annotation says which"),
         ("/annotations", json!({"dev.gvisor.tar.rootfs.upper.c": "/x"}), "--allow-rootfs-tar-annotation is not set"),
     ] {
         let mut document = valid();

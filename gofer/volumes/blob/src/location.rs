@@ -214,7 +214,7 @@ mod tests {
         let error = |text: &str| Location::parse(text).unwrap_err().to_string();
         assert_eq!(error("ftp://x/y"), "unknown store \"ftp:\"; known are s3:, gs:, az:, file: and memory:");
         assert_eq!(error("s3:///x"), "no bucket; write s3://BUCKET/PREFIX");
-        assert!(error("s3://KEY:SECRET@bucket/x").starts_with("credentials do not belong into a URL"));
+        assert!(error("s3://KEY:SECRET@bucket/x").starts_with("do not put credentials in a URL"));
         assert_eq!(error("memory:?interval=soon"), "interval=soon: not a time; for example 5s, 200ms or 2m");
         assert_eq!(error("memory:?checkpoint="), "checkpoint=: needs a name");
         assert!(error("memory:?cash=1").starts_with("unknown option \"cash\""));

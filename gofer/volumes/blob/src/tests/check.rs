@@ -72,7 +72,7 @@ fn sound_volumes_are_clean() {
 #[test]
 fn lost_and_damaged_segments_are_found() {
     let whole = full();
-    for (wrong, shown) in [("lost", "is not there"), ("cut", "should have"), ("changed", "is not what was written")] {
+    for (wrong, shown) in [("lost", "is missing"), ("cut", "should have"), ("changed", "is not what was written")] {
         let scene = whole.crash();
         let path = scene.segments().remove(0);
         runtime().block_on(async {

@@ -324,7 +324,7 @@ mod tests {
         }
         for wrong in [&printed.as_bytes()[1..], b"", &[b'0'; 66], &[b'g'; 64], &[b'0'; 5000]] {
             let error = read(wrong).unwrap_err().to_string();
-            assert!(error.contains("is not a master key") && !error.contains("0102"), "{error}");
+            assert!(error.contains("does not hold a master key") && !error.contains("0102"), "{error}");
         }
     }
 }
