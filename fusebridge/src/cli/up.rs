@@ -66,8 +66,8 @@ pub(super) struct Up {
 }
 
 impl Up {
-    /// Gets a server for `spec`, connects to it and mounts it on `mountpoint`, unless one of `events` asks for an end first.
-    /// What happens later goes there, too.
+    /// Gets a server for `spec`, connects to it and mounts it on `mountpoint`, unless one of `events` asks for an end
+    /// first. What happens later goes there, too.
     pub(super) fn bring(
         args: &MountArgs,
         spec: &BackendSpec,
@@ -135,7 +135,7 @@ impl Up {
         let ended = events.0.clone();
         let waiter = std::thread::spawn(move || {
             if let Err(error) = mounted.wait() {
-                tracing::error!(%error, "the mount has ended with an error");
+                tracing::error!(%error, "the mount ended with an error");
             }
             // As above.
             let _ = ended.send(Event::Unmounted);
@@ -192,7 +192,7 @@ impl Up {
             server.finish();
             return unmounted;
         }
-        tracing::warn!("requests are still under way and are dropped");
+        tracing::warn!("requests that are still in flight are dropped");
         std::mem::forget(server);
         unmounted.map(|_| Unmounted::Unfinished)
     }
@@ -220,7 +220,8 @@ impl Drop for Up {
     }
 }
 
-/// Unmounts the mount of `connection` from `path`, or from where it was moved. What others have mounted there since stays.
+/// Unmounts the mount of `connection` from `path`, or from where it was moved. What others have mounted there since
+/// stays.
 fn unmount_own(path: &Path, connection: &FuseConnection) -> Result<Unmounted, UnmountError> {
     let Some(device) = connection.device_number() else { return Ok(Unmounted::Gone) };
     let own = |path: &Path| Pin::at(path).ok().filter(|pin| connection.owns(pin));
@@ -276,8 +277,8 @@ fn check_fuse(is_root: bool) -> Result<(), UpError> {
     if is_root || has_helper() { Ok(()) } else { Err(UpError::NoHelper) }
 }
 
-/// How deep the files may lie that the kernel works on by itself: files of file systems that are stacked themselves need
-/// one more than others, which is one less for what others may stack on this mount.
+/// How deep the files may lie that the kernel works on by itself: files of file systems that are stacked themselves
+/// need one more than others, which is one less for what others may stack on this mount.
 fn stack_depth(client: &Client, root: &lisafs::wire::Inode) -> u32 {
     const OVERLAYFS: u64 = 0x794c_7630;
     const FUSE: u64 = 0x6573_5546;
