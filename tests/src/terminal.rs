@@ -23,8 +23,18 @@ impl Terminal {
     /// Starts `script` in a shell, by script(1), which brings the terminal.
     pub fn start(script: &str) -> Result<Self> {
         let screen = tempfile::tempfile()?;
-        let mut command = Command::new("script");
-        command.args(["--quiet", "--flush", "--return", "--command", script, "/dev/null"]);
+        // Tests may run in the background, where shells have these ignored.
+        let mut command = Command::new("env");
+        command.args([
+            "--default-signal=INT,QUIT",
+            "script",
+            "--quiet",
+            "--flush",
+            "--return",
+            "--command",
+            script,
+            "/dev/null",
+        ]);
         command.stdin(Stdio::piped()).stdout(screen.try_clone()?).stderr(screen.try_clone()?);
         Ok(Terminal { child: command.spawn().context("cannot run script")?, screen })
     }

@@ -181,10 +181,7 @@ fn what_is_wrong_is_said_in_one_line() -> Result<()> {
     let mut nobody = Command::new("setsid");
     nobody.args(["--wait".as_ref(), bins::volumes()?.as_os_str()]).args(["crypt", "fsck", "v"]);
     let outcome = command::run(nobody.current_dir(scene.0.path()).stdin(Stdio::null()), LIMIT)?;
-    check::holds(
-        &outcome.stderr,
-        outcome.stderr.contains("no terminal to ask for a password at; use --passfile FILE"),
-    )?;
+    check::holds(&outcome.stderr, outcome.stderr.contains("no terminal to ask for a password; use --passfile FILE"))?;
 
     let config = fs::read_to_string(scene.path("v/gocryptfs.conf"))?;
     for (from, to, text) in [
@@ -329,7 +326,7 @@ fn the_master_key_is_the_last_hope() -> Result<()> {
 
     // The password is forgotten.
     scene.refuses("passwd --masterkey wrong --new-passfile second v", 1, "the master key does not match")?;
-    scene.refuses("passwd --masterkey first --new-passfile second v", 1, "is not a master key")?;
+    scene.refuses("passwd --masterkey first --new-passfile second v", 1, "does not hold a master key")?;
     let said = scene.crypts("passwd --masterkey key --new-passfile second v")?;
     check::holds(&said, said.contains("gocryptfs.conf.bak; remove it when"))?;
     scene.mounted("v", "second", |_| Ok(()))?;

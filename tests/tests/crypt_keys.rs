@@ -137,7 +137,7 @@ fn without_a_password_one_line_says_what_to_do() -> Result<()> {
         ("fusebridge run --crypt-extpass false crypt:v -- true", "\"false\", which should print the password, failed"),
         ("fusebridge run --crypt-passfd 7 crypt:v -- true", "descriptor 7 is not open"),
         ("fusebridge run 'crypt:v?passfile=none' -- true", "cannot read the password from none"),
-        ("fusebridge run --crypt-masterkey pass crypt:v -- true", "is not a master key"),
+        ("fusebridge run --crypt-masterkey pass crypt:v -- true", "does not hold a master key"),
     ] {
         let outcome = scene.run(line)?;
         check::holds(line, !outcome.status.success())?;

@@ -85,13 +85,17 @@ fn noatime_leaves_times_of_access() -> Result<()> {
                 let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
                 rustix::fs::utimensat(CWD, served.path().join(name), &times, AtFlags::SYMLINK_NOFOLLOW)?;
             }
-            let mut command = mount::command(io, access)?;
-            let mount = Mount::start(command.arg("--noatime").arg(mount::backend(served.path())))?;
-            command::shell(mount.path(), "ls -l dir; cat dir/link; cp dir/file copy; grep -r content .", LIMIT)?;
-            mount.unmount()?;
-            for name in names {
-                let stat = fs::symlink_metadata(served.path().join(name))?;
-                check::equal(&format!("time of access of {name}, {io:?} {access:?}"), &stat.atime(), &1_000_000)?;
+            for option in ["--noatime", "--read-only"] {
+                let mut command = mount::command(io, access)?;
+                let mount = Mount::start(command.arg(option).arg(mount::backend(served.path())))?;
+                let script = "ls -l dir; cat dir/link; cmp dir/file dir/link; grep -r content .";
+                command::shell(mount.path(), script, LIMIT)?;
+                mount.unmount()?;
+                for name in names {
+                    let stat = fs::symlink_metadata(served.path().join(name))?;
+                    let what = format!("time of access of {name}, {io:?} {access:?} {option}");
+                    check::equal(&what, &stat.atime(), &1_000_000)?;
+                }
             }
         }
     }

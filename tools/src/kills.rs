@@ -19,7 +19,15 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<bool> {
     setup::run()?;
     let mut tests = Command::new(env!("CARGO"));
-    tests.current_dir(bins::workspace()).args(["test", "-p", "e2e", "--test", "volumes", "--", "kills", "--nocapture"]);
+    tests.current_dir(bins::workspace()).args([
+        "test",
+        "--workspace",
+        "--test",
+        "volumes",
+        "--",
+        "kills",
+        "--nocapture",
+    ]);
     tests.env("VOLUME_KILLS", options.kills.to_string()).env(bins::DIRECTORY, bins::directory()?);
     Ok(shell::run(&mut tests)?.success())
 }
@@ -40,7 +48,7 @@ pub(crate) struct BlobOptions {
 pub(crate) fn run_blob(options: &BlobOptions) -> Result<bool> {
     setup::run()?;
     let mut tests = Command::new(env!("CARGO"));
-    tests.current_dir(bins::workspace()).args(["test", "-p", "e2e", "--test", "blob", "--", "--nocapture"]);
+    tests.current_dir(bins::workspace()).args(["test", "--workspace", "--test", "blob", "--", "--nocapture"]);
     tests.args(["nothing_synced_is_lost", "no_failing_request"]);
     tests.env("BLOB_KILLS", options.kills.to_string()).env("BLOB_FAILURES", options.failures.to_string());
     Ok(shell::run(tests.env(bins::DIRECTORY, bins::directory()?))?.success())

@@ -10,7 +10,7 @@ use crate::fs::{Access, IoMode, Policy};
 /// How to mount.
 #[derive(Clone, Debug, Args)]
 pub(super) struct MountArgs {
-    /// Refuse all changes
+    /// Refuse all changes; implies --noatime
     #[arg(long)]
     pub(super) read_only: bool,
 

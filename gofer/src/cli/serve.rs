@@ -29,7 +29,7 @@ pub(super) struct Serve {
     backend: OsString,
     #[command(flatten)]
     to: To,
-    /// Refuse all changes
+    /// Refuse all changes; implies --noatime
     #[arg(long)]
     read_only: bool,
     /// Do not update access times of files in host directories
@@ -112,7 +112,8 @@ impl Serve {
                 Client::Sandbox => SpecialFiles::Refuse,
                 Client::Kernel => SpecialFiles::Create,
             },
-            no_atime: self.noatime,
+            // A read-only mount of the kernel leaves them, too.
+            no_atime: self.noatime || self.read_only,
             ..HostOptions::default()
         };
         if let Some(recipient) = registry.recipient_of(&self.backend, false)? {

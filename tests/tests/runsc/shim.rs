@@ -241,7 +241,7 @@ fn what_cannot_be_loaded() -> Result<()> {
         ("data", "Permission denied"),
         ("", "Permission denied"),
         ("script", "it is not an ELF program"),
-        ("empty", "it is not an ELF program"),
+        ("empty", "it is not a readable ELF program"),
         ("short", "it is not an ELF program"),
         ("cut", "ELF program"),
         ("foreign", "it is for another machine"),
