@@ -328,7 +328,7 @@ fn the_master_key_is_the_last_hope() -> Result<()> {
     scene.refuses("passwd --masterkey wrong --new-passfile second v", 1, "the master key does not match")?;
     scene.refuses("passwd --masterkey first --new-passfile second v", 1, "does not hold a master key")?;
     let said = scene.crypts("passwd --masterkey key --new-passfile second v")?;
-    check::holds(&said, said.contains("gocryptfs.conf.bak; remove it when"))?;
+    check::holds(&said, said.contains("gocryptfs.conf.bak; remove it once"))?;
     scene.mounted("v", "second", |_| Ok(()))?;
     scene.refuses("passwd --masterkey key --new-passfile first v", 1, "an older backup is in the way")?;
     let said = scene.crypts("fsck --passfile second v")?;

@@ -157,12 +157,12 @@ mod tests {
     fn hooks_have_limits() {
         let hooks = json!([{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]);
         let error = run(&container(&hooks), "id", Path::new("/")).unwrap_err();
-        assert_eq!(error.to_string(), "hook /bin/sleep: has not ended in 1 s");
+        assert_eq!(error.to_string(), "hook /bin/sleep: did not finish within 1 s");
         // The same if it does not even take what it is told, however much that is.
         let mut talkative = container(&hooks);
         talkative.annotations.insert("long".to_owned(), "x".repeat(1 << 20));
         let error = run(&talkative, "id", Path::new("/")).unwrap_err();
-        assert_eq!(error.to_string(), "hook /bin/sleep: has not ended in 1 s");
+        assert_eq!(error.to_string(), "hook /bin/sleep: did not finish within 1 s");
         let error = run(&container(&json!([{"path": "sleep"}])), "id", Path::new("/")).unwrap_err();
         assert_eq!(error.to_string(), "hook sleep: the path is not absolute");
         let error = run(&container(&json!([{"path": "/not/there"}])), "id", Path::new("/")).unwrap_err();

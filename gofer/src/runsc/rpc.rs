@@ -161,8 +161,8 @@ mod tests {
     fn bad_answers_are_errors() {
         for (parts, fds, message) in [
             (&["{\"success\":false,\"err\":\"no such file\",\"result\":null}"][..], 0, "runsc says: no such file"),
-            (&["{\"success\":true,\"err\":\"\",\"result\":{}}"], 0, "opened 0 descriptors"),
-            (&["{\"success\":true,\"err\":\"\",\"result\":{}}"], 2, "opened 2 descriptors"),
+            (&["{\"success\":true,\"err\":\"\",\"result\":{}}"], 0, "returned 0 descriptors"),
+            (&["{\"success\":true,\"err\":\"\",\"result\":{}}"], 2, "returned 2 descriptors"),
             (&["{\"success\":tr"], 1, "runsc is gone"),
             (&["hello"], 0, "cannot understand"),
         ] {

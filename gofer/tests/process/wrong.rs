@@ -52,7 +52,7 @@ fn fails(what: &str, code: i32, message: &str, change: impl FnOnce(&mut Call)) {
 #[test]
 fn wrong_flags() {
     fails("a global flag", 2, "flag -host-uds", |call| call.globals.push("--host-uds=some".into()));
-    fails("two policies", 2, "exclude each other", |call| {
+    fails("two policies", 2, "are mutually exclusive", |call| {
         call.globals.extend(["--fsgofer-host-uds".into(), "--host-uds=create".into()]);
     });
     fails("an unknown flag", 128, "not defined: -surprise", |call| call.flags.push("--surprise=1".into()));
@@ -96,7 +96,7 @@ fn wrong_descriptors() {
         call.without("mounts-fd");
         call.fds.push(("mounts-fd".into(), std::io::pipe().unwrap().0.into()));
     });
-    fails("data instead of an end", 128, "sync-chroot-fd: runsc sends", |call| call.sync.write_all(b"x").unwrap());
+    fails("data instead of an end", 128, "sync-chroot-fd: runsc sent data", |call| call.sync.write_all(b"x").unwrap());
 }
 
 #[test]

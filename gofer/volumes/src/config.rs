@@ -292,7 +292,7 @@ mod tests {
             ("[volumes]\na = 'mem:'\n'a/b' = 'mem:'", "\"a/b\" is not a volume name"),
             ("[volumes]\na = 'srv'", "\"srv\" is not an absolute path"),
             ("[volumes]\na = 'blob:x'", "unknown backend \"blob\""),
-            ("[volumes]\na = '/x/{star}'", "{star} means nothing"),
+            ("[volumes]\na = '/x/{star}'", "{star} has no meaning"),
             ("metrics = '0.0.0.0:80'", "not a loopback address"),
             ("metrics = 'unix:x'", "not an absolute path"),
             ("limits = { channels = 0 }", "at least one"),

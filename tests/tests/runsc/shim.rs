@@ -242,7 +242,7 @@ fn what_cannot_be_loaded() -> Result<()> {
         ("", "Permission denied"),
         ("script", "it is not an ELF program"),
         ("empty", "it is not a readable ELF program"),
-        ("short", "it is not an ELF program"),
+        ("short", "it is not a readable ELF program"),
         ("cut", "ELF program"),
         ("foreign", "it is for another machine"),
         ("ourselves", "is this program, not the runsc that it stands in for"),

@@ -107,8 +107,9 @@ pub(in crate::testing) fn data_is_found(scene: &Scene) {
     let hole = ok(seek(200_000, SeekTo::Hole), "seek to a hole");
     assert!((200_004..=END).contains(&hole), "a hole within data that ends at 200,004 bytes: {hole}");
     match seek(hole, SeekTo::Data) {
-        Ok(found) => assert_eq!(found, hole, "there is no data behind, so a hole that counts as data"),
-        Err(error) => assert_eq!(error, Error::NXIO, "no data behind"),
+        // A part of a hole that counts as data, such as the last block of a format with blocks.
+        Ok(found) => assert!((hole..END).contains(&found), "data within {hole} to {END}: {found}"),
+        Err(error) => assert_eq!(error, Error::NXIO, "no data after the hole"),
     }
     for what in [SeekTo::Data, SeekTo::Hole] {
         assert_eq!(seek(END, what).expect_err("there is nothing at the end"), Error::NXIO);

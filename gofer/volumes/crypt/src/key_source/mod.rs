@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(program(&["printf", "%s", "two words"]).as_deref(), Ok(&b"two words"[..]));
         assert_eq!(program(&["seq 1 100000"]).as_deref(), Ok(&b"1"[..]));
         let error = program(&["sh", "-c", "echo secret; exit 3"]).unwrap_err();
-        assert_eq!(error, "\"sh\" was to print the password and has failed: exit status: 3");
+        assert_eq!(error, "\"sh\", which should print the password, failed: exit status: 3");
         assert!(program(&["/nonexistent secret"]).unwrap_err().starts_with("cannot run \"/nonexistent\""));
         assert!(program(&["true secret"]).unwrap_err().contains("from \"true\" is empty"));
     }
