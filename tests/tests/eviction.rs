@@ -23,6 +23,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 const FILES: usize = 800;
 const KNOWN: &str = "100";
 
+/// Of Debian's package `busybox-static`.
+const BUSYBOX: &str = "/bin/busybox";
+
 /// Something mounted in a test.
 struct Inner(PathBuf);
 
@@ -39,6 +42,19 @@ impl Dweller {
     fn in_directory(directory: &Path) -> Result<Self> {
         let mut shell = Command::new("sh");
         shell.args(["-c", "echo; read go; /bin/pwd; cat inside"]).current_dir(directory);
+        Self::start(&mut shell)
+    }
+
+    /// In a root directory and a mount namespace of its own, as a container's process is.
+    fn in_root(root: &Path) -> Result<Self> {
+        fs::copy(BUSYBOX, root.join("busybox")).with_context(|| format!("{BUSYBOX}: run `cargo xtask setup`"))?;
+        let mut shell = Command::new("unshare");
+        shell.args(["--mount", "chroot"]).arg(root);
+        shell.args(["/busybox", "sh", "-c", "echo; read go; pwd; /busybox cat /inside"]);
+        Self::start(&mut shell)
+    }
+
+    fn start(shell: &mut Command) -> Result<Self> {
         let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         // It is there.
         child.stdout.as_mut().context("no pipe")?.read_exact(&mut [0])?;
@@ -98,7 +114,7 @@ fn nobody_is_disturbed(access: Access, backend: impl AsRef<std::ffi::OsStr>, opt
     bridge.args(["--max-nodes", KNOWN]).args(options).arg(backend);
     let mount = Mount::start(&mut bridge)?;
     let at = |name: &str| mount.path().join(name);
-    for directory in ["many", "tmpfs", "bound", "lower", "cwd", "held", "watched", "deep"] {
+    for directory in ["many", "tmpfs", "bound", "lower", "cwd", "root", "held", "watched", "deep"] {
         fs::create_dir(at(directory))?;
         fs::write(at(directory).join("inside"), directory)?;
     }
@@ -132,6 +148,7 @@ fn nobody_is_disturbed(access: Access, backend: impl AsRef<std::ffi::OsStr>, opt
     // Those who are in it.
     let dweller = Dweller::in_directory(&at("cwd"))?;
     let deep = Dweller::in_directory(&at("deep/a/b/c"))?;
+    let contained = Dweller::in_root(&at("root"))?;
     let held = open(at("held"), OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
     let watch = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
     inotify::add_watch(&watch, at("watched"), WatchFlags::CREATE | WatchFlags::DELETE_SELF)?;
@@ -148,6 +165,7 @@ fn nobody_is_disturbed(access: Access, backend: impl AsRef<std::ffi::OsStr>, opt
     let said = dweller.look()?;
     check::equal("working directory", &said, &format!("{}\ncwd", at("cwd").display()))?;
     check::equal("a deeper one", &deep.look()?, &format!("{}\n", at("deep/a/b/c").display()))?;
+    check::equal("a root directory", &contained.look()?.as_str(), &"/\nroot")?;
     let link = fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd()))?;
     check::equal("a path descriptor", &link, &at("held"))?;
     let mut inside = String::new();
