@@ -154,9 +154,10 @@ mod tests {
 
     #[test]
     fn lines_of_the_table_are_understood() {
-        let line = br"36 35 0:98 / /a\040b rw,noatime master:1 shared:2 - fuse.lisafs host:/srv rw,user_id=0";
+        let line = br"36 35 0:98 / /a\040b rw,noatime master:1 shared:2 - fuse.fusebridge host:/srv rw,user_id=0";
         let found = entry(line).unwrap();
-        let expected = TableEntry { id: 36, device: "0:98".into(), path: b"/a b".to_vec(), kind: "fuse.lisafs".into() };
+        let expected =
+            TableEntry { id: 36, device: "0:98".into(), path: b"/a b".to_vec(), kind: "fuse.fusebridge".into() };
         assert_eq!(found, expected);
         assert!(found.is_fuse());
         assert_eq!(entry(b""), None);

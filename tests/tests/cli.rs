@@ -377,6 +377,51 @@ fn a_daemon_returns_when_the_mount_answers() -> Result<()> {
 }
 
 #[test]
+fn a_daemon_keeps_nothing_of_its_caller() -> Result<()> {
+    let (served, point) = stage()?;
+    let script = r#"
+        exec 9>lock; flock 9
+        "$1" mnt --daemon . "$2" >/dev/null
+        exec 9>&-
+        flock --nonblock lock echo free
+        findmnt --noheadings --output FSTYPE,SOURCE "$2"
+        for process in /proc/[0-9]*; do
+            words=$(tr '\0' ' ' 2>/dev/null <$process/cmdline) || continue
+            case $words in
+                fusebridge*"$2"* | fusebridge*"$PWD"*)
+                    echo "$(readlink $process/cwd) $(cat $process/comm) ${words%% *}" ;;
+            esac
+        done | sort
+        "$1" umount "$2"
+    "#;
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", script, "bash"]).arg(bins::fusebridge()?).arg(point.path()).current_dir(served.path());
+    let said = command::succeed(&mut shell, LIMIT)?;
+    let mut lines = said.lines();
+    check::equal(&said, &lines.next(), &Some("free"))?;
+    let shown = format!("fuse.fusebridge host:{}", served.path().display());
+    check::equal(
+        "mount table",
+        &lines.next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")),
+        &Some(shown),
+    )?;
+    let processes = lines.collect::<Vec<_>>();
+    check::equal("directory, name and title", &processes, &vec!["/ fusebridge fusebridge", "/ gofer fusebridge"])
+}
+
+#[test]
+fn unknown_statistics_are_zeros() -> Result<()> {
+    let mount = Mount::start(&mut fusebridge(["mnt", "fault:mem:?error=EOPNOTSUPP@statfs"])?)?;
+    let said = command::shell(mount.path(), "df --output=size,used . && df -i . >/dev/null", LIMIT)?;
+    check::equal(
+        "figures",
+        &said.lines().last().unwrap_or_default().split_whitespace().collect::<Vec<_>>(),
+        &vec!["0", "0"],
+    )?;
+    mount.unmount()
+}
+
+#[test]
 fn read_only_is_read_only() -> Result<()> {
     use rustix::io::Errno;
     let (served, point) = stage()?;

@@ -4,9 +4,12 @@
 //! stdout is a pipe on which it says where it has mounted; if it ends without a word, it has said on stderr why.
 
 use std::io::{self, BufRead, BufReader};
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use command_fds::CommandFdExt;
+use rustix::io::{Errno, FdFlags};
 
 use super::Failure;
 use super::extensions::Extensions;
@@ -18,7 +21,10 @@ pub(super) fn start(extensions: &Extensions) -> Result<ExitCode, Failure> {
         Some("--daemon") => "--background".into(),
         _ => argument,
     });
+    // What the caller has open is the caller's: a lock on it would be held for as long as the mount lives.
+    close_on_exec()?;
     let mut command = Command::new("/proc/self/exe");
+    command.arg0("fusebridge");
     // Flags stand behind the command's name, where a BACKEND may end them.
     let mut arguments = arguments.collect::<Vec<_>>();
     let (flags, descriptors) = hand_down(&extensions.hand_downs)?;
@@ -41,6 +47,30 @@ pub(super) fn start(extensions: &Extensions) -> Result<ExitCode, Failure> {
 /// Leaves the terminal's session.
 pub(super) fn detach() -> Result<(), Failure> {
     nix::unistd::setsid()?;
+    // Not "exe", which is what was executed.
+    rustix::thread::set_name(c"fusebridge")?;
+    Ok(())
+}
+
+/// Leaves the caller's directory, so that it can be removed or unmounted.
+pub(super) fn leave() -> Result<(), Failure> {
+    Ok(std::env::set_current_dir("/")?)
+}
+
+/// Keeps all descriptors but the standard streams from programs that are started.
+fn close_on_exec() -> io::Result<()> {
+    let numbers =
+        std::fs::read_dir("/proc/self/fd")?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    for number in numbers.iter().filter_map(|name| name.to_str()?.parse().ok()).filter(|number| *number > 2) {
+        #[expect(unsafe_code, reason = "descriptors that the caller has passed on are known by their numbers")]
+        // SAFETY: used for this call only, which says so if it is not open any more.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        match rustix::io::fcntl_setfd(descriptor, FdFlags::CLOEXEC) {
+            // The directory that was read.
+            Ok(()) | Err(Errno::BADF) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     Ok(())
 }
 

@@ -70,6 +70,7 @@ impl Mnt {
         // A reader that wants to know where the mount is must not wait for a buffer to fill.
         stdout.flush()?;
         if self.background {
+            daemon::leave()?;
             daemon::silence()?;
         }
         loop {

@@ -97,6 +97,8 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     match arguments.nth(1) {
         // The gofer that this program is when it is started for a mount has a command line of its own.
         Some(command) if command == GOFER => {
+            // Not "exe". Without a name it works as well.
+            let _ = rustix::thread::set_name(c"gofer");
             return gofer::cli::main(extensions, std::iter::once(OsString::from(GOFER)).chain(arguments));
         }
         Some(command) if command == worker::COMMAND => return worker::main(),

@@ -117,7 +117,7 @@ impl Up {
         }
         let stack_depth = if is_root { stack_depth(&client, &root.inode) } else { 0 };
         let options = MountOptions {
-            source: spec.to_string(),
+            source: spec.absolute().to_string(),
             read_only: args.read_only,
             allow_other: args.allow_other || is_root,
             suid: args.suid,

@@ -142,6 +142,7 @@ impl Launcher {
         let backend = if self.stats && !counts_by_itself { &measured } else { backend };
         let (program, arguments) = &self.gofer;
         let mut gofer = Command::new(program);
+        gofer.arg0("fusebridge");
         gofer.args(arguments).arg("serve").arg("--fd").arg(CONNECTION.to_string());
         if self.read_only {
             gofer.arg("--read-only");

@@ -60,6 +60,19 @@ impl BackendSpec {
     }
 }
 
+impl BackendSpec {
+    /// The same wherever it is read: paths are absolute.
+    #[must_use]
+    pub fn absolute(&self) -> Self {
+        let absolute = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        match self {
+            BackendSpec::Host(path) => BackendSpec::Host(absolute(path)),
+            BackendSpec::Unix(path) => BackendSpec::Unix(absolute(path)),
+            other => other.clone(),
+        }
+    }
+}
+
 impl fmt::Display for BackendSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

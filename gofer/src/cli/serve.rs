@@ -130,6 +130,8 @@ impl Serve {
         match (client, self.to.socket) {
             (Some(client), _) => {
                 limits::clear_umask();
+                // Everything is open. The directory belongs to whoever has started this.
+                std::env::set_current_dir("/").map_err(Failure::Prepare)?;
                 serve_one(client, &claim, stop)
             }
             (None, Some(path)) => {

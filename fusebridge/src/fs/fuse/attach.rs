@@ -13,7 +13,7 @@ use rustix::mount::{
 };
 use rustix::process::{getgid, getuid};
 
-use super::options::MountOptions;
+use super::options::{MountOptions, SUBTYPE};
 use crate::mounts::Pin;
 
 /// A file system that is mounted nowhere yet.
@@ -34,6 +34,7 @@ impl Unattached {
         let settings = [
             // A longer one is refused.
             ("source", if options.source.len() < 256 { options.source.clone() } else { "fusebridge".into() }),
+            ("subtype", SUBTYPE.into()),
             ("fd", device.as_raw_fd().to_string()),
             // A directory. The rest is asked for.
             ("rootmode", "40000".into()),

@@ -1,5 +1,9 @@
 //! What a mount looks like to others.
 
+/// The type in mount tables is `fuse.` and this, so that one can tell our mounts from others, and mount(8) finds the
+/// program of that name.
+pub(super) const SUBTYPE: &str = "fusebridge";
+
 /// What the mount looks like to others.
 #[derive(Clone, Debug)]
 pub struct MountOptions {

@@ -11,7 +11,7 @@ use super::adapter::Adapter;
 use super::attach::Unattached;
 use super::connection::FuseConnection;
 use super::data::Device;
-use super::options::MountOptions;
+use super::options::{MountOptions, SUBTYPE};
 use super::prune::Pruner;
 use crate::fs::bridge::Bridge;
 use crate::fs::identity::NodeId;
@@ -29,7 +29,7 @@ impl Mounted {
         config.mount_options = vec![
             // Commas and the like would be taken for further options.
             MountOption::FSName(if is_plain(&options.source) { options.source.clone() } else { "fusebridge".into() }),
-            MountOption::Subtype("lisafs".into()),
+            MountOption::Subtype(SUBTYPE.into()),
             // The server acts with its own rights: the kernel must check those of callers.
             MountOption::DefaultPermissions,
             if options.read_only { MountOption::RO } else { MountOption::RW },
