@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::mounts::mounted_on;
+use crate::unmount::{is_dead, unmount_dead};
 
 /// Why something cannot be mounted on.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,7 @@ pub enum MountpointError {
     /// Something is mounted on it.
     #[error("{path} is already mounted; unmount it first: fusebridge umount {path}", path = .0.display())]
     Mounted(PathBuf),
-    /// A mount whose process is gone is left on it.
+    /// A mount whose process is gone is left on it, of another program or of somebody else.
     #[error("{path} is a stale mount whose process has died; unmount it first: fusebridge umount {path}", path = .0.display())]
     Dead(PathBuf),
     /// No temporary directory can be made.
@@ -42,16 +43,14 @@ pub struct Mountpoint {
 }
 
 impl Mountpoint {
-    /// Checks that `path` can be mounted on.
+    /// Checks that `path` can be mounted on. A mount of ours whose process has died is taken away.
     pub fn at(path: &Path) -> Result<Self, MountpointError> {
         let unusable = |source| MountpointError::Unusable { source, path: path.to_path_buf() };
-        let canonical = match path.canonicalize() {
-            Ok(canonical) => canonical,
-            Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
-                return Err(MountpointError::Dead(path.to_path_buf()));
-            }
-            Err(error) => return Err(unusable(error)),
-        };
+        if is_dead(path) {
+            unmount_dead(path).map_err(|_| MountpointError::Dead(path.to_path_buf()))?;
+            tracing::warn!(path = %path.display(), "a stale mount, whose process had died, was unmounted");
+        }
+        let canonical = path.canonicalize().map_err(unusable)?;
         let metadata = canonical.symlink_metadata().map_err(unusable)?;
         if !metadata.is_dir() {
             return Err(MountpointError::NotADirectory(path.to_path_buf()));

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, open, statx};
 
+/// The type of our mounts.
+const OWN_TYPE: &str = "fuse.fusebridge";
+
 /// A mount, as the kernel's table has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableEntry {
@@ -25,6 +28,11 @@ pub struct TableEntry {
 }
 
 impl TableEntry {
+    /// Whether a program of ours has mounted it.
+    pub fn is_own(&self) -> bool {
+        self.kind == OWN_TYPE
+    }
+
     /// Whether it is a FUSE file system.
     pub fn is_fuse(&self) -> bool {
         self.kind == "fuse" || self.kind.starts_with("fuse.")

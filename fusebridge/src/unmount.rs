@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
-use crate::mounts::{Pin, is_elsewhere};
+use crate::mounts::{Pin, TableEntry, is_elsewhere};
 
 /// Why something stays mounted.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,22 @@ const RETRY_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Unmounts the FUSE file system that is mounted on `path`, even if it is in use or its process is dead.
 pub fn unmount(path: &Path) -> Result<Unmounted, UnmountError> {
+    unmount_if(path, TableEntry::is_fuse)
+}
+
+/// Whether what is mounted on `path` has lost its process. Of all that can be asked only this is never cached.
+pub fn is_dead(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_err_and(|error| error == rustix::io::Errno::NOTCONN)
+}
+
+/// Unmounts the mount of ours on `path`, whose process is dead. What is of another program stays.
+pub fn unmount_dead(path: &Path) -> Result<Unmounted, UnmountError> {
+    // A mount that came meanwhile may be one of ours, but it answers.
+    unmount_if(path, |entry| entry.is_own() && is_dead(path))
+}
+
+/// Unmounts the file system that is mounted on `path` if it `may` be.
+fn unmount_if(path: &Path, may: impl Fn(&TableEntry) -> bool) -> Result<Unmounted, UnmountError> {
     // The mountpoint itself may not answer any more, its directory does.
     let path = &match (path.parent().map(Path::canonicalize), path.file_name()) {
         (Some(Ok(parent)), Some(name)) => parent.join(name),
@@ -65,7 +81,7 @@ pub fn unmount(path: &Path) -> Result<Unmounted, UnmountError> {
         return Err(UnmountError::NotMounted(path.clone()));
     };
     // Most of all those that a system cannot do without, and which root could take away even while they are in use.
-    if !entry.is_fuse() {
+    if !may(&entry) {
         return Err(UnmountError::Foreign(path.clone(), entry.kind));
     }
     // What the kernel has of a file system has a number of its own there, which no other gets soon.

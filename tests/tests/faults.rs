@@ -136,14 +136,13 @@ fn a_dead_mount_is_replaced_without_umount() -> Result<()> {
     let mut mount = Mount::start(command.arg(mount::backend(served.path())).arg(point.path()))?;
     process::kill(mount.pid());
     mount.ended()?;
-    // Mounting over it must either work or say in one line what to do.
     let mut command = mount::command(Io::Auto, Access::Exclusive)?;
     let outcome = command::run(command.arg("--daemon").arg(mount::backend(served.path())).arg(point.path()), LIMIT)?;
-    if outcome.status.success() {
-        mount.umount_command()?;
-    } else {
-        check::equal(&outcome.describe(), &outcome.stderr.trim().lines().count(), &1)?;
-    }
+    check::holds(&outcome.describe(), outcome.stderr.contains("a stale mount, whose process had died, was unmounted"))?;
+    outcome.success()?;
+    fs::write(point.path().join("new"), "content")?;
+    check::equal("below", &fs::read_to_string(served.path().join("new"))?.as_str(), &"content")?;
+    // It did not lie on the dead one.
     mount.umount_command()?;
     check::equal("mounted", &host::mounted(point.path())?, &None)
 }
