@@ -43,17 +43,28 @@ struct Change<'a> {
 impl Volume {
     /// Reads from byte `offset` on until `into` is full or the file ends.
     pub(crate) fn read(&self, node: &Node, mut into: IoTarget<'_>, offset: u64) -> Result<usize, Errno> {
-        let (length, parts) = loop {
-            match self.plan(node, into.len(), offset) {
-                Ok(plan) => break plan,
-                Err(chunk) => drop(self.chunk(node, chunk)?),
+        let (length, parts, fetched) = loop {
+            let (length, parts) = match self.plan(node, into.len(), offset) {
+                Ok(plan) => plan,
+                Err(chunk) => {
+                    drop(self.chunk(node, chunk)?);
+                    continue;
+                }
+            };
+            let is_stored =
+                |(part, _): &(Part, usize)| if let Part::Stored(stored, _) = part { Some(*stored) } else { None };
+            let stored: Vec<Stored> = parts.iter().filter_map(is_stored).collect();
+            match if stored.is_empty() { Ok(Vec::new()) } else { self.fetch(&stored) } {
+                Ok(fetched) => break (length, parts, fetched),
+                // Where it was, nobody needs it any more.
+                Err(error) => {
+                    if !self.wait(self.has_moved_on(node))? {
+                        return Err(error);
+                    }
+                }
             }
         };
-        let stored: Vec<Stored> = parts
-            .iter()
-            .filter_map(|(part, _)| if let Part::Stored(stored, _) = part { Some(*stored) } else { None })
-            .collect();
-        let mut fetched = if stored.is_empty() { Vec::new() } else { self.fetch(&stored)? }.into_iter();
+        let mut fetched = fetched.into_iter();
         let mut at = 0;
         for (part, count) in parts {
             let (data, start) = match part {

@@ -113,6 +113,10 @@ impl Volume {
         };
         let chunk: Option<Chunk> = self.meta.record("chunk", &key::chunk(node.ino, number)).await?;
         let chunk = Arc::new(chunk.unwrap_or_default());
+        if self.has_moved_on(node).await? {
+            // Not remembered: whoever needs it looks at the attributes again, and then for the chunk.
+            return Ok(chunk);
+        }
         node.lock().remember(number, chunk.clone(), then);
         Ok(chunk)
     }

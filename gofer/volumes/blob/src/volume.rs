@@ -214,6 +214,12 @@ impl Volume {
         }
         self.check()?;
         let inode: Option<Inode> = self.wait(self.meta.record("inode", &key::inode(node.ino)))?;
+        self.renew(node, inode, version);
+        Ok(())
+    }
+
+    /// What is known of a file that somebody else has written to is from now on what was read at `version`.
+    fn renew(&self, node: &Node, inode: Option<Inode>, version: u64) {
         let mut state = node.lock();
         match inode {
             Some(inode) => {
@@ -225,7 +231,22 @@ impl Volume {
         }
         state.version = version;
         state.forget();
-        Ok(())
+    }
+
+    /// Whether somebody else has changed a file since its attributes were read, of a volume that is only read here. What
+    /// is read meanwhile may be of either state. `ESTALE` if it was deleted, and its data with it.
+    pub(crate) async fn has_moved_on(&self, node: &Node) -> Result<bool, Errno> {
+        if !self.options.read_only {
+            return Ok(false);
+        }
+        let version = self.meta.version();
+        let inode: Option<Inode> = self.meta.record("inode", &key::inode(node.ino)).await?;
+        let is_deleted = inode.is_none();
+        let has_changed = inode.as_ref() != Some(&node.lock().inode);
+        if has_changed {
+            self.renew(node, inode, version);
+        }
+        if is_deleted { Err(Errno::STALE) } else { Ok(has_changed) }
     }
 
     /// Notes that a commit is in the database. What it has written may be forgotten afterwards.
