@@ -201,6 +201,10 @@ impl Volume {
     pub(crate) fn inode(&self, ino: u64) -> Result<Inode, Errno> {
         self.check()?;
         self.wait(self.meta.record("inode", &key::inode(ino)))?.ok_or_else(|| {
+            if self.options.read_only {
+                tracing::debug!(ino, "a file was deleted after its name was read, unless the volume is damaged");
+                return Errno::NOENT;
+            }
             tracing::error!(ino, "the volume is damaged: a name leads to a file that does not exist");
             Errno::IO
         })

@@ -89,7 +89,7 @@ fn what_any_snapshot_needs_stays() {
 
 #[test]
 fn what_a_reader_sees_stays() {
-    // Nothing but a horizon covers a reader while its view moves from one state to the next, every two seconds.
+    // It covers a reader while its view moves from one state to the next, every two seconds.
     let mut scene = Scene::hasty();
     scene.location.options.horizon = Duration::from_secs(4);
     let fs = BlobFs::new(scene.open());
