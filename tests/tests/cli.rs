@@ -279,7 +279,7 @@ fn a_mount_goes_from_where_it_was_moved() -> Result<()> {
     let left = host::mounted(&moved.path().join("inner"))?;
     fs::rename(moved.path(), point.path())?;
     fs::create_dir(moved.path())?;
-    check::equal("mounted before", &seen.as_deref(), &Some("fuse"))?;
+    check::equal("mounted before", &seen.as_deref(), &Some("fuse.fusebridge"))?;
     check::equal("mounted after", &left, &None)?;
     check::holds(&mount.warnings(), status.success())?;
     fs::remove_dir(inner).context("the mountpoint")
