@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use gofer::hostfs::{HostFs, HostOptions, UdsPolicy};
 use lisafs::Errno;
+use lisafs::backend::{Mode, SetStat, Unlink};
 use lisafs::client::{Client, ClientOptions};
 use lisafs::server::{Connection, Server};
-use lisafs::wire::message::SetStatReq;
-use lisafs::wire::{CreateCommon, FdId, MessageId, NO_ID, StatxMask, Timespec, WalkStatus};
+use lisafs::wire::{CreateCommon, FdId, MessageId, NO_ID, WalkStatus};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 const READ: u32 = libc::O_RDONLY.unsigned_abs();
@@ -80,17 +80,7 @@ fn data_goes_to_a_file_and_back() {
         assert!(read == data);
         assert_eq!(client.pread(open, 1 << 40, 10, |part| part.len()), Ok(0), "the end");
 
-        let request = SetStatReq {
-            fd: control,
-            mask: StatxMask::SIZE | StatxMask::MODE,
-            mode: 0o600,
-            uid: NO_ID,
-            gid: NO_ID,
-            size: 3,
-            atime: Timespec::default(),
-            mtime: Timespec::default(),
-        };
-        assert!(client.set_stat(&request).unwrap().failure_mask.is_empty());
+        client.set_stat(control, &SetStat::new().size(3).mode(Mode::new(0o600))).unwrap().unwrap();
         let stat = client.fstat(control).unwrap();
         assert_eq!((stat.size, stat.mode), (3, 0o100_600));
         assert_eq!(client.fstat(open), Ok(stat));
@@ -146,12 +136,12 @@ fn names_come_and_go() {
         client.rename_at(root, b"file", dir, b"moved", 0).unwrap();
         let no_replace = libc::RENAME_NOREPLACE;
         assert_eq!(client.rename_at(dir, b"moved", dir, b"link", no_replace), Err(Errno::EXIST));
-        assert_eq!(client.unlink_at(root, 0, b"dir"), Err(Errno::ISDIR));
-        assert_eq!(client.unlink_at(root, 0x200, b"dir"), Err(Errno::NOTEMPTY));
+        assert_eq!(client.unlink_at(root, b"dir", Unlink::File), Err(Errno::ISDIR));
+        assert_eq!(client.unlink_at(root, b"dir", Unlink::Directory), Err(Errno::NOTEMPTY));
         for name in [&b"moved"[..], b"link", b"symlink"] {
-            client.unlink_at(dir, 0, name).unwrap();
+            client.unlink_at(dir, name, Unlink::File).unwrap();
         }
-        client.unlink_at(root, 0x200, b"dir").unwrap();
+        client.unlink_at(root, b"dir", Unlink::Directory).unwrap();
         assert_eq!(std::fs::read_dir(fixture.directory.path()).unwrap().count(), 0);
         assert_eq!(client.fstat(file).unwrap().nlink, 0, "it lives on while it is held");
     });
@@ -230,7 +220,7 @@ fn many_callers_do_not_disturb_each_other() {
                     let found = client.lookup(fixture.root, name.as_bytes()).unwrap();
                     assert_eq!(found.stat.size, data.len() as u64);
                     assert_eq!(client.pread(open, 0, 1 << 20, |read| read.to_vec()), Ok(data));
-                    client.unlink_at(fixture.root, 0, name.as_bytes()).unwrap();
+                    client.unlink_at(fixture.root, name.as_bytes(), Unlink::File).unwrap();
                     client.close_all(&[control, open, found.control_fd]);
                 }
             });

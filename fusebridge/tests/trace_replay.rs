@@ -12,10 +12,10 @@ use fusebridge::trace::{
 use gofer::extension::Registry;
 use gofer::hostfs::HostOptions;
 use lisafs::Errno;
+use lisafs::backend::{SetStat, Unlink};
 use lisafs::client::{Client, ClientOptions, Root};
 use lisafs::server::{Connection, Server};
-use lisafs::wire::message::SetStatReq;
-use lisafs::wire::{CreateCommon, FdId, MessageId, NO_ID, Timespec};
+use lisafs::wire::{CreateCommon, FdId, MessageId};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tempfile::TempDir;
 
@@ -64,17 +64,7 @@ fn use_everything(client: &Client, root: FdId) {
     let file = file.control_fd;
     assert_eq!(client.pwrite(open, 0, b"hello world"), Ok(11));
     assert_eq!(client.pread(open, 0, 11, |data| data.to_vec()).unwrap(), b"hello world");
-    let set = SetStatReq {
-        fd: file,
-        mask: lisafs::wire::StatxMask::SIZE,
-        mode: 0,
-        uid: NO_ID,
-        gid: NO_ID,
-        size: 5,
-        atime: Timespec::default(),
-        mtime: Timespec::default(),
-    };
-    assert!(client.set_stat(&set).unwrap().failure_mask.is_empty());
+    client.set_stat(file, &SetStat::new().size(5)).unwrap().unwrap();
     assert_eq!(client.fstat(open).unwrap().size, 5);
     assert_eq!(client.pread(open, 0, 100, |data| data.to_vec()).unwrap(), b"hello");
     client.link_at(root, file, b"link").unwrap();
@@ -102,8 +92,8 @@ fn use_everything(client: &Client, root: FdId) {
     assert_eq!(over(b"a", b"b", libc::RENAME_NOREPLACE), Err(Errno::EXIST));
     over(b"a", b"b", 0).unwrap();
     assert_eq!(client.lookup(dir, b"a").map(drop), Err(Errno::NOENT));
-    assert_eq!(client.unlink_at(root, libc::AT_REMOVEDIR.unsigned_abs(), b"dir"), Err(Errno::NOTEMPTY));
-    client.unlink_at(dir, 0, b"file").unwrap();
+    assert_eq!(client.unlink_at(root, b"dir", Unlink::Directory), Err(Errno::NOTEMPTY));
+    client.unlink_at(dir, b"file", Unlink::File).unwrap();
     assert_eq!(client.lookup(dir, b"file").map(drop), Err(Errno::NOENT));
     assert_eq!(client.fstat(file).unwrap().nlink, 1);
     client.close_all(&[file, open, listed, symlink]);

@@ -13,7 +13,7 @@ use subprocess::{End, lines};
 
 use super::case::{CaseResult, Failure, Outcome};
 use super::context::Context;
-use super::suite::SuiteError;
+use super::error::SuiteError;
 
 /// Runs the suite whose scripts are in `tests` of `suite_directory`, one after the other. A test is one line of a
 /// script.

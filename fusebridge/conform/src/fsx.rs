@@ -14,7 +14,7 @@ use subprocess::{End, lines};
 
 use super::case::{CaseResult, Failure, Outcome};
 use super::context::Context;
-use super::suite::SuiteError;
+use super::error::SuiteError;
 use super::tool::FSX;
 
 /// The operations with their weights. Operations that few file systems have (swapping or collapsing ranges, posting

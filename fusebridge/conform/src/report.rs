@@ -18,7 +18,7 @@ pub const NATIVE: &str = "native";
 /// Everything that came of one command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// [`FORMAT`].
+    /// The version of the report, [`FORMAT`].
     pub format: u32,
     /// What was tested, as on the command line.
     pub backend: String,
@@ -81,7 +81,7 @@ pub struct Counts {
 pub struct Key {
     /// How the backend was mounted.
     pub mode: Mode,
-    /// The suite.
+    /// The suite's name.
     pub suite: String,
     /// The test's name.
     pub case: String,

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use super::case::{CaseResult, Failure, Outcome};
 use super::clock::Clock;
 use super::context::{Context, Observer, Settings, Stop};
+use super::error::SuiteError;
 use super::report::SuiteRun;
-use super::suite::{Suite, SuiteError};
+use super::suite::Suite;
 
 /// Why suites cannot run on a file system.
 #[derive(Debug, thiserror::Error)]

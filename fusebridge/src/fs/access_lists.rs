@@ -13,7 +13,6 @@ use lisafs::backend::{Mode, SetStat};
 use lisafs::client::Client;
 use lisafs::wire::{FdId, FileType, MessageId, Statx};
 
-use super::bridge::{Bridge, Result, set_stat_request};
 use super::caller::{Caller, Capability};
 
 const SET_GID: u16 = 0o2000;
@@ -35,31 +34,29 @@ impl AccessLists {
             && client.get_xattr(root, acl::ACCESS, 0).map_or_else(|error| !has_none(error), |_| true);
         AccessLists { are_kept, are_obeyed: AtomicBool::new(false) }
     }
-}
 
-impl Bridge {
     /// Whether files of the server can have access control lists.
-    pub fn keeps_lists(&self) -> bool {
-        self.access_lists.are_kept
+    pub(super) fn are_kept(&self) -> bool {
+        self.are_kept
     }
 
     /// The kernel obeys lists from now on.
-    pub fn lists_are_obeyed(&self) {
-        self.access_lists.are_obeyed.store(true, Ordering::Relaxed);
+    pub(super) fn obey(&self) {
+        self.are_obeyed.store(true, Ordering::Relaxed);
     }
 
     /// Whether the kernel gets lists.
-    pub(super) fn passes_lists(&self) -> bool {
-        self.access_lists.are_obeyed.load(Ordering::Relaxed)
+    pub(super) fn are_passed(&self) -> bool {
+        self.are_obeyed.load(Ordering::Relaxed)
     }
 
     /// `stat` of the file `fd` as the kernel is told it.
-    pub(super) fn told(&self, fd: FdId, stat: Statx) -> Result<Statx> {
+    pub(super) fn told(&self, client: &Client, fd: FdId, stat: Statx) -> Result<Statx, Errno> {
         let is_shown = stat.mode & 0o070 == 0 || stat.file_type() == Some(FileType::Symlink);
-        if !self.keeps_lists() || self.passes_lists() || is_shown {
+        if !self.are_kept || self.are_passed() || is_shown {
             return Ok(stat);
         }
-        let list = match self.client.get_xattr(fd, acl::ACCESS, 0) {
+        let list = match client.get_xattr(fd, acl::ACCESS, 0) {
             Ok(value) => AccessList::from_value(&value)?,
             Err(Errno::NODATA | Errno::OPNOTSUPP) => None,
             Err(error) => return Err(error),
@@ -67,14 +64,13 @@ impl Bridge {
         let Some(list) = list else { return Ok(stat) };
         Ok(Statx { mode: stat.mode & !0o777 | list.owning_group_mode().bits(), ..stat })
     }
+}
 
-    /// Takes the set-group-ID bit of `fd`, which has got another list, if `caller` may not set it.
-    pub(super) fn end_set_gid(&self, fd: FdId, caller: Caller) -> Result<()> {
-        let stat = self.client.fstat(fd)?;
-        if stat.mode & SET_GID == 0 || caller.is_in(stat.gid) || caller.is_capable(Capability::KeepSetIds) {
-            return Ok(());
-        }
-        let change = SetStat::new().mode(Mode::new(stat.mode & !SET_GID));
-        self.client.set_stat(&set_stat_request(fd, &change)).map(drop)
+/// Takes the set-group-ID bit of `fd`, which has got another list, if `caller` may not set it.
+pub(super) fn end_set_gid(client: &Client, fd: FdId, caller: Caller) -> Result<(), Errno> {
+    let stat = client.fstat(fd)?;
+    if stat.mode & SET_GID == 0 || caller.is_in(stat.gid) || caller.is_capable(Capability::KeepSetIds) {
+        return Ok(());
     }
+    client.set_stat(fd, &SetStat::new().mode(Mode::new(stat.mode & !SET_GID))).map(drop)
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lisafs::Errno;
-use lisafs::backend::{Mode, SetStat};
-use lisafs::wire::{FdId, Inode, MessageId, NO_ID, StatFs, Statx, message::SetStatReq};
+use lisafs::backend::{Mode, SetStat, Unlink};
+use lisafs::wire::{FdId, Inode, MessageId, StatFs, Statx};
 use parking_lot::{Mutex, RwLock};
 
 use super::access_lists::AccessLists;
@@ -115,7 +115,7 @@ impl Bridge {
     /// Makes `inode` known under `name` in `parent`.
     pub(super) fn enter(&self, parent: NodeId, name: &[u8], inode: &Inode) -> Result<Entry> {
         let control = Control::new(&self.client, inode.control_fd);
-        let stat = self.told(inode.control_fd, inode.stat)?;
+        let stat = self.access_lists.told(&self.client, inode.control_fd, inode.stat)?;
         let (known, fds) = {
             let mut nodes = self.nodes.lock();
             (nodes.insert(parent, name, &stat, control), nodes.fds())
@@ -166,7 +166,7 @@ impl Bridge {
             return Err(Errno::NOENT);
         };
         let same = Identity::of(&stat) == identity;
-        let stat = if same { self.told(self.control(id)?.id(), stat)? } else { stat };
+        let stat = if same { self.access_lists.told(&self.client, self.control(id)?.id(), stat)? } else { stat };
         let same = same && self.nodes.lock().looked_up_again(id, &stat);
         Ok(same.then_some(Entry { id, stat }))
     }
@@ -184,7 +184,7 @@ impl Bridge {
     /// Attributes of `id`.
     pub fn getattr(&self, id: NodeId) -> Result<Statx> {
         let fd = self.control(id)?;
-        let stat = self.told(fd.id(), self.client.fstat(fd.id())?)?;
+        let stat = self.access_lists.told(&self.client, fd.id(), self.client.fstat(fd.id())?)?;
         self.see(id, &stat)?;
         Ok(stat)
     }
@@ -206,14 +206,10 @@ impl Bridge {
             change.size = None;
         }
         let fd = self.control(id)?;
-        let request = set_stat_request(fd.id(), &change);
-        if !request.mask.is_empty() {
-            let answer = self.client.set_stat(&request)?;
-            if !answer.failure_mask.is_empty() {
-                return Err(errno_of(answer.failure_errno));
-            }
+        if !change.mask().is_empty() {
+            self.client.set_stat(fd.id(), &change)?.map_err(|failure| failure.error.errno())?;
         }
-        let stat = self.told(fd.id(), self.client.fstat(fd.id())?)?;
+        let stat = self.access_lists.told(&self.client, fd.id(), self.client.fstat(fd.id())?)?;
         self.see(id, &stat)?;
         Ok(stat)
     }
@@ -234,12 +230,21 @@ impl Bridge {
         }
     }
 
+    /// Whether files of the server can have access control lists.
+    pub fn keeps_lists(&self) -> bool {
+        self.access_lists.are_kept()
+    }
+
+    /// The kernel obeys lists from now on.
+    pub fn lists_are_obeyed(&self) {
+        self.access_lists.obey();
+    }
+
     /// Removes `name` from `parent`.
     pub fn unlink(&self, parent: NodeId, name: &[u8], directory: bool) -> Result<()> {
-        const AT_REMOVEDIR: u32 = 0x200;
-        let flags = if directory { AT_REMOVEDIR } else { 0 };
+        let what = if directory { Unlink::Directory } else { Unlink::File };
         let last = self.hold(parent, name);
-        self.client.unlink_at(self.control(parent)?.id(), flags, name)?;
+        self.client.unlink_at(self.control(parent)?.id(), name, what)?;
         self.nodes.lock().lose_name(parent, name);
         self.restore(last);
         Ok(())
@@ -279,30 +284,8 @@ impl Bridge {
     }
 }
 
-/// The errno that a server has sent as part of a successful answer.
-fn errno_of(number: u32) -> Errno {
-    match i32::try_from(number) {
-        Ok(number @ 1..4096) => Errno::from_raw_os_error(number),
-        _ => Errno::IO,
-    }
-}
-
 /// The permissions in a mode as the kernel has it.
 pub(super) fn permissions(mode: u32) -> Mode {
     let [low, high, ..] = mode.to_le_bytes();
     Mode::new(u16::from_le_bytes([low, high]))
-}
-
-/// The request that makes `change` to `fd`.
-pub(super) fn set_stat_request(fd: FdId, change: &SetStat) -> SetStatReq {
-    SetStatReq {
-        fd,
-        mask: change.mask(),
-        mode: change.mode.map_or(0, |mode| mode.bits().into()),
-        uid: change.uid.unwrap_or(NO_ID),
-        gid: change.gid.unwrap_or(NO_ID),
-        size: change.size.unwrap_or(0),
-        atime: change.atime.unwrap_or_default(),
-        mtime: change.mtime.unwrap_or_default(),
-    }
 }

@@ -4,7 +4,7 @@ use lisafs::Errno;
 use lisafs::backend::SetStat;
 use lisafs::wire::{CreateCommon, FdId, FileType, Inode};
 
-use super::bridge::{Bridge, Entry, Result, permissions, set_stat_request};
+use super::bridge::{Bridge, Entry, Result, permissions};
 use super::caller::Caller;
 use super::flags::{ACCESS_MODE, EXCLUSIVE, TRUNCATE};
 use super::handles::Handle;
@@ -102,7 +102,7 @@ impl Bridge {
             // What is there besides may be as the directory's default list says.
             let change = SetStat::new().mode(permissions(lost | u32::from(inode.stat.mode)));
             // The file is there, with or without.
-            if self.client.set_stat(&set_stat_request(inode.control_fd, &change)).is_ok()
+            if self.client.set_stat(inode.control_fd, &change).is_ok()
                 && let Ok(stat) = self.client.fstat(inode.control_fd)
             {
                 inode.stat = stat;

@@ -4,6 +4,7 @@ use lisafs::Errno;
 use lisafs::acl;
 use lisafs::wire::MessageId;
 
+use super::access_lists::end_set_gid;
 use super::bridge::{Bridge, Result};
 use super::caller::{Caller, Capability};
 use super::identity::NodeId;
@@ -14,7 +15,7 @@ pub(super) const CAPABILITIES: &[u8] = b"security.capability";
 impl Bridge {
     /// Refuses lists that would be stored but not obeyed: worse than none.
     fn check_name(&self, name: &[u8]) -> Result<()> {
-        if acl::is_list(name) && !self.passes_lists() { Err(Errno::OPNOTSUPP) } else { Ok(()) }
+        if acl::is_list(name) && !self.access_lists.are_passed() { Err(Errno::OPNOTSUPP) } else { Ok(()) }
     }
 
     /// Whether there can be extended attributes. If not, the kernel need not ask for them at each write.
@@ -45,7 +46,7 @@ impl Bridge {
     /// Whether the server supports no attributes on the mount at all, not even those that users make, as seen on `id`.
     /// Files of another device than the root's are no example.
     pub fn knows_no_attributes(&self, id: NodeId) -> bool {
-        !self.passes_lists()
+        !self.access_lists.are_passed()
             && self.nodes.lock().is_on_root_device(id)
             && self.getxattr(id, b"user.fusebridge") == Err(Errno::OPNOTSUPP)
     }
@@ -58,7 +59,7 @@ impl Bridge {
         }
         let fd = self.control(id)?;
         self.client.set_xattr(fd.id(), name, value, flags)?;
-        if name == acl::ACCESS { self.end_set_gid(fd.id(), caller) } else { Ok(()) }
+        if name == acl::ACCESS { end_set_gid(&self.client, fd.id(), caller) } else { Ok(()) }
     }
 
     /// The names of all attributes that are for `caller`, each with a NUL behind it.

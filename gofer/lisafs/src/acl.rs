@@ -176,7 +176,7 @@ impl AccessList {
         value
     }
 
-    /// The entries.
+    /// The entries, in the order of the value.
     pub fn entries(&self) -> impl Iterator<Item = Entry> {
         self.0.iter().copied()
     }

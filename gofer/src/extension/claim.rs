@@ -53,7 +53,7 @@ impl<'a> Preparation<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct MountRequest<'a> {
-    /// The container.
+    /// The container that the mount belongs to.
     pub container: Container<'a>,
     /// This mount's entry in its spec; none for the root file system.
     pub mount: Option<&'a Mount>,

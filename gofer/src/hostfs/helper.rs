@@ -16,7 +16,7 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
-use super::proc_fds::errno;
+use super::errno;
 use lisafs::backend::{Credentials, NO_ID};
 use rustix::io::{Errno, Result};
 

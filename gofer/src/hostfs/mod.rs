@@ -29,6 +29,7 @@ mod open;
 mod options;
 mod proc_fds;
 mod raw;
+mod set_stat;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -44,7 +45,7 @@ pub use options::{HostOptions, SpecialFiles, UdsPolicy};
 pub use proc_fds::ProcFds;
 pub(crate) use raw::xattrat;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use self::control::HostControl;
@@ -136,4 +137,9 @@ fn without_atime(root: BorrowedFd<'_>) -> Result<OwnedFd> {
     let attributes = MountAttributes { set: libc::MOUNT_ATTR_NOATIME, clear: libc::MOUNT_ATTR__ATIME, propagation: 0 };
     mount_setattr(copy.as_fd(), true, attributes)?;
     Ok(copy)
+}
+
+/// The errno of an error that comes from the standard library.
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }

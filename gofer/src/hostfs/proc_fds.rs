@@ -10,6 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, openat};
 use rustix::io::retry_on_intr;
 use rustix::path::DecInt;
 
+use super::errno;
 use super::helper::Helper;
 
 use rustix::io::{Errno, Result};
@@ -134,9 +135,4 @@ pub(super) enum Target<'a> {
     Entry(BorrowedFd<'a>, &'a CStr),
     /// A path, for calls of old kernels. It needs `/proc`, or [`ProcFds::enter`].
     Path(&'a CStr),
-}
-
-/// The errno of an error that comes from the standard library.
-pub(super) fn errno(error: &std::io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }

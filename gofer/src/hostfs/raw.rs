@@ -72,5 +72,5 @@ fn length(value: &[u8]) -> Result<u32> {
 
 /// The result of a system call in Rust's terms.
 fn check(n: libc::c_long) -> Result<usize> {
-    usize::try_from(n).map_err(|_| super::proc_fds::errno(&std::io::Error::last_os_error()))
+    usize::try_from(n).map_err(|_| super::errno(&std::io::Error::last_os_error()))
 }

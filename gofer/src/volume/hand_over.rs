@@ -230,7 +230,7 @@ impl Volume {
         Ok(Volume { name: name.to_owned(), star: None, configuration })
     }
 
-    /// Its name.
+    /// The name by which a container has asked for it.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -293,7 +293,7 @@ impl Volume {
 }
 
 impl Control {
-    /// The volume.
+    /// The volume that the connection was handed to.
     pub fn volume(&self) -> &Volume {
         &self.volume
     }

@@ -17,7 +17,7 @@ pub const MAX_ANSWER: usize = 4_096;
 /// Asks to serve a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request<'a> {
-    /// [`VERSION`].
+    /// The version of the hand-over protocol, [`VERSION`].
     pub version: u32,
     /// The volume's name.
     #[serde(borrow)]

@@ -46,9 +46,9 @@ pub struct Volume {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Access {
-    /// Users.
+    /// User ids whose gofers may take the volume.
     pub users: Vec<u32>,
-    /// Groups.
+    /// Group ids, likewise.
     pub groups: Vec<u32>,
 }
 

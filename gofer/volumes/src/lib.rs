@@ -15,6 +15,7 @@ mod metrics;
 mod peer;
 mod pending;
 mod serve;
+mod shared;
 mod sockets;
 mod stats;
 mod status;

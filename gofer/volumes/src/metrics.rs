@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use crate::serve::Shared;
+use crate::shared::Shared;
 use crate::sockets::{MetricsListener, Stream};
 use crate::stats::{CLASSES, Stats};
 

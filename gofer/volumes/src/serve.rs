@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ use crate::connections::Connections;
 use crate::metrics;
 use crate::peer::Peer;
 use crate::pending::Pending;
+use crate::shared::Shared;
 use crate::sockets::{MetricsListener, Sockets};
 use crate::takes::{Arrival, turn_away};
 use crate::upgrade::{self, Program};
@@ -38,18 +39,6 @@ const STACK: usize = 512 << 10;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// When to try again to accept a client.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-
-/// What threads have in common.
-pub(crate) struct Shared {
-    pub(crate) registry: Registry,
-    pub(crate) connections: Connections,
-    pub(crate) volumes: Volumes,
-    /// Descriptors that one connection may have at most.
-    pub(crate) most_fds: usize,
-    /// Hand-overs that were refused.
-    pub(crate) refusals: AtomicU64,
-    config: Mutex<Arc<Config>>,
-}
 
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
@@ -64,18 +53,6 @@ pub(crate) enum ServeError {
     Prepare(#[from] io::Error),
     #[error("cannot wait for clients: {0}")]
     Wait(#[from] Errno),
-}
-
-impl Shared {
-    /// The configuration as it is now.
-    pub(crate) fn config(&self) -> Arc<Config> {
-        self.config.lock().clone()
-    }
-
-    /// Counts a refusal.
-    pub(crate) fn refused(&self) {
-        self.refusals.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 /// Signals, and other reasons to look around.

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::serve::Shared;
+use crate::shared::Shared;
 
 /// What `gofer-volumes status` shows.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::connections::{About, Connections};
 use crate::peer::Peer;
 use crate::pending::{Pending, Waiting};
-use crate::serve::Shared;
+use crate::shared::Shared;
 use crate::stats::Stats;
 use crate::status;
 use crate::volumes::Key;

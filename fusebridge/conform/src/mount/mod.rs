@@ -6,6 +6,7 @@
 
 mod cases;
 mod check;
+mod directory;
 mod pool;
 mod scene;
 pub mod worker;

@@ -12,7 +12,6 @@ use super::check::{Expect, Verdict, skip};
 /// A test's own directory, which is empty at first and is the working directory too.
 #[derive(Debug)]
 pub(super) struct Scene {
-    /// The directory.
     pub(super) directory: PathBuf,
     /// Decides what is done by chance.
     pub(super) seed: u64,
@@ -89,7 +88,6 @@ impl Scene {
         }
     }
 
-    /// Renames.
     pub(super) fn rename(&self, from: &str, to: &str) -> Verdict {
         fs::rename(self.at(from), self.at(to)).of(format_args!("rename({from}, {to})"))
     }

@@ -18,7 +18,7 @@ use subprocess::{End, lines};
 use super::case::{CaseResult, Failure, Outcome};
 use super::clock::Moment;
 use super::context::{Context, Stop};
-use super::suite::SuiteError;
+use super::error::SuiteError;
 use super::tool::PJDFSTEST;
 
 /// What is switched on: everything that Linux and FUSE have. `naptime` is the pause after which a changed time stamp

@@ -109,7 +109,6 @@ pub(super) fn id(id: u32) -> String {
     if id == lisafs::wire::NO_ID { "-".to_owned() } else { id.to_string() }
 }
 
-/// A time to set.
 pub(super) fn time_to_set(time: &Timespec) -> String {
     match time.nsec {
         Timespec::UTIME_NOW => "now".to_owned(),
@@ -135,7 +134,6 @@ pub(super) fn stat_mask(mask: StatxMask) -> String {
     bits(mask.bits().into(), &NAMES.map(|(bit, name)| (u64::from(bit.bits()), name)))
 }
 
-/// Flags of open(2).
 pub(super) fn open_flags(flags: u32) -> String {
     const NAMES: [(i32, &str); 12] = [
         (libc::O_CREAT, "O_CREAT"),

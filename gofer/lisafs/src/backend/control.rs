@@ -11,7 +11,7 @@ use crate::wire::Timespec;
 /// A file that was walked to or made, with its attributes.
 #[non_exhaustive]
 pub struct Found {
-    /// The file.
+    /// What operations on it go to from now on.
     pub file: ControlBox,
     /// Its attributes.
     pub stat: Statx,
@@ -27,7 +27,7 @@ impl Found {
 /// A file that was opened.
 #[non_exhaustive]
 pub struct Opened {
-    /// The file.
+    /// What reads and writes go to.
     pub file: OpenBox,
     /// A host descriptor for the client, which then reads and writes without asking. It must be of the same file, with
     /// the access that was asked for.
@@ -68,7 +68,7 @@ impl Created {
 pub struct Bound {
     /// Its file.
     pub found: Found,
-    /// The socket.
+    /// What `listen` and `accept` go to.
     pub socket: Box<dyn BoundSocket>,
     /// A descriptor of the socket, which the client polls.
     pub donated: OwnedFd,

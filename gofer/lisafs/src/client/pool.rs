@@ -175,7 +175,6 @@ impl Pool {
 }
 
 impl Lease<'_> {
-    /// The communicator.
     pub(super) fn communicator(&mut self) -> &mut Communicator {
         self.communicator.as_mut().expect("a lease has its communicator until it is dropped")
     }

@@ -1,5 +1,6 @@
 //! From the start of a connection to its end.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -33,7 +34,7 @@ pub enum ConnectError {
     MessageSize(u32),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
-    Thread(#[source] std::io::Error),
+    Thread(#[source] io::Error),
 }
 
 /// A connection that is being served. Dropping it shuts it down.
@@ -64,7 +65,7 @@ impl Connection {
         let session = Session::new(server.clone(), mount_path, backend, options, max_message, observer)
             .map_err(|_: Error| ConnectError::MountPath)?;
         let session = Arc::new(session);
-        session.introduce();
+        session.introduce(spawn_channel);
         let socket = Arc::new(Socket::new(socket));
         let life = Arc::new(Life { socket: Mutex::new(Some(socket)), ended: Condvar::new() });
 
@@ -73,7 +74,7 @@ impl Connection {
         let mut serving = Serving { session: Some(session.clone()), channels: Vec::new(), life: life.clone() };
         for index in 0..if server.late_threads { 0 } else { session.channels.count() } {
             session.channels.expect(index);
-            serving.channels.push(spawn_channel(&session, index, Some(&starting))?);
+            serving.channels.push(spawn_channel(&session, index, Some(&starting)).map_err(ConnectError::Thread)?);
         }
         drop(session);
         let server = server.clone();
@@ -84,7 +85,8 @@ impl Connection {
             if let (Some(session), Some(socket)) = (&serving.session, socket) {
                 serve_socket::serve(session, &socket);
             }
-        })?;
+        })
+        .map_err(ConnectError::Thread)?;
         drop(starting);
         // Ends with an error when the last thread has dropped its end. A thread makes system calls of its own at first,
         // and the caller is free to forbid them from now on.
@@ -120,11 +122,11 @@ impl Drop for Connection {
 }
 
 /// Starts the thread that serves channel after channel in slot `index`.
-pub(super) fn spawn_channel(
+fn spawn_channel(
     session: &Arc<Session>,
     index: usize,
     starting: Option<&mpsc::Sender<()>>,
-) -> Result<JoinHandle<()>, ConnectError> {
+) -> io::Result<JoinHandle<()>> {
     let session = session.clone();
     spawn(format!("lisafs-chan-{index}"), starting, move || {
         session.channels.serve(index, |start| serve_channel::serve(&session, start));
@@ -136,13 +138,13 @@ fn spawn(
     name: String,
     starting: Option<&mpsc::Sender<()>>,
     f: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, ConnectError> {
+) -> io::Result<JoinHandle<()>> {
     let starting = starting.cloned();
     let body = move || {
         drop(starting);
         f();
     };
-    Builder::new().name(name).stack_size(STACK).spawn(body).map_err(ConnectError::Thread)
+    Builder::new().name(name).stack_size(STACK).spawn(body)
 }
 
 /// What must be released when the thread of the socket ends, however it does.

@@ -15,7 +15,6 @@ use crate::backend::{self, Access, ControlBox, Error, FileType, OpenBox, Result}
 
 /// A control FD.
 pub(super) struct Control {
-    /// The file.
     pub(super) file: ControlBox,
     /// Its type, which never changes.
     pub(super) file_type: Option<FileType>,
@@ -37,7 +36,6 @@ impl Control {
 
 /// An open FD.
 pub(super) struct Open {
-    /// The file.
     pub(super) file: OpenBox,
     /// Its type, which never changes.
     pub(super) file_type: Option<FileType>,
@@ -58,7 +56,6 @@ impl Open {
 
 /// A bound-socket FD.
 pub(super) struct BoundSocket {
-    /// The socket.
     pub(super) socket: Box<dyn backend::BoundSocket>,
     /// Its file.
     pub(super) control: Held<Control>,

@@ -1,19 +1,22 @@
 //! What the threads of one connection share.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
 use super::channels::Channels;
-use super::connection::spawn_channel;
 use super::entry::{BoundSocket, Content, Control, Held, Open};
 use super::fds::{FdTable, NewFd, Ticket};
 use super::tree::{MountPath, Node, Place, Tree, read_data, write_data};
 use super::{Observer, Server};
 use crate::backend::{Attachment, Backend, ControlFile, Error, FileType, Found, OpenFile, Options, Result, Statx};
 use crate::wire::{FdId, Inode};
+
+/// Starts the thread that serves the channels in one slot, and drops its clone of the sender before it does so.
+pub(super) type SpawnChannel = fn(&Arc<Session>, usize, Option<&mpsc::Sender<()>>) -> io::Result<JoinHandle<()>>;
 
 /// One connection, as its handlers see it.
 pub(super) struct Session {
@@ -33,8 +36,8 @@ pub(super) struct Session {
     has_warned: AtomicBool,
     /// Who hears of answers.
     pub(super) observer: Option<Arc<dyn Observer>>,
-    /// Itself, for threads that are made later.
-    itself: OnceLock<Weak<Session>>,
+    /// Itself and how a channel's thread is started, for threads that are made later.
+    itself: OnceLock<(Weak<Session>, SpawnChannel)>,
     /// Threads of channels that were made when they were asked for.
     late_threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -66,15 +69,16 @@ impl Session {
         })
     }
 
-    /// Lets the session know its owner. Comes before everything else.
-    pub(super) fn introduce(self: &Arc<Self>) {
-        self.itself.get_or_init(|| Arc::downgrade(self));
+    /// Lets the session know its owner, and how to start threads. Comes before everything else.
+    pub(super) fn introduce(self: &Arc<Self>, spawn: SpawnChannel) {
+        self.itself.get_or_init(|| (Arc::downgrade(self), spawn));
     }
 
     /// Makes the thread of channel slot `index`; `ENOMEM` if it cannot.
     pub(super) fn add_channel_thread(&self, index: usize) -> Result<()> {
-        let session = self.itself.get().and_then(Weak::upgrade).ok_or(Error::NOSYS)?;
-        let thread = spawn_channel(&session, index, None).map_err(|error| {
+        let (session, spawn) = self.itself.get().ok_or(Error::NOSYS)?;
+        let session = session.upgrade().ok_or(Error::NOSYS)?;
+        let thread = spawn(&session, index, None).map_err(|error| {
             tracing::warn!(%error, "a client gets no channel");
             Error::NOMEM
         })?;

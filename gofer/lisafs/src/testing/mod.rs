@@ -126,6 +126,7 @@ macro_rules! __cases {
             identity::hard_links_are_one_file [Write, HardLinks]
             listing::every_entry_turns_up_once [Write]
             listing::what_stays_turns_up_once_while_others_come_and_go [Write]
+            listing::removing_what_was_listed_loses_nothing [Write]
             rename::it_moves_and_replaces [Write]
             rename::it_does_not_replace_what_it_must_not [Write, NoReplace]
             rename::it_exchanges [Write, Exchange]

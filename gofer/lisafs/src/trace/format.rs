@@ -38,11 +38,11 @@ pub const LONGEST_FACTS: usize = 1 << 20;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct FileHead {
-    /// [`MAGIC`].
+    /// What a trace file begins with, [`MAGIC`].
     pub magic: [u8; 8],
     /// [`BYTE_ORDER`].
     pub byte_order: u32,
-    /// [`VERSION`].
+    /// The version of the format, [`VERSION`].
     pub version: u16,
     /// Bit 0: file data was recorded.
     pub flags: u16,

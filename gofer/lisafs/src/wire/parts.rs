@@ -261,7 +261,7 @@ layout! {
         pub block_size: i64 = 8,
         /// Blocks in all.
         pub blocks: u64 = 16,
-        /// Free blocks.
+        /// Free blocks, those for root included.
         pub blocks_free: u64 = 24,
         /// Free blocks for ordinary users.
         pub blocks_available: u64 = 32,

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use lisafs::Errno;
-use lisafs::wire::message::{OpenCreateAtResp, PReadHead, PWriteResp, SetStatReq, SetStatResp, WalkStatResp};
-use lisafs::wire::{Array, CreateCommon, FdId, Inode, MessageId, Statx, StatxMask, Timespec, WalkStatus};
+use lisafs::backend::{SetStat, SetStatFailure, Unlink};
+use lisafs::wire::message::{OpenCreateAtResp, PReadHead, PWriteResp, SetStatResp, WalkStatResp};
+use lisafs::wire::{Array, CreateCommon, FdId, Inode, MessageId, Statx, StatxMask, WalkStatus};
 
 use crate::support::{ROOT, Reply, Setup, TIMEOUT, both, bytes, connected, inode, walked};
 
@@ -77,7 +78,7 @@ fn answers_that_end_too_early_are_io_errors() {
         assert_eq!(client.accept(ROOT).map(drop), Err(Errno::IO));
         // These say nothing, and what is behind the end of a message is ignored.
         assert_eq!(client.flush(ROOT), Ok(()));
-        assert_eq!(client.unlink_at(ROOT, 0, b"a"), Ok(()));
+        assert_eq!(client.unlink_at(ROOT, b"a", Unlink::File), Ok(()));
         assert!(!client.is_dead());
     }
 }
@@ -192,21 +193,12 @@ fn files_without_a_type_are_given_back() {
 
 #[test]
 fn attributes_that_could_not_be_set_have_an_errno() {
-    let request = SetStatReq {
-        fd: ROOT,
-        mask: StatxMask::SIZE,
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        size: 0,
-        atime: Timespec::default(),
-        mtime: Timespec::default(),
-    };
-    for (sent, seen) in [(28, 28), (0, libc::EIO.unsigned_abs()), (u32::MAX, libc::EIO.unsigned_abs())] {
+    for (sent, seen) in [(28, Errno::NOSPC), (0, Errno::IO), (u32::MAX, Errno::IO)] {
         let answer = SetStatResp { failure_mask: StatxMask::SIZE, failure_errno: sent };
         let (client, _server) =
             scripted!(Setup::default(), MessageId::SET_STAT, Reply::of(MessageId::SET_STAT, &answer));
-        assert_eq!(client.set_stat(&request).unwrap().failure_errno, seen);
+        let failure = client.set_stat(ROOT, &SetStat::new().size(0)).unwrap().unwrap_err();
+        assert_eq!(failure, SetStatFailure::new(StatxMask::SIZE, seen));
     }
 }
 

@@ -131,7 +131,6 @@ impl Inode {
         self.id.ino()
     }
 
-    /// Its type.
     pub(super) fn file_type(&self) -> FileType {
         self.id.file_type()
     }

@@ -128,7 +128,7 @@ impl<L: Layer> Wrapped<L> {
         Wrapped { inner, layer: Arc::new(layer) }
     }
 
-    /// The layer.
+    /// What changes the answers.
     pub fn layer(&self) -> &Arc<L> {
         &self.layer
     }

@@ -63,31 +63,6 @@ fn fill(fixture: &Fixture, count: usize) -> lisafs::backend::OpenBox {
 }
 
 #[test]
-fn every_entry_turns_up_once_whatever_the_portions() {
-    let fixture = Fixture::stock();
-    let dir = fill(&fixture, 10_000);
-    for rooms in [&[3][..], &[1, 7, 300], &[100_000]] {
-        let seen = list(&*dir, rooms, |_| {});
-        assert_eq!(seen.len(), 10_000);
-        assert!(seen.values().all(|count| *count == 1));
-    }
-}
-
-#[test]
-fn removing_what_was_listed_loses_nothing() {
-    let fixture = Fixture::stock();
-    let dir = fill(&fixture, 10_000);
-    let seen = list(&*dir, &[50], |names| {
-        for (name, _) in names {
-            let name = Name::new(name).unwrap();
-            fixture.root.unlink(name, lisafs::backend::Unlink::File).unwrap();
-        }
-    });
-    assert_eq!(seen.len(), 10_000);
-    assert_eq!(std::fs::read_dir(fixture.dir.path()).unwrap().count(), 0);
-}
-
-#[test]
 fn removing_others_meanwhile_loses_and_repeats_nothing() {
     let fixture = Fixture::stock();
     let dir = fill(&fixture, 10_000);

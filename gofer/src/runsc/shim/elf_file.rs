@@ -16,7 +16,6 @@ use super::{Failure, find};
 /// A static program for this machine.
 #[derive(Debug)]
 pub(super) struct Program {
-    /// The file.
     pub(super) file: File,
     /// What goes into memory, by increasing address, without overlaps.
     pub(super) segments: Vec<Segment>,

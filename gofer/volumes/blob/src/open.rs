@@ -64,7 +64,6 @@ impl Opened {
         Ok(opened)
     }
 
-    /// The volume.
     pub(crate) fn volume(&self) -> &Arc<Volume> {
         &self.volume
     }

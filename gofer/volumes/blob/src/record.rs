@@ -75,7 +75,6 @@ pub(crate) struct Entry {
     pub(crate) kind: u16,
     /// The file's number.
     pub(crate) ino: u64,
-    /// The name.
     pub(crate) name: Vec<u8>,
 }
 

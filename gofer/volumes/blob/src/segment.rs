@@ -58,7 +58,6 @@ impl Builder {
         Builder { volume, number, bytes: BytesMut::new(), listed: Vec::new() }
     }
 
-    /// Its number.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

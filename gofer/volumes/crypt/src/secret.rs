@@ -93,7 +93,7 @@ pub type Key = Secret<[u8; 32]>;
 /// The longest password, as gocryptfs has it.
 pub const MAX_PASSWORD: usize = 2048;
 
-/// A password.
+/// A password for the configuration file, in memory that is zeroed when it goes.
 pub struct Password {
     bytes: Secret<[u8; MAX_PASSWORD]>,
     len: usize,
@@ -128,7 +128,7 @@ impl Password {
         fits
     }
 
-    /// Its bytes.
+    /// Its bytes; copies of them are not zeroed.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }

@@ -3,10 +3,14 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use e2e::{command, scratch};
 use tempfile::TempDir;
+
+/// For each program that is run.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The name of the archive.
 pub(super) const ARCHIVE: &str = "tree.tar";
@@ -34,5 +38,5 @@ fn content(number: u32) -> String {
 
 /// Runs tar in `directory`.
 pub(super) fn tar(directory: &Path, arguments: &[&str]) -> Result<()> {
-    command::succeed(Command::new("tar").args(arguments).current_dir(directory), super::work::LIMIT).map(drop)
+    command::succeed(Command::new("tar").args(arguments).current_dir(directory), LIMIT).map(drop)
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use e2e::command;
@@ -13,10 +13,7 @@ use tempfile::TempDir;
 
 use super::subject::{Mounted, Subject};
 use super::table::{Figure, Unit};
-use super::tree;
-
-/// For each program that is run.
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
+use super::tree::{self, LIMIT};
 
 /// How much is done.
 #[derive(Clone, Copy)]

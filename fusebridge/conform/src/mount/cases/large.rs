@@ -17,7 +17,7 @@ fn directory(scene: &Scene) -> Verdict {
     for name in expected.iter().step_by(97) {
         scene.stat(name)?;
     }
-    let mut listing = super::seek::Listing::open(&scene.directory)?;
+    let mut listing = crate::mount::directory::Listing::open(&scene.directory)?;
     loop {
         let part = listing.part(4096)?;
         if part.is_empty() {

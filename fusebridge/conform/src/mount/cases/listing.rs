@@ -7,8 +7,8 @@ use std::os::unix::net::UnixListener;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::seek::{Entry, Listing};
 use crate::mount::check::{Expect, Verdict, equal, failed, holds};
+use crate::mount::directory::{Entry, Listing};
 use crate::mount::scene::Scene;
 
 cases! { "listing":

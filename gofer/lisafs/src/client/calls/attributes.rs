@@ -1,8 +1,9 @@
 //! Attributes of files and of the file system.
 
+use crate::backend::{SetStat, SetStatFailure};
 use crate::errno::Errno;
 use crate::wire::message::{FStatFsReq, FStatFsResp, FStatReq, SetStatReq, SetStatResp};
-use crate::wire::{FdId, StatFs, Statx};
+use crate::wire::{FdId, NO_ID, StatFs, Statx};
 
 use super::{Client, check_stat};
 use crate::client::error::errno_from_wire;
@@ -17,14 +18,22 @@ impl Client {
         })
     }
 
-    /// Sets the attributes that the request's mask names. Some may fail while others are set: the answer says which,
-    /// and if there are any, with a valid errno.
-    pub fn set_stat(&self, request: &SetStatReq) -> Result<SetStatResp, Errno> {
-        let mut result: SetStatResp = self.ask(request)?;
-        if !result.failure_mask.is_empty() {
-            result.failure_errno = errno_from_wire(result.failure_errno).raw_os_error().unsigned_abs();
-        }
-        Ok(result)
+    /// Sets attributes of a control FD. Some may fail while others are set: the inner result says which.
+    pub fn set_stat(&self, fd: FdId, change: &SetStat) -> Result<Result<(), SetStatFailure>, Errno> {
+        let answer: SetStatResp = self.ask(&SetStatReq {
+            fd,
+            mask: change.mask(),
+            mode: change.mode.map_or(0, |mode| mode.bits().into()),
+            uid: change.uid.unwrap_or(NO_ID),
+            gid: change.gid.unwrap_or(NO_ID),
+            size: change.size.unwrap_or(0),
+            atime: change.atime.unwrap_or_default(),
+            mtime: change.mtime.unwrap_or_default(),
+        })?;
+        Ok(match answer.failure_mask {
+            none if none.is_empty() => Ok(()),
+            failed => Err(SetStatFailure::new(failed, errno_from_wire(answer.failure_errno))),
+        })
     }
 
     /// Statistics of the file system that a control FD is on.

@@ -1,5 +1,6 @@
 //! Names that go or move.
 
+use crate::backend::Unlink;
 use crate::errno::Errno;
 use crate::wire::FdId;
 use crate::wire::message::{RenameAt2Req, RenameAt2Resp, RenameAtReq, RenameAtResp, UnlinkAtReq, UnlinkAtResp};
@@ -7,9 +8,13 @@ use crate::wire::message::{RenameAt2Req, RenameAt2Resp, RenameAtReq, RenameAtRes
 use super::{Client, check_length};
 
 impl Client {
-    /// Removes a name: of a directory with `AT_REMOVEDIR`, of anything else with 0.
-    pub fn unlink_at(&self, dir: FdId, flags: u32, name: &[u8]) -> Result<(), Errno> {
+    /// Removes a name from a directory.
+    pub fn unlink_at(&self, dir: FdId, name: &[u8], what: Unlink) -> Result<(), Errno> {
         check_length(name)?;
+        let flags = match what {
+            Unlink::Directory => libc::AT_REMOVEDIR.unsigned_abs(),
+            Unlink::File => 0,
+        };
         self.ask::<UnlinkAtResp>(&UnlinkAtReq { dir, flags, name }).map(drop)
     }
 

@@ -32,7 +32,6 @@ pub(super) struct Tree {
 pub(super) struct Place<'a> {
     /// The directory.
     pub(super) dir: &'a Arc<Node>,
-    /// The name.
     pub(super) name: &'a [u8],
 }
 

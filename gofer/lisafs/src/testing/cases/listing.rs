@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::backend::Access;
-use crate::testing::scene::{Scene, create, list_with, mkdir, ok, open, unlink};
+use crate::testing::scene::{Scene, create, list_with, mkdir, names, ok, open, portion, unlink};
 
-const FILES: usize = 100;
+const FILES: usize = 500;
 
 pub(in crate::testing) fn every_entry_turns_up_once(scene: &Scene) {
     let root = scene.root();
@@ -41,4 +41,22 @@ pub(in crate::testing) fn what_stays_turns_up_once_while_others_come_and_go(scen
         let stays = format!("file-{number}");
         assert_eq!(seen.get(stays.as_bytes()), Some(&1), "{stays}");
     }
+}
+
+pub(in crate::testing) fn removing_what_was_listed_loses_nothing(scene: &Scene) {
+    let root = mkdir(&*scene.root(), "dir");
+    (0..FILES).for_each(|number| drop(create(&*root, &format!("file-{number}"))));
+    let open = open(&*root, Access::Read);
+    let (mut from, mut removed) = (0, 0);
+    loop {
+        let entries = portion(&*open, from, 10);
+        let Some(last) = entries.last() else { break };
+        from = last.next;
+        for entry in entries.iter().filter(|entry| !matches!(&entry.name[..], b"." | b"..")) {
+            ok(unlink(&*root, &String::from_utf8_lossy(&entry.name)), "unlink");
+            removed += 1;
+        }
+    }
+    assert_eq!(removed, FILES);
+    assert_eq!(names(&*root), Vec::<String>::new());
 }

@@ -2,7 +2,6 @@
 
 mod attributes;
 mod content;
-mod listing;
 mod names;
 mod rename;
 mod space;

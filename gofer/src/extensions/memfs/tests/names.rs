@@ -1,7 +1,7 @@
 //! Making, linking and removing names.
 
 use super::*;
-use lisafs::backend::{FileType, XattrFlags};
+use lisafs::backend::{DirEntry, DirSink, FileType, XattrFlags};
 
 #[test]
 fn a_name_is_given_once() {
@@ -128,4 +128,19 @@ fn file_systems_do_not_share_files() {
     let again = one.fs.attach().ok().unwrap().root.file;
     assert_eq!(again.walk(name("f")).ok().unwrap().stat, file.stat().unwrap());
     assert!(again.link(name("g"), &*file).is_ok());
+}
+
+#[test]
+fn a_removed_directory_is_not_listed() {
+    struct Nothing;
+    impl DirSink for Nothing {
+        fn add(&mut self, entry: &DirEntry<'_>) -> bool {
+            panic!("{:?} is listed", entry.name)
+        }
+    }
+    let fixture = Fixture::new();
+    let dir = open(&*fixture.mkdir("d"), Access::Read).ok().unwrap();
+    fixture.rmdir("d").unwrap();
+    assert_eq!(dir.read_dir(0, &mut Nothing), Err(Error::NOENT));
+    assert_eq!(dir.stat().unwrap().nlink, 0);
 }

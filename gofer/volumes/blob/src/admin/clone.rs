@@ -9,12 +9,10 @@ use std::collections::HashSet;
 use slatedb::{Checkpoint, CloneSourceSpec};
 use uuid::Uuid;
 
+use super::snapshot::CLONE;
 use super::{Manager, checkpoints, mark, snapshot, unmark, within};
 use crate::superblock::Superblock;
 use crate::{Error, Location, Store};
-
-/// Begins the names of checkpoints for clones; the clone's identity and place follow.
-pub(super) const CLONE: &str = "clone:";
 
 fn name(id: Uuid, prefix: &object_store::path::Path) -> String {
     format!("{CLONE}{id}:{prefix}")

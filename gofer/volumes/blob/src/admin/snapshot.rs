@@ -11,6 +11,9 @@ use crate::collect::{DO, SNAPSHOT};
 use crate::meta::View;
 use crate::{Error, Store};
 
+/// Begins the names of checkpoints for clones; the clone's identity and place follow.
+pub(super) const CLONE: &str = "clone:";
+
 /// A moment that is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
@@ -77,7 +80,7 @@ impl Manager {
             let name = checkpoint.name.unwrap_or_default();
             let kind = match &name {
                 _ if name.is_empty() => SnapshotKind::Reader,
-                _ if name.starts_with(super::clone::CLONE) => SnapshotKind::Clone,
+                _ if name.starts_with(CLONE) => SnapshotKind::Clone,
                 _ if name.starts_with(DO) => return None,
                 _ => SnapshotKind::Named,
             };

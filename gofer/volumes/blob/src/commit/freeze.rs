@@ -15,7 +15,6 @@ use crate::volume::Volume;
 pub(crate) struct Frozen {
     /// Names and attributes.
     pub(crate) changes: Arc<Changes>,
-    /// Files.
     pub(crate) files: Vec<FrozenFile>,
     /// Files that are to be deleted.
     pub(crate) doomed: Vec<u64>,

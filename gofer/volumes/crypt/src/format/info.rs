@@ -14,7 +14,7 @@ pub struct Info {
     pub creator: String,
     /// The version of the format.
     pub version: u64,
-    /// The feature flags.
+    /// The feature flags, as they are spelled in the file.
     pub feature_flags: Vec<String>,
     /// Encrypted names of more bytes are in files of their own.
     pub long_name_max: Option<u8>,

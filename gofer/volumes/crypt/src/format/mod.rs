@@ -22,9 +22,9 @@ pub use header::{FileId, HEADER_LEN, HeaderError};
 pub use info::{Info, ScryptInfo};
 pub use keys::{Keys, MasterKey};
 pub use layout::Layout;
-pub use name::{MAX_NAME, NameError, Names};
+pub use name::{NameError, Names};
 pub(crate) use random::array as random_bytes;
-pub use stored::{Entry, Stored};
+pub use stored::{Entry, MAX_NAME, Stored};
 pub use xattr::XattrError;
 
 /// The name of the configuration in the root of a volume.

@@ -8,12 +8,9 @@ use eme_mode::cipher::InnerIvInit;
 use eme_mode::cipher::block_padding::Pkcs7;
 use sha2::{Digest, Sha256};
 
-use super::stored::{LONG, LONG_NAME, MAX_ENCODED};
+use super::stored::{LONG, LONG_NAME, MAX_ENCODED, MAX_NAME};
 use super::{DirIv, Entry, NameEncryption, Stored};
 use crate::secret::Secret;
-
-/// The longest name, plain or encrypted.
-pub const MAX_NAME: usize = 255;
 
 /// The longest name after padding.
 const MAX_PADDED: usize = 256;

@@ -2,8 +2,10 @@
 
 use arrayvec::ArrayVec;
 
-use super::name::MAX_NAME;
 use super::{DIR_IV, DIR_IV_GONE};
+
+/// The longest name, plain or encrypted, in bytes; that of an attribute, too.
+pub const MAX_NAME: usize = 255;
 
 /// What names for long names begin with.
 pub(super) const LONG: &[u8] = b"gocryptfs.longname.";

@@ -1,15 +1,12 @@
 //! Extended attributes.
 
-use super::{Damaged, Keys, NameError};
+use super::{Damaged, Keys, MAX_NAME, NameError};
 
 /// What encrypted names begin with.
 const PREFIX: &[u8] = b"user.gocryptfs.";
 
 /// Takes the place of a directory's initialization vector.
 const IV: &[u8; 16] = b"xattr_name_iv_xx";
-
-/// The longest name of an attribute on Linux.
-const MAX_NAME: usize = 255;
 
 /// What an attribute of the file on disk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
