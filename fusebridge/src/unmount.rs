@@ -64,13 +64,17 @@ pub fn unmount_dead(path: &Path) -> Result<Unmounted, UnmountError> {
     unmount_if(path, |entry| entry.is_own() && is_dead(path))
 }
 
-/// Unmounts the file system that is mounted on `path` if it `may` be.
-fn unmount_if(path: &Path, may: impl Fn(&TableEntry) -> bool) -> Result<Unmounted, UnmountError> {
-    // The mountpoint itself may not answer any more, its directory does.
-    let path = &match (path.parent().map(Path::canonicalize), path.file_name()) {
+/// The mountpoint `path` as mount tables have it. It may not answer any more itself, its directory does.
+pub fn place(path: &Path) -> PathBuf {
+    match (path.parent().map(Path::canonicalize), path.file_name()) {
         (Some(Ok(parent)), Some(name)) => parent.join(name),
         (None, _) | (_, None) | (Some(Err(_)), _) => path.canonicalize().unwrap_or_else(|_| path.to_path_buf()),
-    };
+    }
+}
+
+/// Unmounts the file system that is mounted on `path` if it `may` be.
+fn unmount_if(path: &Path, may: impl Fn(&TableEntry) -> bool) -> Result<Unmounted, UnmountError> {
+    let path = &place(path);
     let refused = |error: io::Error| UnmountError::Refused { reason: error.to_string(), path: path.clone() };
     let pin = Pin::at(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => UnmountError::NotMounted(path.clone()),
@@ -111,6 +115,7 @@ pub fn detach(pin: Pin, path: &Path, device: &str, is_alive: impl Fn() -> bool) 
         Err(error) => return Err(refused(error.desc().into())),
     }
     drop(pin);
+    crate::statistics::remove_stale(device);
     let deadline = Instant::now() + RETRY_TIMEOUT;
     while is_alive() {
         if Instant::now() >= deadline {

@@ -9,12 +9,14 @@
 pub mod cli;
 mod configuration;
 mod doctor;
+pub mod exporter;
 pub mod extension;
 pub mod extensions;
 pub mod hostfs;
 pub mod inherited;
 pub mod limits;
 pub mod listener;
+pub mod log;
 pub mod runsc;
 pub mod seccomp;
 pub mod volume;

@@ -18,7 +18,7 @@ fn launcher() -> Launcher {
         gofer: (env!("CARGO_BIN_EXE_fusebridge").into(), vec!["gofer".to_owned()]),
         read_only: false,
         no_atime: false,
-        log: "warn".to_owned(),
+        log: Vec::new(),
         flags: Vec::new(),
         hand_downs: Vec::new(),
         relay: false,

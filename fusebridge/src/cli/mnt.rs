@@ -25,11 +25,8 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Mnt {
-    #[command(flatten)]
-    mount: MountArgs,
-
-    /// Return once the mount is ready, and keep it in the background
-    #[arg(long, conflicts_with = "stats")]
+    /// Return once the mount is ready, and keep it in the background, with its log in syslog or --log-file
+    #[arg(long)]
     daemon: bool,
 
     /// Said by `--daemon` to the process that stays
@@ -42,6 +39,10 @@ pub(super) struct Mnt {
 
     /// An empty directory [default: a temporary one, whose path is printed]
     mountpoint: Option<PathBuf>,
+
+    // Last: its headings are for all that follows.
+    #[command(flatten)]
+    mount: MountArgs,
 }
 
 impl Mnt {
@@ -54,7 +55,10 @@ impl Mnt {
         if self.daemon {
             return daemon::start(extensions);
         }
-        super::init_log(&self.mount.log)?;
+        let mut mount = self.mount.clone();
+        // Nobody reads stderr then.
+        mount.log.syslog |= self.background && mount.log.log_file.is_none();
+        gofer::log::init(&mount.log)?;
         let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
         let (sender, receiver) = events()?;
         let mountpoint = match &self.mountpoint {
@@ -64,7 +68,7 @@ impl Mnt {
         if self.background {
             daemon::detach()?;
         }
-        let up = Up::bring(&self.mount, &spec, extensions, mountpoint, self.background, (&sender, &receiver))?;
+        let up = Up::bring(&mount, &spec, extensions, mountpoint, self.background, (&sender, &receiver))?;
         let mut stdout = std::io::stdout();
         writeln!(stdout, "{}", up.path().display())?;
         // A reader that wants to know where the mount is must not wait for a buffer to fill.
@@ -78,15 +82,15 @@ impl Mnt {
                 Event::Signal(_) | Event::Unmounted | Event::CommandEnded => break,
                 Event::Report => up.report(),
                 Event::Connected => {}
-                Event::ServerGone => eprintln!(
-                    "fusebridge: the server is gone; everything on {0} fails; unmount it: fusebridge umount {0}",
+                Event::ServerGone => super::notice(format_args!(
+                    "the server is gone; everything on {0} fails; unmount it: fusebridge umount {0}",
                     up.path().display()
-                ),
+                )),
             }
         }
         let path = up.path().to_path_buf();
         if up.take_down()? == Unmounted::Detached {
-            eprintln!("fusebridge: {} was in use; its users get errors from now on", path.display());
+            super::notice(format_args!("{} was in use; its users get errors from now on", path.display()));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -16,13 +16,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use gofer::cli::{init_log, with_flags};
+use gofer::cli::with_flags;
 use gofer::extension::{Extension, Registry};
 
 use connection::ConnectionError;
 use extensions::Extensions;
 
-use crate::unmount::{Unmounted, unmount};
+use crate::mounts::{TableEntry, mounted_on};
+use crate::statistics;
+use crate::unmount::{Unmounted, place, unmount};
 use ::conform::stderr::say;
 use ::conform::worker;
 
@@ -64,6 +66,14 @@ enum Command {
         /// The mountpoint
         mountpoint: PathBuf,
     },
+    /// Print the statistics of a running mount: its requests to the server since it was mounted
+    Stats {
+        /// The mountpoint
+        mountpoint: PathBuf,
+        /// Print them in Prometheus' text format
+        #[arg(long)]
+        prometheus: bool,
+    },
     /// Print, count or replay the messages that --trace has recorded
     #[command(subcommand, after_help = trace::EXAMPLES)]
     Trace(trace::Trace),
@@ -80,7 +90,7 @@ impl Command {
             Command::Run(run) => vec![run.backend()],
             Command::Conform(conform) => conform.backends(),
             Command::Trace(trace::Trace::Replay(replay)) => vec![replay.backend()],
-            Command::Umount { .. } | Command::Trace(_) => Vec::new(),
+            Command::Umount { .. } | Command::Stats { .. } | Command::Trace(_) => Vec::new(),
         }
     }
 }
@@ -120,8 +130,16 @@ fn report_error(error: &Failure) {
         _ => error.downcast_ref().is_some_and(ConnectionError::is_reported),
     };
     if !is_reported {
-        say(format_args!("fusebridge: {error}"));
+        notice(error);
     }
+}
+
+/// Tells people something that they must know, on stderr and in the log if that is elsewhere.
+fn notice(text: impl std::fmt::Display) {
+    if gofer::log::is_elsewhere() {
+        tracing::error!("{text}");
+    }
+    say(format_args!("fusebridge: {text}"));
 }
 
 fn run_command(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Failure> {
@@ -147,12 +165,27 @@ fn run_command(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Failure>
         Command::Run(run) => run.run(&extensions),
         Command::Conform(conform) => Ok(conform.run(&extensions)),
         Command::Umount { mountpoint } => umount(&mountpoint),
+        Command::Stats { mountpoint, prometheus } => stats(&mountpoint, prometheus),
         Command::Trace(trace) => trace.run(&extensions),
     }
 }
 
 /// Anything that keeps a command from doing its work, as one line.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn stats(mountpoint: &std::path::Path, prometheus: bool) -> Result<ExitCode, Failure> {
+    let path = place(mountpoint);
+    let Some(mount) = mounted_on(&path)?.pop().filter(TableEntry::is_own) else {
+        return Err(format!("{} is no mount of fusebridge", mountpoint.display()).into());
+    };
+    let figures = statistics::ask(&mount.device, if prometheus { "/metrics" } else { "/stats" });
+    let figures = figures.map_err(|error| {
+        let path = path.display();
+        format!("cannot ask the process that serves {path}: {error}; only its user can, and only while it is alive")
+    })?;
+    std::io::Write::write_all(&mut std::io::stdout(), figures.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
 
 fn umount(mountpoint: &std::path::Path) -> Result<ExitCode, Failure> {
     if unmount(mountpoint)? == Unmounted::Detached {

@@ -1,9 +1,11 @@
 //! Options that `mnt` and `run` share.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use gofer::log::LogArgs;
 
 use crate::fs::{Access, IoMode, Policy};
 
@@ -59,9 +61,13 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "SECONDS", value_parser = time_limit, default_value = "30")]
     pub(super) time_limit: Duration,
 
-    /// Count and time all calls to the backend; print the table to stderr on SIGUSR1 and at the end
+    /// Also count and time all calls to the backend; printed with the other statistics on SIGUSR1, and at the end
     #[arg(long)]
     pub(super) stats: bool,
+
+    /// Offer the statistics to Prometheus at http://ADDRESS:PORT/metrics, where ADDRESS is a loopback address
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = loopback)]
+    pub(super) metrics: Option<SocketAddr>,
 
     /// Record every message to and from the server in FILE, for `fusebridge trace`
     #[arg(long, value_name = "FILE")]
@@ -71,9 +77,15 @@ pub(super) struct MountArgs {
     #[arg(long, requires = "trace")]
     pub(super) trace_data: bool,
 
-    /// Log level on stderr: error, warn, info, debug, trace, or a filter such as lisafs::client=trace
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub(super) log: String,
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+}
+
+/// A place on this machine only: there is no password.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "not an address and port; for example 127.0.0.1:9100".to_owned())?;
+    if address.ip().is_loopback() { Ok(address) } else { Err("must be a loopback address".to_owned()) }
 }
 
 pub(super) fn default_threads() -> u16 {

@@ -28,15 +28,16 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Run {
-    #[command(flatten)]
-    mount: MountArgs,
-
     /// A directory, NAME:ARGUMENT, unix:SOCKET, or exec:COMMAND
     backend: OsString,
 
     /// The command and its arguments; it runs in the mount, whose path is in FUSEBRIDGE_MOUNT
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
+
+    // Last: its headings are for all that follows.
+    #[command(flatten)]
+    mount: MountArgs,
 }
 
 impl Run {
@@ -46,7 +47,7 @@ impl Run {
     }
 
     pub(super) fn run(&self, extensions: &Extensions) -> Result<ExitCode, Failure> {
-        super::init_log(&self.mount.log)?;
+        gofer::log::init(&self.mount.log)?;
         let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
         let (sender, receiver) = events()?;
         let up = Up::bring(&self.mount, &spec, extensions, Mountpoint::temporary()?, false, (&sender, &receiver))?;
@@ -88,7 +89,7 @@ fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Even
                 let _ = Signal::from_named_raw(signal).map(|signal| kill_process(pid, signal));
             }
             Event::Report => up.report(),
-            Event::ServerGone => eprintln!("fusebridge: the server is gone; everything on the mount fails"),
+            Event::ServerGone => super::notice("the server is gone; everything on the mount fails"),
         }
     }
     waiter.join().map_err(|_| std::io::Error::other("the waiting thread panicked"))??;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::launch::{BackendSpec, Launcher, Server};
 use crate::limits::Descriptors;
 use crate::mountpoint::{Mountpoint, raise_read_ahead};
 use crate::mounts::{Pin, table};
+use crate::statistics::{Figures, Meter, Service};
 use crate::trace::{Facts, Recorder, RecorderOptions};
 use crate::unmount::{UnmountError, Unmounted, detach};
 use ::conform::stderr::say;
@@ -50,6 +52,8 @@ pub(super) enum UpError {
     NoStats,
     #[error("cannot write the trace {path}: {source}; use another FILE for --trace")]
     Trace { path: String, source: io::Error },
+    #[error("cannot offer metrics at {address}: {source}; use another ADDRESS for --metrics")]
+    Metrics { address: SocketAddr, source: io::Error },
     #[error("cannot mount on {path}: {source}")]
     Mount { path: String, source: io::Error },
 }
@@ -63,6 +67,9 @@ pub(super) struct Up {
     server: Option<Server>,
     trace: Option<Arc<Recorder>>,
     descriptors: Descriptors,
+    figures: Arc<Figures>,
+    /// Who answers those who ask for them.
+    _services: Vec<Service>,
 }
 
 impl Up {
@@ -90,13 +97,14 @@ impl Up {
             gofer: ("/proc/self/exe".into(), vec![super::GOFER.into()]),
             read_only: args.read_only,
             no_atime: args.noatime,
-            log: args.log.clone(),
+            log: args.log.repeat(),
             flags: extensions.flags.clone(),
             hand_downs: extensions.hand_downs.clone(),
             relay: in_background,
             stats: args.stats,
         };
-        let options = ClientOptions::default().time_limit(args.time_limit).trace(trace.clone());
+        let meter = Arc::new(Meter::new());
+        let options = ClientOptions::default().time_limit(args.time_limit).trace(trace.clone()).observer(meter.clone());
         let (client, root, server) = connect_unless_interrupted(&launcher, spec, &options, events)?;
         if root.inode.stat.file_type() != Some(FileType::Directory) {
             // The server waits for that.
@@ -125,6 +133,17 @@ impl Up {
             threads: args.threads.into(),
             stack_depth,
         };
+        let figures = Arc::new(Figures {
+            meter,
+            backend: spec.absolute().to_string(),
+            mountpoint: mountpoint.path().display().to_string(),
+            since: Instant::now(),
+            bridge: Arc::downgrade(&bridge),
+        });
+        let metrics = args
+            .metrics
+            .map(|address| Service::at(address, &figures).map_err(|source| UpError::Metrics { address, source }));
+        let mut services: Vec<Service> = metrics.into_iter().collect::<Result<_, _>>()?;
         let (mounted, connection) = Mounted::mount(&bridge, mountpoint.path(), &options)
             .map_err(|source| UpError::Mount { path: mountpoint.path().display().to_string(), source })?;
         if is_root {
@@ -140,7 +159,13 @@ impl Up {
             // As above.
             let _ = ended.send(Event::Unmounted);
         });
-        Ok(Up { mountpoint, connection, waiter, server: Some(server), trace, descriptors })
+        match connection.device_number().map(|device| Service::of_mount(device, &figures)) {
+            Some(Ok(service)) => services.push(service),
+            Some(Err(error)) => tracing::debug!(%error, "`fusebridge stats` cannot ask this process"),
+            None => {}
+        }
+        let server = Some(server);
+        Ok(Up { mountpoint, connection, waiter, server, trace, descriptors, figures, _services: services })
     }
 
     /// Where it is mounted.
@@ -158,10 +183,11 @@ impl Up {
         self.descriptors
     }
 
-    /// Has the server print its statistics.
+    /// Prints its statistics, and has the server print its own if it has any.
     pub(super) fn report(&self) {
+        gofer::log::report(&self.figures.table());
         if let Some(Err(error)) = self.server.as_ref().map(Server::report) {
-            say(format_args!("fusebridge: {error}"));
+            super::notice(format_args!("cannot ask the server for statistics: {error}"));
         }
     }
 

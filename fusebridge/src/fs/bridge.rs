@@ -92,6 +92,11 @@ impl Bridge {
         &self.policy
     }
 
+    /// How many files the server holds descriptors for, and how many are open.
+    pub fn held(&self) -> (usize, usize) {
+        (self.nodes.lock().fds(), self.handles.count())
+    }
+
     /// What gives up idle files.
     pub fn evictor(&self) -> &Evictor {
         &self.evictor

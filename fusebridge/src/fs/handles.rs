@@ -117,6 +117,11 @@ impl Handles {
         self.0.write().insert(Arc::new(handle)) as u64
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.read().len()
+    }
+
     /// The handle with number `number`.
     pub fn get(&self, number: u64) -> Option<Arc<Handle>> {
         self.0.read().get(usize::try_from(number).ok()?).cloned()

@@ -5,5 +5,5 @@ mod server;
 mod spec;
 
 pub(crate) use hand_down::hand_down;
-pub use server::{LaunchError, Launcher, ReportError, Server};
+pub use server::{LaunchError, Launcher, Server};
 pub use spec::{BackendSpec, SpecError};

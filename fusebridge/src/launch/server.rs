@@ -1,12 +1,12 @@
 //! Servers: started here, or found running.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -62,17 +62,6 @@ pub enum LaunchError {
     Start(#[source] io::Error),
 }
 
-/// Why there are no statistics.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReportError {
-    /// Nobody keeps any.
-    #[error("SIGUSR1 prints statistics, which needs --stats")]
-    NotMeasured,
-    /// The server cannot be asked.
-    #[error("cannot ask the server for statistics: {0}")]
-    Signal(#[from] nix::Error),
-}
-
 /// How servers for directories and extensions are started.
 #[derive(Clone, Debug)]
 pub struct Launcher {
@@ -82,8 +71,8 @@ pub struct Launcher {
     pub read_only: bool,
     /// Has it leave the times of access.
     pub no_atime: bool,
-    /// What it reports, see `gofer serve --log`.
-    pub log: String,
+    /// The options that say what it reports and where.
+    pub log: Vec<OsString>,
     /// The extensions' own flags.
     pub flags: Vec<OsString>,
     /// What they pass on to it.
@@ -151,7 +140,7 @@ impl Launcher {
             gofer.arg("--noatime");
         }
         // As the caller's own rights allow: a mount is no sandbox.
-        gofer.args(["--client", "kernel", "--log", &self.log]).args(&self.flags);
+        gofer.args(["--client", "kernel"]).args(&self.log).args(&self.flags);
         let (flags, descriptors) = hand_down(&self.hand_downs).map_err(LaunchError::Start)?;
         gofer.args(flags).arg("--").arg(backend);
         let mut server = self.start(gofer, descriptors)?;
@@ -170,13 +159,22 @@ impl Launcher {
             command.stdout(Stdio::null()).stderr(Stdio::piped());
         }
         let mut child = command.spawn().map_err(LaunchError::Start)?;
-        let relay = child.stderr.take().map(|mut stderr| {
-            std::thread::spawn(move || {
-                // There is nobody else to tell.
-                let _ = io::copy(&mut stderr, &mut io::stderr());
-            })
-        });
+        let relay = child.stderr.take().map(|stderr| std::thread::spawn(move || relay(stderr)));
         Ok(Server { socket: Some(ours), child: Some(child), relay, is_measured: false })
+    }
+}
+
+/// Passes on what a server says on stderr, which is whatever it does not report: its last words, most of all.
+fn relay(stderr: ChildStderr) {
+    let mut lines = BufReader::new(stderr);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+        // There is nobody else to tell.
+        let _ = io::stderr().write_all(&line);
+        if gofer::log::is_elsewhere() {
+            tracing::warn!(target: "server", "{}", String::from_utf8_lossy(&line).trim_end());
+        }
+        line.clear();
     }
 }
 
@@ -186,12 +184,12 @@ impl Server {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Has the server print how often it was called, and how long that took.
-    pub fn report(&self) -> Result<(), ReportError> {
+    /// Has the server print how often it was called and how long that took, if it counts that.
+    pub fn report(&self) -> nix::Result<()> {
         // Any other server would be ended by the signal.
-        let child = self.child.as_ref().filter(|_| self.is_measured).ok_or(ReportError::NotMeasured)?;
+        let Some(child) = self.child.as_ref().filter(|_| self.is_measured) else { return Ok(()) };
         let pid = i32::try_from(child.id()).map_err(|_| nix::Error::ESRCH)?;
-        Ok(kill(Pid::from_raw(pid), Signal::SIGUSR1)?)
+        kill(Pid::from_raw(pid), Signal::SIGUSR1)
     }
 
     /// Whether the process was started here and has ended with an error, now or within a moment. All it has reported

@@ -1,14 +1,11 @@
 //! The command line.
 
 mod doctor;
-mod log;
 mod runtime;
 mod serve;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-
-pub use log::{LogError, init_log};
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -88,7 +85,7 @@ fn run(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = 
 
 /// `command` with the flags of all extensions.
 pub fn with_flags(command: clap::Command, registry: &Registry) -> clap::Command {
-    command.args(registry.iter().flat_map(Extension::flags))
+    command.next_help_heading("Options of backends").args(registry.iter().flat_map(Extension::flags))
 }
 
 /// Lets all extensions prepare themselves.

@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::extension::{Claim, OpenError, Recipient, Registry};
 use crate::hostfs::{HostOptions, SpecialFiles};
 use crate::listener::Listener;
+use crate::log::{self, LogArgs, LogError};
 use crate::volume::Mount;
 use crate::{inherited, limits};
 use lisafs::backend::ClientKind;
@@ -38,9 +39,8 @@ pub(super) struct Serve {
     /// What kind of client connects, which decides what it is trusted with and allowed
     #[arg(long, value_enum, default_value_t = Client::Sandbox)]
     client: Client,
-    /// Log level on stderr: error, warn, info, debug, trace, or a filter such as lisafs::server=debug
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    log: String,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -87,7 +87,7 @@ pub(super) enum Failure {
     #[error("cannot listen on {}: {source}", path.display())]
     Listen { path: PathBuf, source: io::Error },
     #[error("{0}")]
-    Log(#[from] super::LogError),
+    Log(#[from] LogError),
     #[error("cannot prepare the process: {0}")]
     Prepare(#[source] io::Error),
     #[error("cannot wait for clients: {0}")]
@@ -101,7 +101,7 @@ impl Serve {
     pub(super) fn run(self, registry: &Registry, flags: &ArgMatches) -> Result<(), Failure> {
         // First of all, while the number cannot be anything else's.
         let client = self.to.fd.map(client).transpose()?;
-        super::init_log(&self.log)?;
+        log::init(&self.log)?;
         super::prepare(registry, flags).map_err(Failure::Extension)?;
         limits::survive_large_writes().map_err(Failure::Prepare)?;
         let fds = limits::for_clients(limits::raise_descriptors());

@@ -122,12 +122,22 @@ fn says_in_one_line_what_is_wrong() {
         (serve("--socket", &socket, Path::new("/does/not/exist")), "/does/not/exist"),
         (serve("--socket", Path::new("/does/not/exist"), dir.path()), "/does/not/exist"),
         (serve("--socket", &file, dir.path()), "not a socket"),
-        (error_line(gofer().args(["serve", "--log", "a=b=c", "--socket"]).arg(&socket).arg(dir.path())), "--log"),
+        (
+            error_line(gofer().args(["serve", "--log-file", "/", "--socket"]).arg(&socket).arg(dir.path())),
+            "--log-file /",
+        ),
     ] {
         assert!(text.contains(word) && text.trim_end().lines().count() == 1, "{text}");
     }
     assert_eq!(std::fs::read(&file).unwrap(), b"data");
-    for arguments in [&["serve"][..], &["serve", "/"], &["bogus"], &[], &["serve", "--fd", "x", "/"]] {
+    for arguments in [
+        &["serve"][..],
+        &["serve", "/"],
+        &["bogus"],
+        &[],
+        &["serve", "--fd", "x", "/"],
+        &["serve", "--fd", "0", "--log", "inof", "/"],
+    ] {
         error_line(gofer().args(arguments));
     }
 }

@@ -3,73 +3,13 @@
 //! Requests are counted by the connections themselves; what is counted becomes metrics only when somebody asks for
 //! them.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use metrics::{Label, counter, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 
 use crate::shared::Shared;
-use crate::sockets::{MetricsListener, Stream};
 use crate::stats::{CLASSES, Stats};
-
-/// How long a reader may take.
-const LIMIT: Duration = Duration::from_secs(2);
-/// The longest request.
-const LONGEST: u64 = 8 << 10;
-
-/// Answers one reader after the other, until the other end of `stop` is closed.
-pub(crate) fn serve(listener: &MetricsListener, stop: &UnixStream, shared: &Shared) {
-    loop {
-        let mut polled = [listener.as_fd(), stop.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-        match poll(&mut polled, None) {
-            Ok(_) if !polled[1].revents().is_empty() => return,
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return tracing::error!(%error, "cannot wait for clients of the metrics"),
-        }
-        match listener.accept() {
-            Ok(Some(mut stream)) => {
-                if let Err(error) = answer(&mut *stream, shared) {
-                    tracing::debug!(%error, "metrics are not read");
-                }
-            }
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a client of the metrics");
-                // Most likely there are too many open files.
-                std::thread::sleep(LIMIT);
-            }
-        }
-    }
-}
-
-fn answer(stream: &mut dyn Stream, shared: &Shared) -> io::Result<()> {
-    stream.limit(LIMIT)?;
-    let mut first = String::new();
-    let mut request = BufReader::new((&mut *stream).take(LONGEST));
-    request.read_line(&mut first)?;
-    // The rest of its head is read so that the reader gets the answer before the end.
-    let mut line = String::new();
-    while request.read_line(&mut line)? > 2 {
-        line.clear();
-    }
-    let mut words = first.split_ascii_whitespace();
-    let (status, body) = match (words.next(), words.next()) {
-        (Some("GET"), Some("/metrics")) => ("200 OK", render(shared)),
-        (Some("GET"), _) => ("404 Not Found", "only /metrics is here\n".to_owned()),
-        _ => ("405 Method Not Allowed", "only GET is known\n".to_owned()),
-    };
-    write!(
-        stream,
-        "HTTP/1.0 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
-}
 
 /// All metrics in Prometheus' text format.
 pub(crate) fn render(shared: &Shared) -> String {

@@ -14,6 +14,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use gofer::clap::ArgMatches;
+use gofer::exporter::{self, ExporterListener};
 use gofer::extension::Registry;
 use gofer::limits;
 use parking_lot::Mutex;
@@ -28,7 +29,7 @@ use crate::metrics;
 use crate::peer::Peer;
 use crate::pending::Pending;
 use crate::shared::Shared;
-use crate::sockets::{MetricsListener, Sockets};
+use crate::sockets::Sockets;
 use crate::takes::{Arrival, turn_away};
 use crate::upgrade::{self, Program};
 use crate::volumes::Volumes;
@@ -86,7 +87,7 @@ struct Main {
 
 /// Where metrics are read, by a thread of their own as long as `_running` is there.
 struct Metrics {
-    listener: Arc<MetricsListener>,
+    listener: Arc<ExporterListener>,
     _running: UnixStream,
 }
 
@@ -142,11 +143,12 @@ pub(crate) fn serve(path: &Path, registry: Registry, flags: &ArgMatches) -> Resu
 }
 
 impl Metrics {
-    fn start(listener: MetricsListener, shared: &Arc<Shared>) -> io::Result<Self> {
+    fn start(listener: ExporterListener, shared: &Arc<Shared>) -> io::Result<Self> {
         let listener = Arc::new(listener);
         let (stop, running) = UnixStream::pair()?;
         let (of_thread, shared) = (listener.clone(), shared.clone());
-        let body = move || metrics::serve(&of_thread, &stop, &shared);
+        let render = move |path: &str| (path == "/metrics").then(|| metrics::render(&shared));
+        let body = move || exporter::serve(&of_thread, &stop, render);
         Builder::new().name("metrics".to_owned()).stack_size(STACK).spawn(body)?;
         Ok(Metrics { listener, _running: running })
     }

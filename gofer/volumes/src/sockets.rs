@@ -1,14 +1,13 @@
 //! The sockets that the server listens on: those that it was started with, or new ones.
 
 use std::fs::{Permissions, set_permissions};
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
+use gofer::exporter::ExporterListener;
 use gofer::listener::Listener;
 use listenfd::ListenFd;
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -19,19 +18,7 @@ use crate::upgrade;
 /// Both kinds of sockets.
 pub(crate) struct Sockets {
     pub(crate) volumes: Listener,
-    pub(crate) metrics: Option<MetricsListener>,
-}
-
-/// Where metrics are read.
-pub(crate) enum MetricsListener {
-    Unix(Listener),
-    Tcp(TcpListener),
-}
-
-/// A reader of metrics.
-pub(crate) trait Stream: Read + Write {
-    /// Limits how long it may take.
-    fn limit(&self, limit: Duration) -> io::Result<()>;
+    pub(crate) metrics: Option<ExporterListener>,
 }
 
 impl Sockets {
@@ -54,20 +41,20 @@ impl Sockets {
                 match given.take_unix_listener(1) {
                     Ok(Some(listener)) => close_on_exec(listener)
                         .and_then(|listener| Listener::adopt(listener, Some(path)))
-                        .map(MetricsListener::Unix),
-                    Ok(None) | Err(_) => bind(path, 0o600).map(MetricsListener::Unix),
+                        .map(ExporterListener::Unix),
+                    Ok(None) | Err(_) => bind(path, 0o600).map(ExporterListener::Unix),
                 }
                 .map_err(|error| failed(&path.display().to_string(), error))?,
             ),
             Some(MetricsAddress::Loopback(address)) => Some(
                 match given.take_tcp_listener(1) {
-                    Ok(Some(listener)) => close_on_exec(listener).map(MetricsListener::Tcp),
-                    Ok(None) | Err(_) => TcpListener::bind(address).map(MetricsListener::Tcp),
+                    Ok(Some(listener)) => close_on_exec(listener).map(ExporterListener::Tcp),
+                    Ok(None) | Err(_) => TcpListener::bind(address).map(ExporterListener::Tcp),
                 }
                 .map_err(|error| failed(&address.to_string(), error))?,
             ),
         };
-        if let Some(MetricsListener::Tcp(listener)) = &metrics {
+        if let Some(ExporterListener::Tcp(listener)) = &metrics {
             listener.set_nonblocking(true).map_err(|error| failed("the metrics' port", error))?;
         }
         Ok(Sockets { volumes, metrics })
@@ -90,57 +77,4 @@ fn bind(path: &Path, mode: u32) -> io::Result<Listener> {
 fn close_on_exec<T: AsFd>(socket: T) -> io::Result<T> {
     fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
     Ok(socket)
-}
-
-impl MetricsListener {
-    /// The next reader, or `None` if there is none after all.
-    pub(crate) fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
-        match self {
-            MetricsListener::Unix(listener) => {
-                let Some(stream) = listener.accept()? else { return Ok(None) };
-                stream.set_nonblocking(false)?;
-                Ok(Some(Box::new(stream)))
-            }
-            MetricsListener::Tcp(listener) => match listener.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(false)?;
-                    Ok(Some(Box::new(stream)))
-                }
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            },
-        }
-    }
-
-    /// Removes its file, if it has one.
-    pub(crate) fn remove_file(&self) {
-        if let MetricsListener::Unix(listener) = self {
-            listener.remove_file();
-        }
-    }
-}
-
-impl AsFd for MetricsListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            MetricsListener::Unix(listener) => listener.as_fd(),
-            MetricsListener::Tcp(listener) => listener.as_fd(),
-        }
-    }
-}
-
-impl Stream for UnixStream {
-    fn limit(&self, limit: Duration) -> io::Result<()> {
-        self.set_read_timeout(Some(limit))?;
-        self.set_write_timeout(Some(limit))
-    }
-}
-
-impl Stream for TcpStream {
-    fn limit(&self, limit: Duration) -> io::Result<()> {
-        self.set_read_timeout(Some(limit))?;
-        self.set_write_timeout(Some(limit))
-    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use gofer::log::LogArgs;
 
 use crate::cli::options::time_limit;
 use crate::fs::{Access, IoMode};
@@ -115,13 +116,13 @@ pub(in crate::cli) struct Conform {
     #[arg(long)]
     pub(super) install: bool,
 
-    /// Log level on stderr: error, warn, info, debug, trace, or a filter such as lisafs::client=trace
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub(super) log: String,
-
     /// A directory, NAME:ARGUMENT, unix:SOCKET, exec:COMMAND, or native:DIR for a directory that is not mounted
     #[arg(default_value = crate::cli::DEFAULT_BACKEND)]
     pub(super) backend: OsString,
+
+    // Last: its heading is for all that follows.
+    #[command(flatten)]
+    pub(super) log: LogArgs,
 }
 
 /// A suite on the command line.

@@ -45,7 +45,7 @@ impl Conform {
     }
 
     fn work(&self, extensions: &Extensions) -> Result<u8, Failure> {
-        super::init_log(&self.log)?;
+        gofer::log::init(&self.log)?;
         if self.list {
             let wanted = catalogue().filter(|(name, _)| self.settings().wants(name));
             tell(&wanted.map(|(name, about)| format!("mount/{name}: {about}\n")).collect::<String>())?;

@@ -254,6 +254,7 @@ fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) 
         // Longer than a test may take: which test hangs is found out before the connection is given up.
         time_limit: args.timeout + Duration::from_secs(1),
         stats: false,
+        metrics: None,
         trace: trace.map(Path::to_path_buf),
         trace_data: false,
         log: args.log.clone(),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use gofer::log::{self, LogArgs};
 
 use super::{Failure, warn_of};
 use crate::cli::connection::connect;
@@ -55,15 +56,15 @@ pub(in crate::cli) struct Replay {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 
-    /// Log level on stderr, as for mnt
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    log: String,
-
     /// The trace
     file: PathBuf,
 
     /// A directory, NAME:ARGUMENT, unix:SOCKET, or exec:COMMAND
     backend: OsString,
+
+    // Last: its heading is for all that follows.
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 impl Replay {
@@ -86,7 +87,7 @@ impl Replay {
 
     /// Whether all answers were the same.
     fn replay(&self, extensions: &Extensions) -> Result<bool, Failure> {
-        crate::cli::init_log(&self.log)?;
+        log::init(&self.log)?;
         let spec = BackendSpec::parse(&self.backend, &extensions.names)?;
         // Before a server is started for nothing.
         Reader::open(&self.file)?;
@@ -96,7 +97,7 @@ impl Replay {
             gofer: ("/proc/self/exe".into(), vec![crate::cli::GOFER.into()]),
             read_only: self.read_only,
             no_atime: false,
-            log: self.log.clone(),
+            log: self.log.repeat(),
             flags: extensions.flags.clone(),
             hand_downs: extensions.hand_downs.clone(),
             relay: false,

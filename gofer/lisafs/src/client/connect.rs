@@ -27,8 +27,8 @@ struct Mounted {
 pub(super) fn connect(socket: OwnedFd, options: &ClientOptions) -> Result<(Client, Root), ConnectError> {
     let socket = Arc::new(Socket::new(socket));
     let mut communicator = Communicator::socket(socket.clone(), INITIAL_MAX_MESSAGE_SIZE as usize);
-    let trace = options.trace.as_deref();
-    let mounted = exchange(&mut communicator, MessageId::MOUNT, &MountReq {}, options.time_limit, trace, |answer| {
+    let watchers = (options.trace.as_deref(), options.observer.as_deref());
+    let mounted = exchange(&mut communicator, MessageId::MOUNT, &MountReq {}, options.time_limit, watchers, |answer| {
         let (mount, mut fds) = answer.decode_with_fds::<MountResp<'_>>()?;
         check_inode(&mount.root)?;
         Ok(Mounted {
@@ -52,6 +52,7 @@ pub(super) fn connect(socket: OwnedFd, options: &ClientOptions) -> Result<(Clien
         time_limit: options.time_limit,
         closes: Closes::default(),
         trace: options.trace.clone(),
+        observer: options.observer.clone(),
     });
     let client = start(socket, connection)?;
     add_channels(&client.connection, options.channels)?;

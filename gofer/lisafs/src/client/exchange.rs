@@ -10,25 +10,32 @@ use crate::wire::{FdArray, Message, MessageId, MessageSet, Wire};
 use super::closes::Closes;
 use super::communicator::{Answer, Communicator};
 use super::error::{CallError, errno_from_wire};
+use super::observer::Observer;
 use super::pool::Pool;
 use crate::trace::{Exchange, NoAnswer, Outcome, Recorder};
 
-/// Sends `request`, the content of a message `id`, waits for its answer, records both in `trace`, and lets `read` make
-/// something of the answer.
+/// Sends `request`, the content of a message `id`, waits for its answer, tells `trace` and `observer` of both, and lets `read`
+/// make something of the answer.
 pub(super) fn exchange<'q, R>(
     communicator: &mut Communicator,
     id: MessageId,
     request: &impl Wire<'q>,
     limit: Duration,
-    trace: Option<&Recorder>,
+    (trace, observer): (Option<&Recorder>, Option<&dyn Observer>),
     read: impl FnOnce(Answer<'_>) -> Result<R, CallError>,
 ) -> Result<R, CallError> {
     let number = communicator.number();
     let started = Instant::now();
     let sent = communicator.transact(id, request, started, limit);
-    if let Some(trace) = trace {
+    if trace.is_some() || observer.is_some() {
         let exchange = Exchange { message: id, communicator: number, started, duration: started.elapsed() };
-        record(trace, &exchange, request, &sent);
+        if let Some(observer) = observer {
+            let answer = sent.as_ref().ok().filter(|answer| answer.id != MessageId::ERROR);
+            observer.answered(id, answer.map(|answer| answer.payload.source()), exchange.duration);
+        }
+        if let Some(trace) = trace {
+            record(trace, &exchange, request, &sent);
+        }
     }
     let answer = sent?;
     if answer.id == MessageId::ERROR {
@@ -68,9 +75,15 @@ pub(super) struct Connection {
     pub(super) closes: Closes,
     /// Where everything is recorded, if it is.
     pub(super) trace: Option<Arc<Recorder>>,
+    /// Who hears of everything, if anybody does.
+    pub(super) observer: Option<Arc<dyn Observer>>,
 }
 
 impl Connection {
+    fn watchers(&self) -> (Option<&Recorder>, Option<&dyn Observer>) {
+        (self.trace.as_deref(), self.observer.as_deref())
+    }
+
     /// Makes a call: [`exchange`] on a free communicator.
     ///
     /// `read` runs while the communicator is taken. It must not make another call.
@@ -93,7 +106,7 @@ impl Connection {
             return Err(CallError::Unsupported(id));
         }
         let mut lease = self.pool.acquire()?;
-        exchange(lease.communicator(), id, request, self.time_limit, self.trace.as_deref(), read)
+        exchange(lease.communicator(), id, request, self.time_limit, self.watchers(), read)
     }
 
     /// Gives `fds` back to the server.

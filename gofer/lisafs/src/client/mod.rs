@@ -22,12 +22,14 @@ mod communicator;
 mod connect;
 mod error;
 mod exchange;
+mod observer;
 mod pool;
 mod watcher;
 
 pub use calls::{RawAnswer, RawFailure};
 pub use error::ConnectError;
 pub use error::errno_from_wire;
+pub use observer::Observer;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -58,12 +60,14 @@ pub struct ClientOptions {
     pub time_limit: Duration,
     /// Where every message is recorded.
     pub trace: Option<Arc<Recorder>>,
+    /// Who hears of every request.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        ClientOptions { channels: cores.clamp(2, 4), time_limit: Duration::from_secs(30), trace: None }
+        ClientOptions { channels: cores.clamp(2, 4), time_limit: Duration::from_secs(30), trace: None, observer: None }
     }
 }
 
@@ -84,6 +88,12 @@ impl ClientOptions {
     #[must_use]
     pub fn trace(self, trace: Option<Arc<Recorder>>) -> Self {
         ClientOptions { trace, ..self }
+    }
+
+    /// The same, telling `observer` of every request.
+    #[must_use]
+    pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
+        ClientOptions { observer: Some(observer), ..self }
     }
 }
 

@@ -8,7 +8,7 @@ const BUCKETS: usize = 48;
 
 /// Counts calls of one kind.
 #[derive(Debug)]
-pub(super) struct Counter {
+pub struct Counter {
     errors: AtomicU64,
     bytes: AtomicU64,
     nanos: AtomicU64,
@@ -19,14 +19,17 @@ pub(super) struct Counter {
 
 /// What was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Snapshot {
-    pub(super) calls: u64,
-    pub(super) errors: u64,
-    pub(super) bytes: u64,
+pub struct Snapshot {
+    /// How many calls there were.
+    pub calls: u64,
+    /// How many of them have failed.
+    pub errors: u64,
+    /// Bytes that they have moved.
+    pub bytes: u64,
     /// Nanoseconds of all calls together.
-    pub(super) nanos: u64,
+    pub nanos: u64,
     /// Nanoseconds of the longest.
-    pub(super) max: u64,
+    pub max: u64,
     times: [u64; BUCKETS],
 }
 
@@ -39,7 +42,7 @@ impl Default for Counter {
 
 impl Counter {
     /// Counts a call that took `time` and has moved a number of bytes or has failed.
-    pub(super) fn add(&self, time: Duration, bytes: Option<u64>) {
+    pub fn add(&self, time: Duration, bytes: Option<u64>) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.times[bucket(nanos)].fetch_add(1, Ordering::Relaxed);
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
@@ -52,7 +55,7 @@ impl Counter {
     }
 
     /// What was counted so far. Calls that are counted meanwhile may be in some of the numbers only.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let times = std::array::from_fn(|index| get(&self.times[index]));
         Snapshot {
@@ -67,14 +70,24 @@ impl Counter {
 }
 
 impl Snapshot {
+    /// How many calls took less than so many nanoseconds, for ascending powers of two from 2¹⁰, about a microsecond, to
+    /// 2³⁴, about 17 seconds.
+    pub fn cumulated(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut sum = 0;
+        self.times[..=34].iter().enumerate().filter_map(move |(bits, count)| {
+            sum += count;
+            (bits >= 10).then_some((1 << bits, sum))
+        })
+    }
+
     /// The mean time in nanoseconds.
-    pub(super) fn mean(&self) -> u64 {
+    pub fn mean(&self) -> u64 {
         self.nanos.checked_div(self.calls).unwrap_or(0)
     }
 
     /// The time in nanoseconds that `percent` of the calls did not exceed. Within a factor of two: times in one bucket
     /// are taken to be spread evenly.
-    pub(super) fn percentile(&self, percent: u64) -> u64 {
+    pub fn percentile(&self, percent: u64) -> u64 {
         let rank = (self.calls * percent).div_ceil(100).max(1);
         let mut below = 0;
         for (bits, count) in self.times.iter().copied().enumerate() {

@@ -12,8 +12,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::counter::Counter;
+pub use self::counter::{Counter, Snapshot};
 use self::report::Reported;
+pub use self::table::table;
 use super::wrap::{self, Call, Layer, Wrapped};
 use crate::extension::{Backends, Claim, Error, Extension};
 use crate::seccomp::{Condition, SyscallRules};
@@ -60,7 +61,7 @@ impl Stats {
     /// A table of all calls that were made, those first that took most of the time.
     pub fn table(&self) -> String {
         let counters = Call::ALL.iter().map(|call| (call.name(), self.0[*call as usize].snapshot()));
-        table::table(counters.collect())
+        table("call", counters.collect())
     }
 
     /// How often `call` was made.

@@ -1,6 +1,6 @@
 //! Telling what was counted.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use signal_hook::iterator::{Handle, Signals};
 
 use super::Stats;
 use crate::extensions::wrap::{Call, Layer};
+use crate::log;
 use lisafs::backend::{Errno, Result};
 
 /// Statistics that are printed when the process is asked to and at the end.
@@ -46,8 +47,7 @@ impl Reported {
 impl Titled {
     fn print(&self) {
         let text = format!("Calls to {}\n{}", self.backend.escape_debug(), self.stats.table());
-        // In one piece, so that nobody else's lines get in between. If nobody reads it, nobody wants it.
-        let _ = io::stderr().write_all(text.as_bytes());
+        log::report(&text);
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::counter::Snapshot;
 
-const HEAD: [&str; 9] = ["call", "calls", "errors", "bytes", "total", "mean", "p50", "p99", "max"];
+const HEAD: [&str; 8] = ["calls", "errors", "bytes", "total", "mean", "p50", "p99", "max"];
 
-/// A table of the calls that were made at least once, those first that took most of the time.
-pub(super) fn table(mut counters: Vec<(&str, Snapshot)>) -> String {
+/// A table of the calls that were made at least once, those first that took most of the time. `what` stands above their
+/// names.
+pub fn table(what: &str, mut counters: Vec<(&str, Snapshot)>) -> String {
     counters.retain(|(_, counted)| counted.calls > 0);
     counters.sort_by_key(|(_, counted)| std::cmp::Reverse(counted.nanos));
     let rows = counters.iter().map(|(name, counted)| {
@@ -21,7 +22,9 @@ pub(super) fn table(mut counters: Vec<(&str, Snapshot)>) -> String {
             time(counted.max),
         ]
     });
-    let rows: Vec<[String; 9]> = std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect();
+    let [calls, errors, bytes, total, mean, p50, p99, max] = HEAD;
+    let head = [what, calls, errors, bytes, total, mean, p50, p99, max].map(str::to_owned);
+    let rows: Vec<[String; 9]> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: [usize; 9] = std::array::from_fn(width);
     let mut table = String::new();
@@ -67,7 +70,7 @@ mod tests {
         }
         read.add(Duration::from_micros(3), None);
         let counters = [("stat", &stat), ("sync", &Counter::default()), ("read", &read)];
-        let table = table(counters.into_iter().map(|(name, counter)| (name, counter.snapshot())).collect());
+        let table = table("call", counters.into_iter().map(|(name, counter)| (name, counter.snapshot())).collect());
         let expected = "\
 call  calls  errors  bytes   total    mean     p50     p99     max
 read     11       1  40960  12.3ms  1.12ms  1.23ms  1.23ms  1.23ms

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use gofer::extension::{Error, Extension, Preparation, Registry};
+use gofer::log::LogArgs;
 
 use crate::config::{Config, SOCKET};
 use crate::crypt::Crypt;
@@ -38,9 +39,8 @@ enum Command {
         /// The configuration file
         #[arg(default_value = FILE)]
         file: PathBuf,
-        /// Log level on stderr: error, warn, info, debug, trace, or a filter such as lisafs::server=debug
-        #[arg(long, value_name = "LEVEL", default_value = "info")]
-        log: String,
+        #[command(flatten)]
+        log: LogArgs,
     },
     /// Check a configuration file
     Check {
@@ -85,11 +85,13 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
 
 fn run(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Error> {
     let registry = Registry::new(extensions)?;
-    let command = Cli::command().mut_subcommand("serve", |serve| gofer::cli::with_flags(serve, &registry));
+    let command = Cli::command().mut_subcommand("serve", |serve| {
+        gofer::cli::with_flags(serve, &registry).mut_arg("log", |log| log.default_value("info"))
+    });
     let matches = command.get_matches();
     match Cli::from_arg_matches(&matches)?.command {
         Command::Serve { file, log } => {
-            gofer::cli::init_log(&log)?;
+            gofer::log::init(&log)?;
             let flags = matches.subcommand().map(|(_, flags)| flags.clone()).unwrap_or_default();
             registry.prepare(&Preparation::new(&flags))?;
             serve::serve(&file, registry, &flags)?;
@@ -111,7 +113,7 @@ fn run(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Error> {
         Command::Crypt(crypt) => return crypt.run(),
         Command::Blob(blob) => {
             // What the database reports of a store that fails is in our own errors.
-            gofer::cli::init_log("error,slatedb=off")?;
+            gofer::log::init(&LogArgs { log_filter: Some("error,slatedb=off".parse()?), ..LogArgs::default() })?;
             return blob.run();
         }
     }
