@@ -85,6 +85,12 @@ pub fn put(path: &str, content: &str) -> Result<()> {
     if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { bail!("{path}: {answer}") }
 }
 
+/// Deletes an object.
+pub fn delete(path: &str) -> Result<()> {
+    let answer = ask(server()?, "DELETE", path)?;
+    if answer.starts_with("HTTP/1.1 204") { Ok(()) } else { bail!("{path}: {answer}") }
+}
+
 /// The names of all objects of a bucket.
 pub fn objects(bucket: &str) -> Result<Vec<String>> {
     let answer = ask(server()?, "GET", &format!("/{bucket}?list-type=2"))?;
@@ -93,7 +99,12 @@ pub fn objects(bucket: &str) -> Result<Vec<String>> {
 }
 
 fn ask(address: SocketAddr, method: &str, path: &str) -> Result<String> {
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    /// It is not checked, but some requests must have one.
+    const SIGNATURE: &str =
+        "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x";
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {SIGNATURE}\r\nContent-Length: 0\r\n\r\n"
+    );
     exchange(address, request.as_bytes())
 }
 

@@ -25,10 +25,9 @@ const MAY_BE_SKIPPED: [&str; 6] = [
 ];
 
 /// What host directories keep and files in memory, and others not: attributes other than those of users, access control
-/// lists, whiteouts, where holes are.
+/// lists, whiteouts.
 fn may_lack(backend: Backend) -> &'static [&'static str] {
-    const ALL: &[&str] =
-        &["xattr::capabilities", "xattr::security", "xattr::trusted", "rename::whiteout", "sparse::seek_hole", "acl::"];
+    const ALL: &[&str] = &["xattr::capabilities", "xattr::security", "xattr::trusted", "rename::whiteout", "acl::"];
     match backend {
         Backend::Host | Backend::Memory | Backend::Wrapped | Backend::Withholding => &[],
         // The format makes attributes of users of them all, which symbolic links cannot have.

@@ -49,7 +49,8 @@ pub(crate) fn run_blob(options: &BlobOptions) -> Result<bool> {
     setup::run()?;
     let mut tests = Command::new(env!("CARGO"));
     tests.current_dir(bins::workspace()).args(["test", "--workspace", "--test", "blob", "--", "--nocapture"]);
-    tests.args(["nothing_synced_is_lost", "no_failing_request"]);
+    // One after the other: the time to open a volume again is looked at.
+    tests.args(["nothing_synced_is_lost", "no_failing_request", "--test-threads=1"]);
     tests.env("BLOB_KILLS", options.kills.to_string()).env("BLOB_FAILURES", options.failures.to_string());
     Ok(shell::run(tests.env(bins::DIRECTORY, bins::directory()?))?.success())
 }

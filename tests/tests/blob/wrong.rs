@@ -1,5 +1,7 @@
 //! What cannot work: one line that says why, and nothing is written.
 
+use std::fs;
+
 use anyhow::Result;
 use e2e::{check, s3};
 
@@ -28,7 +30,7 @@ fn wrong_places_are_refused() -> Result<()> {
     s3::put(&format!("/{}/newer/blob.json", bucket.name), r#"{"format": 99}"#)?;
     let newer = format!("s3://{}/newer", bucket.name);
     for words in [&["mkfs", &newer][..], &["snapshot", &newer, "x"], &["stats", &newer]] {
-        refused(&bucket, words, "has format 99; this program knows 2: use a newer one")?;
+        refused(&bucket, words, "has format 99; this program knows 3: use a newer one")?;
     }
     check::equal("objects", &s3::objects(&bucket.name)?, &["newer/blob.json", "volume/photo.jpg"])
 }
@@ -39,4 +41,41 @@ fn stores_without_conditional_writes_are_refused() -> Result<()> {
     bucket.proxy.strip_conditions();
     refused(&bucket, &["mkfs", &bucket.url()], "ignores conditional writes")?;
     check::equal("objects", &s3::objects(&bucket.name)?, &Vec::<String>::new())
+}
+
+#[test]
+fn a_store_without_its_newest_objects_is_refused() -> Result<()> {
+    let bucket = Bucket::new()?;
+    bucket.blob(&["mkfs", &bucket.url()])?.success()?;
+    let write = |name: &str| -> Result<Vec<String>> {
+        let mount = bucket.mount("")?;
+        fs::write(mount.path().join(name), name)?;
+        mount.unmount()?;
+        s3::objects(&bucket.name)
+    };
+    let before = write("before")?;
+    let after = write("after")?;
+    for object in after.iter().filter(|object| !before.contains(object)) {
+        s3::delete(&format!("/{}/{object}", bucket.name))?;
+    }
+    let left = s3::objects(&bucket.name)?;
+    let lost = "is damaged: its newest objects are missing: it ends with commit ";
+    for words in [&["gc", &bucket.url()][..], &["snapshot", &bucket.url(), "x"]] {
+        refused(&bucket, words, lost)?;
+    }
+    for options in ["", "ro"] {
+        let error = format!("{:#}", bucket.mount(options).err().map_or_else(String::new, |error| error.to_string()));
+        check::holds(&error, error.contains(lost))?;
+    }
+    check::equal("objects", &s3::objects(&bucket.name)?, &left)?;
+    let report = bucket.blob(&["fsck", &bucket.url()])?;
+    check::holds(
+        &report.describe(),
+        !report.status.success() && report.stdout.contains("its newest objects are missing"),
+    )?;
+    bucket.blob(&["fsck", "--accept-loss", &bucket.url()])?.success()?;
+    bucket.is_sound()?;
+    let mount = bucket.mount("")?;
+    check::equal("names", &fs::read_dir(mount.path())?.count(), &1)?;
+    mount.unmount()
 }

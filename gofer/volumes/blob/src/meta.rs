@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -46,6 +47,8 @@ pub(crate) struct Meta {
     db: Kind,
     /// How long a call may take.
     limit: Duration,
+    /// Somebody else writes now.
+    fenced: AtomicBool,
 }
 
 enum Kind {
@@ -78,7 +81,7 @@ impl Meta {
             .build();
         let db = timeout(limit, db).await.map_err(|_| Error::Silent(store.url.clone()))?;
         let db = db.map_err(|source| Error::Metadata { url: store.url.clone(), source })?;
-        Ok(Meta { db: Kind::Writer(Box::new(db)), limit })
+        Ok(Self::of(Kind::Writer(Box::new(db)), limit))
     }
 
     /// Opens it for reading.
@@ -99,7 +102,11 @@ impl Meta {
             .build();
         let db = timeout(limit, db).await.map_err(|_| Error::Silent(store.url.clone()))?;
         let db = db.map_err(|source| Error::Metadata { url: store.url.clone(), source })?;
-        Ok(Meta { db: Kind::Reader(Box::new(db)), limit })
+        Ok(Self::of(Kind::Reader(Box::new(db)), limit))
+    }
+
+    fn of(db: Kind, limit: Duration) -> Self {
+        Meta { db, limit, fenced: AtomicBool::new(false) }
     }
 
     /// How long a call may take.
@@ -154,14 +161,14 @@ impl Meta {
     /// Applies `batch`, all of it or nothing. It is durable after the next [`flush`](Self::flush).
     pub(crate) async fn apply(&self, batch: WriteBatch) -> Result<(), Failure> {
         let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read has no commits") };
-        db.write(batch).await.map(drop).map_err(Failure::from)
+        db.write(batch).await.map(drop).map_err(|error| self.failure(&error))
     }
 
     /// Makes all that was applied durable.
     pub(crate) async fn flush(&self) -> Result<(), Failure> {
         let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read has no commits") };
         match timeout(self.limit, db.flush()).await {
-            Ok(flushed) => flushed.map_err(Failure::from),
+            Ok(flushed) => flushed.map_err(|error| self.failure(&error)),
             Err(_) => Err(Failure::Passing("it does not answer".to_owned())),
         }
     }
@@ -171,7 +178,7 @@ impl Meta {
         let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read has nothing to flush") };
         let flush = db.flush_with_options(FlushOptions { flush_type: FlushType::MemTable });
         match timeout(self.limit, flush).await {
-            Ok(flushed) => flushed.map_err(Failure::from),
+            Ok(flushed) => flushed.map_err(|error| self.failure(&error)),
             Err(_) => Err(Failure::Passing("it does not answer".to_owned())),
         }
     }
@@ -181,7 +188,7 @@ impl Meta {
         let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read keeps nothing") };
         let options = CheckpointOptions { name: Some(name.to_owned()), ..CheckpointOptions::default() };
         match timeout(self.limit, db.create_checkpoint(CheckpointScope::All, &options)).await {
-            Ok(kept) => kept.map(drop).map_err(Failure::from),
+            Ok(kept) => kept.map(drop).map_err(|error| self.failure(&error)),
             Err(_) => Err(Failure::Passing("it does not answer".to_owned())),
         }
     }
@@ -191,6 +198,14 @@ impl Meta {
         match &self.db {
             Kind::Writer(db) => db.manifest().checkpoints().clone(),
             Kind::Reader(db) => db.manifest().checkpoints().clone(),
+        }
+    }
+
+    /// The number of the last manifest that is known.
+    pub(crate) fn manifest(&self) -> u64 {
+        match &self.db {
+            Kind::Writer(db) => db.manifest().id(),
+            Kind::Reader(db) => db.manifest().id(),
         }
     }
 
@@ -215,11 +230,30 @@ impl Meta {
         }
     }
 
+    /// Whether somebody else writes now, and nothing can be read or written here any more.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Acquire)
+    }
+
+    /// What an error means, whichever call has it first.
+    fn failure(&self, error: &slatedb::Error) -> Failure {
+        let ErrorKind::Closed(CloseReason::Fenced) = error.kind() else { return Failure::Passing(error.to_string()) };
+        if !self.fenced.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                "another process writes to this volume now; changes that were not durable yet are lost, and all operations \
+                 fail from here on"
+            );
+        }
+        Failure::Fenced
+    }
+
     async fn within<T>(&self, call: impl Future<Output = Result<T, slatedb::Error>>) -> Result<T, Errno> {
         match timeout(self.limit, call).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
-                tracing::error!(%error, "cannot read metadata");
+                if !matches!(self.failure(&error), Failure::Fenced) {
+                    tracing::error!(%error, "cannot read metadata");
+                }
                 Err(Errno::IO)
             }
             Err(_) => {
@@ -237,15 +271,6 @@ pub(crate) enum Failure {
     Fenced,
     /// It may work the next time.
     Passing(String),
-}
-
-impl From<slatedb::Error> for Failure {
-    fn from(error: slatedb::Error) -> Self {
-        match error.kind() {
-            ErrorKind::Closed(CloseReason::Fenced) => Failure::Fenced,
-            _ => Failure::Passing(error.to_string()),
-        }
-    }
 }
 
 fn cache() -> MokaCache {

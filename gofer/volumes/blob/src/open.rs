@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use slatedb::WriteBatch;
 use tokio::runtime::Runtime;
 
+use crate::head::{self, Head};
 use crate::meta::{Meta, View};
 use crate::node::ROOT;
 use crate::record::{Inode, S_IFDIR, State, encode};
@@ -18,6 +19,7 @@ pub struct Opened {
     volume: Arc<Volume>,
     committer: Option<JoinHandle<()>>,
     collector: Option<JoinHandle<()>>,
+    head: Option<tokio::task::JoinHandle<()>>,
     runtime: Option<Runtime>,
 }
 
@@ -50,7 +52,7 @@ impl Opened {
             open(store, superblock, location, &runtime).await
         })?;
         // Dropped, it ends what has begun.
-        let mut opened = Opened { volume, committer: None, collector: None, runtime: Some(runtime) };
+        let mut opened = Opened { volume, committer: None, collector: None, head: None, runtime: Some(runtime) };
         if !location.options.read_only {
             let start = |name: &str, work: fn(&Arc<Volume>)| {
                 let volume = opened.volume.clone();
@@ -60,6 +62,7 @@ impl Opened {
             let collector = start("blob-collect", Volume::collect_until_stopped);
             opened.committer = Some(committer);
             opened.collector = Some(collector?);
+            opened.head = Some(opened.volume.runtime.spawn(head::follow(opened.volume.clone())));
         }
         Ok(opened)
     }
@@ -81,13 +84,11 @@ impl Drop for Opened {
             }
             self.volume.stop();
         }
-        if !self.volume.options.read_only
-            && let Some(runtime) = &self.runtime
-        {
-            runtime.block_on(close(&self.volume));
+        if let Some(head) = self.head.take() {
+            head.abort();
         }
         if let Some(runtime) = self.runtime.take() {
-            runtime.block_on(self.volume.meta.close());
+            runtime.block_on(close(&self.volume));
             runtime.shutdown_background();
         }
     }
@@ -136,20 +137,34 @@ async fn create(store: &Store, location: &Location) -> Result<Superblock, Error>
     batch.put(key::state(), encode(&state));
     let written = write(&meta, batch).await;
     meta.close().await;
-    let damaged =
-        |failure| Error::Damaged { url: store.url.clone(), what: format!("it could not be filled: {failure:?}") };
-    written.map(|()| superblock).map_err(damaged)
+    written.map_err(|failure| Error::Damaged {
+        url: store.url.clone(),
+        what: format!("it could not be filled: {failure:?}"),
+    })?;
+    Head::new(&superblock, state.commits, meta.manifest()).write(store).await?;
+    Ok(superblock)
 }
 
-/// Notes that nobody writes from now on. Nothing depends on it but how others find that out.
+/// Closes the database, and notes before that nobody writes from now on. Nothing depends on it but how others find that
+/// out.
 async fn close(volume: &Volume) {
-    if volume.check().is_err() || !volume.is_clean() {
-        return;
+    if volume.options.read_only || volume.check().is_err() || !volume.is_clean() {
+        return volume.meta.close().await;
     }
+    let state = State { is_closed: true, ..volume.take_doomed().1 };
     let mut batch = WriteBatch::new();
-    batch.put(key::state(), encode(&State { is_closed: true, ..volume.state() }));
-    if let Err(failure) = write(&volume.meta, batch).await {
-        tracing::debug!(?failure, "closing the volume");
+    batch.put(key::state(), encode(&state));
+    let written = write(&volume.meta, batch).await;
+    volume.meta.close().await;
+    match written {
+        Ok(()) => {
+            let head = Head::new(&volume.superblock, state.commits, volume.meta.manifest());
+            // If not, less is known to have been there.
+            if let Err(error) = head.write(&volume.store).await {
+                tracing::warn!(%error, "how far the volume is could not be noted");
+            }
+        }
+        Err(failure) => tracing::debug!(?failure, "closing the volume"),
     }
 }
 
@@ -160,25 +175,17 @@ async fn open(
     runtime: &Runtime,
 ) -> Result<Arc<Volume>, Error> {
     let options = &location.options;
-    let meta = if options.read_only {
-        let view = match &options.checkpoint {
-            Some(name) => View::Checkpoint(crate::admin::snapshot(&store, name, options.timeout).await?),
-            None => View::Follow,
-        };
-        Meta::read(&store, view, options.timeout).await?
-    } else {
-        Meta::write(&store, options.timeout).await?
-    };
-    let damaged = |what: &str| Error::Damaged { url: store.url.clone(), what: what.to_owned() };
-    let state = meta.record("state", &key::state()).await.map_err(|_| damaged("its counters cannot be read"))?;
-    // A process that died between the superblock and this.
-    let mut state: State =
-        state.ok_or_else(|| damaged("it was not created completely; delete it and create it again"))?;
     if options.read_only {
-        return Ok(Volume::new(superblock, options.clone(), store, meta, &state, runtime.handle().clone()));
+        return look(store, superblock, location, runtime).await;
     }
+    // First: a volume that has lost something is left as it is.
+    head::glance(&store, &superblock, options.timeout).await?;
+    let meta = Meta::write(&store, options.timeout).await?;
+    let damaged = |what: &str| Error::Damaged { url: store.url.clone(), what: what.to_owned() };
+    let mut state = head::state(&store, &meta).await?;
     // Before any segment has a number: whoever had the volume before may still be sending his.
     state.openings += 1;
+    state.commits += 1;
     state.is_closed = false;
     let mut batch = WriteBatch::new();
     batch.put(key::state(), encode(&state));
@@ -198,7 +205,29 @@ async fn open(
     Ok(volume)
 }
 
-async fn write(meta: &Meta, batch: WriteBatch) -> Result<(), crate::meta::Failure> {
+/// Opens a volume for reading.
+async fn look(
+    store: Store,
+    superblock: Superblock,
+    location: &Location,
+    runtime: &Runtime,
+) -> Result<Arc<Volume>, Error> {
+    let options = &location.options;
+    let view = match &options.checkpoint {
+        // What was kept is there, whatever else is not.
+        Some(name) => View::Checkpoint(crate::admin::snapshot(&store, name, options.timeout).await?),
+        None => {
+            head::glance(&store, &superblock, options.timeout).await?;
+            View::Follow
+        }
+    };
+    let meta = Meta::read(&store, view, options.timeout).await?;
+    let state = head::state(&store, &meta).await?;
+    Ok(Volume::new(superblock, options.clone(), store, meta, &state, runtime.handle().clone()))
+}
+
+/// Writes a batch that is durable then.
+pub(crate) async fn write(meta: &Meta, batch: WriteBatch) -> Result<(), crate::meta::Failure> {
     meta.apply(batch).await?;
     meta.flush().await
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{Error, Store};
 
 /// The format that this program reads and writes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The object's name.
 const NAME: &str = "blob.json";

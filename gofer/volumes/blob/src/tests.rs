@@ -3,6 +3,7 @@
 mod check;
 mod clones;
 mod collect;
+mod head;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use lisafs::backend::{
-    Access, AllocateFlags, Backend, ControlBox, Created, Mode, Name, NewFile, OpenHow, SetStat, Unlink,
+    Access, AllocateFlags, Backend, ControlBox, Created, Mode, Name, NewFile, OpenHow, SeekTo, SetStat, Unlink,
 };
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -314,8 +315,35 @@ fn other_things_are_left_alone() {
     let empty = Scene::with("file:///nowhere");
     assert!(matches!(empty.try_open(), Err(Error::Missing(_))));
     let newer = Scene::new();
-    runtime().block_on(newer.objects.put(&"blob.json".into(), r#"{"format": 3}"#.into())).unwrap();
-    assert!(matches!(newer.try_open(), Err(Error::Format { format: 3, known: 2, .. })));
+    runtime().block_on(newer.objects.put(&"blob.json".into(), r#"{"format": 4}"#.into())).unwrap();
+    assert!(matches!(newer.try_open(), Err(Error::Format { format: 4, known: 3, .. })));
+}
+
+/// Where data and holes of a file begin that are not where they should be.
+fn outside_holes(dir: &ControlBox, content: &[u8]) -> Vec<u64> {
+    let opened = dir.walk(name("f")).unwrap().file.open(OpenHow::new(Access::Read)).unwrap();
+    let (mut wrong, mut at) = (Vec::new(), 0);
+    while at < content.len() as u64 {
+        let data = opened.file.seek(at, SeekTo::Data).unwrap_or(content.len() as u64);
+        let is_hole = |range: std::ops::Range<u64>| {
+            content[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()]
+                .iter()
+                .all(|byte| *byte == 0)
+        };
+        if data < at || !is_hole(at..data) {
+            wrong.push(at);
+        }
+        if data == content.len() as u64 {
+            break;
+        }
+        let hole = opened.file.seek(data, SeekTo::Hole).unwrap();
+        // What was punched is a hole in whole blocks, and what was never written is one.
+        if hole <= data || opened.file.seek(hole - 1, SeekTo::Data) != Ok(hole - 1) {
+            wrong.push(data);
+        }
+        at = hole;
+    }
+    wrong
 }
 
 /// What is done to a file in the test below.
@@ -391,6 +419,7 @@ proptest! {
             }
             let content = read(&self::root(&fs), "f").unwrap();
             prop_assert!(content == model, "{} bytes and {}", content.len(), model.len());
+            prop_assert_eq!(outside_holes(&self::root(&fs), &model), Vec::<u64>::new());
         }
         sync(&fs);
         prop_assert_eq!(scene.check(), Vec::<String>::new());

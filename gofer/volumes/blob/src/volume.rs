@@ -11,6 +11,7 @@ use object_store::path::Path;
 use parking_lot::{Mutex, RwLock};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use crate::cache::Blocks;
 use crate::collect::Collector;
@@ -59,6 +60,8 @@ pub(crate) struct Volume {
     /// Files without a name that nobody uses any more.
     doomed: Mutex<Vec<u64>>,
     counters: Counters,
+    /// How many commits are durable.
+    pub(crate) durable: watch::Sender<u64>,
     /// How many commits the database has seen.
     published: AtomicU64,
     /// Somebody else writes, or a commit can never succeed.
@@ -124,6 +127,7 @@ impl Volume {
             dirty: Mutex::default(),
             doomed: Mutex::default(),
             counters: Counters::new(state),
+            durable: watch::Sender::new(state.commits),
             published: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             device: u32::try_from(NEXT_DEVICE.fetch_add(1, Ordering::Relaxed)).unwrap_or(u32::MAX),
@@ -366,7 +370,7 @@ impl Volume {
 
     /// `EIO` if the volume was given up.
     pub(crate) fn check(&self) -> Result<(), Errno> {
-        if self.lost.load(Ordering::Acquire) { Err(Errno::IO) } else { Ok(()) }
+        if self.lost.load(Ordering::Acquire) || self.meta.is_fenced() { Err(Errno::IO) } else { Ok(()) }
     }
 }
 

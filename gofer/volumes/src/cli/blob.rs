@@ -32,6 +32,9 @@ pub(super) enum Blob {
         /// writing
         #[arg(long)]
         repair: bool,
+        /// If the store has lost its newest objects, continue from what is left; what came after it is gone for good
+        #[arg(long, conflicts_with = "snapshot")]
+        accept_loss: bool,
         #[command(flatten)]
         force: TakeOver,
     },
@@ -108,8 +111,8 @@ impl Blob {
                 url.options.create = true;
                 Opened::create(&url)?;
             }
-            Blob::Fsck { volume, deep, snapshot, repair, force } => {
-                let options = CheckOptions { deep, repair, take_over: force.take_over, snapshot };
+            Blob::Fsck { volume, deep, snapshot, repair, accept_loss, force } => {
+                let options = CheckOptions { deep, repair, take_over: force.take_over, accept_loss, snapshot };
                 let bar = Bar::default();
                 let report = Manager::new(&volume.url)?.check(&options, &bar)?;
                 bar.end();

@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 use super::snapshot::CLONE;
 use super::{Manager, checkpoints, mark, snapshot, unmark, within};
+use crate::head::Head;
+use crate::meta::View;
 use crate::superblock::Superblock;
 use crate::{Error, Location, Store};
 
@@ -59,7 +61,9 @@ impl Manager {
         let held = mark(&self.store, &name, None, Some(source), self.limit()).await?;
         let admin = store.admin();
         let clone = admin.create_clone_builder_from_source(CloneSourceSpec::with_checkpoint(self.store.meta(), held));
-        within(store, self.limit(), clone.build()).await
+        within(store, self.limit(), clone.build()).await?;
+        let commits = self.state_in(View::Checkpoint(held)).await?.commits;
+        Head::new(&superblock, commits, 0).write(store).await
     }
 
     /// Drops the checkpoints of clones that do not exist any more.

@@ -25,7 +25,7 @@ use crate::collect::{Age, COLLECT, Collected};
 use crate::meta::{Meta, View};
 use crate::record::State;
 use crate::superblock::Superblock;
-use crate::{Error, Location, Opened, Store, key};
+use crate::{Error, Location, Opened, Store, head};
 
 /// How long a process that writes may take for an answer.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -99,15 +99,14 @@ impl Manager {
 
     /// The counters, as they are in the store.
     async fn state(&self) -> Result<State, Error> {
-        self.state_in(View::Glance).await
+        head::glance(&self.store, &self.superblock, self.limit()).await
     }
 
     async fn state_in(&self, view: View) -> Result<State, Error> {
         let meta = Meta::read(&self.store, view, self.limit()).await?;
-        let state = meta.record("state", &key::state()).await;
+        let state = head::state(&self.store, &meta).await;
         meta.close().await;
-        let state = state.map_err(|_| self.damaged("its counters cannot be read"))?;
-        state.ok_or_else(|| self.damaged("it was not created completely; delete it and create it again"))
+        state
     }
 
     /// Asks the process that writes for something, and waits until it has done it.

@@ -68,6 +68,7 @@ impl Manager {
     /// Forgets a snapshot.
     pub fn delete_snapshot(&self, name: &str) -> Result<(), Error> {
         self.wait(async {
+            self.state().await?;
             let id = find(&self.store, name, self.limit()).await?;
             unmark(&self.store, id, self.limit()).await
         })

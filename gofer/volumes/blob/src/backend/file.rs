@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use lisafs::backend::{AllocateFlags, DirEntry, DirSink, Error, FileType, IoSource, IoTarget, OpenFile, Result, Statx};
+use lisafs::backend::{
+    AllocateFlags, DirEntry, DirSink, Error, FileType, IoSource, IoTarget, OpenFile, Result, SeekTo, Statx,
+};
 use parking_lot::Mutex;
 
 use super::File;
@@ -111,6 +113,10 @@ impl OpenFile for BlobFile {
             _ => return Err(Error::OPNOTSUPP),
         }
         self.file.acknowledge()
+    }
+
+    fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
+        Ok(self.file.volume().seek(&self.file.node, offset, what)?)
     }
 }
 

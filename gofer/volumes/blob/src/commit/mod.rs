@@ -195,13 +195,8 @@ impl Volume {
         loop {
             match self.wait(self.write_frozen(&mut frozen)) {
                 Ok(()) => break,
-                Err(Failure::Fenced) => {
-                    tracing::error!(
-                        "another process writes to this volume now; changes that were not durable yet are lost, and all \
-                         operations fail from here on"
-                    );
-                    return false;
-                }
+                Err(Failure::Fenced) => return false,
+                Err(Failure::Passing(_)) if self.meta.is_fenced() => return false,
                 Err(Failure::Passing(reason)) => {
                     if !has_failed {
                         tracing::warn!(reason, "the store does not accept changes; they are kept and retried");
@@ -219,6 +214,7 @@ impl Volume {
         if has_failed {
             tracing::info!("the store accepts changes again");
         }
+        self.durable.send_replace(frozen.state.commits);
         let mut progress = self.commits.progress.lock();
         progress.done = progress.begun;
         drop(progress);

@@ -4,7 +4,8 @@ use super::*;
 use crate::record::{Inode, encode};
 use crate::{CheckOptions, Report};
 
-const DEEP: CheckOptions = CheckOptions { deep: true, repair: false, take_over: false, snapshot: None };
+const DEEP: CheckOptions =
+    CheckOptions { deep: true, repair: false, take_over: false, accept_loss: false, snapshot: None };
 
 fn check(scene: &Scene) -> Report {
     scene.manager().check(&DEEP, &()).unwrap()

@@ -22,6 +22,8 @@ pub struct CheckOptions {
     pub repair: bool,
     /// Repairs although somebody may write, who then can no more.
     pub take_over: bool,
+    /// Goes on from what is left if the store has lost its newest objects. Whoever may still write can no more.
+    pub accept_loss: bool,
     /// Looks at a snapshot.
     pub snapshot: Option<String>,
 }
@@ -82,15 +84,16 @@ impl Report {
 impl Manager {
     /// Checks the volume. Errors are those that keep it from being checked.
     pub fn check(&self, options: &CheckOptions, progress: &dyn Progress) -> Result<Report, Error> {
-        let report = self.wait(self.look(options, progress))?;
-        if !options.repair || report.1.is_empty() {
-            return Ok(report.0);
+        let accepted = if options.accept_loss { self.wait(self.accept_loss())? } else { None };
+        let (mut report, repairs) = self.wait(self.look(options, progress))?;
+        if options.repair && !repairs.is_empty() {
+            self.repair(repairs, options.take_over)?;
+            let mut after = self.wait(self.look(options, progress))?.0;
+            after.repaired = report.problems.into_iter().filter(|problem| !after.problems.contains(problem)).collect();
+            report = after;
         }
-        let (report, repairs) = report;
-        self.repair(repairs, options.take_over)?;
-        let mut after = self.wait(self.look(options, progress))?.0;
-        after.repaired = report.problems.into_iter().filter(|problem| !after.problems.contains(problem)).collect();
-        Ok(after)
+        report.repaired.splice(0..0, accepted);
+        Ok(report)
     }
 
     async fn look(
@@ -98,9 +101,18 @@ impl Manager {
         options: &CheckOptions,
         progress: &dyn Progress,
     ) -> Result<(Report, Vec<walk::Repair>), Error> {
+        let mut lost = None;
         let view = match &options.snapshot {
             Some(name) => View::Checkpoint(snapshot::find(&self.store, name, self.limit()).await?),
-            None => View::Now,
+            None => match self.state().await {
+                Ok(_) => View::Now,
+                // Nobody writes to what others refuse to open, and nothing is written to it here.
+                Err(Error::Damaged { what, .. }) => {
+                    lost = Some(what);
+                    View::Glance
+                }
+                Err(error) => return Err(error),
+            },
         };
         let meta = Meta::read(&self.store, view, self.limit()).await?;
         let walked = Walk::new(&self.superblock).all(&meta, progress).await;
@@ -117,6 +129,8 @@ impl Manager {
             }
         };
         meta.close().await;
-        done
+        let (mut report, repairs) = done?;
+        report.problems.splice(0..0, lost);
+        Ok((report, repairs))
     }
 }
