@@ -117,6 +117,7 @@ fn write_until_killed(mounted: Mount, round: u64) -> Result<u64> {
         begun.and(ended)
     })
     .with_context(|| format!("killed after {moment} files"))?;
+    drop(mounted);
     Ok(done.into_inner())
 }
 
