@@ -17,4 +17,14 @@ mod statistics;
 pub mod trace;
 pub mod unmount;
 
-pub use cli::main_with;
+pub use cli::{main_of, main_with};
+
+use gofer::extension::Extension;
+
+/// One of each extension that ships: those of the gofer, `blob:` and `crypt:`.
+pub fn extensions() -> Vec<Box<dyn Extension>> {
+    let mut extensions = gofer::extensions::shipped();
+    extensions.push(Box::new(gofer_blob::BlobExtension::default()));
+    extensions.push(Box::new(gofer_crypt::CryptExtension::default()));
+    extensions
+}

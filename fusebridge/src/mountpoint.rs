@@ -1,16 +1,18 @@
 //! The directory that a file system is mounted on.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::mounts::mounted_on;
-use crate::unmount::{is_dead, unmount_dead};
+use crate::unmount::{advice, is_dead, unmount_dead};
 
 /// Why something cannot be mounted on.
 #[derive(Debug, thiserror::Error)]
 pub enum MountpointError {
     /// It cannot be looked at.
-    #[error("cannot use {} as mountpoint: {source}", path.display())]
+    #[error("cannot use {} as mountpoint: {source}{}", path.display(), advice(path, source))]
     Unusable {
         /// What the kernel says.
         #[source]
@@ -66,7 +68,7 @@ impl Mountpoint {
 
     /// A new directory among the temporary files.
     pub fn temporary() -> Result<Self, MountpointError> {
-        let directory = tempfile::Builder::new().prefix("fusebridge-").tempdir().map_err(MountpointError::Temporary)?;
+        let directory = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(MountpointError::Temporary)?;
         // Kept: removing it with all that is in it would, if something went wrong, remove the user's files.
         let path = directory.keep();
         Ok(Mountpoint { path: path.canonicalize().unwrap_or(path), temporary: true })
@@ -82,9 +84,29 @@ impl Drop for Mountpoint {
     fn drop(&mut self) {
         if self.temporary
             && let Err(error) = std::fs::remove_dir(&self.path)
+            // `fusebridge umount` may have been faster.
+            && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(%error, path = %self.path.display(), "cannot remove the temporary mountpoint");
         }
+    }
+}
+
+/// What the names of temporary mountpoints begin with, and how many letters follow.
+const PREFIX: &str = "fusebridge-";
+const LETTERS: usize = 6;
+
+/// Removes the directory `path` if it is a temporary mountpoint that nothing is mounted on any more: whoever has made it
+/// may not have lived to remove it.
+pub fn remove_left_over(path: &Path) {
+    let name = path.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix(PREFIX));
+    let is_ours =
+        name.is_some_and(|letters| letters.len() == LETTERS && letters.bytes().all(|c| c.is_ascii_alphanumeric()));
+    // Among other temporary files, to which everybody adds.
+    let is_temporary = |parent: &Path| parent.metadata().is_ok_and(|parent| parent.mode() & 0o1000 != 0);
+    if is_ours && path.parent().is_some_and(is_temporary) {
+        // It is not empty if something else is mounted there, and may be gone already.
+        let _ = std::fs::remove_dir(path);
     }
 }
 

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, open, statx};
 
-/// The type of our mounts.
-const OWN_TYPE: &str = "fuse.fusebridge";
+/// The type of our mounts in mount tables is `fuse.` and this, so that one can tell them from others, and mount(8) finds
+/// the program `mount.fuse.fusebridge`.
+pub const SUBTYPE: &str = "fusebridge";
 
 /// A mount, as the kernel's table has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct TableEntry {
 impl TableEntry {
     /// Whether a program of ours has mounted it.
     pub fn is_own(&self) -> bool {
-        self.kind == OWN_TYPE
+        self.kind.strip_prefix("fuse.") == Some(SUBTYPE)
     }
 
     /// Whether it is a FUSE file system.

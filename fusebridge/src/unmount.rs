@@ -4,7 +4,9 @@
 //! mounted there. So the mount is held, looked at, and unmounted by what holds it. That can only be done lazily, since
 //! it is in use by ourselves; whether it is by others shows when it is let go of.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
-use crate::mounts::{Pin, TableEntry, is_elsewhere};
+use crate::mounts::{Pin, TableEntry, is_elsewhere, table};
 
 /// Why something stays mounted.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,18 @@ pub fn unmount(path: &Path) -> Result<Unmounted, UnmountError> {
 /// Whether what is mounted on `path` has lost its process. Of all that can be asked only this is never cached.
 pub fn is_dead(path: &Path) -> bool {
     rustix::fs::statfs(path).is_err_and(|error| error == rustix::io::Errno::NOTCONN)
+}
+
+/// What to do about `error`, which somebody got at `path`, if the reason is a mount whose process is dead.
+pub fn advice(path: &Path, error: &io::Error) -> String {
+    if error.raw_os_error() != Some(Errno::ENOTCONN as i32) {
+        return String::new();
+    }
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let within = |entry: &TableEntry| path.starts_with(OsStr::from_bytes(&entry.path)) && entry.is_fuse();
+    let mounts = table().unwrap_or_default().into_iter().filter(within);
+    let dead = mounts.max_by_key(|entry| entry.path.len()).map(|entry| PathBuf::from(OsString::from_vec(entry.path)));
+    format!(": the mount has lost its process; unmount it: fusebridge umount {}", dead.unwrap_or(path).display())
 }
 
 /// Unmounts the mount of ours on `path`, whose process is dead. What is of another program stays.

@@ -17,11 +17,13 @@ pub mod inherited;
 pub mod limits;
 pub mod listener;
 pub mod log;
+mod program;
 pub mod runsc;
 pub mod seccomp;
 pub mod volume;
 
-pub use cli::main_with;
+pub use cli::{main_of, main_with};
+pub use program::Program;
 // What an extension is given is of these versions.
 pub use {clap, lisafs, oci_spec};
 

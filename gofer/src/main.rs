@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gofer::main_with(gofer::extensions::shipped())
+    gofer::main_with(Vec::new())
 }

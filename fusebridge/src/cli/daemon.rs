@@ -3,6 +3,7 @@
 //! The process that stays is this program started once more, before any thread exists that a fork would lose. Its
 //! stdout is a pipe on which it says where it has mounted; if it ends without a word, it has said on stderr why.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
@@ -15,11 +16,12 @@ use super::Failure;
 use super::extensions::Extensions;
 use crate::launch::hand_down;
 
-/// Starts the process that stays, and waits until its mount answers.
-pub(super) fn start(extensions: &Extensions) -> Result<ExitCode, Failure> {
-    let arguments = std::env::args_os().skip(1).map(|argument| match argument.to_str() {
+/// Starts the process that stays, with the `arguments` that this one has been given, and waits until its mount answers.
+/// Says where it is, unless it `is_quiet`.
+pub(super) fn start(extensions: &Extensions, arguments: &[OsString], is_quiet: bool) -> Result<ExitCode, Failure> {
+    let arguments = arguments.iter().map(|argument| match argument.to_str() {
         Some("--daemon") => "--background".into(),
-        _ => argument,
+        _ => argument.clone(),
     });
     // What the caller has open is the caller's: a lock on it would be held for as long as the mount lives.
     close_on_exec()?;
@@ -40,7 +42,9 @@ pub(super) fn start(extensions: &Extensions) -> Result<ExitCode, Failure> {
         let code = child.wait()?.code().and_then(|code| u8::try_from(code).ok());
         return Ok(code.filter(|code| *code != 0).map_or(ExitCode::FAILURE, ExitCode::from));
     }
-    std::io::Write::write_all(&mut std::io::stdout(), &mountpoint)?;
+    if !is_quiet {
+        std::io::Write::write_all(&mut std::io::stdout(), &mountpoint)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,15 +19,23 @@ use crate::unmount::Unmounted;
 const EXAMPLES: &str = "Examples:
   fusebridge mnt . /mnt                                 mount the current directory; Ctrl-C unmounts
   fusebridge mnt --daemon --access exclusive /srv /mnt  nobody else changes /srv: cache for long
-  fusebridge mnt unix:/run/data.sock                    mount what a running server serves";
+  fusebridge mnt unix:/run/data.sock                    mount what a running server serves
+
+mount(8) and fstab can do the same, with these options behind -o, once it finds this program:
+  ln -s $(command -v fusebridge) /sbin/mount.fuse.fusebridge
+  mount -t fuse.fusebridge -o ro,access=exclusive /srv /mnt";
 
 /// Mounts a backend and stays until it is unmounted.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub(super) struct Mnt {
     /// Return once the mount is ready, and keep it in the background, with its log in syslog or --log-file
     #[arg(long)]
     daemon: bool,
+
+    /// Do not print where it is mounted
+    #[arg(long, hide = true)]
+    quiet: bool,
 
     /// Said by `--daemon` to the process that stays
     #[arg(long, hide = true, conflicts_with = "daemon")]
@@ -51,9 +59,10 @@ impl Mnt {
         &self.backend
     }
 
-    pub(super) fn run(&self, extensions: &Extensions) -> Result<ExitCode, Failure> {
+    /// Mounts, having been called with `arguments`.
+    pub(super) fn run(&self, extensions: &Extensions, arguments: &[OsString]) -> Result<ExitCode, Failure> {
         if self.daemon {
-            return daemon::start(extensions);
+            return daemon::start(extensions, arguments, self.quiet);
         }
         let mut mount = self.mount.clone();
         // Nobody reads stderr then.

@@ -1,10 +1,13 @@
 //! The command line.
 
+mod auto_unmount;
 mod conform;
 mod connection;
 mod daemon;
 mod extensions;
 mod mnt;
+mod mount_helper;
+mod mounted;
 mod options;
 mod run;
 mod signals;
@@ -16,15 +19,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use gofer::Program;
 use gofer::cli::with_flags;
 use gofer::extension::{Extension, Registry};
 
 use connection::ConnectionError;
 use extensions::Extensions;
 
-use crate::mounts::{TableEntry, mounted_on};
-use crate::statistics;
-use crate::unmount::{Unmounted, place, unmount};
 use ::conform::stderr::say;
 use ::conform::worker;
 
@@ -101,26 +102,33 @@ const DEFAULT_BACKEND: &str = "mem:";
 /// The command that serves a mount's file system, in a process of its own.
 pub(crate) const GOFER: &str = "gofer";
 
-/// A whole fusebridge with `extensions` in it: parses the command line, does what it says, and returns the exit status.
+/// A whole fusebridge with `extensions` in it, beside [those that ship](crate::extensions): [`main_of`] a [`Program`] that
+/// has no more to say.
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
-    let mut arguments = std::env::args_os();
-    match arguments.nth(1) {
+    main_of(Program::new(extensions))
+}
+
+/// A whole fusebridge: parses the command line, does what it says, and returns the exit status. Under a name that begins
+/// with `mount.`, what mount(8) runs.
+pub fn main_of(program: Program) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match arguments.get(1) {
         // The gofer that this program is when it is started for a mount has a command line of its own.
         Some(command) if command == GOFER => {
             // Not "exe". Without a name it works as well.
             let _ = rustix::thread::set_name(c"gofer");
-            return gofer::cli::main(extensions, std::iter::once(OsString::from(GOFER)).chain(arguments));
+            return gofer::cli::main(program.extensions(crate::extensions()), arguments.into_iter().skip(1));
         }
         Some(command) if command == worker::COMMAND => return worker::main(),
+        Some(command) if command == auto_unmount::COMMAND => return auto_unmount::main(&arguments[2..]),
         _ => {}
     }
-    match run_command(extensions) {
-        Ok(status) => status,
-        Err(error) => {
-            report_error(&error);
-            ExitCode::FAILURE
-        }
-    }
+    let is_helper = arguments.first().is_some_and(|program| mount_helper::is_called(program));
+    let status = run_command(program, arguments).unwrap_or_else(|error| {
+        report_error(&error);
+        ExitCode::FAILURE
+    });
+    if is_helper && status == ExitCode::FAILURE { ExitCode::from(mount_helper::FAILURE) } else { status }
 }
 
 /// Says what went wrong, unless the server has done so.
@@ -142,14 +150,25 @@ fn notice(text: impl std::fmt::Display) {
     say(format_args!("fusebridge: {text}"));
 }
 
-fn run_command(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Failure> {
-    let registry = Registry::new(extensions)?;
-    let matches = Cli::command()
+fn run_command(program: Program, mut arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
+    let command = program.command(Cli::command());
+    let registry = Registry::new(program.extensions(crate::extensions()))?;
+    let command = command
         .mut_subcommand("mnt", |mnt| with_flags(mnt, &registry))
         .mut_subcommand("run", |run| with_flags(run, &registry))
         .mut_subcommand("conform", |conform| with_flags(conform, &registry))
-        .mut_subcommand("trace", |trace| trace.mut_subcommand("replay", |replay| with_flags(replay, &registry)))
-        .get_matches();
+        .mut_subcommand("trace", |trace| trace.mut_subcommand("replay", |replay| with_flags(replay, &registry)));
+    if arguments.first().is_some_and(|program| mount_helper::is_called(program)) {
+        match mount_helper::line(&arguments[1..], &command) {
+            Ok(Some(line)) => arguments = line,
+            Ok(None) => return Ok(ExitCode::SUCCESS),
+            Err(problem) => {
+                say(format_args!("fusebridge: {problem}"));
+                return Ok(ExitCode::from(mount_helper::USAGE));
+            }
+        }
+    }
+    let matches = command.get_matches_from(&arguments);
     let cli = Cli::from_arg_matches(&matches)?;
     // The command's own, or those of the command below it.
     let given = matches.subcommand().map(|(_, given)| given.subcommand().map_or(given, |(_, given)| given));
@@ -161,38 +180,14 @@ fn run_command(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Failure>
         extensions => extensions.transpose()?.unwrap_or_default(),
     };
     match cli.command {
-        Command::Mnt(mnt) => mnt.run(&extensions),
+        Command::Mnt(mnt) => mnt.run(&extensions, &arguments[1..]),
         Command::Run(run) => run.run(&extensions),
         Command::Conform(conform) => Ok(conform.run(&extensions)),
-        Command::Umount { mountpoint } => umount(&mountpoint),
-        Command::Stats { mountpoint, prometheus } => stats(&mountpoint, prometheus),
+        Command::Umount { mountpoint } => mounted::umount(&mountpoint),
+        Command::Stats { mountpoint, prometheus } => mounted::stats(&mountpoint, prometheus),
         Command::Trace(trace) => trace.run(&extensions),
     }
 }
 
 /// Anything that keeps a command from doing its work, as one line.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-fn stats(mountpoint: &std::path::Path, prometheus: bool) -> Result<ExitCode, Failure> {
-    let path = place(mountpoint);
-    let Some(mount) = mounted_on(&path)?.pop().filter(TableEntry::is_own) else {
-        return Err(format!("{} is no mount of fusebridge", mountpoint.display()).into());
-    };
-    let figures = statistics::ask(&mount.device, if prometheus { "/metrics" } else { "/stats" });
-    let figures = figures.map_err(|error| {
-        let path = path.display();
-        format!("cannot ask the process that serves {path}: {error}; only its user can, and only while it is alive")
-    })?;
-    std::io::Write::write_all(&mut std::io::stdout(), figures.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn umount(mountpoint: &std::path::Path) -> Result<ExitCode, Failure> {
-    if unmount(mountpoint)? == Unmounted::Detached {
-        eprintln!(
-            "fusebridge: {} is still in use; it was detached, and is gone once nobody uses it",
-            mountpoint.display()
-        );
-    }
-    Ok(ExitCode::SUCCESS)
-}

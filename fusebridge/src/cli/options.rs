@@ -40,6 +40,18 @@ pub(super) struct MountArgs {
     #[arg(long)]
     pub(super) dev: bool,
 
+    /// Refuse to run programs
+    #[arg(long)]
+    pub(super) noexec: bool,
+
+    /// Name in mount tables, instead of the backend's
+    #[arg(long, value_name = "NAME")]
+    pub(super) fsname: Option<String>,
+
+    /// Unmount when this process dies, however that happens
+    #[arg(long)]
+    pub(super) auto_unmount: bool,
+
     /// Disable extended attributes, which makes small writes faster
     #[arg(long)]
     pub(super) no_xattr: bool,

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
 
+use super::auto_unmount::Watcher;
 use super::connection::{ConnectionError, connect_unless_interrupted};
 use super::extensions::Extensions;
 use super::options::MountArgs;
@@ -68,6 +69,7 @@ pub(super) struct Up {
     trace: Option<Arc<Recorder>>,
     descriptors: Descriptors,
     figures: Arc<Figures>,
+    watcher: Option<Watcher>,
     /// Who answers those who ask for them.
     _services: Vec<Service>,
 }
@@ -125,11 +127,12 @@ impl Up {
         }
         let stack_depth = if is_root { stack_depth(&client, &root.inode) } else { 0 };
         let options = MountOptions {
-            source: spec.absolute().to_string(),
+            source: args.fsname.clone().unwrap_or_else(|| spec.absolute().to_string()),
             read_only: args.read_only,
             allow_other: args.allow_other || is_root,
             suid: args.suid,
             dev: args.dev,
+            noexec: args.noexec,
             threads: args.threads.into(),
             stack_depth,
         };
@@ -164,8 +167,14 @@ impl Up {
             Some(Err(error)) => tracing::debug!(%error, "`fusebridge stats` cannot ask this process"),
             None => {}
         }
+        let device = connection.device_number().filter(|_| args.auto_unmount);
+        let watcher = device.map(|device| Watcher::start(mountpoint.path(), device)).transpose();
+        let watcher = watcher.unwrap_or_else(|error| {
+            super::notice(format_args!("--auto-unmount: cannot start the process that would do it: {error}"));
+            None
+        });
         let server = Some(server);
-        Ok(Up { mountpoint, connection, waiter, server, trace, descriptors, figures, _services: services })
+        Ok(Up { mountpoint, connection, waiter, server, trace, descriptors, figures, watcher, _services: services })
     }
 
     /// Where it is mounted.
@@ -204,6 +213,7 @@ impl Up {
     fn unmount(&mut self) -> Result<Unmounted, UnmountError> {
         let Some(mut server) = self.server.take() else { return Ok(Unmounted::Gone) };
         let unmounted = unmount_own(self.mountpoint.path(), &self.connection);
+        self.watcher = None;
         if self.connection.is_alive()
             && let Err(error) = self.connection.abort()
         {
@@ -298,7 +308,8 @@ fn start_trace(args: &MountArgs, spec: &BackendSpec, mountpoint: &Path) -> Resul
 
 fn check_fuse(is_root: bool) -> Result<(), UpError> {
     OpenOptions::new().read(true).write(true).open("/dev/fuse").map_err(UpError::NoFuse)?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    // mount(8) gives its helpers none.
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     let has_helper = || std::env::split_paths(&path).any(|directory| directory.join("fusermount3").exists());
     if is_root || has_helper() { Ok(()) } else { Err(UpError::NoHelper) }
 }

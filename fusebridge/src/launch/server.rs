@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 use gofer::extension::HandDown;
 
 use super::{BackendSpec, hand_down};
+use crate::unmount::advice;
 use subprocess::wait_for;
 
 /// The descriptor on which a started server finds its connection.
@@ -35,7 +36,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// The directory to serve is not there, or is none.
-    #[error("cannot serve {}: {source}", path.display())]
+    #[error("cannot serve {}: {source}{}", path.display(), advice(path, source))]
     Directory {
         /// What the kernel says.
         #[source]

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::Program;
 use crate::extension::{Error, Extension, Preparation, Registry};
+use crate::extensions::shipped;
 use crate::runsc::call::{Call, classify, dynamic};
 use crate::runsc::{self, shim};
 
@@ -37,13 +39,21 @@ enum Command {
     Doctor(doctor::Doctor),
 }
 
-/// A whole gofer with `extensions` in it, which are asked in this order: parses the command line, does what it says,
-/// and returns the exit status. Also what runsc starts in place of its own gofer, and, under another name, runsc.
+/// A whole gofer with `extensions` in it, which are asked in this order, and then those that ship: [`main_of`] a
+/// [`Program`] that has no more to say.
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
+    main_of(Program::new(extensions))
+}
+
+/// A whole gofer: parses the command line, does what it says, and returns the exit status. Also what runsc starts in
+/// place of its own gofer, and, under another name, runsc.
+pub fn main_of(program: Program) -> ExitCode {
+    let own = program.command(Cli::command());
+    let extensions = program.extensions(shipped());
     match classify(std::env::args_os().collect()) {
         Call::Gofer(arguments) => runsc::main(extensions, arguments),
         Call::DynamicGofer(arguments) => match dynamic(&arguments) {
-            Ok(line) => main(extensions, line),
+            Ok(line) => end(run(own, extensions, line)),
             Err(problem) => {
                 eprintln!("gofer: {problem}");
                 ExitCode::from(128)
@@ -51,25 +61,31 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
         },
         Call::Helper(arguments) => shim::helper(arguments),
         Call::Runtime(call) => shim::runtime(call, extensions),
-        Call::Own(arguments) => main(extensions, arguments),
+        Call::Own(arguments) => end(run(own, extensions, arguments)),
     }
 }
 
-/// The commands of [`main_with`] as a part of another program. The first argument is the program's name.
+/// The commands of [`main_of`] as a part of another program, with `extensions` only. The first argument is the program's
+/// name.
 pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match run(extensions, arguments) {
-        Ok(status) => status,
-        Err(error) => {
-            eprintln!("gofer: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end(run(Cli::command(), extensions, arguments))
 }
 
-fn run(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, Error> {
+/// Says what went wrong, if anything did.
+fn end(done: Result<ExitCode, Error>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("gofer: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(
+    command: clap::Command,
+    extensions: Vec<Box<dyn Extension>>,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<ExitCode, Error> {
     let registry = Registry::new(extensions)?;
-    let matches =
-        Cli::command().mut_subcommand("serve", |serve| with_flags(serve, &registry)).get_matches_from(arguments);
+    let matches = command.mut_subcommand("serve", |serve| with_flags(serve, &registry)).get_matches_from(arguments);
     let cli = Cli::from_arg_matches(&matches)?;
     match (cli.command, matches.subcommand()) {
         (Command::Serve(serve), Some((_, flags))) => {

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::ptr;
 use std::sync::Arc;
 
+use gofer::Program;
 use gofer::extension::{self, Backends, Claim, Extension};
 use lisafs::backend::{
     Attachment, Backend, ControlFile, Error, Found, IoTarget, Name, OpenFile, OpenHow, Opened, Result, Statx, StatxMask,
@@ -123,7 +124,7 @@ impl OpenFile for OneFile {
 
 fn main() -> std::process::ExitCode {
     if std::env::args().next().is_some_and(|program| program.ends_with("runsc-gofer")) {
-        return gofer::main_with(vec![Box::new(Maps(Page::code()))]);
+        return gofer::main_of(Program::new(vec![Box::new(Maps(Page::code()))]).without_shipped());
     }
     let mut call = Call::new();
     call.program = std::env::current_exe().unwrap();

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gofer_volumes::main_with(gofer_volumes::extensions())
+    gofer_volumes::main_with(Vec::new())
 }

@@ -60,6 +60,7 @@ impl Unattached {
             (MountAttrFlags::MOUNT_ATTR_RDONLY, options.read_only),
             (MountAttrFlags::MOUNT_ATTR_NOSUID, !options.suid),
             (MountAttrFlags::MOUNT_ATTR_NODEV, !options.dev),
+            (MountAttrFlags::MOUNT_ATTR_NOEXEC, options.noexec),
         ];
         let attributes = attributes.into_iter().filter(|(_, is_set)| *is_set).map(|(attribute, _)| attribute).collect();
         let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;

@@ -1,8 +1,6 @@
 //! What a mount looks like to others.
 
-/// The type in mount tables is `fuse.` and this, so that one can tell our mounts from others, and mount(8) finds the
-/// program of that name.
-pub(super) const SUBTYPE: &str = "fusebridge";
+pub(super) use crate::mounts::SUBTYPE;
 
 /// What the mount looks like to others.
 #[derive(Clone, Debug)]
@@ -17,6 +15,8 @@ pub struct MountOptions {
     pub suid: bool,
     /// Lets device nodes be opened.
     pub dev: bool,
+    /// Refuses to run programs.
+    pub noexec: bool,
     /// How many requests are worked on at once.
     pub threads: usize,
     /// How deep the files that the kernel may work on by itself are stacked; 0: it does not.

@@ -35,6 +35,7 @@ impl Mounted {
             if options.read_only { MountOption::RO } else { MountOption::RW },
             if options.suid { MountOption::Suid } else { MountOption::NoSuid },
             if options.dev { MountOption::Dev } else { MountOption::NoDev },
+            if options.noexec { MountOption::NoExec } else { MountOption::Exec },
         ];
         config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
         config.n_threads = Some(options.threads.max(1));

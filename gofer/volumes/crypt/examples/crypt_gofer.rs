@@ -4,7 +4,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut extensions = gofer::extensions::shipped();
-    extensions.push(Box::new(gofer_crypt::CryptExtension::default()));
-    gofer::main_with(extensions)
+    gofer::main_with(vec![Box::new(gofer_crypt::CryptExtension::default())])
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use gofer::Program;
 use gofer::extension::{Error, Extension, Preparation, Registry};
 use gofer::log::LogArgs;
 
@@ -71,10 +72,14 @@ enum Command {
     Blob(blob::Blob),
 }
 
-/// A whole volume server with `extensions` in it: parses the command line, does what it says, and returns the exit
-/// status.
+/// A whole volume server with `extensions` in it, beside [those that ship](crate::extensions).
 pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
-    match run(extensions) {
+    main_of(Program::new(extensions))
+}
+
+/// A whole volume server: parses the command line, does what it says, and returns the exit status.
+pub fn main_of(program: Program) -> ExitCode {
+    match run(program) {
         Ok(status) => status,
         Err(error) => {
             eprintln!("gofer-volumes: {error}");
@@ -83,9 +88,10 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
     }
 }
 
-fn run(extensions: Vec<Box<dyn Extension>>) -> Result<ExitCode, Error> {
-    let registry = Registry::new(extensions)?;
-    let command = Cli::command().mut_subcommand("serve", |serve| {
+fn run(program: Program) -> Result<ExitCode, Error> {
+    let command = program.command(Cli::command());
+    let registry = Registry::new(program.extensions(crate::extensions()))?;
+    let command = command.mut_subcommand("serve", |serve| {
         gofer::cli::with_flags(serve, &registry).mut_arg("log", |log| log.default_value("info"))
     });
     let matches = command.get_matches();
