@@ -21,10 +21,11 @@ pub use cli::{main_of, main_with};
 
 use gofer::extension::Extension;
 
-/// One of each extension that ships: those of the gofer, `blob:` and `crypt:`.
+/// One of each extension that ships: those of the gofer, `blob:`, `cache:` and `crypt:`.
 pub fn extensions() -> Vec<Box<dyn Extension>> {
     let mut extensions = gofer::extensions::shipped();
     extensions.push(Box::new(gofer_blob::BlobExtension::default()));
+    extensions.push(Box::new(gofer_cache::CacheExtension::default()));
     extensions.push(Box::new(gofer_crypt::CryptExtension::default()));
     extensions
 }

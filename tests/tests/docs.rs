@@ -61,6 +61,11 @@ fn the_chapter_on_encrypted_volumes() -> Result<()> {
 }
 
 #[test]
+fn the_chapter_on_caches() -> Result<()> {
+    chapter("gofer/docs/cache.md", 1)
+}
+
+#[test]
 fn the_chapter_on_conformance() -> Result<()> {
     if !host::is_root() {
         skip!("the chapter runs pjdfstest, which needs root");

@@ -34,6 +34,7 @@ pub fn extensions() -> Vec<Box<dyn Extension>> {
     // A volume is not one of another server.
     extensions.retain(|extension| extension.name() != "volume");
     extensions.push(Box::new(gofer_blob::BlobExtension::default()));
+    extensions.push(Box::new(gofer_cache::CacheExtension::default()));
     extensions.push(Box::new(gofer_crypt::CryptExtension::default()));
     extensions
 }

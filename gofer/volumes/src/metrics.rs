@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
+use gofer_cache::VolumeStats;
 use metrics::{Label, counter, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
@@ -33,6 +34,7 @@ pub(crate) fn render(shared: &Shared) -> String {
             put(pattern, stats);
         }
         counter!("gofer_volumes_refused_total").absolute(shared.refusals.load(Ordering::Relaxed));
+        gofer_cache::each_volume(put_cache);
     });
     recorder.handle().render()
 }
@@ -57,6 +59,33 @@ fn put(pattern: &str, stats: &Stats) {
             let labels = [volume.clone(), Label::new("message", name), Label::new("le", end)];
             counter!("gofer_volumes_seconds_bucket", labels.iter()).absolute(sum);
         }
+    }
+}
+
+/// What a cache has done. Its volumes have one count together, and so say the same.
+fn put_cache(volume: &VolumeStats) {
+    let cache = Label::new("cache", volume.directory.display().to_string());
+    let counts = &volume.counts;
+    let tiers = [("data", counts.hits, counts.misses), ("metadata", counts.metadata_hits, counts.metadata_misses)];
+    for (tier, hits, misses) in tiers {
+        let labels = [cache.clone(), Label::new("tier", tier)];
+        counter!("gofer_cache_hits_total", labels.iter()).absolute(hits);
+        counter!("gofer_cache_misses_total", labels.iter()).absolute(misses);
+    }
+    let label = [cache];
+    counter!("gofer_cache_bypassed_total", label.iter()).absolute(counts.bypassed);
+    counter!("gofer_cache_hit_bytes_total", label.iter()).absolute(counts.hit_bytes);
+    counter!("gofer_cache_fetched_bytes_total", label.iter()).absolute(counts.fetched_bytes);
+    counter!("gofer_cache_ahead_bytes_total", label.iter()).absolute(counts.ahead_bytes);
+    counter!("gofer_cache_donated_total", label.iter()).absolute(counts.donated);
+    counter!("gofer_cache_evictions_total", label.iter()).absolute(counts.evictions);
+    counter!("gofer_cache_evicted_bytes_total", label.iter()).absolute(counts.evicted_bytes);
+    counter!("gofer_cache_refused_total", label.iter()).absolute(counts.refused);
+    counter!("gofer_cache_damaged_total", label.iter()).absolute(counts.damaged);
+    counter!("gofer_cache_failures_total", label.iter()).absolute(counts.failures);
+    #[expect(clippy::cast_precision_loss, reason = "so many bytes need not be exact")]
+    for (name, bytes) in [("gofer_cache_bytes", volume.bytes), ("gofer_cache_limit_bytes", volume.limit)] {
+        gauge!(name, label.iter()).set(bytes as f64);
     }
 }
 

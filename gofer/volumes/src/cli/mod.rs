@@ -1,6 +1,7 @@
 //! The command line.
 
 mod blob;
+mod cache;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,6 +71,9 @@ enum Command {
     /// Create, check, copy and clean up volumes in object stores
     #[command(subcommand)]
     Blob(blob::Blob),
+    /// Look after caches, which cache: uses
+    #[command(subcommand)]
+    Cache(cache::Cache),
 }
 
 /// A whole volume server with `extensions` in it, beside [those that ship](crate::extensions).
@@ -117,6 +121,7 @@ fn run(program: Program) -> Result<ExitCode, Error> {
             print!("{}", if json { serde_json::to_string_pretty(&status)? + "\n" } else { status.table() });
         }
         Command::Crypt(crypt) => return crypt.run(),
+        Command::Cache(cache) => return cache.run(),
         Command::Blob(blob) => {
             // What the database reports of a store that fails is in our own errors.
             gofer::log::init(&LogArgs { log_filter: Some("error,slatedb=off".parse()?), ..LogArgs::default() })?;

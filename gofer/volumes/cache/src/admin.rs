@@ -1,0 +1,68 @@
+//! What is done to caches beside using them.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::store::{Directory, DirectoryError, Usage, owner, usage};
+
+/// What a cache has.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// The process that uses it.
+    pub owner: Option<String>,
+    /// Its volumes, by their backends.
+    pub volumes: Vec<Usage>,
+}
+
+/// Why something cannot be done to a cache.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// It cannot be taken.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// It cannot be read or changed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Its directory.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// There is nothing of this backend in it.
+    #[error("there is nothing of {0:?} in the cache; gofer-volumes cache status shows what there is")]
+    NoVolume(String),
+    /// There is none.
+    #[error("{} is not a cache", .0.display())]
+    NotACache(PathBuf),
+}
+
+/// What the cache in the directory `path` has, which may be in use.
+pub fn status(path: &Path) -> Result<Status, AdminError> {
+    check(path)?;
+    let failed = |source| AdminError::Io { path: path.to_path_buf(), source };
+    Ok(Status { owner: owner(path), volumes: usage(path).map_err(failed)? })
+}
+
+/// Removes what is there of `backend`, or everything, from the cache in the directory `path`, which must not be in use.
+/// Says how many bytes that were.
+pub fn drop_all(path: &Path, backend: Option<&str>) -> Result<u64, AdminError> {
+    check(path)?;
+    let _owned = Directory::take(path)?;
+    let failed = |source| AdminError::Io { path: path.to_path_buf(), source };
+    let all = usage(path).map_err(failed)?;
+    let meant: Vec<&Usage> = all.iter().filter(|usage| backend.is_none_or(|name| usage.backend == name)).collect();
+    if let (Some(backend), []) = (backend, &meant[..]) {
+        return Err(AdminError::NoVolume(backend.to_owned()));
+    }
+    for usage in &meant {
+        fs::remove_dir_all(&usage.path).map_err(failed)?;
+    }
+    Ok(meant.iter().map(|usage| usage.bytes).sum())
+}
+
+fn check(path: &Path) -> Result<(), AdminError> {
+    if path.join("format").is_file() { Ok(()) } else { Err(AdminError::NotACache(path.to_path_buf())) }
+}

@@ -1,0 +1,100 @@
+//! Fetching what will be read next.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::file::Reader;
+use crate::store::{BLOCK, CacheFile};
+
+/// How many requests are made at once: one less than a connection has communicators.
+const THREADS: usize = 4;
+/// Beyond so many, what comes is not fetched ahead.
+const MOST: usize = 64;
+
+/// A part of a file, to be fetched.
+struct Job {
+    file: Arc<CacheFile>,
+    reader: Arc<Reader>,
+    range: Range<u64>,
+}
+
+/// Threads that fetch.
+pub(super) struct Ahead(Arc<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<Jobs>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    has_ended: bool,
+}
+
+impl Ahead {
+    pub(super) fn start() -> io::Result<Self> {
+        let ahead = Ahead(Arc::default());
+        for index in 0..THREADS {
+            let queue = ahead.0.clone();
+            thread::Builder::new().name(format!("cache-{index}")).spawn(move || queue.work())?;
+        }
+        Ok(ahead)
+    }
+
+    /// Has `range` of a file fetched, one block at a time.
+    pub(super) fn fetch(&self, file: &Arc<CacheFile>, reader: &Arc<Reader>, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        let mut jobs = self.0.jobs.lock();
+        let mut start = range.start;
+        while start < range.end && jobs.waiting.len() < MOST {
+            let end = ((start / BLOCK + 1) * BLOCK).min(range.end);
+            jobs.waiting.push_back(Job { file: file.clone(), reader: reader.clone(), range: start..end });
+            start = end;
+        }
+        drop(jobs);
+        self.0.changed.notify_all();
+    }
+}
+
+impl Queue {
+    fn next(&self) -> Option<Job> {
+        let mut jobs = self.jobs.lock();
+        loop {
+            if jobs.has_ended {
+                return None;
+            }
+            if let Some(job) = jobs.waiting.pop_front() {
+                return Some(job);
+            }
+            self.changed.wait(&mut jobs);
+        }
+    }
+
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            // Who has closed it does not need it.
+            if Arc::strong_count(&job.reader) > 1 {
+                job.file.fetch_ahead(job.range.start, job.range.end, &*job.reader);
+            }
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        let mut jobs = self.0.jobs.lock();
+        jobs.has_ended = true;
+        jobs.waiting.clear();
+        drop(jobs);
+        self.0.changed.notify_all();
+    }
+}

@@ -1,0 +1,236 @@
+//! Open files.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use lisafs::backend::{
+    AllocateFlags, Error, IoSource, IoTarget, OpenBox, OpenFile, OpenHow, Opened, Result, SeekTo, Statx,
+};
+use parking_lot::Mutex;
+
+use super::Volume;
+use super::node::Node;
+use super::pattern::Pattern;
+use crate::store::{CacheFile, Key, Pin, Source};
+
+/// The backend's open file, which is opened when it is needed.
+pub(super) struct Reader {
+    volume: Arc<Volume>,
+    node: Arc<Node>,
+    how: OpenHow,
+    inner: OnceLock<OpenBox>,
+    opening: Mutex<()>,
+}
+
+impl Reader {
+    fn new(volume: Arc<Volume>, node: Arc<Node>, how: OpenHow) -> Self {
+        Reader { volume, node, how, inner: OnceLock::new(), opening: Mutex::default() }
+    }
+
+    /// What the backend has opened.
+    pub(super) fn opened(&self) -> Result<&OpenBox> {
+        if self.inner.get().is_none() {
+            let _opening = self.opening.lock();
+            if self.inner.get().is_none() {
+                let opened = self.volume.with_room(|| self.node.inner.open(self.how))?;
+                // What was donated would lead past the cache.
+                return Ok(self.inner.get_or_init(|| opened.file));
+            }
+        }
+        Ok(self.inner.get_or_init(|| unreachable!("it was opened")))
+    }
+}
+
+impl Source for Reader {
+    fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
+        self.opened()?.read_at(into, offset)
+    }
+}
+
+/// An open regular file.
+pub(super) struct CachedFile {
+    volume: Arc<Volume>,
+    node: Arc<Node>,
+    reader: Arc<Reader>,
+    file: Arc<CacheFile>,
+    /// Whether what is read is kept.
+    keeps: bool,
+    pattern: Mutex<Pattern>,
+    touched: OnceLock<()>,
+    _pin: Option<Pin>,
+}
+
+impl Volume {
+    /// Where the data of the file at `node` is.
+    pub(super) fn key(&self, node: &Node) -> Key {
+        let (major, minor, ino) = node.inode.identity;
+        Key { volume: self.id, device: (major, minor), ino }
+    }
+
+    /// Opens a regular file.
+    pub(super) fn open_file(self: &Arc<Self>, node: &Arc<Node>, how: OpenHow) -> Result<Opened> {
+        let file = self.file(self.key(node));
+        let reader = Arc::new(Reader::new(self.clone(), node.clone(), how));
+        if how.truncate {
+            let _change = node.inode.change();
+            let truncate = || reader.opened().map(drop);
+            if self.is_exclusive() { file.resize(0, truncate)? } else { file.pass(truncate)? }
+        } else if how.access.writes() {
+            reader.opened()?;
+        }
+        // Where others write, too, what a file becomes by our writing is not known.
+        let keeps = how.access.reads() && (self.is_exclusive() || !how.access.writes());
+        if keeps || self.is_exclusive() {
+            let changes = file.changes();
+            let stat = self.stat_to_open(node)?;
+            file.validate(node.inode.number, &stat, changes, self.is_exclusive(), &*reader)?;
+        }
+        if reader.inner.get().is_none() {
+            node.inode.add_reader(&reader);
+        }
+        let donated = if keeps && self.is_read_only && self.options.donate { file.donate() } else { None };
+        let (fd, pin) = donated.unzip();
+        let (pattern, touched) = (Mutex::default(), OnceLock::new());
+        let opened =
+            CachedFile { volume: self.clone(), node: node.clone(), reader, file, keeps, pattern, touched, _pin: pin };
+        Ok(Opened::new(opened).donating(fd))
+    }
+
+    /// A file that was just made and opened.
+    pub(super) fn created_file(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        stat: &Statx,
+        opened: Opened,
+        how: OpenHow,
+    ) -> Opened {
+        let file = self.file(self.key(node));
+        let reader = Reader::new(self.clone(), node.clone(), how);
+        reader.inner.get_or_init(|| opened.file);
+        let keeps = how.access.reads() && self.is_exclusive();
+        if self.is_exclusive() {
+            let changes = file.changes();
+            // There is nothing yet, and so nothing to bring up to date.
+            let _ = file.validate(node.inode.number, stat, changes, true, &reader);
+        }
+        let (pattern, touched) = (Mutex::default(), OnceLock::new());
+        let (volume, node, reader) = (self.clone(), node.clone(), Arc::new(reader));
+        Opened::new(CachedFile { volume, node, reader, file, keeps, pattern, touched, _pin: None })
+    }
+}
+
+impl CachedFile {
+    fn change<T>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _change = self.node.inode.change();
+        make()
+    }
+
+    /// Where a read at `offset` gets its data if that is behind the end as it was when the file was opened: others may
+    /// have appended.
+    fn has_grown(&self, offset: u64) -> bool {
+        let ask = || self.reader.opened()?.stat();
+        !self.volume.is_exclusive()
+            && self.file.size().is_some_and(|size| {
+                offset >= size && self.node.inode.stat(&self.volume, ask).map_or(true, |stat| stat.size > size)
+            })
+    }
+
+    /// Reading what is in the cache moves the time of access as reading the backend's file would: where that is due, the
+    /// backend is asked for a byte.
+    fn touch(&self) {
+        let inode = &self.node.inode;
+        let is_not_moved = self.reader.how.no_atime || self.volume.is_read_only;
+        if is_not_moved || inode.keeps_atime.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(stat) = inode.known_stat(&self.volume) else { return };
+        if !is_due(&stat) {
+            return;
+        }
+        let Ok(opened) = self.reader.opened() else { return };
+        let change = inode.change();
+        let read = opened.read_at(IoTarget::from(&mut [0][..]), 0);
+        drop(change);
+        let now = read.and_then(|_| inode.stat(&self.volume, || opened.stat()));
+        if now.is_ok_and(|now| now.atime == stat.atime) {
+            inode.keeps_atime.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether a read moves the time of access, as file systems do it by default.
+fn is_due(stat: &Statx) -> bool {
+    const DAY: i64 = 24 * 60 * 60;
+    let time = |time: lisafs::backend::StatxTimestamp| (time.sec, time.nsec);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let atime = time(stat.atime);
+    stat.mask.contains(lisafs::backend::StatxMask::ATIME)
+        && (atime <= time(stat.mtime) || atime <= time(stat.ctime) || now.saturating_sub(stat.atime.sec) >= DAY)
+}
+
+impl OpenFile for CachedFile {
+    fn stat(&self) -> Result<Statx> {
+        let inner = self.reader.inner.get();
+        self.node.inode.stat(&self.volume, || inner.map_or_else(|| self.node.inner.stat(), |inner| inner.stat()))
+    }
+
+    fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        self.touched.get_or_init(|| self.touch());
+        if !self.keeps || self.has_grown(offset) {
+            self.volume.store.stats.bypassed.add(1);
+            return self.reader.read_at(into, offset);
+        }
+        let size = self.file.size().unwrap_or(0);
+        let (want, ahead) = self.pattern.lock().read(offset, into.len() as u64, size);
+        self.volume.ahead.fetch(&self.file, &self.reader, ahead);
+        self.file.read(into, offset, &*self.reader, want)
+    }
+
+    fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
+        let inner = self.reader.opened()?;
+        self.change(|| {
+            if self.volume.is_exclusive() {
+                self.file.write(from, offset, |from| inner.write_at(from, offset))
+            } else {
+                self.file.pass(|| inner.write_at(from, offset))
+            }
+        })
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.reader.opened()?.sync()
+    }
+
+    fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {
+        let inner = self.reader.opened()?;
+        let end = offset.checked_add(length).ok_or(Error::FBIG)?;
+        self.change(|| {
+            let allocate = || inner.allocate(flags, offset, length);
+            if !self.volume.is_exclusive() {
+                self.file.pass(allocate)
+            } else if flags == AllocateFlags::KEEP_SIZE {
+                allocate()
+            } else if flags.is_empty() {
+                self.file.extend(end, allocate)
+            } else {
+                self.file.rewrite(allocate, || inner.stat().map(|stat| stat.size))
+            }
+        })
+    }
+
+    fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
+        self.reader.opened()?.seek(offset, what)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.reader.opened()?.flush()
+    }
+
+    fn read_dir(&self, _: u64, _: &mut dyn lisafs::backend::DirSink) -> Result<()> {
+        Err(Error::NOTDIR)
+    }
+}

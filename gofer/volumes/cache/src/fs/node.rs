@@ -1,0 +1,131 @@
+//! Positions, and walking from one to the next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lisafs::backend::{ControlBox, Errno, Error, Found, Name, Result, Statx};
+
+use super::Volume;
+use super::inode::{Inode, identity};
+
+/// A position in the backend's tree.
+pub(super) struct Node {
+    pub(super) inode: Arc<Inode>,
+    pub(super) inner: ControlBox,
+    /// Where it was found.
+    place: Option<(Arc<Node>, Box<[u8]>)>,
+    /// It may be elsewhere by now.
+    has_moved: AtomicBool,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // One after the other: a tree can be deeper than the stack.
+        let mut place = self.place.take();
+        while let Some((dir, _)) = place {
+            place = Arc::into_inner(dir).and_then(|mut dir| dir.place.take());
+        }
+    }
+}
+
+impl Node {
+    /// Somebody here has renamed it.
+    pub(super) fn moved(&self) {
+        self.has_moved.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Volume {
+    /// A file of the backend, found at `place`.
+    pub(super) fn node(&self, found: Found, place: Option<(Arc<Node>, &[u8])>) -> (Arc<Node>, Statx) {
+        let Found { file, stat, .. } = found;
+        let place = place.map(|(dir, name)| (dir, name.into()));
+        let inode = self.inodes.get(&stat);
+        (Arc::new(Node { inode, inner: file, place, has_moved: AtomicBool::new(false) }), stat)
+    }
+
+    /// The entry `name` of `dir`, whose attributes may have to be asked for.
+    fn known(&self, dir: &Node, name: &[u8]) -> Option<Option<Arc<Node>>> {
+        self.names.get(dir.inode.number, name).and_then(|entry| entry.get(self).cloned())
+    }
+
+    /// Walks from `dir` to `name`.
+    pub(super) fn walk(&self, dir: &Arc<Node>, name: Name<'_>) -> Result<(Arc<Node>, Statx)> {
+        if self.keeps_names {
+            match self.known(dir, name.as_bytes()) {
+                Some(Some(node)) => {
+                    self.store.stats.metadata_hits.add(1);
+                    let stat = node.inode.stat(self, || node.inner.stat())?;
+                    return Ok((node, stat));
+                }
+                Some(None) => {
+                    self.store.stats.metadata_hits.add(1);
+                    return Err(Error::NOENT);
+                }
+                None => {}
+            }
+        }
+        self.walk_inner(dir, name)
+    }
+
+    /// The same, asking the backend.
+    pub(super) fn walk_inner(&self, dir: &Arc<Node>, name: Name<'_>) -> Result<(Arc<Node>, Statx)> {
+        self.store.stats.metadata_misses.add(1);
+        let asked = self.inodes.now();
+        match self.with_room(|| dir.inner.walk(name)) {
+            Ok(found) => {
+                let (node, stat) = self.node(found, Some((dir.clone(), name.as_bytes())));
+                node.inode.keep_stat(asked, &stat);
+                self.keep_name(dir, asked, name, Some(node.clone()));
+                Ok((node, stat))
+            }
+            Err(error) if error == Errno::NOENT => {
+                self.keep_name(dir, asked, name, None);
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn keep_name(&self, dir: &Node, asked: u64, name: Name<'_>, node: Option<Arc<Node>>) {
+        if !self.keeps_names {
+            return;
+        }
+        if let Some(meta) = dir.inode.keep(asked) {
+            self.names.put(dir.inode.number, name.as_bytes(), node);
+            drop(meta);
+        }
+    }
+
+    /// The attributes of a file that is about to be opened, asked for where others may have changed it. `ESTALE` if its
+    /// name leads elsewhere by now, of which the client must hear; a kernel then looks it up again.
+    pub(super) fn stat_to_open(&self, node: &Arc<Node>) -> Result<Statx> {
+        if self.is_exclusive() {
+            return node.inode.stat(self, || node.inner.stat());
+        }
+        self.store.stats.metadata_misses.add(1);
+        let asked = self.inodes.now();
+        let place = node.place.as_ref().filter(|_| !node.has_moved.load(Ordering::Relaxed));
+        if let Some((dir, name)) = place
+            && let Ok(name) = Name::new(name)
+        {
+            let is_known = self.known(dir, name.as_bytes()).flatten().is_some_and(|known| Arc::ptr_eq(&known, node));
+            match self.with_room(|| dir.inner.walk(name)) {
+                Ok(found) if identity(&found.stat) == node.inode.identity => {
+                    node.inode.keep_stat(asked, &found.stat);
+                    return Ok(found.stat);
+                }
+                Err(error) if error != Errno::NOENT => return Err(error),
+                _ if is_known => {
+                    self.names.remove(dir.inode.number, name.as_bytes());
+                    return Err(Error::STALE);
+                }
+                // Whoever opens it knows it by another name, or has it open.
+                _ => {}
+            }
+        }
+        let stat = node.inner.stat()?;
+        node.inode.keep_stat(asked, &stat);
+        Ok(stat)
+    }
+}

@@ -1,0 +1,263 @@
+//! Changes of a file that are made here, and so are made to its data, too.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use lisafs::backend::{IoSource, Result};
+
+use super::{Body, CacheFile, Source, incomplete, now};
+use crate::store::disk::on_disk;
+use crate::store::header::Version;
+use crate::store::map::{Chunk, Map, block_of, checksum, chunks};
+use crate::store::{BLOCK, CHUNK, index};
+
+/// Checksums of so many chunks are made anew at most; the others are fetched again.
+const MOST_CHANGED: usize = 4096;
+
+impl CacheFile {
+    /// Makes a change that `make` makes to the backend's file, where others may change it, too: nothing is kept then,
+    /// since nobody could tell whose change a new version is.
+    pub(crate) fn pass<T>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
+        loop {
+            let body = self.gate.read();
+            if body.is_loaded && body.version.is_none() {
+                self.changes.fetch_add(1, Ordering::Release);
+                return make();
+            }
+            drop(body);
+            self.invalidate();
+        }
+    }
+
+    /// Writes `from` at byte `offset`: `put` writes to the backend's file, which nobody else changes, and says how many
+    /// bytes it took.
+    pub(crate) fn write(
+        &self,
+        from: IoSource<'_>,
+        offset: u64,
+        put: impl Fn(IoSource<'_>) -> Result<usize>,
+    ) -> Result<usize> {
+        {
+            let body = self.gate.read();
+            if body.is_loaded && body.version.is_none() {
+                self.changes.fetch_add(1, Ordering::Release);
+                return put(from);
+            }
+        }
+        let mut body = self.gate.write();
+        self.load(&mut body);
+        self.begin(&mut body);
+        if !self.create(&mut body) {
+            let count = put(from)?;
+            body.size = body.size.max(offset.saturating_add(count as u64));
+            return Ok(count);
+        }
+        // What the client changes meanwhile must not make a difference between the two.
+        let bytes = from.to_vec();
+        let count = match put(IoSource::from(&bytes[..])) {
+            Ok(count) => count,
+            Err(error) => {
+                // It may have changed something.
+                let end = offset.saturating_add(bytes.len() as u64);
+                let mut map = self.map.lock();
+                chunks(offset, end.min(body.size)).for_each(|chunk| map.set(chunk, Chunk::Absent));
+                return Err(error);
+            }
+        };
+        let written = self.apply(&mut body, &bytes[..count], offset);
+        self.keep(&mut body, written);
+        Ok(count)
+    }
+
+    /// Sets the size, which `set` does to the backend's file.
+    pub(crate) fn resize(&self, size: u64, set: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut body = self.gate.write();
+        self.load(&mut body);
+        self.begin(&mut body);
+        set()?;
+        let resized = self.apply_size(&mut body, size);
+        self.keep(&mut body, resized);
+        Ok(())
+    }
+
+    /// Makes the file grow to `size` bytes at least, if `extend` succeeds in that.
+    pub(crate) fn extend(&self, size: u64, extend: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut body = self.gate.write();
+        self.load(&mut body);
+        self.begin(&mut body);
+        extend()?;
+        let size = size.max(body.size);
+        let resized = self.apply_size(&mut body, size);
+        self.keep(&mut body, resized);
+        Ok(())
+    }
+
+    /// Makes a change of which only the new size can be told, and that only afterwards.
+    pub(crate) fn rewrite(&self, make: impl FnOnce() -> Result<()>, size: impl FnOnce() -> Result<u64>) -> Result<()> {
+        let mut body = self.gate.write();
+        self.load(&mut body);
+        self.begin(&mut body);
+        let made = make();
+        self.clear(&mut body);
+        match size() {
+            Ok(size) => body.size = size,
+            Err(_) => self.forget(&mut body),
+        }
+        made
+    }
+
+    /// From now on the map file is not believed.
+    fn begin(&self, body: &mut Body) {
+        self.changes.fetch_add(1, Ordering::Release);
+        if body.is_changed || body.version.is_none() {
+            return;
+        }
+        body.is_changed = true;
+        if let (Some(disk), Some(header)) = (&body.disk, body.header(self.key))
+            && let Err(error) = disk.put_header(&header)
+        {
+            self.store.failed(&error);
+            self.clear(body);
+        }
+    }
+
+    /// What cannot be kept is given up.
+    fn keep(&self, body: &mut Body, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.store.failed(&error);
+            self.clear(body);
+        }
+    }
+
+    fn apply(&self, body: &mut Body, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let (old, end) = (body.size, offset + bytes.len() as u64);
+        if end > old {
+            self.apply_size(body, end)?;
+        }
+        for chunk in chunks(offset, end) {
+            let (start, stop) = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(body.size));
+            let is_there = self.map.lock().get(chunk).is_there();
+            // What is not written is behind the old end, and so zeros.
+            let is_all = (offset <= start || start >= old) && (end >= stop || end >= old);
+            let is_kept = is_there || is_all && self.admit(chunk, stop - start);
+            if !is_kept {
+                continue;
+            }
+            let Some(disk) = &body.disk else { return Ok(()) };
+            let from = offset.max(start);
+            let part = &bytes[index(from - offset)..index(end.min(stop) - offset)];
+            disk.write(part, from)?;
+            let state = if from == start && part.len() as u64 == CHUNK {
+                Chunk::Present(checksum(self.seed(), chunk, part))
+            } else if end >= start + CHUNK {
+                // Who appends does not come back.
+                let mut whole = vec![0; index(CHUNK)];
+                disk.read(&mut whole, start)?;
+                Chunk::Present(checksum(self.seed(), chunk, &whole))
+            } else {
+                Chunk::Changed
+            };
+            self.map.lock().set(chunk, state);
+        }
+        Ok(())
+    }
+
+    /// Makes room for a chunk of `len` bytes.
+    fn admit(&self, chunk: u64, len: u64) -> bool {
+        let is_room = self.store.reserve(on_disk(len));
+        if is_room {
+            self.store.commit(self.key, block_of(chunk), on_disk(len));
+        }
+        is_room
+    }
+
+    fn apply_size(&self, body: &mut Body, size: u64) -> io::Result<()> {
+        let old = std::mem::replace(&mut body.size, size);
+        let Some(disk) = &body.disk else { return Ok(()) };
+        if size < old {
+            let gone = size.div_ceil(CHUNK)..old.div_ceil(CHUNK);
+            let mut map = self.map.lock();
+            let gone: Vec<u64> = map.there().map(|(chunk, _)| chunk).filter(|chunk| gone.contains(chunk)).collect();
+            gone.iter().for_each(|chunk| map.set(*chunk, Chunk::Absent));
+            drop(map);
+            let mut blocks: Vec<u64> = gone.into_iter().map(block_of).collect();
+            blocks.dedup();
+            blocks.retain(|block| block * BLOCK >= size);
+            self.store.remove_all(self.key, blocks);
+        }
+        disk.set_len(size)?;
+        // The chunk at the smaller of the two ends is shorter or longer now.
+        let last = size.min(old);
+        if !last.is_multiple_of(CHUNK) && size != old {
+            let chunk = last / CHUNK;
+            let (before, after) = (self.len_of(old, chunk), self.len_of(size, chunk));
+            let more = on_disk(after).saturating_sub(on_disk(before));
+            let is_there = self.map.lock().get(chunk).is_there();
+            if is_there {
+                let fits = more == 0 || self.admit(chunk, more);
+                self.map.lock().set(chunk, if fits { Chunk::Changed } else { Chunk::Absent });
+            }
+        }
+        Ok(())
+    }
+
+    /// The file has `version` now, and the data is of it.
+    pub(super) fn adopt(&self, body: &mut Body, version: Version) {
+        if body.size != version.size {
+            // Somebody else has changed it after all.
+            self.clear(body);
+        }
+        (body.version, body.size, body.is_changed, body.since) = (Some(version), version.size, false, now());
+        let stored = self.store_map(body);
+        self.keep(body, stored);
+    }
+
+    /// Writes the map of a file that was changed.
+    fn store_map(&self, body: &Body) -> io::Result<()> {
+        let (Some(disk), Some(header)) = (&body.disk, body.header(self.key)) else { return Ok(()) };
+        let is_changed = |(chunk, state)| (state == Chunk::Changed).then_some(chunk);
+        let changed: Vec<u64> = self.map.lock().there().filter_map(is_changed).collect();
+        for (count, chunk) in changed.into_iter().enumerate() {
+            let state = if count < MOST_CHANGED {
+                let mut bytes = vec![0; index(self.len_of(body.size, chunk))];
+                disk.read(&mut bytes, chunk * CHUNK)?;
+                Chunk::Present(checksum(self.seed(), chunk, &bytes))
+            } else {
+                Chunk::Absent
+            };
+            self.map.lock().set(chunk, state);
+        }
+        let checksums: Vec<u32> = {
+            let map = self.map.lock();
+            (0..body.size.div_ceil(CHUNK).min(map.len())).map(|chunk| map.get(chunk).stored()).collect()
+        };
+        disk.clear_checksums()?;
+        disk.put_checksums(0, &checksums)?;
+        disk.put_header(&header)
+    }
+
+    /// Begins to bring a file up to date that is open by donated descriptors: it stays the same file of the disk.
+    pub(super) fn begin_refresh(&self, body: &mut Body, version: Version, inode: u64) {
+        self.begin(body);
+        let blocks: Vec<u64> = (0..body.size.max(version.size).div_ceil(BLOCK)).collect();
+        *self.map.lock() = Map::default();
+        self.store.remove_all(self.key, blocks);
+        let resized = body.disk.as_ref().map_or(Ok(()), |disk| disk.set_len(version.size));
+        (body.version, body.size, body.validated) = (Some(version), version.size, Some(inode));
+        self.keep(body, resized);
+    }
+
+    /// Fetches all of the file.
+    pub(super) fn refresh(&self, source: &dyn Source) -> Result<()> {
+        let size = self.gate.read().size;
+        self.fetch_ahead(0, size, source);
+        let mut body = self.gate.write();
+        let is_all = (0..size.div_ceil(CHUNK)).all(|chunk| self.map.lock().get(chunk).is_there());
+        let Some(version) = body.version.filter(|version| is_all && version.size == body.size) else {
+            self.forget(&mut body);
+            return Err(incomplete());
+        };
+        self.adopt(&mut body, version);
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! The disk of a cache: data of files, in files of a directory.
+//!
+//! Each file with data here has two: `NAME.data` with its bytes, each where it is in the file itself, and `NAME.map`
+//! with a header (which file, which version) and a checksum for each chunk that is there. What is not in the map is not
+//! there, so that a process that is killed at any moment leaves a cache that is right.
+//!
+//! # Locks
+//!
+//! In this order: a [`CacheFile`]'s gate, the [table](Store::table), heats, a [`CacheFile`]'s map. Whoever has the gate
+//! of one file only tries that of another.
+
+mod directory;
+mod disk;
+mod file;
+mod header;
+mod limits;
+mod map;
+mod policy;
+mod scan;
+
+pub use directory::DirectoryError;
+pub(crate) use directory::{Directory, owner};
+pub(crate) use file::{CacheFile, Pin, Source, Want};
+pub(crate) use header::Key;
+pub use limits::Limits;
+pub use scan::Usage;
+pub(crate) use scan::usage;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::stats::Stats;
+use map::Heat;
+use policy::{BlockKey, Policy};
+
+/// Bytes of a chunk: what has a checksum, and the least that is fetched.
+pub(crate) const CHUNK: u64 = 64 << 10;
+/// Bytes of a block: what is fetched for a sequential reader, and what goes when there is no room.
+pub(crate) const BLOCK: u64 = 1 << 20;
+
+/// What a file costs besides its data: two inodes, and its map.
+const OVERHEAD: u64 = 8 << 10;
+/// How often another victim is looked for if one cannot go.
+const TRIES: usize = 64;
+/// How long a disk that has failed is left alone.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The disk of a cache, which all volumes of this process with this directory share.
+pub(crate) struct Store {
+    directory: Directory,
+    limits: Limits,
+    table: Mutex<Table>,
+    /// When the disk may be used again.
+    trouble: Mutex<Option<Instant>>,
+    pub(crate) stats: Stats,
+}
+
+#[derive(Default)]
+struct Table {
+    /// The files that this process has open.
+    live: HashMap<Key, Live>,
+    policy: Policy,
+    /// Bytes beside those of the blocks: what files cost, and what is about to be written.
+    other: u64,
+}
+
+struct Live {
+    file: Weak<CacheFile>,
+    heat: Arc<Heat>,
+}
+
+impl Store {
+    /// Takes the directory at `path`, with what is there.
+    pub(crate) fn open(path: &Path, limits: Limits) -> Result<Arc<Self>, DirectoryError> {
+        let directory = Directory::take(path)?;
+        let failed = |source| DirectoryError::Io { path: directory.path().to_path_buf(), source };
+        let found = scan::scan(&directory).map_err(failed)?;
+        let mut table = Table { other: found.files * OVERHEAD, ..Table::default() };
+        for (key, bytes) in found.blocks {
+            table.policy.restore(key, bytes);
+        }
+        let limits = limits.on(&directory);
+        let (table, trouble) = (Mutex::new(table), Mutex::default());
+        let store = Arc::new(Store { directory, limits, table, trouble, stats: Stats::default() });
+        // The limit may be smaller than it was.
+        if store.reserve(0) {
+            store.release(0);
+        }
+        Ok(store)
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Bytes on the disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        let table = self.table.lock();
+        table.policy.bytes() + table.other
+    }
+
+    /// The file `key`, whether there is data of it or not.
+    pub(crate) fn file(self: &Arc<Self>, key: Key) -> Arc<CacheFile> {
+        let mut table = self.table.lock();
+        if let Some(file) = table.live.get(&key).and_then(|live| live.file.upgrade()) {
+            return file;
+        }
+        let heat = Arc::default();
+        let file = Arc::new(CacheFile::new(self.clone(), key, Arc::clone(&heat)));
+        table.live.insert(key, Live { file: Arc::downgrade(&file), heat });
+        file
+    }
+
+    /// The file `key` if somebody has it open.
+    pub(crate) fn live(&self, key: Key) -> Option<Arc<CacheFile>> {
+        self.table.lock().live.get(&key).and_then(|live| live.file.upgrade())
+    }
+
+    /// Forgets that a file is open, which is being dropped.
+    fn dropped(&self, key: Key) {
+        let mut table = self.table.lock();
+        let Table { live, policy, .. } = &mut *table;
+        let Some(one) = live.get(&key).filter(|one| one.file.strong_count() == 0) else { return };
+        for (block, times) in one.heat.take() {
+            policy.heat(BlockKey { file: key, block }, times);
+        }
+        live.remove(&key);
+    }
+
+    /// Makes room for `bytes` more, which are then to be given to a [block](Self::commit) or
+    /// [released](Self::release). `false` if there is no room, or the disk does not work.
+    fn reserve(self: &Arc<Self>, bytes: u64) -> bool {
+        if self.is_in_trouble() {
+            return false;
+        }
+        let mut tries = TRIES;
+        while tries > 0 {
+            let lacks = self.limits.lacks(&self.directory, bytes);
+            let victim = {
+                let mut table = self.table.lock();
+                let Table { live, policy, other } = &mut *table;
+                if !lacks && policy.bytes() + *other + bytes <= self.limits.size {
+                    *other += bytes;
+                    return true;
+                }
+                policy.victim(|key| live.get(&key.file).map_or(0, |live| live.heat.take_one(key.block)))
+            };
+            let Some(victim) = victim else { break };
+            if !self.file(victim.file).evict(victim.block) {
+                tries -= 1;
+            }
+        }
+        self.stats.refused.add(1);
+        false
+    }
+
+    /// Gives back what was reserved.
+    fn release(&self, bytes: u64) {
+        let mut table = self.table.lock();
+        table.other = table.other.saturating_sub(bytes);
+    }
+
+    /// Makes reserved `bytes` those of a block.
+    fn commit(&self, file: Key, block: u64, bytes: u64) {
+        let mut table = self.table.lock();
+        table.other = table.other.saturating_sub(bytes);
+        table.policy.grow(BlockKey { file, block }, bytes);
+    }
+
+    /// A block is no longer there.
+    fn removed(&self, file: Key, block: u64) -> u64 {
+        self.table.lock().policy.remove(BlockKey { file, block })
+    }
+
+    /// Blocks are no longer there.
+    fn remove_all(&self, file: Key, blocks: impl IntoIterator<Item = u64>) {
+        let mut table = self.table.lock();
+        for block in blocks {
+            table.policy.remove(BlockKey { file, block });
+        }
+    }
+
+    /// Whether the disk has failed just now.
+    fn is_in_trouble(&self) -> bool {
+        self.trouble.lock().is_some_and(|end| Instant::now() < end)
+    }
+
+    /// The disk has failed: for a while it is left alone, and everything comes from the backend.
+    fn failed(&self, error: &io::Error) {
+        let end = Instant::now() + PAUSE;
+        self.stats.failures.add(1);
+        if self.trouble.lock().replace(end).is_none_or(|end| end < Instant::now()) {
+            let path = self.directory.path().display();
+            tracing::warn!("the cache in {path} has failed, reading from the backend: {error}");
+        }
+    }
+}
+
+/// `number` as an index or a length, which it is because it comes from one.
+#[expect(clippy::cast_possible_truncation, reason = "machines are of 64 bits")]
+const fn index(number: u64) -> usize {
+    const { assert!(usize::BITS == 64) };
+    number as usize
+}

@@ -1,0 +1,125 @@
+//! What is in a cache's directory when it is opened.
+
+use std::fs::{self, DirEntry, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::directory::{DATA, Directory, MAP, key_of};
+use super::header::{HEADER, Key};
+use super::map::{Map, block_of};
+use super::policy::BlockKey;
+use super::{BLOCK, CHUNK, OVERHEAD, index};
+
+/// Everything that is there.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Blocks with their bytes, the oldest first.
+    pub(super) blocks: Vec<(BlockKey, u64)>,
+    pub(super) files: u64,
+}
+
+/// Finds all data, and removes what is left over of processes that were killed.
+pub(super) fn scan(directory: &Directory) -> io::Result<Found> {
+    let mut found = Found::default();
+    let mut dated = Vec::<(SystemTime, Key, u64, u64)>::new();
+    for volume in directory.volumes()? {
+        each_file(&directory.volume(volume), |entry| {
+            let name = entry.file_name();
+            match name.to_str().and_then(|name| key_of(volume, name)) {
+                Some((key, DATA)) if directory.file(key, MAP).exists() => {
+                    let stat = entry.metadata()?;
+                    dated.push((stat.modified()?, key, stat.len(), stat.blocks() * 512));
+                }
+                Some((_, MAP)) if entry.path().with_extension(DATA).exists() => {}
+                Some(_) => fs::remove_file(entry.path())?,
+                None => {}
+            }
+            Ok(())
+        })?;
+    }
+    dated.sort();
+    for (_, key, len, bytes) in dated {
+        found.files += 1;
+        if len <= BLOCK {
+            found.blocks.push((BlockKey { file: key, block: 0 }, bytes));
+        } else {
+            found.blocks.append(&mut blocks_of(directory, key, len));
+        }
+    }
+    Ok(found)
+}
+
+/// The blocks of a file that are there, as its map says.
+fn blocks_of(directory: &Directory, key: Key, len: u64) -> Vec<(BlockKey, u64)> {
+    let mut blocks = Vec::<(BlockKey, u64)>::new();
+    let Ok(bytes) = fs::read(directory.file(key, MAP)) else { return blocks };
+    let entries = bytes.get(index(HEADER)..).unwrap_or_default();
+    for (chunk, _) in Map::from_bytes(entries).there() {
+        let bytes = super::disk::on_disk(len.saturating_sub(chunk * CHUNK).min(CHUNK));
+        let block = block_of(chunk);
+        match blocks.last_mut() {
+            Some((key, sum)) if key.block == block => *sum += bytes,
+            _ => blocks.push((BlockKey { file: key, block }, bytes)),
+        }
+    }
+    if blocks.is_empty() {
+        // What is not in the map has a block all the same, with which the file goes.
+        blocks.push((BlockKey { file: key, block: 0 }, 0));
+    }
+    blocks
+}
+
+/// Calls `with` with each file of a volume.
+fn each_file(volume: &Path, mut with: impl FnMut(&DirEntry) -> io::Result<()>) -> io::Result<()> {
+    for shard in fs::read_dir(volume)? {
+        let shard = shard?;
+        if shard.file_type()?.is_dir() {
+            for entry in fs::read_dir(shard.path())? {
+                with(&entry?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a volume has in a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// The backend, as it was called.
+    pub backend: String,
+    /// How many files there is data of.
+    pub files: u64,
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// Where it is.
+    pub path: std::path::PathBuf,
+}
+
+/// What each volume has in the cache at `path`, which somebody may be using.
+pub(crate) fn usage(path: &Path) -> io::Result<Vec<Usage>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(path.join("volumes"))? {
+        let path = entry?.path();
+        let mut backend = String::new();
+        // Who is killed at the wrong moment leaves none.
+        let _ = File::open(path.join("backend")).and_then(|mut file| file.read_to_string(&mut backend));
+        let mut usage = Usage { backend: backend.trim_end().to_owned(), files: 0, bytes: 0, path: path.clone() };
+        each_file(&path, |entry| {
+            match entry.metadata() {
+                Ok(stat) if entry.path().extension().is_some_and(|ending| ending == DATA) => {
+                    usage.files += 1;
+                    usage.bytes += stat.blocks() * 512 + OVERHEAD;
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        all.push(usage);
+    }
+    all.sort_by(|one, other| one.backend.cmp(&other.backend));
+    Ok(all)
+}
