@@ -1,4 +1,4 @@
-//! `cargo xtask kill-volumes` and `kill-blob`: processes that are killed at random moments.
+//! `cargo xtask kill-volumes`, `kill-blob` and `kill-cache`: processes that are killed at random moments.
 
 use std::process::Command;
 
@@ -53,4 +53,21 @@ pub(crate) fn run_blob(options: &BlobOptions) -> Result<bool> {
     tests.args(["nothing_synced_is_lost", "no_failing_request", "--test-threads=1"]);
     tests.env("BLOB_KILLS", options.kills.to_string()).env("BLOB_FAILURES", options.failures.to_string());
     Ok(shell::run(tests.env(bins::DIRECTORY, bins::directory()?))?.success())
+}
+
+/// How often.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CacheOptions {
+    /// Kills of a process with a cache, in each access mode
+    #[arg(default_value_t = 300)]
+    kills: u32,
+}
+
+/// Runs the test of caches that are killed in its long form. The result says whether it has not failed.
+pub(crate) fn run_cache(options: &CacheOptions) -> Result<bool> {
+    setup::run()?;
+    let mut tests = Command::new(env!("CARGO"));
+    tests.current_dir(bins::workspace()).args(["test", "--workspace", "--test", "cache", "--", "kills", "--nocapture"]);
+    tests.env("CACHE_KILLS", options.kills.to_string()).env(bins::DIRECTORY, bins::directory()?);
+    Ok(shell::run(&mut tests)?.success())
 }

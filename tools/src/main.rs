@@ -43,6 +43,8 @@ enum Task {
     Semver(semver::Options),
     /// Kill processes that write to a blob volume at random moments and check what is left; then make requests fail.
     KillBlob(kills::BlobOptions),
+    /// Kill processes with a cache at random moments and check what is left.
+    KillCache(kills::CacheOptions),
     /// Kill volume servers, gofers and sandboxes at random moments and check what is left.
     KillVolumes(kills::Options),
     /// Run the commands of gofer/docs/production.md in Docker, podman and containerd. Needs root and Debian's archive;
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Task::Conform(options) => conform::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::KillBlob(options) => kills::run_blob(&options),
+        Task::KillCache(options) => kills::run_cache(&options),
         Task::KillVolumes(options) => kills::run(&options),
         Task::Production(options) => production::run(&options),
         Task::Miri => analysis::miri(),

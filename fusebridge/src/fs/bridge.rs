@@ -170,10 +170,15 @@ impl Bridge {
             self.nodes.lock().lose_name(parent, name);
             return Err(Errno::NOENT);
         };
-        let same = Identity::of(&stat) == identity;
-        let stat = if same { self.access_lists.told(&self.client, self.control(id)?.id(), stat)? } else { stat };
-        let same = same && self.nodes.lock().looked_up_again(id, &stat);
-        Ok(same.then_some(Entry { id, stat }))
+        if Identity::of(&stat) != identity {
+            return Ok(None);
+        }
+        // The kernel may have forgotten it meanwhile, as it does with what it was told when it finds another file in a
+        // name's place: then it looks the name up once more at once.
+        let Ok(control) = self.control(id) else { return Ok(None) };
+        let stat = self.access_lists.told(&self.client, control.id(), stat)?;
+        let is_known = self.nodes.lock().looked_up_again(id, &stat);
+        Ok(is_known.then_some(Entry { id, stat }))
     }
 
     /// The kernel has forgotten `count` lookups of `id`.

@@ -127,7 +127,7 @@ impl ControlFile for Control {
         let Some(size) = change.size.filter(|_| node.inode.kind == Some(FileType::Regular)) else {
             return node.inner.set_stat(change);
         };
-        let Some(file) = volume.store.live(volume.key(node)) else { return node.inner.set_stat(change) };
+        let file = volume.store.file(volume.key(node));
         let mut outcome = Ok(());
         let set = || {
             outcome = node.inner.set_stat(change);
@@ -142,13 +142,12 @@ impl ControlFile for Control {
     }
 
     fn create(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
-        // What is read through it may be there already when somebody has written it meanwhile.
         let create = || {
             let Created { found, opened, .. } = self.node.inner.create(name, new, access)?;
             Ok((found, opened))
         };
         let ((node, stat), opened) = self.make_node(name, create)?;
-        let opened = self.volume.created_file(&node, &stat, opened, OpenHow::new(access));
+        let opened = self.volume.created_file(&node, opened, OpenHow::new(access));
         Ok(Created::new(self.control(node, stat), opened))
     }
 

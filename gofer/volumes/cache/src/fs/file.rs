@@ -97,21 +97,16 @@ impl Volume {
     }
 
     /// A file that was just made and opened.
-    pub(super) fn created_file(
-        self: &Arc<Self>,
-        node: &Arc<Node>,
-        stat: &Statx,
-        opened: Opened,
-        how: OpenHow,
-    ) -> Opened {
+    pub(super) fn created_file(self: &Arc<Self>, node: &Arc<Node>, opened: Opened, how: OpenHow) -> Opened {
         let file = self.file(self.key(node));
         let reader = Reader::new(self.clone(), node.clone(), how);
         reader.inner.get_or_init(|| opened.file);
         let keeps = how.access.reads() && self.is_exclusive();
-        if self.is_exclusive() {
-            let changes = file.changes();
+        let changes = file.changes();
+        // Unless somebody has changed it already.
+        if let Some(stat) = node.inode.known_stat(self).filter(|_| self.is_exclusive()) {
             // There is nothing yet, and so nothing to bring up to date.
-            let _ = file.validate(node.inode.number, stat, changes, true, &reader);
+            let _ = file.validate(node.inode.number, &stat, changes, true, &reader);
         }
         let (pattern, touched) = (Mutex::default(), OnceLock::new());
         let (volume, node, reader) = (self.clone(), node.clone(), Arc::new(reader));

@@ -124,14 +124,17 @@ impl CacheFile {
         }
         let mut body = RwLockUpgradableReadGuard::upgrade(body);
         self.load(&mut body);
-        if exclusive && body.validated == Some(inode) && body.version.is_some() {
-            if self.changes() != changes {
-                return Ok(());
+        let is_known = body.validated == Some(inode) && body.version.is_some();
+        if exclusive && self.changes() != changes {
+            // These may be the attributes from before.
+            if !is_known {
+                self.forget(&mut body);
             }
-            if body.size == version.size {
-                self.adopt(&mut body, version);
-                return Ok(());
-            }
+            return Ok(());
+        }
+        if exclusive && is_known && body.size == version.size {
+            self.adopt(&mut body, version);
+            return Ok(());
         }
         let is_same = body.version == Some(version) && !body.is_changed;
         if is_same && (exclusive || !version.may_hide_changes(body.since)) {

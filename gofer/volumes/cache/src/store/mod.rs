@@ -120,11 +120,6 @@ impl Store {
         file
     }
 
-    /// The file `key` if somebody has it open.
-    pub(crate) fn live(&self, key: Key) -> Option<Arc<CacheFile>> {
-        self.table.lock().live.get(&key).and_then(|live| live.file.upgrade())
-    }
-
     /// Forgets that a file is open, which is being dropped.
     fn dropped(&self, key: Key) {
         let mut table = self.table.lock();

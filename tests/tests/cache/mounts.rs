@@ -1,0 +1,165 @@
+//! What users of a mount have of a cache.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use e2e::mount::Mount;
+use e2e::volumes::VolumeServer;
+use e2e::{bins, check, command, host, process, scratch, skip};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A mount of `backend` with a cache in `cache`.
+fn cached(flags: &[&str], backend: &Path, cache: &Path, options: &str) -> Result<Mount> {
+    let backend = format!("cache:{}?dir={}&free=0{options}", backend.display(), cache.display());
+    Mount::start(Command::new(bins::fusebridge()?).arg("mnt").args(flags).arg(backend))
+}
+
+#[test]
+fn what_others_change_is_seen_when_it_is_opened() -> Result<()> {
+    let (files, cache) = (scratch::memory()?, scratch::disk()?);
+    let mount = cached(&[], files.path(), cache.path(), "")?;
+    let (below, above) = (files.path().join("file"), mount.path().join("file"));
+    fs::write(&below, "first")?;
+    for round in 0..30_u8 {
+        let content = vec![round; 10_000];
+        match round % 3 {
+            0 => File::options().write(true).open(&below)?.write_all_at(&content, 0)?,
+            1 => {
+                fs::write(files.path().join("new"), &content)?;
+                fs::rename(files.path().join("new"), &below)?;
+            }
+            _ => fs::write(&below, &content)?,
+        }
+        for _ in 0..2 {
+            check::holds(&format!("round {round}"), fs::read(&above)? == content)?;
+        }
+    }
+    fs::remove_file(&below)?;
+    check::fails("a file that is gone", fs::read(&above).map(drop), &[rustix::io::Errno::NOENT])?;
+    // And the other way round, at once.
+    fs::write(&above, "from above")?;
+    check::equal("below", &fs::read_to_string(&below)?.as_str(), &"from above")?;
+    mount.unmount()
+}
+
+#[test]
+fn a_read_only_file_in_the_cache_needs_no_server() -> Result<()> {
+    if !host::can_pass_through() {
+        skip!("this kernel has no FUSE passthrough");
+    }
+    let (files, cache) = (scratch::memory()?, scratch::disk()?);
+    let content: Vec<u8> = (0..=250).cycle().take(3_000_000).collect();
+    fs::write(files.path().join("file"), &content)?;
+    let mount = cached(&["--read-only", "--access", "exclusive"], files.path(), cache.path(), "&access=exclusive")?;
+    let path = mount.path().join("file");
+    check::holds("through the server", fs::read(&path)? == content)?;
+    // The kernel has its own copy of what it was sent; not of what it will read by itself.
+    let mut open = File::open(&path)?;
+    let server = *process::family(mount.pid())?.get(1).context("no server")?;
+    process::kill(server);
+    let mut all = Vec::new();
+    open.read_to_end(&mut all)?;
+    check::holds("without it", all == content)?;
+    drop(open);
+    mount.umount_command()
+}
+
+#[test]
+fn a_full_disk_is_no_error() -> Result<()> {
+    if !host::is_root() {
+        skip!("mounting a small tmpfs needs root");
+    }
+    let (files, cache) = (scratch::memory()?, scratch::memory()?);
+    let small = || {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m,nr_inodes=100", "small"]).arg(cache.path());
+        command::succeed(&mut mount, LIMIT)
+    };
+    small()?;
+    let story = || -> Result<()> {
+        let mount = cached(&[], files.path(), cache.path(), "&access=exclusive")?;
+        for round in 0..2 {
+            for number in 0..60_u8 {
+                let (path, content) = (mount.path().join(number.to_string()), vec![number; 50_000]);
+                if round == 0 {
+                    fs::write(&path, &content)?;
+                }
+                check::holds(&format!("file {number}"), fs::read(&path)? == content)?;
+                check::holds("below", fs::read(files.path().join(number.to_string()))? == content)?;
+            }
+            // Somebody else takes what is left.
+            fs::write(cache.path().join("ballast"), vec![1; 1 << 20]).unwrap_or_default();
+        }
+        mount.unmount()
+    };
+    let told = story();
+    command::succeed(Command::new("umount").arg("--lazy").arg(cache.path()), LIMIT)?;
+    told
+}
+
+#[test]
+fn a_directory_has_one_process() -> Result<()> {
+    let (files, cache) = (scratch::memory()?, scratch::disk()?);
+    let mount = cached(&[], files.path(), cache.path(), "")?;
+    let backend = format!("cache:mem:?dir={}", cache.path().display());
+    let second = command::run(Command::new(bins::fusebridge()?).args(["run", &backend, "--", "true"]), LIMIT)?;
+    let server = process::family(mount.pid())?[1];
+    let wanted = format!("is in use by process {server}; give each process a cache directory of its own");
+    check::holds(&second.describe(), second.stderr.contains(&wanted) && second.stderr.lines().count() == 1)?;
+    let cli = |words: &[&str]| {
+        let mut command = Command::new(bins::volumes()?);
+        command::run(command.arg("cache").args(words).arg(cache.path()), LIMIT)
+    };
+    let status = cli(&["status"])?;
+    check::holds(&status.describe(), status.stdout.starts_with(&format!("in use by process {server}\n")))?;
+    let drop = cli(&["drop"])?;
+    check::holds(&drop.describe(), drop.stderr.contains(&wanted))?;
+    fs::write(files.path().join("file"), "content")?;
+    let warm = command::succeed(Command::new(bins::volumes()?).args(["cache", "warm"]).arg(mount.path()), LIMIT)?;
+    check::equal("warmed", &warm.trim(), &"7 B in 1 files read")?;
+    mount.unmount()?;
+    let status = cli(&["status"])?;
+    check::holds(&status.describe(), status.stdout.starts_with("not in use\n") && status.stdout.contains("1 files"))?;
+    cli(&["drop"])?.success()?;
+    check::equal("left", &cli(&["status"])?.stdout.as_str(), &"not in use\n")
+}
+
+#[test]
+fn caches_have_metrics() -> Result<()> {
+    let (files, cache) = (scratch::memory()?, scratch::disk()?);
+    let socket = cache.path().join("metrics");
+    fs::write(files.path().join("file"), vec![7; 100_000])?;
+    let directory = cache.path().join("cache");
+    let volume =
+        format!("data = 'cache:{}?dir={}&access=exclusive&size=1g'", files.path().display(), directory.display());
+    let server = VolumeServer::with(&format!("metrics = 'unix:{}'", socket.display()), &volume)?;
+    let mut command = Command::new(bins::fusebridge()?);
+    let mount = Mount::start(command.args(["mnt", "--access", "shared", "--io", "rpc"]).arg(server.backend("data")))?;
+    for _ in 0..3 {
+        check::equal("bytes", &fs::read(mount.path().join("file"))?.len(), &100_000)?;
+    }
+    let mut stream = UnixStream::connect(&socket)?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let value = |name: &str, labels: &str| -> Result<f64> {
+        let start = format!("{name}{{cache=\"{}\"{labels}}} ", directory.display());
+        let line = text.lines().find_map(|line| line.strip_prefix(&start));
+        Ok(line.with_context(|| format!("no {start:?} in {text}"))?.parse()?)
+    };
+    check::holds("hits", value("gofer_cache_hits_total", ",tier=\"data\"")? >= 2.0)?;
+    check::holds("misses", value("gofer_cache_misses_total", ",tier=\"data\"")? >= 1.0)?;
+    check::holds("metadata", value("gofer_cache_hits_total", ",tier=\"metadata\"")? >= 1.0)?;
+    check::holds("fetched", value("gofer_cache_fetched_bytes_total", "")? >= 100_000.0)?;
+    check::holds("bytes", value("gofer_cache_bytes", "")? >= 100_000.0)?;
+    check::equal("limit", &value("gofer_cache_limit_bytes", "")?, &f64::from(1 << 30))?;
+    mount.unmount()?;
+    server.stop()
+}
