@@ -154,3 +154,48 @@ impl Session {
         self.client.close(fd);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gofer::extensions::memfs::{MemFs, MemOptions};
+    use lisafs::backend::ClientKind;
+    use lisafs::server::Server;
+    use lisafs::testing::Subject;
+
+    use super::*;
+
+    /// Files of a backend, for a client that may see all of them.
+    struct Trusting(MemFs);
+
+    impl Backend for Trusting {
+        fn options(&self) -> Options {
+            self.0.options().client(ClientKind::Kernel)
+        }
+
+        fn attach(&self) -> Result<Attachment> {
+            self.0.attach()
+        }
+    }
+
+    /// The files of a server in this process.
+    fn remote() -> Subject {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let files = Trusting(MemFs::new(MemOptions::default()).unwrap());
+        let connection = Server::new().connect(theirs.into(), b"/", Arc::new(files)).unwrap();
+        Subject::new(Remote::new(ours.into(), None).unwrap()).with(connection)
+    }
+
+    lisafs::testing::suite!(server, Capabilities::all(), remote);
+
+    #[test]
+    fn mistakes_are_told_in_one_line() {
+        let parse = |text: &str| RemoteSpec::parse(text).map(|spec| spec.map_err(|error| error.lines().count()));
+        assert_eq!(parse("exec:"), Some(Err(1)));
+        assert_eq!(parse("unix:/run/s"), Some(Ok(RemoteSpec::Unix("/run/s".into()))));
+        assert_eq!((parse("mem:"), parse("/srv")), (None, None));
+        let error = Remote::start(&RemoteSpec::Unix("/nonexistent".into())).err().unwrap().to_string();
+        assert_eq!(error, "cannot connect to /nonexistent: No such file or directory (os error 2)");
+        let error = Remote::start(&RemoteSpec::Exec("exit 1".into())).err().unwrap().to_string();
+        assert!(error.starts_with("no server: "), "{error}");
+    }
+}
