@@ -15,14 +15,14 @@ use crate::mount::scene::{Impersonation, SOMEBODY, SOMEBODY_ELSE, Scene};
 cases! { "acl":
     of_files = "an access list of a file is kept, or refused with EOPNOTSUPP";
     of_directories = "a default list of a directory is inherited, or refused with EOPNOTSUPP";
-    obeyed = "a list lets in who is on it, and its mask is not the right of the file's group";
-    of_the_way = "a list of a directory says who may pass, list and change it";
-    changed_by_chmod = "chmod changes the mask of a list, and who it lets in at once";
-    masked = "new files lose what the umask takes, unless their directory has a default list";
-    minimal = "a list that says no more than a mode becomes one, and a removed list is gone";
-    set_by_others = "only the owner sets lists";
-    ends_set_gid = "a list that is set by a user who is not in the file's group clears the set-group-id bit";
-    refusal_changes_nothing = "a list that is refused leaves the permissions";
+    obeyed = "an access list grants access to those it names, and its mask is not the group's permission";
+    of_the_way = "a directory's list decides who may search, list and change it";
+    changed_by_chmod = "chmod changes the mask of a list, and access follows at once";
+    masked = "the umask applies to new files unless their directory has a default list";
+    minimal = "a list equivalent to a mode becomes that mode, and a removed list is gone";
+    set_by_others = "only the owner may set lists";
+    ends_set_gid = "a list set by a user outside the file's group clears the set-group-ID bit";
+    refusal_changes_nothing = "a refused list leaves the permissions unchanged";
 }
 
 const ACCESS: &str = "system.posix_acl_access";

@@ -10,14 +10,14 @@ use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
 use crate::mount::scene::Scene;
 
 cases! { "allocate":
-    grows = "reserved space makes a file longer, with zeros";
-    keeps = "reserved space leaves what is written";
-    keep_size = "FALLOC_FL_KEEP_SIZE leaves the size";
-    punch_hole = "FALLOC_FL_PUNCH_HOLE makes zeros and leaves the size";
-    zero_range = "FALLOC_FL_ZERO_RANGE makes zeros, and a longer file if it goes beyond";
-    collapse_range = "FALLOC_FL_COLLAPSE_RANGE takes a part out";
-    unknown_modes = "modes that do not exist are refused";
-    reading_only = "a descriptor for reading reserves nothing";
+    grows = "fallocate extends a file with zeros";
+    keeps = "fallocate keeps existing data";
+    keep_size = "FALLOC_FL_KEEP_SIZE keeps the size";
+    punch_hole = "FALLOC_FL_PUNCH_HOLE zeroes the range and keeps the size";
+    zero_range = "FALLOC_FL_ZERO_RANGE zeroes the range, and extends the file if the range goes past the end";
+    collapse_range = "FALLOC_FL_COLLAPSE_RANGE removes a range";
+    unknown_modes = "unknown fallocate modes are refused";
+    reading_only = "fallocate through a read-only descriptor fails";
 }
 
 fn call(file: &File, mode: FallocateFlags, offset: u64, length: u64) -> Verdict {

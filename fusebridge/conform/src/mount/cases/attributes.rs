@@ -11,17 +11,17 @@ use crate::mount::check::{Expect, Verdict, equal, holds, skip};
 use crate::mount::scene::Scene;
 
 cases! { "attributes":
-    size = "a file's size is that of what was written";
+    size = "a file's size is the number of bytes written";
     size_of_symlinks = "a symbolic link's size is its target's length";
-    blocks = "what is written takes space";
-    blocks_change = "the space that a file takes is right after each change, whichever way it is made";
-    inode_numbers = "all files have different inode numbers, which stay";
+    blocks = "written data takes up blocks";
+    blocks_change = "st_blocks is right after every kind of change";
+    inode_numbers = "inode numbers are unique and stable";
     one_device = "all files are on one device";
-    by_handle = "an open file has the attributes that its name shows";
-    statfs = "the file system's figures make sense";
-    statfs_of_files = "each file shows the same file system";
-    fresh = "attributes are right after each change, one after the other";
-    kinds = "each file is of the kind as which it was made";
+    by_handle = "fstat and stat agree";
+    statfs = "statfs returns plausible figures";
+    statfs_of_files = "statfs gives the same file system for every file";
+    fresh = "attributes are right after each of a series of changes";
+    kinds = "every file has the type it was created with";
 }
 
 fn size(scene: &Scene) -> Verdict {

@@ -12,23 +12,23 @@ use crate::mount::check::{Expect, Verdict, equal, holds, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "data":
-    behind_the_end = "reading at or past the end gives nothing";
-    partly = "reading across the end gives what there is";
-    large = "three megabytes written at once come back in pieces of any size";
-    odd_offsets = "writes at odd offsets and of odd lengths meet exactly";
-    overwritten = "an overwritten part is new, the rest is old";
-    vectors = "gathered writes and scattered reads keep the order";
-    at_once = "what one descriptor writes another one reads at once";
-    anew = "what was written is there when the file is opened anew";
-    append_mode = "O_APPEND writes to the end wherever the position is";
-    append_taken_off = "when O_APPEND is taken off a descriptor its writes go to the position";
-    append_put_on = "when O_APPEND is put on a descriptor its writes go to the end";
-    append_once = "a write with RWF_APPEND goes to the end, the next one to its place";
-    append_not_once = "a write with RWF_NOAPPEND goes to its place, the next one to the end";
+    behind_the_end = "reading at or past the end returns nothing";
+    partly = "a read across the end is short";
+    large = "three megabytes written at once can be read back in pieces of any size";
+    odd_offsets = "writes at odd offsets with odd lengths are contiguous";
+    overwritten = "overwriting changes only the range written";
+    vectors = "writev and readv keep the order";
+    at_once = "data written through one descriptor is visible through another at once";
+    anew = "written data is there after reopening";
+    append_mode = "O_APPEND writes at the end whatever the file position";
+    append_taken_off = "after O_APPEND is cleared, writes go to the file position";
+    append_put_on = "after O_APPEND is set, writes go to the end";
+    append_once = "RWF_APPEND appends for a single write";
+    append_not_once = "RWF_NOAPPEND overrides O_APPEND for a single write";
     copy_file_range = "copy_file_range copies within and between files";
     synced = "fsync, fdatasync, O_SYNC and fsync of directories succeed";
-    zero_bytes = "reading and writing no bytes changes nothing";
-    by_chance = "random reads and writes match a copy in memory";
+    zero_bytes = "zero-byte reads and writes change nothing";
+    by_chance = "random reads and writes match an in-memory copy";
 }
 
 fn pattern(length: usize, start: usize) -> Vec<u8> {

@@ -8,12 +8,12 @@ use crate::mount::check::{Verdict, equal, fails};
 use crate::mount::scene::Scene;
 
 cases! { "errors":
-    missing = "what is not there is ENOENT";
-    existing = "what is there already is EEXIST";
-    through_files = "a path through a file is ENOTDIR";
-    not_empty = "a directory with entries cannot be removed";
-    wrong_kind = "unlink is for files, rmdir for directories";
-    nothing_left_behind = "a call that fails leaves nothing behind";
+    missing = "a missing file is ENOENT";
+    existing = "an existing name is EEXIST";
+    through_files = "a path through a regular file is ENOTDIR";
+    not_empty = "a non-empty directory cannot be removed";
+    wrong_kind = "unlink refuses directories, and rmdir everything else";
+    nothing_left_behind = "a failed call leaves nothing behind";
 }
 
 fn missing(scene: &Scene) -> Verdict {

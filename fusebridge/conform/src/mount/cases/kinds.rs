@@ -12,11 +12,11 @@ use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
 use crate::mount::scene::Scene;
 
 cases! { "kinds":
-    fifos = "what is written into a FIFO comes out of it";
-    sockets = "a socket can be bound to a name and reached by it";
+    fifos = "data passes through a FIFO";
+    sockets = "a UNIX socket can be bound to a name and connected to";
     devices = "a device node keeps its numbers";
-    whiteouts = "the whiteout of an overlay can be made";
-    regular_by_mknod = "mknod makes regular files too";
+    whiteouts = "an overlay whiteout (character device 0:0) can be created";
+    regular_by_mknod = "mknod creates regular files too";
     linked_and_renamed = "FIFOs can be linked, renamed and removed";
 }
 

@@ -6,8 +6,8 @@ use crate::mount::check::{Verdict, equal};
 use crate::mount::scene::Scene;
 
 cases! { "large":
-    directory = "a thousand entries are all there, can be found, and can be removed while they are listed";
-    width_of_subdirectories = "a hundred directories in one are all there";
+    directory = "a thousand entries are listed, found by name, and can be removed during the listing";
+    width_of_subdirectories = "a hundred subdirectories are all there";
 }
 
 fn directory(scene: &Scene) -> Verdict {

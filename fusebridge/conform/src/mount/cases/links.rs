@@ -10,17 +10,17 @@ use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
 use crate::mount::scene::Scene;
 
 cases! { "links":
-    one_inode = "all names of a file have its inode number and its count of links";
-    one_content = "what is written through one name is read through all, also by who has the file open";
-    one_set_of_attributes = "permissions and size changed through one name show through all";
-    first_name_goes = "the name by which a file was found first may go";
-    moved = "a link that is moved to another directory is still the same file";
-    count_falls = "the count of links falls with each name, to none for who has the file open";
-    change_time = "a new link is a change of the file's attributes";
-    not_to_directories = "directories and existing names are no places for links";
-    to_symlinks = "a link to a symbolic link is one to the link itself";
+    one_inode = "all names of a file show one inode number and link count";
+    one_content = "data written through one name is read through all names and open descriptors";
+    one_set_of_attributes = "mode and size changed through one name show through all";
+    first_name_goes = "the name a file was first found by can be removed";
+    moved = "a link moved to another directory is still the same file";
+    count_falls = "the link count drops with each name, to zero for an open file";
+    change_time = "a new link updates the change time";
+    not_to_directories = "links to directories and over existing names are refused";
+    to_symlinks = "a hard link to a symbolic link refers to the link itself";
     many = "a hundred links are counted";
-    directories = "a directory's count of links is two and one for each directory in it";
+    directories = "a directory's link count is two plus its subdirectories";
 }
 
 fn one_inode(scene: &Scene) -> Verdict {

@@ -12,19 +12,19 @@ use crate::mount::directory::{Entry, Listing};
 use crate::mount::scene::Scene;
 
 cases! { "listing":
-    complete = "every entry turns up exactly once";
-    types = "the types of entries are those of the files";
-    long_listings = "types and inode numbers are right far into a listing, where no attributes come with the entries";
-    inodes = "the inode numbers of entries are those of the files";
-    dots = ". and .. are there, with the right inode numbers";
-    small_buffers = "a buffer for one entry at a time gives the same entries";
-    long_names = "entries with names of 255 bytes all turn up";
-    while_changing = "entries that exist all the time turn up exactly once while others come and go";
-    rewound = "after rewinding a listing shows what is there now";
-    side_by_side = "two listings of one directory do not disturb each other";
-    removed = "a directory that was removed while open has no entries";
-    after_rename = "renamed entries turn up under the new name only";
-    empty = "an empty directory has no entries but . and ..";
+    complete = "every entry is listed exactly once";
+    types = "d_type matches the files";
+    long_listings = "types and inode numbers are right far into a listing, where entries come without attributes";
+    inodes = "d_ino matches the files";
+    dots = ". and .. are listed, with the right inode numbers";
+    small_buffers = "a buffer with room for one entry gives the same listing";
+    long_names = "entries with 255-byte names are all listed";
+    while_changing = "entries that exist throughout are listed exactly once while others come and go";
+    rewound = "a rewound listing shows the current entries";
+    side_by_side = "two listings of one directory are independent";
+    removed = "a directory removed while open lists no entries";
+    after_rename = "renamed entries are listed under the new name only";
+    empty = "an empty directory lists only . and ..";
 }
 
 /// Makes empty files.

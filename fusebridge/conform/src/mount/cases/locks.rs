@@ -10,13 +10,13 @@ use crate::mount::check::{Expect, Verdict, equal, fails};
 use crate::mount::scene::Scene;
 
 cases! { "locks":
-    exclusive = "an exclusive lock keeps all others out until it is given back";
-    shared = "shared locks go together, and keep an exclusive one out";
-    closing = "a lock goes when its file is closed";
-    converted = "a shared lock can become an exclusive one";
-    ranges = "locks on different ranges of a file go together";
-    told = "who holds a lock on a range can be asked";
-    without_a_name = "a lock lives on when the file's name is gone";
+    exclusive = "an exclusive lock excludes all others until it is released";
+    shared = "shared locks coexist, and exclude an exclusive one";
+    closing = "closing the file releases its lock";
+    converted = "a shared lock can be upgraded";
+    ranges = "locks on disjoint ranges coexist";
+    told = "F_GETLK names the holder of a lock";
+    without_a_name = "a lock outlives the file's name";
 }
 
 fn two(scene: &Scene) -> Verdict<(File, File)> {

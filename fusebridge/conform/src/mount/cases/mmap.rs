@@ -8,15 +8,15 @@ use crate::mount::check::{Expect, Verdict, equal, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "mmap":
-    reads = "a mapping shows the file's content, and zeros past its end in the last page";
-    written_through_the_map = "what is stored in a shared mapping is read by calls";
-    written_by_calls = "what is written by calls shows in a mapping that exists";
-    two_maps = "two shared mappings of a file show each other's changes";
-    private = "what is stored in a private mapping stays there";
-    flushed = "what was flushed is there when the file is opened anew";
+    reads = "a mapping shows the file's content, and zeros past the end of its last page";
+    written_through_the_map = "stores to a shared mapping are visible to read";
+    written_by_calls = "writes are visible in an existing mapping";
+    two_maps = "two shared mappings see each other's stores";
+    private = "stores to a private mapping stay private";
+    flushed = "data flushed by msync is there after reopening";
     outlives = "a mapping outlives its descriptor and its file's name";
-    grown = "a mapping made after the file has grown shows the new part";
-    executed = "a program on the file system can be run";
+    grown = "a mapping made after the file has grown covers the new part";
+    executed = "a program on the file system can be executed";
 }
 
 const PAGE: usize = 4096;

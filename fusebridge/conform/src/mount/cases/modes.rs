@@ -10,15 +10,15 @@ use crate::mount::check::{Expect, Verdict, equal, fails};
 use crate::mount::scene::{Impersonation, SOMEBODY, SOMEBODY_ELSE, Scene};
 
 cases! { "modes":
-    all_bits = "each of the twelve bits can be set and cleared";
-    of_new_files = "a new file or directory has the mode that it was made with, less the umask";
-    no_access_while_creating = "who creates a file may write to it whatever its mode";
-    enforced = "who has no permission gets EACCES";
-    search = "a directory without search permission hides what is in it";
-    sticky = "in a sticky directory only the owner removes or renames";
-    set_gid_directories = "what is made in a set-group-id directory gets its group";
-    cleared_by_writing = "a write by somebody else clears set-user-id and set-group-id";
-    only_the_owner = "only the owner changes mode and times";
+    all_bits = "each of the twelve mode bits can be set and cleared";
+    of_new_files = "a new file or directory has the requested mode less the umask";
+    no_access_while_creating = "the creating descriptor may write whatever the mode";
+    enforced = "access without permission is EACCES";
+    search = "a directory without search permission cannot be traversed";
+    sticky = "in a sticky directory only the owner may remove or rename";
+    set_gid_directories = "files created in a set-group-ID directory get its group";
+    cleared_by_writing = "a write by another user clears set-user-ID and set-group-ID";
+    only_the_owner = "only the owner may change mode and times";
 }
 
 fn mode(scene: &Scene, name: &str) -> Verdict<String> {

@@ -11,15 +11,15 @@ use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "names":
-    any_bytes = "a name may have any bytes but / and 0";
-    longest = "a name has 255 bytes at most";
-    dots_and_spaces = "dots and spaces at a name's ends count";
-    cases_differ = "upper and lower case differ";
-    not_normalised = "two ways to write an accented letter are two names";
-    reserved = ". and .. cannot be made, and mean what they mean";
-    deep = "a tree may be deeper than a path is long";
-    long_paths = "a path has 4095 bytes at most";
-    trailing_slashes = "a slash at the end stands for a directory";
+    any_bytes = "names may contain any byte but / and NUL";
+    longest = "a name has at most 255 bytes";
+    dots_and_spaces = "leading and trailing dots and spaces are significant";
+    cases_differ = "names are case-sensitive";
+    not_normalised = "names are not normalised";
+    reserved = ". and .. cannot be created, and resolve as usual";
+    deep = "a tree may be deeper than PATH_MAX";
+    long_paths = "a path has at most 4095 bytes";
+    trailing_slashes = "a trailing slash requires a directory";
 }
 
 fn listed(scene: &Scene) -> Verdict<Vec<OsString>> {

@@ -10,14 +10,14 @@ use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "open":
-    exclusive = "O_EXCL refuses what is there, a dangling symbolic link too";
-    existing = "O_CREAT of an existing file opens it as it is";
+    exclusive = "O_EXCL refuses an existing name, even a dangling symbolic link";
+    existing = "O_CREAT opens an existing file unchanged";
     no_follow = "O_NOFOLLOW refuses symbolic links";
-    directory = "O_DIRECTORY refuses all but directories";
-    directories_are_read = "directories are opened for reading only";
-    without_a_name = "O_TMPFILE makes a file without a name, or is refused with EOPNOTSUPP";
-    path_only = "O_PATH gives a handle for attributes, not for data";
-    created_through_symlinks = "O_CREAT makes the target of a dangling symbolic link";
+    directory = "O_DIRECTORY refuses everything but directories";
+    directories_are_read = "directories cannot be opened for writing";
+    without_a_name = "O_TMPFILE creates an unnamed file, or is refused with EOPNOTSUPP";
+    path_only = "an O_PATH descriptor gives attributes but no data";
+    created_through_symlinks = "O_CREAT creates the target of a dangling symbolic link";
 }
 
 fn open(scene: &Scene, name: &str, flags: OFlags) -> rustix::io::Result<std::os::fd::OwnedFd> {

@@ -10,12 +10,12 @@ use crate::mount::check::{Expect, Verdict, equal, fails, skip};
 use crate::mount::scene::{Impersonation, SOMEBODY, SOMEBODY_ELSE, Scene};
 
 cases! { "owners":
-    of_new_files = "who makes a file owns it, whatever kind it is";
-    changed = "owner and group can be changed, one by one and both";
+    of_new_files = "the creator owns a new file, whatever its type";
+    changed = "owner and group can be changed, separately and together";
     of_symlinks = "the owner of a symbolic link can be changed";
-    clears_set_ids = "a change of owner by its owner clears set-user-id and set-group-id";
-    not_given_away = "who is not root gives no file away";
-    kept = "owner and group survive links and renames";
+    clears_set_ids = "chown by the owner clears set-user-ID and set-group-ID";
+    not_given_away = "only root may give a file away";
+    kept = "owner and group survive linking and renaming";
 }
 
 fn owner(scene: &Scene, name: &str) -> Verdict<(u32, u32)> {

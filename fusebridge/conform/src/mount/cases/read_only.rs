@@ -10,10 +10,10 @@ use crate::mount::check::{Expect, Verdict, equal, fails, skip};
 use crate::mount::scene::Scene;
 
 cases! { "read_only", read_only = true:
-    nothing_is_made = "no file of any kind can be made";
-    root_stays = "mode, owner, times and attributes of the root cannot be set";
-    files_stay = "a file can be read, but not written, cut, renamed, linked or removed";
-    read = "what is listed can be looked at, with the same inode numbers";
+    nothing_is_made = "no file of any type can be created";
+    root_stays = "mode, owner, times and extended attributes of the root cannot be changed";
+    files_stay = "a file can be read, but not written, truncated, renamed, linked or removed";
+    read = "listed files can be looked up, with the same inode numbers";
 }
 
 const NAME: &str = "conform-read-only";

@@ -11,22 +11,22 @@ use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
 use crate::mount::scene::Scene;
 
 cases! { "rename":
-    moves = "a rename gives the file its new name, and only that";
-    replaces = "a rename replaces what has the new name";
-    no_replace = "RENAME_NOREPLACE leaves what has the new name";
-    exchanges = "RENAME_EXCHANGE swaps two files of any types";
-    exchange_of_one = "RENAME_EXCHANGE needs both names";
-    flags_exclude = "RENAME_NOREPLACE and RENAME_EXCHANGE exclude each other";
+    moves = "rename changes the name and nothing else";
+    replaces = "rename replaces an existing target";
+    no_replace = "RENAME_NOREPLACE keeps an existing target";
+    exchanges = "RENAME_EXCHANGE swaps two files of any type";
+    exchange_of_one = "RENAME_EXCHANGE requires both names";
+    flags_exclude = "RENAME_NOREPLACE with RENAME_EXCHANGE is EINVAL";
     whiteout = "RENAME_WHITEOUT leaves a whiteout or is refused";
-    whiteout_replaces = "RENAME_WHITEOUT replaces what has the new name, but not with RENAME_NOREPLACE";
-    whiteout_over_directory = "RENAME_WHITEOUT of a directory replaces an empty directory, and no other";
+    whiteout_replaces = "RENAME_WHITEOUT replaces an existing target, except with RENAME_NOREPLACE";
+    whiteout_over_directory = "RENAME_WHITEOUT of a directory replaces only an empty directory";
     into_itself = "a directory cannot be moved into itself";
-    over_directories = "only an empty directory is replaced, and only by a directory";
-    two_names_of_one = "a rename of one name of a file to another one does nothing";
-    trees = "a moved tree is whole, and its .. is the new parent";
+    over_directories = "only an empty directory can be replaced, and only by a directory";
+    two_names_of_one = "renaming one hard link over another of the same file does nothing";
+    trees = "a moved tree is complete, and its .. is the new parent";
     across_directories = "a file moved between directories keeps its inode number";
-    times = "a rename changes the times of both directories";
-    back_and_forth = "names can be swapped through a third one, again and again";
+    times = "rename updates the times of both directories";
+    back_and_forth = "names can be swapped through a third, repeatedly";
 }
 
 fn with(scene: &Scene, from: &str, to: &str, flags: RenameFlags) -> rustix::io::Result<()> {

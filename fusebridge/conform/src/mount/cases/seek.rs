@@ -6,13 +6,13 @@ use crate::mount::directory::{Entry, Listing};
 use crate::mount::scene::Scene;
 
 cases! { "seek":
-    back = "going back to an entry's position shows what came after it";
-    anywhere = "positions can be gone to in any order";
-    while_changing = "positions stay good while other entries come and go";
+    back = "seeking back to an entry's position shows what came after it";
+    anywhere = "seekdir works in any order";
+    while_changing = "positions stay valid while other entries come and go";
     of_the_end = "the position of the last entry is the end";
     differ = "no two entries have the same position";
-    without_the_cache = "a listing goes on rightly when the kernel has lost what it knew of the directory, and entries went";
-    another_handle = "positions are those of the open directory, and 0 is the start for all";
+    without_the_cache = "a listing resumes correctly after the kernel dropped its cache and entries were removed";
+    another_handle = "positions belong to one open directory, and 0 is the start of any";
 }
 
 /// A directory with some files, all of its entries, and the same still open.

@@ -10,14 +10,14 @@ use crate::mount::check::{Expect, Verdict, equal, fails, holds, same_bytes, skip
 use crate::mount::scene::Scene;
 
 cases! { "sparse":
-    holes_are_zeros = "what was never written reads as zeros";
-    extended = "what a longer size adds reads as zeros, also where there was data before";
-    beyond_4_gib = "files go beyond 4 GiB, and data may lie across that border";
+    holes_are_zeros = "unwritten ranges read as zeros";
+    extended = "extending a file adds zeros, even where there was data before";
+    beyond_4_gib = "files may exceed 4 GiB, and data may cross that boundary";
     blocks = "a hole takes no space";
-    seek_data = "SEEK_DATA and SEEK_HOLE never call data a hole";
+    seek_data = "SEEK_DATA and SEEK_HOLE never report data as a hole";
     seek_hole = "SEEK_DATA and SEEK_HOLE find the holes";
-    mapped = "what is stored in a hole through a mapping is data";
-    filled = "writing into a hole leaves its neighbourhood";
+    mapped = "stores through a mapping into a hole become data";
+    filled = "writing into a hole leaves its surroundings";
 }
 
 fn read(file: &std::fs::File, length: usize, offset: u64) -> Verdict<Vec<u8>> {

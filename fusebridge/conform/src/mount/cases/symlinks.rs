@@ -11,11 +11,11 @@ use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "symlinks":
-    targets = "a target of any bytes is given back as it is";
+    targets = "a target of any bytes is returned unchanged";
     long_targets = "a target of 4095 bytes is kept, or refused with ENAMETOOLONG";
-    followed = "a link leads to its target, from where the link is";
-    loops = "links in a circle are ELOOP";
-    removed = "removing a link leaves its target";
+    followed = "a relative link is resolved from the link's own directory";
+    loops = "a cycle of links is ELOOP";
+    removed = "removing a link keeps its target";
     renamed = "renaming a link renames the link";
     not_a_link = "readlink of anything else is EINVAL";
 }

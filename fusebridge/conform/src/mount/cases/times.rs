@@ -16,22 +16,22 @@ use crate::mount::check::{Expect, Verdict, equal, failed, holds, skip};
 use crate::mount::scene::Scene;
 
 cases! { "times":
-    exact = "times that are set are kept to the nanosecond";
-    omitted = "UTIME_OMIT leaves a time, UTIME_NOW sets the present";
-    fine = "two changes shortly after each other have different times";
-    written = "a write changes the times of content and attributes";
-    mode = "a change of mode changes the time of attributes only";
-    stored = "what is stored in a mapping changes the times at the latest with msync, fsync, close or munmap";
-    outlived = "what is stored in a mapping changes the times also when the file is closed";
-    by_any_descriptor = "each change of content changes the times, whichever descriptor it is made by";
-    truncated = "a truncation changes the times of content and attributes";
-    directory = "making and removing entries changes the directory's times";
+    exact = "times are stored to the nanosecond";
+    omitted = "UTIME_OMIT keeps a time, UTIME_NOW sets the current one";
+    fine = "two changes in quick succession have different times";
+    written = "a write updates mtime and ctime";
+    mode = "chmod updates only ctime";
+    stored = "stores to a mapping update the times no later than msync, fsync, close or munmap";
+    outlived = "stores to a mapping update the times even after the file is closed";
+    by_any_descriptor = "every change of content updates the times, through whichever descriptor";
+    truncated = "a truncation updates mtime and ctime";
+    directory = "creating and removing entries updates the directory's times";
     of_symlinks = "the times of a symbolic link can be set";
-    far_away = "times before 1970 and after 2038 are kept";
-    reading_does_not_write = "reading leaves the times of content and attributes";
-    no_access = "reading by a descriptor with O_NOATIME leaves the time of access";
-    survive = "times that were set stay when the file is closed, renamed and linked";
-    present = "a new file's times are the present";
+    far_away = "times before 1970 and after 2038 can be stored";
+    reading_does_not_write = "reading leaves mtime and ctime unchanged";
+    no_access = "reading with O_NOATIME leaves atime unchanged";
+    survive = "times that were set survive close, rename and link";
+    present = "a new file has the current time";
 }
 
 /// Long enough for the clock of any file system whose times are not whole seconds.

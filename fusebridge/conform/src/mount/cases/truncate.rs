@@ -9,15 +9,15 @@ use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "truncate":
-    shorter = "a shorter size cuts the end off";
-    longer = "a longer size adds zeros";
-    by_path = "a file can be truncated by its path";
+    shorter = "a smaller size cuts the end off";
+    longer = "a larger size adds zeros";
+    by_path = "a file can be truncated by path";
     by_opening = "O_TRUNC empties a file";
-    seen_by_others = "others that have the file open see the new size at once";
-    not_of_directories = "directories have no size to set";
-    not_without_writing = "a descriptor for reading does not truncate";
-    appended_after = "what is appended after a truncation follows the new end";
-    again_and_again = "a size set many times is the last one";
+    seen_by_others = "other open descriptors see the new size at once";
+    not_of_directories = "directories cannot be truncated";
+    not_without_writing = "a read-only descriptor cannot truncate";
+    appended_after = "an append after a truncation goes to the new end";
+    again_and_again = "after many truncations the last size holds";
 }
 
 fn shorter(scene: &Scene) -> Verdict {

@@ -11,16 +11,16 @@ use crate::mount::check::{Expect, Verdict, equal, fails, holds, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "unlinked":
-    data = "an open file without a name can be read and written";
-    size = "an open file without a name can be truncated, and says its size";
-    attributes = "mode and times of an open file without a name can be set";
-    no_other_name = "nothing is hidden under another name while the file is open";
-    name_anew = "a new file of the same name is another file";
-    replaced = "a file that a rename has replaced lives on for who has it open";
-    reopened = "an open file without a name can be opened through /proc";
-    not_linked = "a file without a name gets no new one";
-    directory = "nothing can be made in a removed directory";
-    moved_open = "an open file follows its name to another directory";
+    data = "an unlinked open file can be read and written";
+    size = "an unlinked open file can be truncated, and reports its size";
+    attributes = "mode and times of an unlinked open file can be set";
+    no_other_name = "no hidden name remains while the file is open";
+    name_anew = "a new file of the same name is a different file";
+    replaced = "a file replaced by rename lives on while it is open";
+    reopened = "an unlinked open file can be reopened through /proc";
+    not_linked = "an unlinked file cannot be linked again";
+    directory = "nothing can be created in a removed directory";
+    moved_open = "an open file survives a move to another directory";
     attributes_by_name = "a removed file cannot be found";
 }
 

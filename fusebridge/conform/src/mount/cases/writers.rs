@@ -15,21 +15,21 @@ use crate::mount::check::{Expect, Verdict, equal, failed, holds, same_bytes};
 use crate::mount::scene::Scene;
 
 cases! { "writers":
-    append = "what several append at once is all there, and in one piece each";
-    disjoint = "several that write to parts of one file do not disturb each other";
-    one_creator = "of several that create one name with O_EXCL exactly one succeeds";
-    one_directory_maker = "of several that make one directory exactly one succeeds";
-    one_remover = "of several that remove one name exactly one succeeds";
-    one_renamer = "of several that rename one file exactly one succeeds";
-    fill_a_directory = "all files that several make in one directory are there";
-    always_one_of_two = "a file that is replaced by rename is never missing and never half";
-    never_back = "who has seen data that is written over others never sees the others again";
-    map_and_calls = "what one stores in a mapping and another writes by calls in the same pages is all there";
-    map_and_appends = "what one stores in a mapping stays when another appends in the same page, and the other way round";
-    map_and_holes = "a hole that one makes stays when another stores in a mapping of the same page";
-    map_and_copies = "what one stores in a mapping stays when another copies to the same page by copy_file_range";
-    map_and_truncations = "what one stores in a mapping stays when another changes the size after it in the same page";
-    map_is_never_behind = "what is written by a call shows in a mapping at once, while others look at it, too";
+    append = "concurrent appends are all there, each in one piece";
+    disjoint = "concurrent writers to disjoint parts of a file do not interfere";
+    one_creator = "of several concurrent creations of one name with O_EXCL, exactly one succeeds";
+    one_directory_maker = "of several concurrent mkdir calls for one name, exactly one succeeds";
+    one_remover = "of several concurrent removals of one name, exactly one succeeds";
+    one_renamer = "of several concurrent renames of one file, exactly one succeeds";
+    fill_a_directory = "files created concurrently in one directory are all there";
+    always_one_of_two = "a file replaced by rename is never missing and never partial";
+    never_back = "a reader that has seen new data never sees the old again";
+    map_and_calls = "stores to a mapping and writes to the same pages are both kept";
+    map_and_appends = "stores to a mapping and appends to the same page are both kept";
+    map_and_holes = "a hole stays when another process stores to a mapping of the same page";
+    map_and_copies = "stores to a mapping survive copy_file_range into the same page";
+    map_and_truncations = "stores to a mapping survive a truncation later in the same page";
+    map_is_never_behind = "writes are visible in a mapping at once, even while others read it";
 }
 
 const WRITERS: usize = 4;

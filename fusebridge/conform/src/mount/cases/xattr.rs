@@ -16,12 +16,12 @@ use crate::mount::check::{Expect, Verdict, equal, fails, same_bytes, skip};
 use crate::mount::scene::{Impersonation, Incapable, SOMEBODY, Scene};
 
 cases! { "xattr":
-    kept = "a value of any bytes is kept, and so is an empty one";
+    kept = "values of any bytes, and empty ones, are kept";
     listed = "all names are listed, and no others";
-    flags = "XATTR_CREATE and XATTR_REPLACE hold";
+    flags = "XATTR_CREATE and XATTR_REPLACE are honoured";
     removed = "a removed attribute is gone";
-    sizes = "a length of 0 asks for the size, a buffer that is too small is an error";
-    long_names = "a name has 255 bytes at most";
+    sizes = "a length of 0 queries the size, and too small a buffer is ERANGE";
+    long_names = "a name has at most 255 bytes";
     long_values = "a value of 4000 bytes is kept or refused, one of more than 64 KiB is refused";
     on_directories = "directories have attributes";
     on_symlinks = "user attributes of symbolic links are refused";
