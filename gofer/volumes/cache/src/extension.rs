@@ -13,6 +13,9 @@ use crate::location::Location;
 use crate::remote::{Remote, RemoteSpec};
 use crate::store::{Limits, Store};
 
+/// The directory would be one of the container, and end with it.
+const NOT_IN_SANDBOXES: &str = "a cache is served by gofer-volumes, not by a container's gofer; use volume:NAME";
+
 /// Brings caches: `cache:BACKEND?dir=DIR&size=100g`.
 ///
 /// BACKEND is any other backend, or `exec:COMMAND` or `unix:SOCKET` for a server. Options stand behind the last `?`; a
@@ -41,9 +44,20 @@ impl Extension for CacheExtension {
         "cache"
     }
 
+    fn check(&self, argument: &str, backends: &Backends<'_>) -> Result<()> {
+        if backends.are_for_sandbox() {
+            return Err(NOT_IN_SANDBOXES.into());
+        }
+        let location = Location::parse(argument)?;
+        match RemoteSpec::parse(&location.backend) {
+            Some(spec) => spec.map(drop).map_err(Error::from),
+            None => Ok(backends.check(OsStr::new(&location.backend))?),
+        }
+    }
+
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim> {
         if backends.are_for_sandbox() {
-            return Err("a cache is served by gofer-volumes, not by a container's gofer: use volume:NAME".into());
+            return Err(NOT_IN_SANDBOXES.into());
         }
         let location = Location::parse(argument)?;
         let mut open = self.open.lock();

@@ -136,6 +136,25 @@ fn names_and_attributes_are_known() {
 }
 
 #[test]
+fn who_has_a_file_open_keeps_it() {
+    let scene = Scene::new(&exclusive());
+    for (seed, entry) in [(6, "removed"), (7, "replaced"), (8, "new")] {
+        scene.put(entry, &bytes(seed, 100_000));
+    }
+    let open = ["removed", "replaced"].map(|entry| open_file(&scene.claim, entry, Access::Read));
+    assert_eq!(scene.layer.take(Call::Open), 0, "the backend has not opened them yet");
+    let top = root(&scene.claim);
+    top.unlink(name("removed"), lisafs::backend::Unlink::File).unwrap();
+    top.rename(name("new"), &*top, name("replaced"), lisafs::backend::RenameFlags::Replace).unwrap();
+    assert_eq!(scene.layer.take(Call::Open), 2, "but before they went");
+    for (seed, file) in (6..).zip(&open) {
+        assert!(read(file, 0, 100_001) == bytes(seed, 100_000));
+        assert_eq!(file.stat().unwrap().nlink, 0);
+    }
+    assert!(content(&scene.claim, "replaced") == bytes(8, 100_000));
+}
+
+#[test]
 fn what_is_written_is_read_without_asking() {
     let scene = Scene::new(&exclusive());
     let data = bytes(5, 2 * MIB + 77);

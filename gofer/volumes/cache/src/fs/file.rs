@@ -181,7 +181,10 @@ impl OpenFile for CachedFile {
         }
         let size = self.file.size().unwrap_or(0);
         let (want, ahead) = self.pattern.lock().read(offset, into.len() as u64, size);
-        self.volume.ahead.fetch(&self.file, &self.reader, ahead);
+        if !ahead.is_empty() {
+            let source: Arc<dyn Source> = self.reader.clone();
+            self.file.ahead(ahead, &source);
+        }
         self.file.read(into, offset, &*self.reader, want)
     }
 

@@ -15,7 +15,6 @@
 //! In this order: the gate of a [`CacheFile`](crate::store::CacheFile), [`Inode::meta`], the table of names, the table
 //! of inodes. None is held while the backend is asked, but the gate.
 
-mod ahead;
 mod control;
 mod dir;
 mod file;
@@ -37,7 +36,6 @@ use quick_cache::sync::Cache;
 
 use crate::stats::Snapshot;
 use crate::store::{CacheFile, DirectoryError, Key, Limits, Store};
-use ahead::Ahead;
 use control::Control;
 use inode::Inodes;
 use names::Names;
@@ -103,7 +101,6 @@ struct Volume {
     names: Names,
     /// Files that were used last, so that they stay open.
     recent: Cache<Key, Arc<CacheFile>>,
-    ahead: Ahead,
     /// Whether nothing may be changed, so that descriptors of data can be given away.
     is_read_only: bool,
     /// Whether names may be kept: not where the server has locks for positions.
@@ -174,7 +171,6 @@ impl CacheFs {
             inodes: Arc::default(),
             names: Names::new(names),
             recent: Cache::new(files),
-            ahead: Ahead::start()?,
             is_read_only: inner.options.read_only,
             keeps_names: !inner.options.tree_locks,
             options,

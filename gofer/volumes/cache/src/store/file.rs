@@ -18,7 +18,7 @@ mod change;
 mod read;
 
 /// Where data comes from that is not here.
-pub(crate) trait Source {
+pub(crate) trait Source: Send + Sync {
     /// Reads from byte `offset` on, as [`OpenFile::read_at`](lisafs::backend::OpenFile::read_at).
     fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize>;
 }

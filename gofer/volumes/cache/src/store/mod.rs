@@ -9,6 +9,7 @@
 //! In this order: a [`CacheFile`]'s gate, the [table](Store::table), heats, a [`CacheFile`]'s map. Whoever has the gate
 //! of one file only tries that of another.
 
+mod ahead;
 mod directory;
 mod disk;
 mod file;
@@ -35,6 +36,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::stats::Stats;
+use ahead::Ahead;
 use map::Heat;
 use policy::{BlockKey, Policy};
 
@@ -57,6 +59,7 @@ pub(crate) struct Store {
     table: Mutex<Table>,
     /// When the disk may be used again.
     trouble: Mutex<Option<Instant>>,
+    ahead: Ahead,
     pub(crate) stats: Stats,
 }
 
@@ -79,6 +82,7 @@ impl Store {
     pub(crate) fn open(path: &Path, limits: Limits) -> Result<Arc<Self>, DirectoryError> {
         let directory = Directory::take(path)?;
         let failed = |source| DirectoryError::Io { path: directory.path().to_path_buf(), source };
+        let ahead = Ahead::start().map_err(failed)?;
         let found = scan::scan(&directory).map_err(failed)?;
         let mut table = Table { other: found.files * OVERHEAD, ..Table::default() };
         for (key, bytes) in found.blocks {
@@ -86,7 +90,7 @@ impl Store {
         }
         let limits = limits.on(&directory);
         let (table, trouble) = (Mutex::new(table), Mutex::default());
-        let store = Arc::new(Store { directory, limits, table, trouble, stats: Stats::default() });
+        let store = Arc::new(Store { ahead, directory, limits, table, trouble, stats: Stats::default() });
         // The limit may be smaller than it was.
         if store.reserve(0) {
             store.release(0);

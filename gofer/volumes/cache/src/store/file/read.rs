@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use lisafs::backend::{IoTarget, Result};
 
@@ -91,6 +92,11 @@ impl CacheFile {
             stats.hits.add(1);
         }
         Ok(index(at.saturating_sub(offset)))
+    }
+
+    /// Has somebody else fetch what is missing of `range`.
+    pub(crate) fn ahead(self: &Arc<Self>, range: Range<u64>, source: &Arc<dyn Source>) {
+        self.store.ahead.fetch(self, source, range);
     }
 
     /// Fetches what is missing of the bytes from `start` to `end`, which nobody waits for.

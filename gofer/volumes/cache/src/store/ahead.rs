@@ -8,22 +8,21 @@ use std::thread;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::file::Reader;
-use crate::store::{BLOCK, CacheFile};
+use super::{BLOCK, CacheFile, Source};
 
-/// How many requests are made at once: one less than a connection has communicators.
-const THREADS: usize = 4;
+/// How many requests are made at once.
+const THREADS: usize = 8;
 /// Beyond so many, what comes is not fetched ahead.
 const MOST: usize = 64;
 
 /// A part of a file, to be fetched.
 struct Job {
     file: Arc<CacheFile>,
-    reader: Arc<Reader>,
+    source: Arc<dyn Source>,
     range: Range<u64>,
 }
 
-/// Threads that fetch.
+/// Threads that fetch, for all files of a cache.
 pub(super) struct Ahead(Arc<Queue>);
 
 #[derive(Default)]
@@ -40,6 +39,7 @@ struct Jobs {
 
 impl Ahead {
     pub(super) fn start() -> io::Result<Self> {
+        // If one cannot be started, those that are there end.
         let ahead = Ahead(Arc::default());
         for index in 0..THREADS {
             let queue = ahead.0.clone();
@@ -48,20 +48,16 @@ impl Ahead {
         Ok(ahead)
     }
 
-    /// Has `range` of a file fetched, one block at a time.
-    pub(super) fn fetch(&self, file: &Arc<CacheFile>, reader: &Arc<Reader>, range: Range<u64>) {
-        if range.is_empty() {
-            return;
-        }
+    /// Has `range` of a file fetched from `source`, one block at a time.
+    pub(super) fn fetch(&self, file: &Arc<CacheFile>, source: &Arc<dyn Source>, range: Range<u64>) {
         let mut jobs = self.0.jobs.lock();
         let mut start = range.start;
         while start < range.end && jobs.waiting.len() < MOST {
             let end = ((start / BLOCK + 1) * BLOCK).min(range.end);
-            jobs.waiting.push_back(Job { file: file.clone(), reader: reader.clone(), range: start..end });
+            jobs.waiting.push_back(Job { file: file.clone(), source: source.clone(), range: start..end });
+            self.0.changed.notify_one();
             start = end;
         }
-        drop(jobs);
-        self.0.changed.notify_all();
     }
 }
 
@@ -80,10 +76,10 @@ impl Queue {
     }
 
     fn work(&self) {
-        while let Some(job) = self.next() {
+        while let Some(Job { file, source, range }) = self.next() {
             // Who has closed it does not need it.
-            if Arc::strong_count(&job.reader) > 1 {
-                job.file.fetch_ahead(job.range.start, job.range.end, &*job.reader);
+            if Arc::strong_count(&source) > 1 {
+                file.fetch_ahead(range.start, range.end, &*source);
             }
         }
     }
@@ -93,8 +89,9 @@ impl Drop for Ahead {
     fn drop(&mut self) {
         let mut jobs = self.0.jobs.lock();
         jobs.has_ended = true;
-        jobs.waiting.clear();
+        let waiting = std::mem::take(&mut jobs.waiting);
         drop(jobs);
         self.0.changed.notify_all();
+        drop(waiting);
     }
 }

@@ -1,0 +1,50 @@
+//! `cache:` on a command line.
+
+mod common;
+
+use common::{content, create, registry, try_open, write};
+
+#[test]
+fn volumes_share_a_directory() {
+    let (files, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let registry = registry();
+    let of = |backend: &str, options: &str| {
+        try_open(&registry, &format!("cache:{backend}?dir={}{options}", cache.path().display()))
+    };
+    let files = files.path().to_str().unwrap();
+    let one = of(files, "&access=exclusive").unwrap();
+    let other = of("mem:", "&access=exclusive").unwrap();
+    let again = of(files, "&access=exclusive").unwrap();
+    write(&create(&one, "file"), 0, b"one");
+    write(&create(&other, "file"), 0, b"other");
+    // The same backend is one file system.
+    assert_eq!(content(&again, "file"), b"one");
+    assert_eq!(content(&other, "file"), b"other");
+    let error = |backend: &str, options: &str| of(backend, options).unwrap_err();
+    assert_eq!(error(files, ""), format!("cache: {files} is open with other options of its cache"));
+    assert!(error("mem:", "&size=1g").ends_with(" is in use with another size= or free="));
+    assert_eq!(error("nonsense:", ""), {
+        "cache: unknown backend \"nonsense\"; use a directory (./nonsense:.. if its name has a colon), host:DIR, \
+         mem:ARGUMENT, readonly:ARGUMENT, fault:ARGUMENT, stats:ARGUMENT, volume:ARGUMENT, cache:ARGUMENT"
+    });
+    // What is read-only may be the one that is not.
+    assert_eq!(content(&of(files, "&access=exclusive").unwrap().read_only(true), "file"), b"one");
+    drop((one, other, again));
+    let elsewhere = common::registry();
+    let start = std::time::Instant::now();
+    // Nobody has it any more, as soon as nothing is fetched ahead.
+    while let Err(error) = try_open(&elsewhere, &format!("cache:mem:?dir={}", cache.path().display())) {
+        assert!(start.elapsed().as_secs() < 30, "{error}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn containers_have_none() {
+    let registry = registry();
+    let host = gofer::hostfs::HostOptions::default();
+    let backends = registry.backends(&host);
+    assert!(backends.check("cache:/srv?dir=/var/cache/x".as_ref()).is_ok());
+    let error = backends.check("cache:/srv".as_ref()).unwrap_err().to_string();
+    assert!(error.starts_with("cache: no directory for the cache"), "{error}");
+}
