@@ -30,6 +30,7 @@ pub(crate) use scan::usage;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,8 @@ pub(crate) struct Store {
     table: Mutex<Table>,
     /// When the disk may be used again.
     trouble: Mutex<Option<Instant>>,
+    /// Whether somebody was told that the disk has no room.
+    has_told: AtomicBool,
     ahead: Ahead,
     pub(crate) stats: Stats,
 }
@@ -90,7 +93,8 @@ impl Store {
         }
         let limits = limits.on(&directory);
         let (table, trouble) = (Mutex::new(table), Mutex::default());
-        let store = Arc::new(Store { ahead, directory, limits, table, trouble, stats: Stats::default() });
+        let (has_told, stats) = (AtomicBool::new(false), Stats::default());
+        let store = Arc::new(Store { ahead, directory, limits, table, trouble, has_told, stats });
         // The limit may be smaller than it was.
         if store.reserve(0) {
             store.release(0);
@@ -153,13 +157,24 @@ impl Store {
                 }
                 policy.victim(|key| live.get(&key.file).map_or(0, |live| live.heat.take_one(key.block)))
             };
-            let Some(victim) = victim else { break };
+            let Some(victim) = victim else {
+                self.tell_of_room(lacks);
+                break;
+            };
             if !self.file(victim.file).evict(victim.block) {
                 tries -= 1;
             }
         }
         self.stats.refused.add(1);
         false
+    }
+
+    /// Says once why nothing is kept, if that is because of the disk.
+    fn tell_of_room(&self, lacks: bool) {
+        if lacks && !self.has_told.swap(true, Ordering::Relaxed) {
+            let (path, free) = (self.directory.path().display(), self.limits.free.unwrap_or(0));
+            tracing::warn!("the cache in {path} keeps nothing more: its disk has less than {free} bytes left (free=)");
+        }
     }
 
     /// Gives back what was reserved.

@@ -213,6 +213,36 @@ mod tests {
         assert!(cache.policy.blocks[&key(gone)].is_main);
     }
 
+    /// Numbers below `count`, of which number n comes up as often as 1/(n+1) says.
+    fn zipf(count: u64, random: &mut fastrand::Rng) -> impl FnMut() -> u64 {
+        let weights = (1..=count).map(|rank| 1.0 / rank as f64);
+        let sums: Vec<f64> = weights
+            .scan(0.0, |sum, weight| {
+                *sum += weight;
+                Some(*sum)
+            })
+            .collect();
+        let end = sums[sums.len() - 1];
+        move || sums.partition_point(|sum| *sum < random.f64() * end) as u64
+    }
+
+    #[test]
+    fn twice_as_much_as_there_is_room_for_is_mostly_hit() {
+        const ROOM: u64 = 1000;
+        const READS: u64 = 100_000;
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut next = zipf(2 * ROOM, &mut random);
+        let (mut cache, mut best) = (Cache::new(ROOM), 0);
+        for _ in 0..READS {
+            let block = next();
+            cache.read(block);
+            // No policy does better than to keep those that come up most.
+            best += u64::from(block < ROOM);
+        }
+        let (hits, best) = (cache.hits * 100 / READS, best * 100 / READS);
+        assert!(hits + 4 >= best, "{hits} % of reads are hits; at best {best} %");
+    }
+
     #[test]
     fn counts_are_right_whatever_happens() {
         let mut random = fastrand::Rng::with_seed(15);

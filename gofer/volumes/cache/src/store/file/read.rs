@@ -166,9 +166,12 @@ impl CacheFile {
         let read = disk.read(&mut bytes, start);
         let is_good = read.is_ok() && checksum(self.seed(), chunk, &bytes) == wanted;
         if !is_good {
+            // Where there is some damage there is more.
+            if self.store.stats.damaged.get() == 0 {
+                let path = self.store.directory.path().display();
+                tracing::warn!("the cache in {path} is damaged; what is damaged is fetched again");
+            }
             self.store.stats.damaged.add(1);
-            let path = self.store.directory.path().display();
-            tracing::warn!("the cache in {path} is damaged: a chunk of a file is fetched again");
         }
         let mut map = self.map.lock();
         if map.get(chunk) == Chunk::Unverified(wanted) {
