@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use parking_lot::Mutex;
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
 /// Those that were open at the start and have not been taken.
 static UNTAKEN: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
@@ -45,8 +46,11 @@ fn is_open(fd: RawFd) -> bool {
 }
 
 /// Takes the inherited descriptor `fd`, and makes sure that children do not inherit it again. `EBADF` if the process
-/// was not started with it, if it is one of the standard streams, or taken already.
+/// was not started with it, if it is stdout or stderr, or taken already.
 pub fn take(fd: RawFd) -> Result<OwnedFd, Errno> {
+    if fd == libc::STDIN_FILENO {
+        return take_stdin();
+    }
     // So that it is dropped, and its number given to others, only after it has been struck off.
     if !UNTAKEN.lock().remove(&fd) {
         return Err(Errno::BADF);
@@ -55,6 +59,14 @@ pub fn take(fd: RawFd) -> Result<OwnedFd, Errno> {
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
     Ok(fd)
+}
+
+/// Takes stdin, in whose place there is nothing to be read from then on.
+fn take_stdin() -> Result<OwnedFd, Errno> {
+    let taken = fcntl_dupfd_cloexec(rustix::stdio::stdin(), libc::STDERR_FILENO + 1)?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    Ok(taken)
 }
 
 /// Closes all inherited descriptors that have not been taken, but for the standard streams and those in `kept`.

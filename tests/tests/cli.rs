@@ -289,8 +289,11 @@ fn a_mount_goes_from_where_it_was_moved() -> Result<()> {
 fn nothing_stays_mounted_if_nobody_can_be_told() -> Result<()> {
     let (served, point) = stage()?;
     let full = fs::OpenOptions::new().write(true).open("/dev/full")?;
-    let mut child = mnt(backend(served.path()), point.path())?.stdout(full).spawn()?;
+    let said = tempfile::tempfile()?;
+    let mut command = mnt(backend(served.path()), point.path())?;
+    let mut child = command.stdout(full).stderr(said.try_clone()?).spawn()?;
     let status = command::exit_status(&mut child, LIMIT)?;
+    check::holds("it says why", command::text(&said)?.contains("cannot write to stdout: No space left"))?;
     check::equal("mounted", &host::mounted(point.path())?, &None)?;
     check::equal("the status", &status.code(), &Some(1))
 }

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ::conform::Outcome;
 use anyhow::{Context, Result};
 use e2e::conform::{self, Run, nothing_mounted};
-use e2e::{check, command, host, process, scratch, skip, wait};
+use e2e::{bins, check, command, host, process, scratch, skip, wait};
 use rustix::process::Signal;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -264,4 +264,19 @@ fn the_classic_suite_is_run_from_its_directory() -> Result<()> {
     check::equal("actual", &failure.actual.as_str(), &"EEXIST")?;
     check::equal("about", &cases[0].about.as_str(), &"mkdir makes directories")?;
     Ok(())
+}
+
+#[test]
+fn reports_say_what_was_tested_and_can_go_to_stdout() -> Result<()> {
+    let mut conform = Command::new(bins::fusebridge()?);
+    conform.args(["conform", "--suite", "mount", "--filter", "links::", "--json", "-", "mem:"]);
+    let outcome = command::run(&mut conform, LIMIT)?;
+    let report: serde_json::Value = serde_json::from_str(&outcome.stdout).with_context(|| outcome.describe())?;
+    check::holds(&outcome.describe(), outcome.stderr.contains("passed"))?;
+    let field = |name: &str| report[name].as_str().unwrap_or_default().to_owned();
+    check::holds("command", field("command").ends_with("conform --suite mount --filter links:: --json - mem:"))?;
+    check::holds("date", field("date").starts_with("20") && field("date").ends_with('Z'))?;
+    check::holds("version", !field("version").is_empty())?;
+    let outcome = command::run(conform.args(["--tap", "-"]), LIMIT)?;
+    check::holds(&outcome.describe(), outcome.stderr.contains("only one report"))
 }

@@ -159,3 +159,13 @@ fn stopping_it_leaves_nothing_behind() -> Result<()> {
 fn has_started(trial: &Path) -> bool {
     fs::read_dir(trial.join("state")).is_ok_and(|mut entries| entries.next().is_some())
 }
+
+#[test]
+fn programs_are_told_in_json() -> Result<()> {
+    let scratch = scratch::disk()?;
+    let mut doctor = doctor(&bins::gofer()?, &scratch);
+    let outcome = command::run(doctor.args(["--json", "--runsc", "/does/not/exist"]), LIMIT)?;
+    let findings = outcome.stdout.lines().map(serde_json::from_str).collect::<Result<Vec<serde_json::Value>, _>>()?;
+    let missing = findings.iter().find(|finding| finding["level"] == "missing").with_context(|| outcome.describe())?;
+    check::equal("what is missing", &missing["subject"].as_str(), &Some("runsc"))
+}

@@ -209,3 +209,26 @@ fn what_cannot_be_is_said_in_one_line() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn programs_get_json() -> Result<()> {
+    let directory = scratch::memory()?;
+    let trace = directory.path().join("t");
+    let mut run = Command::new(bins::fusebridge()?);
+    run.args(["run", "--io", "rpc", "--trace"]).arg(&trace);
+    command::succeed(run.args(["mem:", "--", "sh", "-c", "echo x > file; mkdir d; touch d/f; rmdir d; true"]), LIMIT)?;
+    let json = |word: &str| {
+        let mut command = Command::new(bins::fusebridge()?);
+        command::succeed(command.args(["trace", word, "--json"]).arg(&trace), LIMIT)
+    };
+    let shown = json("show")?;
+    let lines: Vec<serde_json::Value> = shown.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let written = lines.iter().find(|line| line["message"] == "PWrite").context("no PWrite")?;
+    check::equal("its reply", &written["reply"].as_str(), &Some("2 bytes"))?;
+    check::holds("a time", written["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0))?;
+    check::holds("an error", lines.iter().any(|line| line["errno"] == "ENOTEMPTY"))?;
+    let stats: serde_json::Value = serde_json::from_str(&json("stats")?)?;
+    let messages = stats["messages"].as_array().context("no messages")?;
+    let written = messages.iter().find(|message| message["message"] == "PWrite").context("no PWrite")?;
+    check::equal("bytes", &written["bytes"].as_u64(), &Some(2))
+}

@@ -1,7 +1,7 @@
 //! An ordinary user mounts their own files through fusermount3.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -112,6 +112,39 @@ fn passthrough_is_refused_clearly() -> Result<()> {
 }
 
 #[test]
+fn what_only_root_can_have_is_refused_clearly() -> Result<()> {
+    if !host::is_root() {
+        skip!("becoming another user needs root");
+    }
+    let stage = Stage::new()?;
+    for flag in ["--suid", "--dev"] {
+        let mut command = stage.fusebridge(&format!("run {flag} mem: -- true"));
+        let outcome = command::run(&mut user::as_user(command.current_dir("/")), LIMIT)?;
+        let expected = format!("fusebridge: {flag} needs root; leave it out\n");
+        check::equal(&outcome.describe(), &outcome.stderr, &expected)?;
+    }
+    let closed = r#"
+        mkdir dev
+        mount -t tmpfs -o mode=755 dev dev
+        cp -a /dev/null /dev/urandom /dev/fuse dev
+        chmod 600 dev/fuse
+        mount --bind dev /dev
+        exec setpriv --reuid nobody --regid nogroup --clear-groups --inh-caps=-all "$@"
+    "#;
+    // Not below /dev, as the stage is.
+    let directory = scratch::disk()?;
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+    let program = directory.path().join("fusebridge");
+    let mut install = Command::new("install");
+    command::succeed(install.arg(stage.programs.path().join("fusebridge")).arg(&program), LIMIT)?;
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "bash", "-euc", closed, "bash"]).arg(&program);
+    let outcome = command::run(shell.args(["mnt", "mem:"]).current_dir(directory.path()), LIMIT)?;
+    check::holds(&outcome.describe(), outcome.stderr.contains("chmod 666 /dev/fuse"))?;
+    check::equal(&outcome.describe(), &outcome.stderr.lines().count(), &1)
+}
+
+#[test]
 fn run_works_too() -> Result<()> {
     if !host::is_root() {
         skip!("becoming another user needs root");
@@ -135,6 +168,11 @@ fn suites_that_need_no_root_are_run() -> Result<()> {
     let outcome = command::run(&mut user::as_user(command.arg(backend(stage.served.path()))), LIMIT)?;
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
     check::equal("left behind", &fs::read_dir(stage.served.path())?.count(), &0)?;
+    // Of several suites those that need root are left out.
+    let command = stage.fusebridge("conform --suite mount,pjdfstest --filter links mem:");
+    let outcome = command::run(&mut user::as_user(&command), LIMIT)?;
+    check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
+    check::holds(&outcome.describe(), outcome.stderr.contains("the suite pjdfstest is skipped"))?;
     let outcome = command::run(&mut user::as_user(&stage.fusebridge("conform --suite pjdfstest mem:")), LIMIT)?;
     check::equal(&outcome.describe(), &outcome.status.code(), &Some(2))
 }

@@ -24,6 +24,15 @@ pub struct Report {
     pub backend: String,
     /// The kernel's release.
     pub kernel: String,
+    /// The version of the program, empty in old reports as the next two.
+    #[serde(default)]
+    pub version: String,
+    /// When it began, in UTC.
+    #[serde(default)]
+    pub date: String,
+    /// The command line.
+    #[serde(default)]
+    pub command: String,
     /// The number from which suites draw what they do by chance.
     pub seed: u64,
     /// One for each way to mount.

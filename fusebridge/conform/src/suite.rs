@@ -42,6 +42,11 @@ impl Suite {
         matches!(self, Suite::Pjdfstest | Suite::Classic(_))
     }
 
+    /// Whether it needs root, to act as several users.
+    pub fn needs_root(&self) -> bool {
+        self.has_other_users()
+    }
+
     /// Fails if it could not run here, whatever the file system.
     pub fn check(&self) -> Result<(), SuiteError> {
         match self {

@@ -43,6 +43,9 @@ pub(super) fn with(cases: Vec<CaseResult>) -> Report {
         format: FORMAT,
         backend: "mem:".to_owned(),
         kernel: "6.18.0".to_owned(),
+        version: "1.2.3".to_owned(),
+        date: "2026-11-28T12:00:00Z".to_owned(),
+        command: "fusebridge conform mem:".to_owned(),
         seed: 7,
         modes: vec![ModeRun { mode, suites }],
     }

@@ -4,7 +4,7 @@
 //! stdout is a pipe on which it says where it has mounted; if it ends without a word, it has said on stderr why.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
@@ -43,7 +43,7 @@ pub(super) fn start(extensions: &Extensions, arguments: &[OsString], is_quiet: b
         return Ok(code.filter(|code| *code != 0).map_or(ExitCode::FAILURE, ExitCode::from));
     }
     if !is_quiet {
-        std::io::Write::write_all(&mut std::io::stdout(), &mountpoint)?;
+        std::io::stdout().write_all(&mountpoint).map_err(|error| super::no_stdout(&error))?;
     }
     Ok(ExitCode::SUCCESS)
 }

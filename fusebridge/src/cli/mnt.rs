@@ -17,11 +17,15 @@ use crate::mountpoint::Mountpoint;
 use crate::unmount::Unmounted;
 
 const EXAMPLES: &str = "Examples:
-  fusebridge mnt . /mnt                                 mount the current directory; Ctrl-C unmounts
-  fusebridge mnt --daemon --access exclusive /srv /mnt  nobody else changes /srv: cache for long
-  fusebridge mnt unix:/run/data.sock                    mount what a running server serves
+  fusebridge mnt . /mnt
+      mount the current directory; Ctrl-C unmounts
+  fusebridge mnt --daemon --access exclusive /srv /mnt
+      nobody else changes /srv: cache for long
+  fusebridge mnt unix:/run/data.sock
+      mount what a running server serves
 
-mount(8) and fstab can do the same, with these options behind -o, once it finds this program:
+mount(8) and fstab can do the same, with these options behind -o, once it finds
+this program:
   ln -s $(command -v fusebridge) /sbin/mount.fuse.fusebridge
   mount -t fuse.fusebridge -o ro,access=exclusive /srv /mnt";
 
@@ -79,9 +83,9 @@ impl Mnt {
         }
         let up = Up::bring(&mount, &spec, extensions, mountpoint, self.background, (&sender, &receiver))?;
         let mut stdout = std::io::stdout();
-        writeln!(stdout, "{}", up.path().display())?;
         // A reader that wants to know where the mount is must not wait for a buffer to fill.
-        stdout.flush()?;
+        let told = writeln!(stdout, "{}", up.path().display()).and_then(|()| stdout.flush());
+        told.map_err(|error| super::no_stdout(&error))?;
         if self.background {
             daemon::leave()?;
             daemon::silence()?;

@@ -38,17 +38,24 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  fusebridge mnt .                         mount the current directory, print where; Ctrl-C unmounts
-  fusebridge mnt --daemon /srv/data /mnt   mount /srv/data on /mnt and return
-  fusebridge run /srv/data -- ls -l        run a command in the mount
-  fusebridge umount /mnt                   unmount, whatever state the mount is in
-  fusebridge conform mem:                  run the conformance suites on a backend
-  fusebridge run --trace t /srv -- ls -l   record all messages to and from the server ...
-  fusebridge trace show t                  ... and print them
+  fusebridge mnt .
+      mount the current directory, print where; Ctrl-C unmounts
+  fusebridge mnt --daemon /srv/data /mnt
+      mount /srv/data on /mnt and return
+  fusebridge run /srv/data -- ls -l
+      run a command in the mount
+  fusebridge umount /mnt
+      unmount, whatever state the mount is in
+  fusebridge conform mem:
+      run the conformance suites on a backend
+  fusebridge run --trace t /srv -- ls -l
+      record all messages to and from the server ...
+  fusebridge trace show t
+      ... and print them
 
-BACKEND is a directory (DIR or host:DIR), files in memory (mem:size=1g), another extension's file
-system (NAME:ARGUMENT), a server's socket (unix:SOCKET), or a command that serves the connection on
-its descriptor 3 (exec:COMMAND).";
+BACKEND is a directory (DIR or host:DIR), files in memory (mem:size=1g), another
+extension's file system (NAME:ARGUMENT), a server's socket (unix:SOCKET), or a
+command that serves the connection on its descriptor 3 (exec:COMMAND).";
 
 const UMOUNT_EXAMPLES: &str = "Examples:
   fusebridge umount /mnt    works for ordinary users too, if the mount is theirs";
@@ -189,5 +196,27 @@ fn run_command(program: Program, mut arguments: Vec<OsString>) -> Result<ExitCod
     }
 }
 
+/// Why nobody was told what was asked for.
+fn no_stdout(error: &std::io::Error) -> Failure {
+    format!("cannot write to stdout: {error}").into()
+}
+
 /// Anything that keeps a command from doing its work, as one line.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines behind the options that do not fit on a terminal of the usual width, where they would be broken.
+    fn wide_lines(command: &clap::Command) -> Vec<String> {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let own = text.lines().filter(|line| line.chars().count() > 80).map(str::to_owned).collect::<Vec<_>>();
+        own.into_iter().chain(command.get_subcommands().flat_map(wide_lines)).collect()
+    }
+
+    #[test]
+    fn help_fits_on_a_terminal() {
+        assert_eq!(wide_lines(&Cli::command()), Vec::<String>::new());
+    }
+}

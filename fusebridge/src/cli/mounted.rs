@@ -21,7 +21,7 @@ pub(super) fn stats(mountpoint: &Path, prometheus: bool) -> Result<ExitCode, Fai
         let path = path.display();
         format!("cannot ask the process that serves {path}: {error}; only its user can, and only while it is alive")
     })?;
-    std::io::stdout().write_all(figures.as_bytes())?;
+    std::io::stdout().write_all(figures.as_bytes()).map_err(|error| super::no_stdout(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 

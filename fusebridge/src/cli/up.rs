@@ -43,19 +43,21 @@ pub(super) enum UpError {
     Connection(#[from] ConnectionError),
     #[error("{0} is a single file; only directories can be mounted")]
     NotADirectory(String),
-    #[error("/dev/fuse: {0}; load the kernel module (modprobe fuse) or pass the device into this container")]
+    #[error("/dev/fuse: {0}{advice}", advice = fuse_advice(.0))]
     NoFuse(io::Error),
     #[error("fusermount3 is missing, and only root can mount without it; install the package fuse3")]
     NoHelper,
     #[error("--io passthrough needs root; use --io direct, or leave it out")]
     NoPassthrough,
+    #[error("--{0} needs root; leave it out")]
+    NeedsRoot(&'static str),
     #[error("--stats needs the extension \"stats\", which this program does not have")]
     NoStats,
     #[error("cannot write the trace {path}: {source}; use another FILE for --trace")]
     Trace { path: String, source: io::Error },
     #[error("cannot offer metrics at {address}: {source}; use another ADDRESS for --metrics")]
     Metrics { address: SocketAddr, source: io::Error },
-    #[error("cannot mount on {path}: {source}")]
+    #[error("cannot mount on {path}: {source}", source = source.to_string().trim_end())]
     Mount { path: String, source: io::Error },
 }
 
@@ -89,6 +91,10 @@ impl Up {
         check_fuse(is_root)?;
         if args.io == IoMode::Passthrough && !is_root {
             return Err(UpError::NoPassthrough);
+        }
+        if let Some((flag, _)) = [("suid", args.suid), ("dev", args.dev)].iter().find(|(_, is_set)| *is_set && !is_root)
+        {
+            return Err(UpError::NeedsRoot(flag));
         }
         if args.stats && !extensions.names.contains(&"stats") {
             return Err(UpError::NoStats);
@@ -304,6 +310,15 @@ fn start_trace(args: &MountArgs, spec: &BackendSpec, mountpoint: &Path) -> Resul
         .with("version", env!("CARGO_PKG_VERSION"));
     let recorder = Recorder::create(path, &facts, RecorderOptions::default().data(args.trace_data));
     recorder.map(Some).map_err(|source| UpError::Trace { path: path.display().to_string(), source })
+}
+
+/// What to do about `error`, which came of opening the device.
+fn fuse_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; as root: chmod 666 /dev/fuse, as the package fuse3 has it",
+        io::ErrorKind::NotFound => "; load the kernel module (modprobe fuse) or pass the device into this container",
+        _ => "; is this container allowed to use the device?",
+    }
 }
 
 fn check_fuse(is_root: bool) -> Result<(), UpError> {

@@ -45,5 +45,5 @@ pub use filter::Filter;
 pub use lisafs::trace::{Facts, Mark, NoAnswer, Recorder, RecorderOptions};
 pub use reader::{Answer, Ending, Reader, Record, TraceError};
 pub use replay::{Difference, ReplayOptions, Report, replay};
-pub use show::{ShowError, Shown, show};
+pub use show::{ShowError, Shown, show, show_json};
 pub use stats::{Stats, Times};

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use super::describe::{self, words};
-use super::filter::Filter;
+use super::filter::{self, Filter};
 use super::paths::Paths;
 use super::reader::{Ending, Reader, Record, TraceError};
 
@@ -37,12 +37,32 @@ pub fn show<R: Read>(
     most: u64,
     out: &mut impl Write,
 ) -> Result<Shown, ShowError> {
+    show_as(line, reader, filter, most, out)
+}
+
+/// [`show`] for programs: one JSON object per line.
+pub fn show_json<R: Read>(
+    reader: &mut Reader<R>,
+    filter: &Filter,
+    most: u64,
+    out: &mut impl Write,
+) -> Result<Shown, ShowError> {
+    show_as(object, reader, filter, most, out)
+}
+
+fn show_as<R: Read>(
+    as_line: fn(&Record<'_>, &Paths) -> String,
+    reader: &mut Reader<R>,
+    filter: &Filter,
+    most: u64,
+    out: &mut impl Write,
+) -> Result<Shown, ShowError> {
     let mut paths = Paths::default();
     let mut lines = 0;
     while lines < most {
         let Some(record) = reader.next_record()? else { break };
         if filter.accepts(&record, &paths) {
-            writeln!(out, "{}", line(&record, &paths))?;
+            writeln!(out, "{}", as_line(&record, &paths))?;
             lines += 1;
         }
         paths.learn(&record);
@@ -59,6 +79,20 @@ pub(super) fn line(record: &Record<'_>, paths: &Paths) -> String {
         words::duration(record.duration),
         describe::message(record, paths)
     )
+}
+
+/// One message as [`show_json`] writes it.
+fn object(record: &Record<'_>, paths: &Paths) -> String {
+    let object = serde_json::json!({
+        "start": record.start.as_secs_f64(),
+        "communicator": communicator(record.communicator),
+        "seconds": record.duration.as_secs_f64(),
+        "message": format!("{:?}", record.message),
+        "request": describe::request(record, paths),
+        "reply": describe::reply(record),
+        "errno": filter::error(record).map(words::errno_name),
+    });
+    object.to_string()
 }
 
 /// The name of a communicator.

@@ -75,6 +75,33 @@ impl Stats {
         self.messages.values().map(Times::count).sum()
     }
 
+    /// The figures for programs, with times in seconds.
+    pub fn to_json(&self) -> String {
+        let seconds = |time: Duration| time.as_secs_f64();
+        let message = |(message, times): (&MessageId, &Times)| {
+            serde_json::json!({
+                "message": format!("{message:?}"),
+                "count": times.count(),
+                "errors": times.errors,
+                "bytes": times.bytes,
+                "total": seconds(times.total()),
+                "mean": seconds(times.mean()),
+                "p50": seconds(times.percentile(50)),
+                "p90": seconds(times.percentile(90)),
+                "p99": seconds(times.percentile(99)),
+                "max": seconds(times.percentile(100)),
+            })
+        };
+        let errors = self.errors.iter().map(|(errno, count)| (errno_name(*errno), *count));
+        let (first, last) = self.span.unwrap_or_default();
+        let figures = serde_json::json!({
+            "messages": self.messages.iter().map(message).collect::<Vec<_>>(),
+            "errors": errors.collect::<BTreeMap<_, _>>(),
+            "seconds": seconds(last.saturating_sub(first)),
+        });
+        figures.to_string()
+    }
+
     /// How the trace ends.
     pub fn ending(&self) -> Option<Ending> {
         self.ending

@@ -1,6 +1,6 @@
 //! `gofer doctor`: whether containers can run on this machine.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,6 +19,9 @@ pub(super) struct Doctor {
     /// Timeout of each step, which may be a whole container
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     time_limit: u64,
+    /// Print JSON, one object for each check
+    #[arg(long)]
+    json: bool,
 }
 
 const NOTES: &str = "Prints one line for each check:
@@ -27,8 +30,9 @@ const NOTES: &str = "Prints one line for each check:
   warning  does not work, but most containers do not need it
   missing  containers cannot run without it; the exit status is 1
 
-It runs containers of its own on every platform that works here, and leaves nothing behind. Run it
-as an ordinary user to check whether containers can run without root.";
+It runs containers of its own on every platform that works here, and leaves
+nothing behind. Run it as an ordinary user to check whether containers can run
+without root.";
 
 /// Why nothing was examined.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,13 @@ pub(super) enum Failure {
     Io(#[from] io::Error),
 }
 
+/// Tells people at a terminal what takes so long.
+fn progress(what: &str) {
+    if io::stderr().is_terminal() {
+        _ = writeln!(io::stderr(), "waiting  {what} ..");
+    }
+}
+
 impl Doctor {
     /// Examines this machine, and returns whether containers can run.
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
@@ -46,8 +57,14 @@ impl Doctor {
             return Err(Failure::NotAlone);
         }
         // A reader who has gone does not matter: the exit status says it all.
-        let report = |finding: &doctor::Finding| _ = writeln!(io::stdout(), "{finding}");
-        let can_run = doctor::examine(self.runsc, Duration::from_secs(self.time_limit), report)?;
+        let report = |finding: &doctor::Finding| {
+            _ = if self.json {
+                writeln!(io::stdout(), "{}", finding.to_json())
+            } else {
+                writeln!(io::stdout(), "{finding}")
+            };
+        };
+        let can_run = doctor::examine(self.runsc, Duration::from_secs(self.time_limit), progress, report)?;
         Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -24,10 +24,14 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  gofer serve --socket /run/data.sock /srv/data    serve /srv/data to whoever connects ...
-  fusebridge mnt unix:/run/data.sock /mnt          ... and mount it
-  gofer runtime -- run my-container                run a container with runsc, on this gofer
-  gofer doctor                                     check whether containers can run here";
+  gofer serve --socket /run/data.sock /srv/data
+      serve /srv/data to whoever connects ...
+  fusebridge mnt unix:/run/data.sock /mnt
+      ... and mount it
+  gofer runtime -- run my-container
+      run a container with runsc, on this gofer
+  gofer doctor
+      check whether containers can run here";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -107,4 +111,21 @@ pub fn with_flags(command: clap::Command, registry: &Registry) -> clap::Command 
 /// Lets all extensions prepare themselves.
 fn prepare(registry: &Registry, flags: &ArgMatches) -> Result<(), Error> {
     registry.prepare(&Preparation::new(flags))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines behind the options that do not fit on a terminal of the usual width, where they would be broken.
+    fn wide_lines(command: &clap::Command) -> Vec<String> {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let own = text.lines().filter(|line| line.chars().count() > 80).map(str::to_owned).collect::<Vec<_>>();
+        own.into_iter().chain(command.get_subcommands().flat_map(wide_lines)).collect()
+    }
+
+    #[test]
+    fn help_fits_on_a_terminal() {
+        assert_eq!(wide_lines(&Cli::command()), Vec::<String>::new());
+    }
 }

@@ -22,13 +22,14 @@ pub(super) struct Runtime {
     arguments: Vec<OsString>,
 }
 
-const NOTES: &str = "The same happens when this program is run under a name that starts with runsc, except runsc-gofer,
-runsc-sandbox and runsc-exec:
+const NOTES: &str = "The same happens when this program is run under a name that starts with runsc,
+except runsc-gofer, runsc-sandbox and runsc-exec:
   ln -s $(command -v gofer) /usr/local/bin/runsc-gofer-rs
   runsc-gofer-rs run my-container
 
-The real runsc is the first of: --runsc, the environment variable GOFER_RUNSC, /etc/gofer/runtime.json
-({\"runsc\": \"/opt/runsc\"}), and the first runsc in PATH that is not this program.";
+The real runsc is the first of: --runsc, the environment variable GOFER_RUNSC,
+/etc/gofer/runtime.json ({\"runsc\": \"/opt/runsc\"}), and the first runsc in
+PATH that is not this program.";
 
 /// Why it does not work here.
 #[derive(Debug, thiserror::Error)]

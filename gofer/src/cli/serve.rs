@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::extension::{Claim, OpenError, Recipient, Registry};
-use crate::hostfs::{HostOptions, SpecialFiles};
+use crate::hostfs::{HostOptions, SpecialFiles, UdsPolicy};
 use crate::listener::Listener;
 use crate::log::{self, LogArgs, LogError};
 use crate::volume::Mount;
@@ -39,14 +39,25 @@ pub(super) struct Serve {
     /// What kind of client connects, which decides what it is trusted with and allowed
     #[arg(long, value_enum, default_value_t = Client::Sandbox)]
     client: Client,
+    /// What UNIX sockets in host directories are for clients that ask this server for connections; with the same words
+    /// as runsc's flag, as the next two
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t = HostUds::None)]
+    host_uds: HostUds,
+    /// Whether FIFOs in host directories can be opened through this server
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t = HostFifo::None)]
+    host_fifo: HostFifo,
+    /// Whether character devices in host directories can be opened through this server
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t = CharacterDevices::EmulatedOnly)]
+    character_device_policy: CharacterDevices,
     #[command(flatten)]
     log: LogArgs,
 }
 
 const EXAMPLES: &str = "Examples:
   gofer serve --socket /run/data.sock /srv/data
-  gofer serve --socket /run/scratch.sock mem:size=1g
-  gofer serve --read-only --fd 3 /srv/data    for programs that pass one end of a socket pair as descriptor 3";
+      gofer serve --socket /run/scratch.sock mem:size=1g
+  gofer serve --read-only --fd 3 /srv/data
+      for programs that pass one end of a socket pair as descriptor 3";
 
 /// When to try again to accept a client.
 const ACCEPT_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -66,13 +77,57 @@ struct To {
 /// Kinds of clients.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Client {
-    /// A sandbox, which gets no more than from runsc's own gofer: it cannot create devices, FIFOs or sockets, sees only
-    /// `user` and `security` attributes, and new programs lose their set-group-ID bit
+    /// A sandbox, which gets no more than from runsc's own gofer: it cannot create devices, FIFOs or sockets with mknod,
+    /// sees only `user` and `security` attributes, and new programs lose their set-group-ID bit
     Sandbox,
     /// A kernel that checks the permissions of its callers, as with fusebridge: it can create devices, FIFOs and
-    /// sockets, keep all attributes (access control lists, file capabilities, `trusted`) and whiteouts, and decides
+    /// sockets with mknod, keep all attributes (access control lists, file capabilities, `trusted`) and whiteouts, and decides
     /// about set-group-ID bits
     Kernel,
+}
+
+/// Which UNIX sockets of the host may be used.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum HostUds {
+    /// None
+    None,
+    /// Those that exist may be connected to
+    Open,
+    /// New ones may be bound
+    Create,
+    /// Both
+    All,
+}
+
+/// Which FIFOs of the host may be used.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum HostFifo {
+    /// None
+    None,
+    /// Those that exist may be opened
+    Open,
+}
+
+/// Which character devices of the host may be opened.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CharacterDevices {
+    /// None: the client has its own
+    EmulatedOnly,
+    /// All; a client may still prefer its own
+    PreferEmulated,
+    /// All
+    Passthrough,
+}
+
+impl From<HostUds> for UdsPolicy {
+    fn from(policy: HostUds) -> Self {
+        match policy {
+            HostUds::None => UdsPolicy::None,
+            HostUds::Open => UdsPolicy::Open,
+            HostUds::Create => UdsPolicy::Create,
+            HostUds::All => UdsPolicy::All,
+        }
+    }
 }
 
 /// Why nothing is served.
@@ -114,6 +169,9 @@ impl Serve {
             },
             // A read-only mount of the kernel leaves them, too.
             no_atime: self.noatime || self.read_only,
+            host_uds: self.host_uds.into(),
+            host_fifo: matches!(self.host_fifo, HostFifo::Open),
+            char_devices: !matches!(self.character_device_policy, CharacterDevices::EmulatedOnly),
             ..HostOptions::default()
         };
         if let Some(recipient) = registry.recipient_of(&self.backend, false)? {

@@ -20,6 +20,8 @@ pub(super) struct Timeout {
     pub(super) time_limit: Duration,
     /// Set when somebody wants to stop.
     pub(super) stop: Arc<AtomicBool>,
+    /// Hears of what may take long.
+    pub(super) progress: fn(&str),
 }
 
 impl Timeout {
@@ -119,7 +121,7 @@ mod tests {
     use super::*;
 
     fn timeout(time_limit: Duration) -> Timeout {
-        Timeout { time_limit, stop: Arc::default() }
+        Timeout { time_limit, stop: Arc::default(), progress: |_| {} }
     }
 
     fn shell(script: &str) -> Command {

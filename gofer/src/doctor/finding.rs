@@ -46,6 +46,13 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// The same for programs.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::json!({ "level": self.level.word(), "subject": self.subject, "text": self.text }).to_string()
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Whoever is quoted in it may have written several lines.

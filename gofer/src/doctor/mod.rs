@@ -28,19 +28,21 @@ use self::child::Timeout;
 
 /// Examines this machine and tells `report` each finding as soon as it is there. Returns whether containers can run.
 ///
-/// `runsc` is the one to look at instead of what the machine is configured for; no step takes longer than `time_limit`.
+/// `runsc` is the one to look at instead of what the machine is configured for; no step takes longer than `time_limit`,
+/// and `progress` hears of those that may take long.
 /// The process must be the program `gofer` itself, with nothing else going on in it: all its children are ended. Fails
 /// if somebody stops it by a signal.
 pub(crate) fn examine(
     runsc: Option<PathBuf>,
     time_limit: Duration,
+    progress: fn(&str),
     mut report: impl FnMut(&Finding),
 ) -> std::io::Result<bool> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, stop.clone())?;
     }
-    let timeout = Timeout { time_limit, stop };
+    let timeout = Timeout { time_limit, stop, progress };
     let mut can_run = true;
     let mut tell = |findings: Vec<Finding>| {
         for finding in &findings {

@@ -14,6 +14,7 @@ pub(super) fn check(given: Option<PathBuf>, timeout: &Timeout) -> (Option<PathBu
         Ok(found) => found,
         Err(failure) => return (None, Finding::new(Level::Missing, SUBJECT, failure.to_string())),
     };
+    (timeout.progress)(&format!("{} --version", path.display()));
     let version = child::ours(&path).and_then(|mut command| child::run(command.arg("--version"), timeout));
     let problem = match version {
         Ok(outcome) if outcome.succeeded => {

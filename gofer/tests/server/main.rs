@@ -7,6 +7,7 @@ mod fds;
 mod hostile;
 mod misuse;
 mod program;
+mod round_trips;
 mod set_ids;
 
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]

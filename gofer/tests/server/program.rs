@@ -1,6 +1,6 @@
 //! The program `gofer serve`.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -71,6 +71,18 @@ fn serves_all_who_connect_and_stops_when_asked() {
         assert!(clients[0].exchange(1, b"").is_err());
         assert!(!socket.exists());
     }
+}
+
+#[test]
+fn serves_the_client_on_stdin() {
+    let dir = served();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut child = gofer().args(["serve", "--fd", "0"]).arg(dir.path()).stdin(OwnedFd::from(theirs)).spawn().unwrap();
+    let mut client = Client::new(ours.into());
+    let root = client.mount();
+    client.reach(root, &[b"f"]);
+    drop(client);
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

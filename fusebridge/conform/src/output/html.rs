@@ -26,8 +26,11 @@ pub fn html(report: &Report, judgement: &Judgement, expectations: &Expectations)
             }
             body {
                 h1 { (title) }
-                p.dim { "fusebridge " (env!("CARGO_PKG_VERSION")) ", Linux " (report.kernel) ", seed " (report.seed) }
-                (table(report))
+                p.dim {
+                    "fusebridge " (report.version) ", Linux " (report.kernel) ", seed " (report.seed) ", " (report.date)
+                }
+                p.dim { code { (printable(&report.command)) } }
+                div.wide { (table(report)) }
                 (changes(judgement))
                 (failures(report, expectations))
                 (everything(report))
@@ -120,7 +123,7 @@ fn everything(report: &Report) -> Markup {
             @for suite in &run.suites {
                 details {
                     summary { (suite.suite) " " (run.mode) ": " (suite.cases.len()) " tests" }
-                    (tests(suite))
+                    div.wide { (tests(suite)) }
                 }
             }
         }
@@ -156,7 +159,14 @@ mod tests {
         let expectations = Expectations::default();
         let page = html(&report, &Judgement::new(&report, &expectations, None), &expectations);
         assert!(page.starts_with("<!DOCTYPE html>"));
-        for part in ["Walk &lt;script&gt;", "what &lt;has&gt; to hold &amp; more", "Failures: 1", "1 messages"] {
+        for part in [
+            "fusebridge 1.2.3, Linux 6.18.0, seed 7, 2026-11-28",
+            "fusebridge conform mem:",
+            "Walk &lt;script&gt;",
+            "what &lt;has&gt; to hold &amp; more",
+            "Failures: 1",
+            "1 messages",
+        ] {
             assert!(page.contains(part), "{part}");
         }
         for resource in ["http", "src=", "<link", "url(", "<script"] {

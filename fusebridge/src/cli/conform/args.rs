@@ -12,15 +12,20 @@ use crate::fs::{Access, IoMode};
 use conform::{Settings, Suite};
 
 const EXAMPLES: &str = "Examples:
-  fusebridge conform mem:                                     run all suites, print one table
-  fusebridge conform --suite mount --filter xattr /srv/data   run some tests of one suite
-  fusebridge conform --all-modes --html report.html mem:      test every mode, write an HTML report
+  fusebridge conform mem:
+      run all suites, print one table
+  fusebridge conform --suite mount --filter xattr /srv/data
+      run some tests of one suite
+  fusebridge conform --all-modes --html report.html mem:
+      test every mode, write an HTML report
   fusebridge conform --json now.json --baseline then.json mem:
-                                                              show what has changed since then
-  fusebridge conform mem: --against native:/srv/data          compare with a native directory
+      show what has changed since then
+  fusebridge conform mem: --against native:/srv/data
+      compare with a native directory
 
-Exit status: 0 if everything is as expected, 1 if a test fails (with --baseline: one that did not
-fail then), 2 if nothing could be run or a report could not be written, 130 after Ctrl-C (no results).";
+Exit status: 0 if everything is as expected, 1 if a test fails (with --baseline:
+one that did not fail then), 2 if nothing could be run or a report could not be
+written, 130 after Ctrl-C (no results).";
 
 /// Mounts a backend on a temporary directory and tests whether it does what programs rely on. Existing files are left
 /// alone.
@@ -91,7 +96,7 @@ pub(in crate::cli) struct Conform {
     #[arg(long, value_name = "BACKEND")]
     pub(super) against: Option<OsString>,
 
-    /// Write the results as JUnit XML
+    /// Write the results as JUnit XML, to stdout if FILE is -, as with the next three
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
 
@@ -166,6 +171,14 @@ impl Conform {
         let classic = self.classic.as_ref().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
         suites.extend(classic.map(Suite::Classic));
         suites
+    }
+
+    /// The suites that this user can run, and those that only root can. If there are no others, these are to say so.
+    pub(super) fn possible_suites(&self) -> (Vec<Suite>, Vec<Suite>) {
+        let is_root = nix::unistd::geteuid().is_root();
+        let (mine, roots): (Vec<_>, Vec<_>) =
+            self.suites().into_iter().partition(|suite| is_root || !suite.needs_root());
+        if mine.is_empty() { (roots, mine) } else { (mine, roots) }
     }
 
     /// How the suites are to be run.

@@ -71,7 +71,8 @@ impl Conform {
         }
         let judgement = Judgement::new(&report, &expectations, baseline.as_ref());
         // Neither what is told nor a file shall be missing because of the other.
-        let told = tell(&(table::table(&report) + &judgement.text()));
+        let text = table::table(&report) + &judgement.text();
+        let told = self.tell_beside_reports(&text);
         self.write(&report, &judgement, &expectations)?;
         told?;
         let (Some(other), Some(name)) = (other, &self.against) else {
@@ -83,13 +84,21 @@ impl Conform {
         };
         let differences = against::differences(&report, &second);
         let summary = table::summary(&[&report, &second]);
-        tell(&format!("\n{summary}\n{}", against::text(&report, &second, &differences)))?;
+        let text = format!("\n{summary}\n{}", against::text(&report, &second, &differences));
+        self.tell_beside_reports(&text)?;
         Ok(if against::is_worse(&differences) { FAILURES } else { 0 })
     }
 
     /// Sees to it that the suites can run.
     fn prepare(&self) -> Result<(), Failure> {
-        for suite in self.suites() {
+        let (suites, for_root) = self.possible_suites();
+        for suite in for_root {
+            say(format_args!(
+                "fusebridge: the suite {} is skipped: it acts as several users, which needs root",
+                suite.name()
+            ));
+        }
+        for suite in &suites {
             let tool = match suite {
                 Suite::Pjdfstest => Some(tool::PJDFSTEST),
                 Suite::Fsx => Some(tool::FSX),
@@ -100,10 +109,27 @@ impl Conform {
             }
             suite.check()?;
         }
-        if self.suites().is_empty() {
+        if suites.is_empty() {
             return Err("--suite classic needs the directory where it was built: --classic DIR".into());
         }
-        [&self.json, &self.junit, &self.tap, &self.html].into_iter().flatten().try_for_each(|path| try_to_write(path))
+        if self.files().filter(|path| is_stdout(path)).count() > 1 {
+            return Err("only one report can be written to stdout".into());
+        }
+        self.files().try_for_each(try_to_write)
+    }
+
+    /// Where reports are written.
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.json, &self.junit, &self.tap, &self.html].into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// Prints on stdout, or on stderr if a report has stdout for itself.
+    fn tell_beside_reports(&self, text: &str) -> Result<(), Failure> {
+        if !self.files().any(is_stdout) {
+            return tell(text);
+        }
+        say(text.trim_end());
+        Ok(())
     }
 
     /// All suites in all modes on the `subject` that the command line calls `name`, or nothing if somebody wants an
@@ -121,8 +147,16 @@ impl Conform {
             say(format_args!("fusebridge: {name} is not mounted: there are no messages to record"));
         }
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
-        let mut report =
-            Report { format: FORMAT, backend: name.clone().into_owned(), kernel, seed: self.seed, modes: Vec::new() };
+        let mut report = Report {
+            format: FORMAT,
+            backend: name.clone().into_owned(),
+            kernel,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            date: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            command: command_line(),
+            seed: self.seed,
+            modes: Vec::new(),
+        };
         let recordings = tempfile::Builder::new().prefix("fusebridge-trace-").tempdir()?;
         let modes = subject.modes(self);
         for (io, access) in &modes {
@@ -196,7 +230,7 @@ fn add_messages(suites: &mut [SuiteRun], trace: &Path) -> Result<(), Failure> {
 /// Prints on stdout, to whom wants to hear it.
 fn tell(text: &str) -> Result<(), Failure> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write to stdout: {error}").into()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(super::no_stdout(&error)),
         _ => Ok(()),
     }
 }
@@ -204,6 +238,21 @@ fn tell(text: &str) -> Result<(), Failure> {
 /// Whether only the mount itself was tested, with success: of what fails later there may be nothing.
 fn has_no_tests(report: &Report) -> bool {
     report.cases().all(|(key, case)| key.suite == LIFECYCLE && case.failure().is_none())
+}
+
+/// The command line, as a shell takes it.
+fn command_line() -> String {
+    let quote = |word: String| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,@%+".contains(&byte);
+        if !word.is_empty() && word.bytes().all(is_plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    let words = std::env::args_os().map(|word| quote(word.to_string_lossy().into_owned()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What stands for stdout where a file is wanted.
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 /// A path with a word behind it.
@@ -217,6 +266,9 @@ fn with_word(path: &Path, word: &str) -> PathBuf {
 /// Fails if no file can be written there, before much time is spent on what goes into it. One that is there keeps what
 /// it has: it may be the baseline too.
 fn try_to_write(path: &Path) -> Result<(), Failure> {
+    if is_stdout(path) {
+        return Ok(());
+    }
     let cannot = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
     match std::fs::metadata(path) {
         // Opening a pipe would be more than a try.
@@ -232,6 +284,9 @@ fn try_to_write(path: &Path) -> Result<(), Failure> {
 }
 
 fn save(path: &Path, text: &str) -> Result<(), Failure> {
+    if is_stdout(path) {
+        return tell(text);
+    }
     std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }
 

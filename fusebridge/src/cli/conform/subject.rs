@@ -157,7 +157,7 @@ fn run(
         let (end, stop) = (End(sender), &stop);
         let suites = scope.spawn(move || {
             let _end = end;
-            run_suites(root, &args.suites(), &args.settings(), progress, stop, clock).map_err(Failure::from)
+            run_suites(root, &args.possible_suites().0, &args.settings(), progress, stop, clock).map_err(Failure::from)
         });
         while let Ok(event) = receiver.recv() {
             match event {
@@ -239,14 +239,15 @@ fn one_opens(root: &Path) -> io::Result<()> {
 }
 
 fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) -> MountArgs {
+    let is_root = nix::unistd::geteuid().is_root();
     MountArgs {
         read_only: false,
         access,
         io,
         allow_other: false,
         threads: default_threads(),
-        suid: true,
-        dev: true,
+        suid: is_root,
+        dev: is_root,
         noexec: false,
         fsname: None,
         auto_unmount: false,

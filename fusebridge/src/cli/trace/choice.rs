@@ -31,7 +31,7 @@ pub(super) struct Choice {
     failed: bool,
 
     /// Only those that took longer: 50us, 2ms, 1.5s
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     slower_than: Option<Duration>,
 
     /// Only those in flight at this time after the start of the recording, or later
@@ -77,6 +77,15 @@ fn errno(name: &str) -> Result<u32, String> {
     errno_from_name(name).ok_or_else(|| "not an errno; use a name such as ENOENT, or a number".to_owned())
 }
 
+/// How long something took, with a unit: whoever writes 5 may have milliseconds in mind.
+fn duration(text: &str) -> Result<Duration, String> {
+    match text.ends_with(|last: char| last.is_ascii_digit()) {
+        true => Err("a unit is missing; use a time such as 50us, 2ms or 1.5s".to_owned()),
+        false => time(text),
+    }
+}
+
+/// A point in time; seconds are what `trace show` prints.
 fn time(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|character: char| character.is_alphabetic());
     let unit = match text[digits.len()..].trim() {
@@ -100,6 +109,8 @@ mod tests {
         assert_eq!(time("50µs"), Ok(Duration::from_micros(50)));
         assert_eq!(time("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(time("2 ms"), Ok(Duration::from_millis(2)));
+        assert_eq!(duration("2ms"), time("2ms"));
+        assert!(duration("5").unwrap_err().contains("unit"));
         for bad in ["", "ms", "5h", "-1", "x"] {
             assert!(time(bad).is_err(), "{bad}");
         }

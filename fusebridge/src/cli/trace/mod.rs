@@ -17,10 +17,14 @@ use crate::trace::{Ending, Reader};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  fusebridge run --io rpc --trace t mem: -- ./test        record everything ./test does
-  fusebridge trace show t --errno EIO                     which requests failed with EIO
-  fusebridge trace stats t                                how long each kind of message took
-  fusebridge trace replay t 'fault:mem:?error=EIO@write'  how another backend replies";
+  fusebridge run --io rpc --trace t mem: -- ./test
+      record everything ./test does
+  fusebridge trace show t --errno EIO
+      which requests failed with EIO
+  fusebridge trace stats t
+      how long each kind of message took
+  fusebridge trace replay t 'fault:mem:?error=EIO@write'
+      how another backend replies";
 
 /// What to do with a trace.
 #[derive(Debug, Subcommand)]
@@ -51,7 +55,7 @@ fn open(path: &Path) -> Result<Reader, Failure> {
 /// Writes `text` to stdout. The reader of a pipe may have seen enough.
 fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(super::no_stdout(&error)),
         _ => Ok(()),
     }
 }

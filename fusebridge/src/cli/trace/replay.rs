@@ -19,17 +19,21 @@ use crate::trace::{Facts, Reader, Recorder, RecorderOptions, ReplayOptions, repl
 use lisafs::client::ClientOptions;
 
 const EXAMPLES: &str = "\
-BACKEND must be in the state that the recorded one was in at first, or replies differ for that
-reason alone. The requests CHANGE it: use a copy. Where data was not recorded (--trace-data), a
-pattern is written, and only the length of what is read is compared. A ~ marks a difference that may
-be due to ordering: another request was in flight at the time. Names that are created or removed
-while their directory is listed are compared by --strict only.
+BACKEND must be in the state that the recorded one was in at first, or replies
+differ for that reason alone. The requests CHANGE it: use a copy. Where data was
+not recorded (--trace-data), a pattern is written, and only the length of what
+is read is compared. A ~ marks a difference that may be due to ordering: another
+request was in flight at the time. Names that are created or removed while their
+directory is listed are compared by --strict only.
 
-Exit status: 0 if no reply differs, 1 if one does, 2 if the trace or the backend cannot be used.
+Exit status: 0 if no reply differs, 1 if one does, 2 if the trace or the backend
+cannot be used.
 
 Examples:
-  fusebridge run --io rpc --trace t mem: -- ./test        record everything ./test does
-  fusebridge trace replay t 'fault:mem:?error=EIO@write'  see how another backend replies";
+  fusebridge run --io rpc --trace t mem: -- ./test
+      record everything ./test does
+  fusebridge trace replay t 'fault:mem:?error=EIO@write'
+      see how another backend replies";
 
 /// Sends the requests of a trace to a backend, and reports answers that differ.
 #[derive(Debug, Args)]

@@ -10,17 +10,20 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::choice::Choice;
 use super::{Failure, open, warn_of};
-use crate::trace::{ShowError, show};
+use crate::trace::{ShowError, show, show_json};
 
 const EXAMPLES: &str = "\
-Each line has the seconds since the start of the recording, the communicator (sock or chN), the
-duration, the message, its arguments, and after the arrow the reply. /dir[7]/file is the name file
-in the directory of FD 7.
+Each line has the seconds since the start of the recording, the communicator
+(sock or chN), the duration, the message, its arguments, and after the arrow the
+reply. /dir[7]/file is the name file in the directory of FD 7.
 
 Examples:
-  fusebridge trace show t --path /dir --message OpenAt   what was opened in /dir
-  fusebridge trace show t --errno EIO                    which requests failed with EIO
-  fusebridge trace show t --slower-than 1ms --limit 20   the first 20 messages that took longer";
+  fusebridge trace show t --path /dir --message OpenAt
+      what was opened in /dir
+  fusebridge trace show t --errno EIO
+      which requests failed with EIO
+  fusebridge trace show t --slower-than 1ms --limit 20
+      the first 20 messages that took longer";
 
 /// Prints messages.
 #[derive(Debug, Args)]
@@ -33,6 +36,10 @@ pub(in crate::cli) struct Show {
     #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
     limit: u64,
 
+    /// Print JSON, one object per line
+    #[arg(long)]
+    json: bool,
+
     // Last: its heading is for all that follows.
     #[command(flatten)]
     choice: Choice,
@@ -43,6 +50,11 @@ impl Show {
         let mut reader = open(&self.file)?;
         let mut out = BufWriter::new(std::io::stdout().lock());
         let shown = (|| {
+            if self.json {
+                let shown = show_json(&mut reader, &self.choice.filter(), self.limit, &mut out)?;
+                out.flush()?;
+                return Ok(shown);
+            }
             let started = reader.started().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             writeln!(out, "# started: {}", date(started))?;
             for (name, value) in reader.facts().iter() {

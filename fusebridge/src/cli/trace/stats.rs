@@ -10,8 +10,8 @@ use super::{Failure, open, print, warn_of};
 use crate::trace::Stats as Figures;
 
 const EXAMPLES: &str = "\
-Durations are as seen by the client. The histogram at the end of each line has one column for each
-doubling of the duration.
+Durations are as seen by the client. The histogram at the end of each line has
+one column for each doubling of the duration.
 
 Examples:
   fusebridge trace stats t                 everything
@@ -24,6 +24,10 @@ pub(in crate::cli) struct Stats {
     /// The trace
     file: PathBuf,
 
+    /// Print JSON, with times in seconds
+    #[arg(long)]
+    json: bool,
+
     // Last: its heading is for all that follows.
     #[command(flatten)]
     choice: Choice,
@@ -32,7 +36,7 @@ pub(in crate::cli) struct Stats {
 impl Stats {
     pub(super) fn run(&self) -> Result<ExitCode, Failure> {
         let stats = Figures::of(&mut open(&self.file)?, &self.choice.filter())?;
-        print(&stats.to_string())?;
+        print(&if self.json { stats.to_json() + "\n" } else { stats.to_string() })?;
         warn_of(stats.ending());
         Ok(ExitCode::SUCCESS)
     }

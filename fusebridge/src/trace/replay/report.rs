@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lisafs::wire::MessageId;
 
+use super::super::describe::column;
 use super::super::describe::words::duration;
 use super::super::reader::Ending;
 
@@ -55,8 +56,8 @@ pub struct Report {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = if self.overlapped { "~" } else { " " };
-        let message = format!("{:?}", self.message);
-        write!(f, "{:>12.6} {mark}{message:<14}{}: ", self.start.as_secs_f64(), self.request)?;
+        let message = column(self.message);
+        write!(f, "{:>12.6} {mark}{message}{}: ", self.start.as_secs_f64(), self.request)?;
         f.write_str(&self.what.join("; "))
     }
 }

@@ -29,6 +29,10 @@ pub(super) fn check(runsc: &Path, timeout: &Timeout, tell: &mut dyn FnMut(Vec<Fi
             tell(vec![Finding::new(Level::Note, subject(platform), format!("not tried: {reason}"))]);
             continue;
         }
+        (timeout.progress)(&format!(
+            "a container on the platform {platform}, at most {} s",
+            timeout.time_limit.as_secs()
+        ));
         match trial.run(Options { platform, directfs: None }, timeout) {
             Ok(success) => {
                 usable.push(platform);
@@ -42,6 +46,7 @@ pub(super) fn check(runsc: &Path, timeout: &Timeout, tell: &mut dyn FnMut(Vec<Fi
         }
     }
     if let (true, Some(platform)) = (known.has_directfs, usable.first()) {
+        (timeout.progress)(&format!("a container without directfs, at most {} s", timeout.time_limit.as_secs()));
         tell(vec![match trial.run(Options { platform, directfs: Some(false) }, timeout) {
             Ok(success) => Finding::ok("no directfs", success),
             Err(problem) => Finding::new(Level::Warning, "no directfs", problem),

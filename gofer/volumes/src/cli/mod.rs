@@ -25,9 +25,10 @@ struct Cli {
 
 const NOTES: &str = "Signals for a running server:
   SIGHUP            reload the configuration file
-  SIGUSR2           start a new server that takes over; exit when the last connection has ended
-  SIGTERM, SIGINT   accept no more connections; exit when the last one has ended, or after a limit;
-                    a second signal exits at once
+  SIGUSR2           start a new server that takes over; exit when the last
+                    connection has ended
+  SIGTERM, SIGINT   accept no more connections; exit when the last one has
+                    ended, or after a limit; a second signal exits at once
 
 gofer/docs/volumes.md describes the configuration file.";
 
@@ -129,4 +130,21 @@ fn run(program: Program) -> Result<ExitCode, Error> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines behind the options that do not fit on a terminal of the usual width, where they would be broken.
+    fn wide_lines(command: &clap::Command) -> Vec<String> {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let own = text.lines().filter(|line| line.chars().count() > 80).map(str::to_owned).collect::<Vec<_>>();
+        own.into_iter().chain(command.get_subcommands().flat_map(wide_lines)).collect()
+    }
+
+    #[test]
+    fn help_fits_on_a_terminal() {
+        assert_eq!(wide_lines(&Cli::command()), Vec::<String>::new());
+    }
 }

@@ -17,7 +17,8 @@ use super::Place;
 use super::keys::{CredentialArgs, with_advice};
 use super::progress::Bar;
 
-const NOTES: &str = "Nothing is changed. Unmount the volume first: files written during the check may look damaged.
+const NOTES: &str = "Nothing is changed. Unmount the volume first: files written during the check may
+look damaged.
 
 Exit status, as of fsck(8):
   0   everything was read and is intact

@@ -14,9 +14,12 @@ use super::features::FeatureArgs;
 use super::keys::{MasterKeyArgs, PasswordArgs, with_advice};
 
 const EXAMPLES: &str = "Examples:
-  gofer-volumes crypt init /srv/vault                      ask for a password and create it
-  gofer-volumes crypt init --passfile /root/pass vault     .. with the password in a file
-  gofer-volumes crypt init --masterkey key /srv/vault      recreate only the configuration, after it was lost";
+  gofer-volumes crypt init /srv/vault
+      ask for a password and create it
+  gofer-volumes crypt init --passfile /root/pass vault
+      .. with the password in a file
+  gofer-volumes crypt init --masterkey key /srv/vault
+      recreate only the configuration, after it was lost";
 
 /// Makes an encrypted directory that this program and gocryptfs open.
 #[derive(Debug, Args)]

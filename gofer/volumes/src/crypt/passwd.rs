@@ -9,7 +9,8 @@ use super::keys::{CredentialArgs, NewPasswordArgs, with_advice};
 
 const EXAMPLES: &str = "Examples:
   gofer-volumes crypt passwd /srv/vault
-  gofer-volumes crypt passwd --masterkey key /srv/vault    without the old password";
+  gofer-volumes crypt passwd --masterkey key /srv/vault
+      without the old password";
 
 /// Changes the password of an encrypted directory. Its files stay as they are; the old password still opens older
 /// copies of its configuration.
