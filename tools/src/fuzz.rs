@@ -19,7 +19,7 @@ pub(crate) struct Options {
     seconds: u32,
 }
 
-const TARGETS: [&str; 4] = ["requests", "answers", "trace", "crypt"];
+const TARGETS: [&str; 5] = ["requests", "answers", "trace", "crypt", "fuse"];
 
 /// Runs the targets. The result says whether none has failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {

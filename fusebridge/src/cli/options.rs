@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use gofer::log::LogArgs;
 
-use crate::fs::{Access, IoMode, Policy};
+use crate::fs::{Access, IoMode, Policy, Transport};
 
 /// How to mount.
 #[derive(Clone, Debug, Args)]
@@ -28,9 +28,13 @@ pub(super) struct MountArgs {
     #[arg(long)]
     pub(super) allow_other: bool,
 
-    /// Number of requests handled at once
-    #[arg(long, value_name = "N", default_value_t = default_threads(), value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Maximum number of requests handled at once; threads beyond one per processor exist only while requests wait
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_THREADS, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) threads: u16,
+
+    /// How requests come from the kernel
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) transport: Transport,
 
     /// Honour set-user-id and set-group-id bits
     #[arg(long)]
@@ -100,10 +104,8 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     if address.ip().is_loopback() { Ok(address) } else { Err("must be a loopback address".to_owned()) }
 }
 
-pub(super) fn default_threads() -> u16 {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    u16::try_from(cores.clamp(2, 16)).unwrap_or(2)
-}
+/// Backends that wait for a network get the more done the more they are asked at once.
+pub(super) const DEFAULT_THREADS: u16 = 64;
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     /// More than a hundred years; clocks can still add it.

@@ -140,6 +140,7 @@ impl Up {
             dev: args.dev,
             noexec: args.noexec,
             threads: args.threads.into(),
+            transport: args.transport,
             stack_depth,
         };
         let figures = Arc::new(Figures {

@@ -30,7 +30,7 @@
 //! number ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on (`create`); an
 //! offset in a directory stays good as long as it is open (`listing`); access control lists are obeyed
 //! (`access_lists`); what is stored in mappings and what is written past the kernel's cache are both kept (`mapped`);
-//! the number of descriptors is bounded ([`evict`], [`control`]). Only `fuse` knows the FUSE library.
+//! the number of descriptors is bounded ([`evict`], [`control`]). Only `fuse` knows the FUSE ABI and the FUSE library.
 
 mod access_lists;
 pub mod bridge;
@@ -60,5 +60,5 @@ mod write_back;
 mod xattr;
 
 pub use bridge::Bridge;
-pub use fuse::{FuseConnection, MountOptions, Mounted};
+pub use fuse::{FuseConnection, MountOptions, Mounted, Transport, is_request};
 pub use policy::{Access, IoMode, Policy};

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use gofer::log::LogArgs;
 
 use crate::cli::options::time_limit;
-use crate::fs::{Access, IoMode};
+use crate::fs::{Access, IoMode, Transport};
 use conform::{Settings, Suite};
 
 const EXAMPLES: &str = "Examples:
@@ -116,6 +116,10 @@ pub(in crate::cli) struct Conform {
     /// several; those of --against go to FILE.against
     #[arg(long, value_name = "FILE")]
     pub(super) trace: Option<PathBuf>,
+
+    /// How requests come from the kernel
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) transport: Transport,
 
     /// Install the programs that the suites need, with cargo, in ~/.cache/fusebridge/tools
     #[arg(long)]

@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use super::args::Conform;
 use crate::cli::Failure;
 use crate::cli::extensions::Extensions;
-use crate::cli::options::{MountArgs, default_threads};
+use crate::cli::options::{DEFAULT_THREADS, MountArgs};
 use crate::cli::signals::{Event, Interruption, events};
 use crate::cli::up::Up;
 use crate::fs::{Access, IoMode};
@@ -245,7 +245,8 @@ fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) 
         access,
         io,
         allow_other: false,
-        threads: default_threads(),
+        threads: DEFAULT_THREADS,
+        transport: args.transport,
         suid: is_root,
         dev: is_root,
         noexec: false,

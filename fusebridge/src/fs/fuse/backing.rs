@@ -6,30 +6,34 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fuser::BackingId;
 use parking_lot::Mutex;
 
 use crate::fs::identity::NodeId;
 
-enum Way {
+enum Way<B> {
     /// The kernel reads and writes this file.
-    Backed(Arc<BackingId>),
+    Backed(Arc<B>),
     /// The kernel asks us.
     Asked,
 }
 
-struct OpenNode {
-    way: Way,
+struct OpenNode<B> {
+    way: Way<B>,
     handles: u32,
 }
 
-/// The open files of a mount.
-#[derive(Default)]
-pub(super) struct Backings(Mutex<HashMap<NodeId, OpenNode>>);
+/// The open files of a mount, whose backing files are known to the kernel as `B`.
+pub(super) struct Backings<B>(Mutex<HashMap<NodeId, OpenNode<B>>>);
 
-impl Backings {
+impl<B> Default for Backings<B> {
+    fn default() -> Self {
+        Backings(Mutex::default())
+    }
+}
+
+impl<B> Backings<B> {
     /// Counts one more handle on `id`. `register` is called if it is the first: its answer decides.
-    pub(super) fn open(&self, id: NodeId, register: impl FnOnce() -> Option<BackingId>) -> Option<Arc<BackingId>> {
+    pub(super) fn open(&self, id: NodeId, register: impl FnOnce() -> Option<B>) -> Option<Arc<B>> {
         let mut nodes = self.0.lock();
         let node = nodes.entry(id).or_insert_with(|| OpenNode {
             way: register().map_or(Way::Asked, |backing| Way::Backed(Arc::new(backing))),

@@ -1,15 +1,20 @@
-//! The kernel's side: the only room that knows the FUSE library, whose next release will want changes here.
+//! The kernel's side: the only room that knows the FUSE ABI, and the library whose next release will want changes here.
+//!
+//! [`request`] takes requests apart, [`handler`] does what they ask for, and one of two ways brings them and takes the
+//! answers back: [`device`], which is our own, and [`library`].
 
-mod adapter;
-mod attach;
+mod abi;
 mod backing;
 mod connection;
 mod convert;
-mod data;
+mod device;
+mod handler;
+mod library;
 mod options;
-mod prune;
+mod request;
 mod session;
 
 pub use connection::FuseConnection;
-pub use options::MountOptions;
+pub use options::{MountOptions, Transport};
+pub use request::is_request;
 pub use session::Mounted;

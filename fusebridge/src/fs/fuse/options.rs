@@ -2,6 +2,19 @@
 
 pub(super) use crate::mounts::SUBTYPE;
 
+/// How requests come from the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Transport {
+    /// What is best here: `device`.
+    #[default]
+    Auto,
+    /// /dev/fuse: calls end when their callers are interrupted, and threads come and go with slow backends.
+    Device,
+    /// /dev/fuse by the library fuser, to compare with: calls cannot be interrupted, and all threads are there from the
+    /// beginning.
+    Fuser,
+}
+
 /// What the mount looks like to others.
 #[derive(Clone, Debug)]
 pub struct MountOptions {
@@ -19,6 +32,8 @@ pub struct MountOptions {
     pub noexec: bool,
     /// How many requests are worked on at once.
     pub threads: usize,
+    /// How requests come.
+    pub transport: Transport,
     /// How deep the files that the kernel may work on by itself are stacked; 0: it does not.
     pub stack_depth: u32,
 }

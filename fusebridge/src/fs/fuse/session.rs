@@ -1,83 +1,59 @@
 //! A mounted bridge, from the kernel's handshake to the end.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use fuser::{BackgroundSession, Config, MountOption, Notifier, Session, SessionACL};
-
-use super::adapter::Adapter;
-use super::attach::Unattached;
 use super::connection::FuseConnection;
-use super::data::Device;
-use super::options::{MountOptions, SUBTYPE};
-use super::prune::Pruner;
+use super::device::{End, Pool, Unattached, forget_attributes, handshake, mount_with_helper, pruner};
+use super::handler::Handler;
+use super::library::LibrarySession;
+use super::options::{MountOptions, Transport};
 use crate::fs::bridge::Bridge;
-use crate::fs::identity::NodeId;
 use crate::mounts::Pin;
 
 /// A bridge that is mounted and answers.
-pub struct Mounted {
-    session: BackgroundSession,
+pub struct Mounted(Session);
+
+enum Session {
+    Device(Arc<Pool>),
+    Library(LibrarySession),
 }
 
 impl Mounted {
     /// Mounts `bridge` on `path`.
     pub fn mount(bridge: &Arc<Bridge>, path: &Path, options: &MountOptions) -> io::Result<(Mounted, FuseConnection)> {
-        let mut config = Config::default();
-        config.mount_options = vec![
-            // Commas and the like would be taken for further options.
-            MountOption::FSName(if is_plain(&options.source) { options.source.clone() } else { "fusebridge".into() }),
-            MountOption::Subtype(SUBTYPE.into()),
-            // The server acts with its own rights: the kernel must check those of callers.
-            MountOption::DefaultPermissions,
-            if options.read_only { MountOption::RO } else { MountOption::RW },
-            if options.suid { MountOption::Suid } else { MountOption::NoSuid },
-            if options.dev { MountOption::Dev } else { MountOption::NoDev },
-            if options.noexec { MountOption::NoExec } else { MountOption::Exec },
-        ];
-        config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
-        config.n_threads = Some(options.threads.max(1));
-        let requests = Device::default();
-        let adapter = Adapter::new(bridge.clone(), requests.clone(), options.stack_depth);
-        let (session, unattached) = match Unattached::new(options)? {
-            Some((device, unattached)) => (Session::from_fd(adapter, device, config.acl, config)?, Some(unattached)),
-            None => (Session::new(adapter, path, &config)?, None),
+        let (device, unattached) = match Unattached::new(options)? {
+            Some((device, unattached)) => (device, Some(unattached)),
+            None => (mount_with_helper(path, options)?, None),
         };
-        let device = session.as_fd().try_clone_to_owned()?;
-        requests.set(device.try_clone()?);
-        bridge.evictor().start(Pruner::new(device.try_clone()?).into_prune())?;
-        let notifier = session.notifier();
-        bridge.invalidator().start(Arc::new(move |id, part| invalidate(&notifier, id, part)))?;
-        let mounted = Mounted { session: session.spawn()? };
+        let connection: OwnedFd = device.try_clone()?;
+        let end = End::new(device.try_clone()?);
+        // Before the first request that could need them.
+        bridge.evictor().start(pruner(end.clone()))?;
+        let notifier = end.clone();
+        bridge.invalidator().start(Arc::new(move |id, part| forget_attributes(&notifier, id, part)))?;
+        let session = match options.transport {
+            Transport::Auto | Transport::Device => {
+                let handler = Handler::new(bridge.clone(), options.stack_depth);
+                handshake(&end, &handler)?;
+                Session::Device(Pool::start(handler, end, options.threads)?)
+            }
+            Transport::Fuser => Session::Library(LibrarySession::start(bridge, device, options)?),
+        };
         let pin = match unattached {
             Some(unattached) => Ok(unattached.attach(path)?),
             None => Pin::at(path),
         };
-        Ok((mounted, FuseConnection::new(device, pin)))
+        Ok((Mounted(session), FuseConnection::new(connection, pin)))
     }
 
     /// Waits until it is unmounted, or cannot go on. It does not unmount.
-    pub fn wait(mut self) -> io::Result<()> {
-        let session = std::mem::replace(&mut self.session.guard, std::thread::spawn(|| Ok(())));
-        let ended = session.join();
-        // fuser 0.18 takes a mount that is gone for one that is there. What it would unmount at its end is what others
-        // have mounted on the directory by now. This leaves its descriptor of the device open.
-        std::mem::forget(self.session);
-        ended.unwrap_or_else(|_| Err(io::Error::other("a thread of the mount panicked")))
+    pub fn wait(self) -> io::Result<()> {
+        match self.0 {
+            Session::Device(pool) => pool.wait(),
+            Session::Library(session) => session.wait(),
+        }
     }
-}
-
-fn invalidate(notifier: &Notifier, id: NodeId, part: Option<(u64, u64)>) {
-    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    // A negative offset leaves data alone.
-    let (offset, length) = part.map_or((-1, 0), |(offset, length)| (whole(offset), whole(length)));
-    if let Err(error) = notifier.inval_inode(fuser::INodeNo(id.0), offset, length) {
-        tracing::debug!(%error, id = id.0, "the kernel keeps what it has of a file");
-    }
-}
-
-fn is_plain(source: &str) -> bool {
-    source.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._:-+@ ".contains(&byte))
 }

@@ -13,18 +13,18 @@ use rustix::mount::{
 };
 use rustix::process::{getgid, getuid};
 
-use super::options::{MountOptions, SUBTYPE};
+use crate::fs::fuse::options::{MountOptions, SUBTYPE};
 use crate::mounts::Pin;
 
 /// A file system that is mounted nowhere yet.
-pub(super) struct Unattached {
+pub(in super::super) struct Unattached {
     mount: OwnedFd,
 }
 
 impl Unattached {
     /// A FUSE file system, and the device over which its requests come. `None`: it cannot be made this way, by this
     /// kernel or with these rights.
-    pub(super) fn new(options: &MountOptions) -> io::Result<Option<(OwnedFd, Unattached)>> {
+    pub(in super::super) fn new(options: &MountOptions) -> io::Result<Option<(OwnedFd, Unattached)>> {
         let context = match fsopen("fuse", FsOpenFlags::FSOPEN_CLOEXEC) {
             Ok(context) => context,
             Err(Errno::NOSYS | Errno::PERM) => return Ok(None),
@@ -68,7 +68,7 @@ impl Unattached {
     }
 
     /// Mounts it on `path`. The returned pin holds it.
-    pub(super) fn attach(self, path: &Path) -> io::Result<Pin> {
+    pub(in super::super) fn attach(self, path: &Path) -> io::Result<Pin> {
         move_mount(&self.mount, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
         Ok(Pin::from(self.mount))
     }

@@ -1,0 +1,59 @@
+//! Telling the kernel what it has not asked for.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use zerocopy::IntoBytes;
+
+use super::end::End;
+use crate::fs::evict::Prune;
+use crate::fs::fuse::abi::{InvalEntryOut, InvalInodeOut, PruneOut, notify};
+use crate::fs::identity::NodeId;
+
+/// Has the kernel drop attributes of `id`, and data of a part of it: offset and length.
+pub(in super::super) fn forget_attributes(end: &End, id: NodeId, part: Option<(u64, u64)>) {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    // A negative offset leaves data alone.
+    let (offset, length) = part.map_or((-1, 0), |(offset, length)| (whole(offset), whole(length)));
+    let body = InvalInodeOut { node: id.0, offset, length };
+    if let Err(error) = end.notify(notify::INVAL_INODE, &[body.as_bytes()]) {
+        tracing::debug!(%error, id = id.0, "the kernel keeps what it has of a file");
+    }
+}
+
+/// Has the kernel drop what it knows of `name` in `parent`.
+pub(super) fn forget_name(end: &End, parent: NodeId, name: &[u8]) {
+    let name_length = u32::try_from(name.len()).unwrap_or(u32::MAX);
+    let body = InvalEntryOut { parent: parent.0, name_length, flags: 0 };
+    if let Err(error) = end.notify(notify::INVAL_ENTRY, &[body.as_bytes(), name, b"\0"]) {
+        tracing::debug!(%error, parent = parent.0, "the kernel keeps what it has of a name");
+    }
+}
+
+/// So many files are named in one notification.
+const MOST: usize = 512;
+
+/// Asks the kernel to forget files that nobody is in, which it can since 6.18. Unlike `FUSE_NOTIFY_INVAL_ENTRY` this
+/// leaves names alone that are in use: by what is mounted on them, and by those whose working directory they are.
+pub(in super::super) fn pruner(end: Arc<End>) -> Prune {
+    let is_unknown = Cell::new(false);
+    Box::new(move |files| {
+        for files in files.chunks(MOST) {
+            if is_unknown.get() {
+                return;
+            }
+            let count = u32::try_from(files.len()).unwrap_or(u32::MAX);
+            let body = PruneOut { count, padding: 0, spare: 0 };
+            let numbers: Vec<u64> = files.iter().map(|file| file.0).collect();
+            match end.notify(notify::PRUNE, &[body.as_bytes(), numbers.as_bytes()]) {
+                Ok(()) => {}
+                Err(error @ (Errno::INVAL | Errno::NOSYS)) => {
+                    tracing::debug!(%error, "this kernel cannot be asked to forget files");
+                    is_unknown.set(true);
+                }
+                Err(error) => tracing::debug!(%error, "the kernel keeps files"),
+            }
+        }
+    })
+}

@@ -1,0 +1,416 @@
+//! The threads that read requests and answer them.
+//!
+//! As long as requests are answered soon there are as many threads as processors, each with an end of its own: one
+//! thread sees a request through, and no other is woken for it. When all of them wait for something slow, a thread that
+//! otherwise sleeps notices and calls others, so that requests are read all the time, interrupts among them. Those that
+//! are under way and still waited for are at most as many as was asked for; what is read beyond that waits in a queue.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::Builder;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::bench::Bench;
+use super::end::{Backing, End};
+use super::init::BUFFER;
+use super::interrupts::{Interrupt, Interrupts, PATIENCE};
+use super::late::Late;
+use super::queue::{Job, Queue};
+use super::reply::Reply;
+use super::serve::{follows_changes, giving_up, serve};
+use super::slot::{GivingUp, Slot, now};
+use super::watch::Watch;
+use crate::fs::fuse::handler::Handler;
+use crate::fs::fuse::request::{Malformed, Operation, Request};
+use crate::fs::identity::NodeId;
+
+/// What the threads of a mount share.
+pub(in super::super) struct Pool {
+    handler: Handler<Backing>,
+    first: Arc<End>,
+    /// Most requests under way.
+    most: usize,
+    /// Threads that are enough for requests that do not wait.
+    usual: usize,
+    /// Requests under way, but for those that were given up.
+    busy: AtomicUsize,
+    /// Requests that were given up and go on.
+    given_up: AtomicUsize,
+    /// Threads that wait for requests.
+    readers: AtomicUsize,
+    bench: Bench,
+    queue: Queue,
+    late: Late,
+    interrupts: Interrupts,
+    watch: Watch,
+    threads: Mutex<Threads>,
+    all_ended: Condvar,
+    is_over: AtomicBool,
+}
+
+#[derive(Default)]
+struct Threads {
+    /// One for each thread that was started and has not ended.
+    slots: Vec<Arc<Slot>>,
+    /// How many threads have been started.
+    started: usize,
+    /// Why one of them could not go on.
+    error: Option<io::Error>,
+}
+
+impl Pool {
+    /// A pool that answers what comes over `first`, up to `most` requests at once.
+    pub(in super::super) fn start(handler: Handler<Backing>, first: Arc<End>, most: usize) -> io::Result<Arc<Self>> {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let most = most.max(1);
+        let pool = Arc::new(Pool {
+            handler,
+            first,
+            most,
+            usual: processors.clamp(2, 16).min(most),
+            busy: AtomicUsize::new(0),
+            given_up: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
+            bench: Bench::default(),
+            queue: Queue::default(),
+            late: Late::default(),
+            interrupts: Interrupts::default(),
+            watch: Watch::default(),
+            threads: Mutex::default(),
+            all_ended: Condvar::new(),
+            is_over: AtomicBool::new(false),
+        });
+        for _ in 0..pool.usual {
+            pool.add_thread()?;
+        }
+        let watched = pool.clone();
+        let watcher = Builder::new().name("fuse-watch".into()).spawn(move || watched.keep_watch())?;
+        pool.watch.set(watcher.thread().clone());
+        Ok(pool)
+    }
+
+    /// Waits until the file system is unmounted, and everything is answered.
+    pub(in super::super) fn wait(&self) -> io::Result<()> {
+        let mut threads = self.threads.lock();
+        while !threads.slots.is_empty() {
+            self.all_ended.wait(&mut threads);
+        }
+        self.watch.wake();
+        self.handler.stop();
+        threads.error.take().map_or(Ok(()), Err)
+    }
+
+    fn add_thread(self: &Arc<Self>) -> io::Result<()> {
+        let mut threads = self.threads.lock();
+        // An end of its own is better, but none is needed.
+        let is_first = threads.started == 0;
+        let own = if is_first { Ok(self.first.clone()) } else { self.first.another() };
+        let end = own.unwrap_or_else(|error| {
+            tracing::debug!(%error, "a thread has no end of the device of its own");
+            self.first.clone()
+        });
+        let slot = Arc::new(Slot::new(end.clone()));
+        let worker = Worker { pool: self.clone(), slot: slot.clone(), end, buffer: vec![0; BUFFER] };
+        Builder::new().name(format!("fuse-{}", threads.started)).spawn(move || worker.run())?;
+        threads.started += 1;
+        threads.slots.push(slot);
+        Ok(())
+    }
+
+    /// Calls or starts `count` threads more.
+    fn add_threads(self: &Arc<Self>, count: usize) {
+        for _ in self.bench.call(count)..count {
+            if let Err(error) = self.add_thread() {
+                tracing::warn!(%error, "requests wait, since no thread can be started");
+                return;
+            }
+        }
+    }
+
+    /// Ends all threads, each as soon as it has answered.
+    fn end(&self, error: Option<io::Error>) {
+        self.is_over.store(true, Ordering::Release);
+        if let Some(error) = error {
+            self.threads.lock().error.get_or_insert(error);
+        }
+        self.bench.close();
+        self.watch.wake();
+    }
+
+    /// The caller of request `unique` was interrupted.
+    fn interrupt(&self, unique: u64) {
+        let due = match self.give_up(unique) {
+            Outcome::Over => return,
+            Outcome::Later(due) => due,
+            // Its thread may not have said yet that it has it.
+            Outcome::NotFound => now() + PATIENCE,
+        };
+        self.interrupts.put_off(Interrupt { unique, due });
+        self.watch.wake();
+    }
+
+    /// Gives request `unique` up, if it has taken long enough.
+    fn give_up(&self, unique: u64) -> Outcome {
+        if let Some(job) = self.queue.remove(unique) {
+            job.end.refuse(unique, lisafs::Errno::INTR);
+            return Outcome::Over;
+        }
+        let slots = self.threads.lock().slots.clone();
+        let Some((slot, current)) = slots.iter().find_map(|slot| Some((slot, slot.find(unique)?))) else {
+            return Outcome::NotFound;
+        };
+        if current.giving_up == GivingUp::Never {
+            return Outcome::Over;
+        }
+        let due = current.since + PATIENCE;
+        if now() < due {
+            return Outcome::Later(due);
+        }
+        // Each keeps a thread until its server has answered.
+        if self.given_up.load(Ordering::SeqCst) >= self.most_given_up() {
+            return Outcome::Later(now() + PATIENCE);
+        }
+        if current.giving_up == GivingUp::InOrder {
+            // Before anybody can know of it.
+            self.late.add(current.node, unique);
+        }
+        match slot.give_up(unique) {
+            Some(end) => {
+                self.given_up.fetch_add(1, Ordering::SeqCst);
+                self.busy.fetch_sub(1, Ordering::SeqCst);
+                end.refuse(unique, lisafs::Errno::INTR);
+            }
+            None => self.late.remove(unique),
+        }
+        Outcome::Over
+    }
+
+    fn most_given_up(&self) -> usize {
+        most_given_up(self.most)
+    }
+
+    /// Counts one more request as under way, if there may be one.
+    fn begin(&self) -> bool {
+        let one_more = |busy| if busy < self.most { Some(busy + 1) } else { None };
+        self.busy.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+    }
+
+    /// What the thread does that notices when others wait.
+    fn keep_watch(self: &Arc<Self>) {
+        let mut before = Vec::new();
+        while !self.is_over.load(Ordering::Acquire) {
+            for unique in self.interrupts.take_due() {
+                // What is not found now has ended.
+                if let Outcome::Later(due) = self.give_up(unique) {
+                    self.interrupts.put_off(Interrupt { unique, due });
+                }
+            }
+            if !self.queue.is_empty() && self.busy.load(Ordering::SeqCst) < self.most {
+                self.add_threads(1);
+            }
+            let next = self.interrupts.next().map(Duration::from_millis);
+            if self.watch.pause(next, || self.readers.load(Ordering::SeqCst) == 0) {
+                let has_called = self.call_others(&mut before);
+                self.watch.looked(has_called);
+            }
+        }
+    }
+
+    /// Looks who is still at work on the same request as `before`, and calls others in their place. Returns whether
+    /// that was needed.
+    fn call_others(self: &Arc<Self>, before: &mut Vec<u64>) -> bool {
+        let requests: Vec<u64> = {
+            let threads = self.threads.lock();
+            threads.slots.iter().map(|slot| slot.request()).filter(|request| *request != 0).collect()
+        };
+        let stuck = requests.iter().filter(|request| before.contains(request)).count();
+        let working = requests.len();
+        *before = requests;
+        let readers = self.readers.load(Ordering::SeqCst);
+        let busy = self.busy.load(Ordering::SeqCst);
+        if stuck == 0 || readers + working - stuck >= self.usual {
+            return false;
+        }
+        // Twice as many as are stuck, if that was not noticed soon enough: then they come in crowds. Beyond what may be
+        // under way, one reads on.
+        let crowd = if readers == 0 { stuck } else { 0 };
+        let room = (self.most + 1).saturating_sub(busy + readers);
+        let missing = (self.usual + stuck + crowd).saturating_sub(readers + working).min(room);
+        self.add_threads(missing);
+        missing > 0
+    }
+}
+
+/// How many requests may go on at most that nobody waits for, where `most` may be under way that somebody waits for.
+pub(super) fn most_given_up(most: usize) -> usize {
+    most.max(16)
+}
+
+/// What has become of an interrupt.
+enum Outcome {
+    /// Its request was answered, or is not to be given up.
+    Over,
+    /// It comes too early.
+    Later(u64),
+    /// Nobody is at work on its request.
+    NotFound,
+}
+
+/// One thread.
+struct Worker {
+    pool: Arc<Pool>,
+    slot: Arc<Slot>,
+    end: Arc<End>,
+    buffer: Vec<u8>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        loop {
+            while let Some(job) = self.next_job() {
+                self.handle(&job.bytes, &job.end);
+            }
+            if self.pool.is_over.load(Ordering::Acquire) {
+                return;
+            }
+            // Fewer that are called more often have what they need in their processor's cache.
+            let is_needed = self.pool.readers.load(Ordering::SeqCst) < self.pool.usual || self.pool.bench.sit();
+            if !is_needed || !self.receive() {
+                return;
+            }
+        }
+    }
+
+    /// Reads a request and sees to it. `false`: there will be none any more.
+    fn receive(&mut self) -> bool {
+        let pool = self.pool.clone();
+        pool.readers.fetch_add(1, Ordering::SeqCst);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let received = self.end.receive(&mut buffer);
+        if pool.readers.fetch_sub(1, Ordering::SeqCst) == 1 {
+            pool.watch.begin();
+        }
+        match received {
+            Ok(Some(len)) => {
+                let end = self.end.clone();
+                self.take(&buffer[..len], &end);
+                self.buffer = buffer;
+                true
+            }
+            Ok(None) => {
+                pool.end(None);
+                false
+            }
+            Err(error) => {
+                pool.end(Some(error.into()));
+                false
+            }
+        }
+    }
+
+    /// Sees to the request in `bytes`, which has come over `end`.
+    fn take(&mut self, bytes: &[u8], end: &Arc<End>) {
+        let pool = &self.pool;
+        let request = match Request::decode(bytes) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!("{error}");
+                if let Malformed::Content(header) = error {
+                    end.refuse(header.unique, lisafs::Errno::IO);
+                }
+                return;
+            }
+        };
+        let unique = request.header.unique;
+        match request.operation {
+            Operation::Interrupt(interrupt) => pool.interrupt(interrupt.unique),
+            Operation::Forget(forget) => pool.handler.bridge.forget(NodeId(request.header.node), forget.count),
+            Operation::BatchForget(forgotten) => {
+                forgotten.iter().for_each(|one| pool.handler.bridge.forget(NodeId(one.node), one.count));
+            }
+            Operation::NotifyReply => {}
+            Operation::Destroy => {
+                end.answer(unique, &[]);
+                pool.end(None);
+            }
+            _ if pool.begin() => self.work(&request, end),
+            // Whoever is done next takes it, or this thread if somebody is by now.
+            _ => pool.queue.push(Job { unique, bytes: bytes.into(), end: end.clone() }),
+        }
+    }
+
+    /// A request from the queue that may be worked on.
+    fn next_job(&self) -> Option<Job> {
+        if self.pool.queue.is_empty() || !self.pool.begin() {
+            return None;
+        }
+        let job = self.pool.queue.pop();
+        if job.is_none() {
+            self.pool.busy.fetch_sub(1, Ordering::SeqCst);
+        }
+        job
+    }
+
+    /// Works on a request that was taken apart before it was put aside.
+    fn handle(&self, bytes: &[u8], end: &Arc<End>) {
+        if let Ok(request) = Request::decode(bytes) {
+            self.work(&request, end);
+        }
+    }
+
+    /// Works on `request`, which is counted as busy.
+    fn work(&self, request: &Request<'_>, end: &Arc<End>) {
+        let (unique, node) = (request.header.unique, NodeId(request.header.node));
+        let (pool, slot) = (&self.pool, &*self.slot);
+        let giving_up = giving_up(&request.operation);
+        slot.begin(unique, node, giving_up, end);
+        // However it ends, others must know.
+        let _done = Done { pool, slot, end, unique };
+        let reply = Reply::new(end, unique, slot);
+        if follows_changes(&request.operation) {
+            pool.late.wait(node);
+            if reply.is_given_up() {
+                return;
+            }
+        }
+        serve(&pool.handler, request, &reply);
+    }
+}
+
+/// Ends the work on a request.
+struct Done<'a> {
+    pool: &'a Pool,
+    slot: &'a Slot,
+    end: &'a Arc<End>,
+    unique: u64,
+}
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.slot.claim(self.unique) {
+            self.end.refuse(self.unique, lisafs::Errno::IO);
+        }
+        if self.slot.end() {
+            self.pool.late.remove(self.unique);
+            self.pool.given_up.fetch_sub(1, Ordering::SeqCst);
+        } else {
+            self.pool.busy.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.pool.is_over.load(Ordering::Acquire) {
+            // The panic was reported, and the request answered.
+            self.pool.add_threads(1);
+        }
+        let mut threads = self.pool.threads.lock();
+        threads.slots.retain(|slot| !Arc::ptr_eq(slot, &self.slot));
+        drop(threads);
+        self.pool.all_ended.notify_all();
+    }
+}

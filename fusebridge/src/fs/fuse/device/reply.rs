@@ -1,0 +1,75 @@
+//! The answer to one request.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use lisafs::Errno;
+use lisafs::iobuf::IoSource;
+use zerocopy::{Immutable, IntoBytes};
+
+use super::end::{Backing, End};
+use super::slot::Slot;
+use crate::fs::bridge::Result;
+
+/// Where one request is answered, at most once.
+pub(super) struct Reply<'a> {
+    end: &'a Arc<End>,
+    unique: u64,
+    slot: &'a Slot,
+}
+
+impl<'a> Reply<'a> {
+    /// To request `unique` from `end`, which `slot`'s thread is at work on.
+    pub(super) fn new(end: &'a Arc<End>, unique: u64, slot: &'a Slot) -> Self {
+        Reply { end, unique, slot }
+    }
+
+    /// Where it goes.
+    pub(super) fn end(&self) -> &Arc<End> {
+        self.end
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.slot.is_given_up(self.unique)
+    }
+
+    /// Answers with `body`. `false`: nobody waits any more.
+    pub(super) fn bytes(&self, body: &[u8]) -> bool {
+        self.slot.claim(self.unique) && self.end.answer(self.unique, body)
+    }
+
+    /// [`bytes`](Self::bytes) of a structure.
+    pub(super) fn body(&self, body: &(impl IntoBytes + Immutable)) -> bool {
+        self.bytes(body.as_bytes())
+    }
+
+    /// Answers with `data`, which may be shared with the server.
+    pub(super) fn data(&self, data: IoSource<'_>) {
+        if self.slot.claim(self.unique) {
+            self.end.answer_with(self.unique, data);
+        }
+    }
+
+    /// Answers with an error.
+    pub(super) fn refuse(&self, error: Errno) {
+        if self.slot.claim(self.unique) {
+            self.end.refuse(self.unique, error);
+        }
+    }
+
+    /// Answers that it is done, or why not.
+    pub(super) fn done(&self, result: Result<()>) {
+        match result {
+            Ok(()) => {
+                self.bytes(&[]);
+            }
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    /// Makes `file` known to the kernel as one that it may read and write by itself.
+    pub(super) fn register(&self, file: BorrowedFd<'_>) -> std::io::Result<Backing> {
+        Backing::register(self.end, file)
+    }
+}
