@@ -18,7 +18,7 @@ use super::connection::{ConnectionError, connect_unless_interrupted};
 use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::Event;
-use crate::fs::{Bridge, FuseConnection, IoMode, MountOptions, Mounted};
+use crate::fs::{Bridge, FuseConnection, IoMode, MountOptions, Mounted, calls_at_most};
 use crate::launch::{BackendSpec, Launcher, Server};
 use crate::limits::Descriptors;
 use crate::mountpoint::{Mountpoint, raise_read_ahead};
@@ -112,7 +112,11 @@ impl Up {
             stats: args.stats,
         };
         let meter = Arc::new(Meter::new());
-        let options = ClientOptions::default().time_limit(args.time_limit).trace(trace.clone()).observer(meter.clone());
+        let options = ClientOptions::default()
+            .max_channels(calls_at_most(args.threads.into()))
+            .time_limit(args.time_limit)
+            .trace(trace.clone())
+            .observer(meter.clone());
         let (client, root, server) = connect_unless_interrupted(&launcher, spec, &options, events)?;
         if root.inode.stat.file_type() != Some(FileType::Directory) {
             // The server waits for that.

@@ -59,6 +59,9 @@ const EXAMPLES: &str = "Examples:
   gofer serve --read-only --fd 3 /srv/data
       for programs that pass one end of a socket pair as descriptor 3";
 
+/// How many channels, each with a thread, a client may have: as many as it wants to make calls at once.
+const CHANNELS: usize = 512;
+
 /// When to try again to accept a client.
 const ACCEPT_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
@@ -301,7 +304,7 @@ fn stop_signals() -> io::Result<UnixStream> {
 }
 
 fn serve_one(client: OwnedFd, claim: &Claim, stop: UnixStream) -> Result<(), Failure> {
-    let connection = Arc::new(connect(&Server::new(), client, claim)?);
+    let connection = Arc::new(connect(&Server::with_late_channels(CHANNELS), client, claim)?);
     let to_stop = connection.clone();
     let stopper = move || {
         if wait_for(&[stop.as_fd()], None).is_ok() {
@@ -314,7 +317,7 @@ fn serve_one(client: OwnedFd, claim: &Claim, stop: UnixStream) -> Result<(), Fai
 }
 
 fn serve_all(listener: &Listener, claim: &Claim, stop: &UnixStream) -> Result<(), Failure> {
-    let server = Server::new();
+    let server = Server::with_late_channels(CHANNELS);
     let mut connections: Vec<Connection> = Vec::new();
     while !wait_for(&[stop.as_fd(), listener.as_fd()], None).map_err(Failure::Wait)? {
         connections.retain(|connection| !connection.has_ended());

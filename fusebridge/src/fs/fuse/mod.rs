@@ -15,6 +15,7 @@ mod request;
 mod session;
 
 pub use connection::FuseConnection;
+pub use device::calls_at_most;
 pub use options::{MountOptions, Transport};
 pub use request::is_request;
 pub use session::Mounted;

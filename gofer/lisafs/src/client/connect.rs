@@ -3,15 +3,16 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use crate::transport::{Channel, Ended, FdSocket, PeerMemory, Role, Socket, Window};
-use crate::wire::message::{ChannelReq, ChannelResp, MountReq, MountResp};
+use crate::transport::Socket;
+use crate::wire::message::{MountReq, MountResp};
 use crate::wire::{INITIAL_MAX_MESSAGE_SIZE, Inode, MessageId, MessageSet};
 
 use super::calls::check_inode;
 use super::closes::Closes;
-use super::communicator::{Communicator, window_size};
-use super::error::{CallError, ConnectError};
-use super::exchange::{Connection, exchange};
+use super::communicator::Communicator;
+use super::connection::Connection;
+use super::error::ConnectError;
+use super::exchange::exchange;
 use super::pool::Pool;
 use super::watcher::{self, OnDisconnect};
 use super::{Client, ClientOptions, LARGEST_MESSAGE, Root, SMALLEST_MESSAGE};
@@ -56,6 +57,11 @@ pub(super) fn connect(socket: OwnedFd, options: &ClientOptions) -> Result<(Clien
     });
     let client = start(socket, connection)?;
     add_channels(&client.connection, options.channels)?;
+    let connection = &client.connection;
+    // A server that has refused one refuses more.
+    if connection.pool.channels() == options.channels && connection.supported.contains(MessageId::CHANNEL) {
+        connection.pool.grow_by(options.max_channels.saturating_sub(options.channels));
+    }
     Ok((client, Root { inode: mounted.root, donated: mounted.donated }))
 }
 
@@ -76,7 +82,7 @@ fn start(socket: Arc<Socket>, connection: Arc<Connection>) -> Result<Client, Con
 /// Makes up to `wanted` channels. The connection works without any, only slower.
 fn add_channels(connection: &Connection, wanted: usize) -> Result<(), ConnectError> {
     for _ in 0..wanted {
-        match add_channel(connection) {
+        match connection.add_channel() {
             Ok(()) => {}
             Err(_) if connection.pool.is_dead() => return Err(ConnectError::Lost),
             Err(error) if connection.pool.channels() == 0 => {
@@ -90,48 +96,4 @@ fn add_channels(connection: &Connection, wanted: usize) -> Result<(), ConnectErr
         }
     }
     Ok(())
-}
-
-fn add_channel(connection: &Connection) -> Result<(), CallError> {
-    let (channel, fds) = connection.call(&ChannelReq {}, |answer| {
-        let (channel, mut fds) = answer.decode_with_fds::<ChannelResp>()?;
-        let (Some(socket), Some(memory)) = (fds.pop_at(1), fds.pop_at(0)) else {
-            return Err(CallError::Malformed("a channel needs two descriptors"));
-        };
-        let window = open_window(memory, &channel, connection.max_message)?;
-        Ok((Channel::new(window, Role::Client), FdSocket::from(socket)))
-    })?;
-    add_opened_channel(connection, channel, fds)
-}
-
-/// Maps the window that `channel` describes, if it is one that cannot hurt: a window that is not within its file, or a
-/// file that can shrink, would be a fatal signal later, and one without room for a message an unexpected error.
-fn open_window(memory: OwnedFd, channel: &ChannelResp, max_message: usize) -> Result<Window, CallError> {
-    let malformed = |_| CallError::Malformed("the packet window is impossible");
-    let offset = u64::try_from(channel.data_offset).map_err(malformed)?;
-    let len = usize::try_from(channel.data_length).map_err(malformed)?;
-    if len < window_size(max_message) {
-        return Err(CallError::Malformed("the packet window is smaller than a message"));
-    }
-    // What is refused here ends no communicator: the answer itself was whole.
-    let window =
-        PeerMemory::new(memory).and_then(|memory| memory.window(offset, len)).map_err(|ended| match ended {
-            Ended::Protocol(what) => CallError::Malformed(what),
-            other => CallError::Ended(other),
-        })?;
-    Ok(window)
-}
-
-fn add_opened_channel(connection: &Connection, mut channel: Channel, fds: FdSocket) -> Result<(), CallError> {
-    let id = connection.pool.register(channel.stopper())?;
-    match channel.handshake(Some(connection.time_limit)) {
-        Ok(()) => {
-            connection.pool.add(id, Communicator::channel(id.number(), channel, fds, connection.max_message));
-            Ok(())
-        }
-        Err(ended) => {
-            connection.pool.retire(Some(id));
-            Err(ended.into())
-        }
-    }
 }

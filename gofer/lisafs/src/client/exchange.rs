@@ -1,17 +1,13 @@
 //! The one place through which every request and every answer passes.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::errno::Errno;
-use crate::wire::message::{CloseReq, CloseResp, ErrorResp};
-use crate::wire::{FdArray, Message, MessageId, MessageSet, Wire};
+use crate::wire::message::ErrorResp;
+use crate::wire::{MessageId, Wire};
 
-use super::closes::Closes;
 use super::communicator::{Answer, Communicator};
 use super::error::{CallError, errno_from_wire};
 use super::observer::Observer;
-use super::pool::Pool;
 use crate::trace::{Exchange, NoAnswer, Outcome, Recorder};
 
 /// Sends `request`, the content of a message `id`, waits for its answer, tells `trace` and `observer` of both, and lets `read`
@@ -59,70 +55,4 @@ fn record<'q>(trace: &Recorder, exchange: &Exchange, request: &impl Wire<'q>, se
         Err(_) => return,
     };
     trace.record(exchange, request, &outcome);
-}
-
-/// What the calls of a client share with its threads.
-pub(super) struct Connection {
-    /// Its communicators.
-    pub(super) pool: Pool,
-    /// What the server understands.
-    pub(super) supported: MessageSet,
-    /// Largest payload in bytes.
-    pub(super) max_message: usize,
-    /// How long an answer may take.
-    pub(super) time_limit: Duration,
-    /// FDs to give back.
-    pub(super) closes: Closes,
-    /// Where everything is recorded, if it is.
-    pub(super) trace: Option<Arc<Recorder>>,
-    /// Who hears of everything, if anybody does.
-    pub(super) observer: Option<Arc<dyn Observer>>,
-}
-
-impl Connection {
-    fn watchers(&self) -> (Option<&Recorder>, Option<&dyn Observer>) {
-        (self.trace.as_deref(), self.observer.as_deref())
-    }
-
-    /// Makes a call: [`exchange`] on a free communicator.
-    ///
-    /// `read` runs while the communicator is taken. It must not make another call.
-    pub(super) fn call<'q, Q: Message<'q>, R>(
-        &self,
-        request: &Q,
-        read: impl FnOnce(Answer<'_>) -> Result<R, CallError>,
-    ) -> Result<R, CallError> {
-        self.call_as(Q::ID, request, read)
-    }
-
-    /// [`call`](Self::call) for a request whose kind is only known at run time.
-    pub(super) fn call_as<'q, R>(
-        &self,
-        id: MessageId,
-        request: &impl Wire<'q>,
-        read: impl FnOnce(Answer<'_>) -> Result<R, CallError>,
-    ) -> Result<R, CallError> {
-        if !self.supported.contains(id) {
-            return Err(CallError::Unsupported(id));
-        }
-        let mut lease = self.pool.acquire()?;
-        exchange(lease.communicator(), id, request, self.time_limit, self.watchers(), read)
-    }
-
-    /// Gives `fds` back to the server.
-    pub(super) fn give_back(&self, fds: FdArray<'_>) {
-        if let Err(error) = self.call(&CloseReq { fds }, |answer| answer.decode::<CloseResp>()) {
-            // There is nobody to tell: the server keeps them until the connection ends.
-            tracing::debug!(message = ?MessageId::CLOSE, %error, "cannot give descriptors back");
-        }
-    }
-
-    /// [`call`](Self::call) for those who hand errnos on.
-    pub(super) fn ask<'q, Q: Message<'q>, R>(
-        &self,
-        request: &Q,
-        read: impl FnOnce(Answer<'_>) -> Result<R, CallError>,
-    ) -> Result<R, Errno> {
-        self.call(request, read).map_err(|error| error.into_errno(Q::ID))
-    }
 }

@@ -1,8 +1,8 @@
 //! A LisaFS client: one typed method for each message, over a pool of communicators.
 //!
 //! Every method may be called from any thread. A call takes a free communicator, encodes its request straight into the
-//! packet window, waits for the answer, and decodes it from private memory. With more callers than communicators, some
-//! wait.
+//! packet window, waits for the answer, and decodes it from private memory. With more callers than communicators, more
+//! channels are made if that was asked for and the server grants them; else some callers wait.
 //!
 //! # What a server can do to this client
 //!
@@ -17,9 +17,11 @@
 //! sent a signal, lets another thread make the call and finish it in the background.
 
 mod calls;
+mod channels;
 mod closes;
 mod communicator;
 mod connect;
+mod connection;
 mod error;
 mod exchange;
 mod observer;
@@ -40,7 +42,7 @@ use crate::wire::message::{PReadHead, PWriteHead};
 use crate::wire::{FdId, Inode, MessageId};
 
 use crate::trace::Recorder;
-use exchange::Connection;
+use connection::Connection;
 use watcher::OnDisconnect;
 
 /// A server that takes only smaller messages is of no use: a name of the usual length must fit, and every answer of a
@@ -56,6 +58,9 @@ const LARGEST_MESSAGE: u32 = 8 * 1024 * 1024;
 pub struct ClientOptions {
     /// How many channels to ask for. The server may grant fewer.
     pub channels: usize,
+    /// How many there may be in all, as far as the server grants them: those beyond [`channels`](Self::channels) are
+    /// made when calls would wait for each other otherwise.
+    pub max_channels: usize,
     /// How long an answer may take before it is given up.
     pub time_limit: Duration,
     /// Where every message is recorded.
@@ -67,7 +72,9 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        ClientOptions { channels: cores.clamp(2, 4), time_limit: Duration::from_secs(30), trace: None, observer: None }
+        let channels = cores.clamp(2, 4);
+        let time_limit = Duration::from_secs(30);
+        ClientOptions { channels, max_channels: channels, time_limit, trace: None, observer: None }
     }
 }
 
@@ -75,7 +82,13 @@ impl ClientOptions {
     /// The same with so many channels.
     #[must_use]
     pub fn channels(self, channels: usize) -> Self {
-        ClientOptions { channels, ..self }
+        ClientOptions { channels, max_channels: channels, ..self }
+    }
+
+    /// The same with up to so many channels, if there are calls for them.
+    #[must_use]
+    pub fn max_channels(self, max_channels: usize) -> Self {
+        ClientOptions { max_channels, ..self }
     }
 
     /// The same with another limit for answers.
@@ -133,6 +146,11 @@ impl Client {
     /// Calls `f` once when the connection ends by itself; now, if it has ended. Dropping the client does not count.
     pub fn on_death(&self, f: impl FnOnce() + Send + 'static) {
         self.on_disconnect.add(Box::new(f));
+    }
+
+    /// Ends the connection now. Calls that are under way fail, and so do later ones.
+    pub fn disconnect(&self) {
+        self.connection.pool.shut_down();
     }
 
     /// How many channels there are now.

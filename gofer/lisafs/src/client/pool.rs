@@ -10,7 +10,8 @@ use super::communicator::Communicator;
 
 /// Hands out communicators, each to one thread at a time.
 ///
-/// The channel that was used last is used next, because its memory is warm; the socket is used if no channel is free.
+/// The channel that was used last is used next, because its memory is warm; the socket is used if no channel is free,
+/// at first to make more of them.
 pub(super) struct Pool {
     state: Mutex<State>,
     freed: Condvar,
@@ -27,7 +28,21 @@ struct State {
     stoppers: Vec<(ChannelId, Stopper)>,
     socket_alive: bool,
     next_id: ChannelId,
+    /// How many more channels may be made when all are in use.
+    room: usize,
+    /// Whether channels that are given up may be replaced.
+    can_grow: bool,
+    /// Somebody is making one.
+    is_growing: bool,
     dead: bool,
+}
+
+/// What a thread gets that wants to make a call.
+pub(super) enum Acquired<'a> {
+    /// A communicator for it.
+    Free(Lease<'a>),
+    /// The socket, to make another channel with. [`Pool::has_grown`] must follow.
+    ForMore(Lease<'a>),
 }
 
 struct Idle {
@@ -64,6 +79,9 @@ impl Pool {
             stoppers: Vec::new(),
             socket_alive: true,
             next_id: ChannelId(0),
+            room: 0,
+            can_grow: false,
+            is_growing: false,
             dead: false,
         };
         Pool { state: Mutex::new(state), freed: Condvar::new(), socket, dead: AtomicBool::new(false) }
@@ -92,18 +110,44 @@ impl Pool {
         self.freed.notify_one();
     }
 
+    /// From now on, up to `room` channels more are made when all are in use.
+    pub(super) fn grow_by(&self, room: usize) {
+        let mut state = self.state.lock();
+        (state.room, state.can_grow) = (room, room > 0);
+    }
+
+    /// No more channels can be had.
+    pub(super) fn stop_growing(&self) {
+        self.grow_by(0);
+    }
+
+    /// Whoever was to make a channel is done.
+    pub(super) fn has_grown(&self) {
+        self.state.lock().is_growing = false;
+        // The socket is free for calls, or for the next one to make a channel.
+        self.freed.notify_all();
+    }
+
     /// A free communicator; waits until there is one.
-    pub(super) fn acquire(&self) -> Result<Lease<'_>, Ended> {
+    pub(super) fn acquire(&self) -> Result<Acquired<'_>, Ended> {
         let mut state = self.state.lock();
         loop {
             if state.dead {
                 return Err(Ended::ShutDown);
             }
             if let Some(Idle { id, communicator }) = state.channels.pop() {
-                return Ok(Lease { pool: self, communicator: Some(communicator), id: Some(id) });
+                return Ok(Acquired::Free(Lease { pool: self, communicator: Some(communicator), id: Some(id) }));
             }
-            if let Some(communicator) = state.socket.take() {
-                return Ok(Lease { pool: self, communicator: Some(communicator), id: None });
+            if !state.is_growing
+                && let Some(communicator) = state.socket.take()
+            {
+                let lease = Lease { pool: self, communicator: Some(communicator), id: None };
+                if state.room == 0 {
+                    return Ok(Acquired::Free(lease));
+                }
+                state.room -= 1;
+                state.is_growing = true;
+                return Ok(Acquired::ForMore(lease));
             }
             // Every communicator in use comes back or is given up within the time limit of its call.
             self.freed.wait(&mut state);
@@ -147,6 +191,7 @@ impl Pool {
             }
             Some(id) => {
                 let at = state.stoppers.iter().position(|(other, _)| *other == id);
+                state.room += usize::from(state.can_grow && at.is_some());
                 at.map(|at| state.stoppers.swap_remove(at).1)
             }
         };
@@ -155,6 +200,8 @@ impl Pool {
         if let Some(stopper) = stopper {
             stopper.shut_down();
         }
+        // There may be room for another one.
+        self.freed.notify_one();
         if last {
             self.shut_down();
         }

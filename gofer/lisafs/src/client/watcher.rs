@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::exchange::Connection;
+use super::connection::Connection;
 
 /// What to do when the connection ends. Each function is called once.
 #[derive(Default)]

@@ -78,7 +78,12 @@ impl Server {
 
     /// A server for many connections: threads of channels are made when clients ask for channels, and not before.
     pub fn with_late_threads() -> Arc<Self> {
-        Arc::new(Server { tree: Tree::new(), channels: Self::CHANNELS, late_threads: true, gate: Gate::default() })
+        Self::with_late_channels(Self::CHANNELS)
+    }
+
+    /// The same for clients that ask for as many channels as they have calls, up to `channels` each.
+    pub fn with_late_channels(channels: usize) -> Arc<Self> {
+        Arc::new(Server { tree: Tree::new(), channels, late_threads: true, gate: Gate::default() })
     }
 
     /// A server that answers nothing before [`release`](Self::release), for a process that gives up rights when all its

@@ -23,3 +23,4 @@ pub(super) use helper::mount_with_helper;
 pub(super) use init::handshake;
 pub(super) use notify::{forget_attributes, pruner};
 pub(super) use pool::Pool;
+pub use pool::calls_at_most;

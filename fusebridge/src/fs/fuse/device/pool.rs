@@ -170,7 +170,7 @@ impl Pool {
             return Outcome::Later(due);
         }
         // Each keeps a thread until its server has answered.
-        if self.given_up.load(Ordering::SeqCst) >= self.most_given_up() {
+        if self.given_up.load(Ordering::SeqCst) >= most_given_up(self.most) {
             return Outcome::Later(now() + PATIENCE);
         }
         if current.giving_up == GivingUp::InOrder {
@@ -186,10 +186,6 @@ impl Pool {
             None => self.late.remove(unique),
         }
         Outcome::Over
-    }
-
-    fn most_given_up(&self) -> usize {
-        most_given_up(self.most)
     }
 
     /// Counts one more request as under way, if there may be one.
@@ -244,9 +240,15 @@ impl Pool {
     }
 }
 
-/// How many requests may go on at most that nobody waits for, where `most` may be under way that somebody waits for.
-pub(super) fn most_given_up(most: usize) -> usize {
+/// How many requests may go on at most that nobody waits for any more.
+fn most_given_up(most: usize) -> usize {
     most.max(16)
+}
+
+/// How many calls to a server a mount can make at once that works on `threads` requests.
+#[must_use]
+pub fn calls_at_most(threads: usize) -> usize {
+    threads + most_given_up(threads)
 }
 
 /// What has become of an interrupt.

@@ -49,7 +49,8 @@ fn names_end_with_nul() {
         operation(&request(opcode::SYMLINK, &[b"name\0", b"../target\0"])),
         Operation::Symlink { name: b"name", target: b"../target" }
     );
-    let Operation::Create(_, name) = operation(&request(opcode::CREATE, &[&zeros(16), b"new\0"])) else { panic!() };
+    let create = request(opcode::CREATE, &[&zeros(16), b"new\0"]);
+    let Operation::Create(_, name) = operation(&create) else { panic!() };
     assert_eq!(name, b"new");
     let renames = [(opcode::RENAME, 8), (opcode::RENAME2, 16)];
     for (bytes, expected) in renames.map(|(code, len)| (request(code, &[&zeros(len), b"a\0", b"b\0"]), len)) {

@@ -31,14 +31,30 @@ fn add(pool: &Pool) -> Result<(), Ended> {
     Ok(())
 }
 
+/// A communicator; if one is to be made, that is done first.
+fn acquire(pool: &Pool) -> Result<Lease<'_>, Ended> {
+    loop {
+        match pool.acquire()? {
+            Acquired::Free(lease) => return Ok(lease),
+            Acquired::ForMore(socket) => {
+                if add(pool).is_err() {
+                    pool.stop_growing();
+                }
+                drop(socket);
+                pool.has_grown();
+            }
+        }
+    }
+}
+
 /// Takes a communicator and gives it back.
 fn call(pool: &Pool) -> Result<u16, Ended> {
-    Ok(pool.acquire()?.communicator().number())
+    Ok(acquire(pool)?.communicator().number())
 }
 
 /// As [`call`], but the answer never comes.
 fn call_in_vain(pool: &Pool) -> Result<(), Ended> {
-    pool.acquire()?.communicator().pretend_in_flight();
+    acquire(pool)?.communicator().pretend_in_flight();
     Ok(())
 }
 
@@ -61,12 +77,36 @@ fn who_waits_for_a_communicator_gets_it() {
 fn a_new_channel_is_used_by_who_waits() {
     loom::model(|| {
         let pool = pool();
-        let held = pool.acquire().unwrap();
+        let held = acquire(&pool).unwrap();
         let waiting = among(&pool, |pool| assert_eq!(call(pool), Ok(1)));
         add(&pool).unwrap();
         waiting.join().unwrap();
         drop(held);
         assert_eq!(pool.channels(), 1);
+    });
+}
+
+#[test]
+fn who_finds_no_channel_makes_one_while_there_is_room() {
+    loom::model(|| {
+        let pool = pool();
+        pool.grow_by(1);
+        let other = among(&pool, |pool| assert!(call(pool).is_ok()));
+        assert!(call(&pool).is_ok());
+        other.join().unwrap();
+        assert_eq!(pool.channels(), 1);
+    });
+}
+
+#[test]
+fn a_pool_that_grows_ends_for_all() {
+    loom::model(|| {
+        let pool = pool();
+        pool.grow_by(1);
+        let ending = among(&pool, Pool::shut_down);
+        assert!(matches!(call(&pool), Ok(_) | Err(Ended::ShutDown)));
+        ending.join().unwrap();
+        assert_eq!(call(&pool), Err(Ended::ShutDown));
     });
 }
 
