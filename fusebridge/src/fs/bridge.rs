@@ -107,6 +107,11 @@ impl Bridge {
         &self.invalidator
     }
 
+    /// Ends the connection to the server, and with it all calls that wait for it.
+    pub fn disconnect(&self) {
+        self.client.disconnect();
+    }
+
     /// Whether the server answers `message`.
     pub fn supports(&self, message: MessageId) -> bool {
         self.client.supports(message)

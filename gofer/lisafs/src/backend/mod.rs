@@ -12,9 +12,10 @@
 //! # Concurrency
 //!
 //! Calls come from several threads at once, one for each communicator of each connection: the socket and up to
-//! [`Server::CHANNELS`](crate::server::Server::CHANNELS) channels, so a mount has five calls under way at most. By
-//! default nothing else is promised, and calls must be atomic by themselves. A backend that sets
-//! [`Options::tree_locks`] gets them under the server's locks, so that it can rely on what its tree looks like:
+//! [`Server::CHANNELS`](crate::server::Server::CHANNELS) channels, so a mount has five calls under way at most, or
+//! more where [server](crate::server::Server::with_late_channels) and client want it. By default nothing else is
+//! promised, and calls must be atomic by themselves. A backend that sets [`Options::tree_locks`] gets them under the
+//! server's locks, so that it can rely on what its tree looks like:
 //!
 //! | guarantee | meaning | who runs meanwhile |
 //! |---|---|---|

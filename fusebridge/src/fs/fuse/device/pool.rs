@@ -92,15 +92,21 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Waits until the file system is unmounted, and everything is answered.
+    /// Waits until the file system is unmounted, and everything is answered that somebody waits for. The rest is not
+    /// waited for: that ends with the connection to the server.
     pub(in super::super) fn wait(&self) -> io::Result<()> {
         let mut threads = self.threads.lock();
-        while !threads.slots.is_empty() {
+        while !threads.slots.iter().all(|slot| slot.has_been_given_up()) || !self.is_over.load(Ordering::Acquire) {
             self.all_ended.wait(&mut threads);
         }
+        let (error, late) = (threads.error.take(), !threads.slots.is_empty());
+        drop(threads);
         self.watch.wake();
         self.handler.stop();
-        threads.error.take().map_or(Ok(()), Err)
+        if late {
+            self.handler.bridge.disconnect();
+        }
+        error.map_or(Ok(()), Err)
     }
 
     fn add_thread(self: &Arc<Self>) -> io::Result<()> {
@@ -182,6 +188,9 @@ impl Pool {
                 self.given_up.fetch_add(1, Ordering::SeqCst);
                 self.busy.fetch_sub(1, Ordering::SeqCst);
                 end.refuse(unique, lisafs::Errno::INTR);
+                // Whoever waits for the end has looked, or looks again.
+                drop(self.threads.lock());
+                self.all_ended.notify_all();
             }
             None => self.late.remove(unique),
         }

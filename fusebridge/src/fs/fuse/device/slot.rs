@@ -79,6 +79,11 @@ impl Slot {
         self.request.load(Ordering::Acquire) == unique | GIVEN_UP
     }
 
+    /// Whether the thread is at work on a request that was given up.
+    pub(super) fn has_been_given_up(&self) -> bool {
+        self.request.load(Ordering::Acquire) & GIVEN_UP != 0
+    }
+
     /// The thread is done. Returns whether the request was given up.
     pub(super) fn end(&self) -> bool {
         self.request.swap(0, Ordering::AcqRel) & GIVEN_UP != 0
