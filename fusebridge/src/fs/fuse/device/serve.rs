@@ -201,7 +201,7 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
         O::Unknown => reply.refuse(lisafs::Errno::NOSYS),
         // It comes once, before all others. The rest has been seen to.
         O::Init(..) | O::Forget(_) | O::BatchForget(_) | O::Interrupt(_) | O::Destroy | O::NotifyReply => {
-            reply.refuse(lisafs::Errno::IO)
+            reply.refuse(lisafs::Errno::IO);
         }
     }
 }
