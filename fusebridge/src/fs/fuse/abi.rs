@@ -103,7 +103,6 @@ pub(super) const WRITE_KILL_SUIDGID: u32 = 1 << 2;
 /// Codes of notifications, which stand where answers have their error.
 pub(super) mod notify {
     pub(in super::super) const INVAL_INODE: i32 = 2;
-    pub(in super::super) const INVAL_ENTRY: i32 = 3;
     /// Since Linux 6.18.
     pub(in super::super) const PRUNE: i32 = 9;
 }
@@ -185,6 +184,5 @@ from_kernel! {
     /// Before a name, which is padded to 8 bytes.
     Dirent, 24 { node: u64, offset: u64, name_length: u32, kind: u32 }
     InvalInodeOut, 24 { node: u64, offset: i64, length: i64 }
-    InvalEntryOut, 16 { parent: u64, name_length: u32, flags: u32 }
     PruneOut, 16 { count: u32, padding: u32, spare: u64 }
 }

@@ -8,7 +8,7 @@ use zerocopy::IntoBytes;
 
 use super::end::End;
 use crate::fs::evict::Prune;
-use crate::fs::fuse::abi::{InvalEntryOut, InvalInodeOut, PruneOut, notify};
+use crate::fs::fuse::abi::{InvalInodeOut, PruneOut, notify};
 use crate::fs::identity::NodeId;
 
 /// Has the kernel drop attributes of `id`, and data of a part of it: offset and length.
@@ -19,15 +19,6 @@ pub(in super::super) fn forget_attributes(end: &End, id: NodeId, part: Option<(u
     let body = InvalInodeOut { node: id.0, offset, length };
     if let Err(error) = end.notify(notify::INVAL_INODE, &[body.as_bytes()]) {
         tracing::debug!(%error, id = id.0, "the kernel keeps what it has of a file");
-    }
-}
-
-/// Has the kernel drop what it knows of `name` in `parent`.
-pub(super) fn forget_name(end: &End, parent: NodeId, name: &[u8]) {
-    let name_length = u32::try_from(name.len()).unwrap_or(u32::MAX);
-    let body = InvalEntryOut { parent: parent.0, name_length, flags: 0 };
-    if let Err(error) = end.notify(notify::INVAL_ENTRY, &[body.as_bytes(), name, b"\0"]) {
-        tracing::debug!(%error, parent = parent.0, "the kernel keeps what it has of a name");
     }
 }
 

@@ -24,11 +24,6 @@ impl<'a> Reply<'a> {
         Reply { end, unique, slot }
     }
 
-    /// Where it goes.
-    pub(super) fn end(&self) -> &Arc<End> {
-        self.end
-    }
-
     /// Whether nobody waits for it any more.
     pub(super) fn is_given_up(&self) -> bool {
         self.slot.is_given_up(self.unique)

@@ -9,7 +9,6 @@ use zerocopy::FromZeros;
 
 use super::encode::{Listing, attr_out, entry_out, open_out};
 use super::end::Backing;
-use super::notify::forget_name;
 use super::reply::Reply;
 use super::slot::GivingUp;
 use crate::fs::bridge::{Result, permissions};
@@ -42,9 +41,7 @@ pub(super) fn giving_up(operation: &Operation<'_>) -> GivingUp {
         | O::ReadDir(_)
         | O::ReadDirPlus(_)
         | O::FSyncDir(_)
-        | O::LSeek(_)
-        // The file may be there or not, as after any open(2) that fails late.
-        | O::Create(..) => GivingUp::Freely,
+        | O::LSeek(_) => GivingUp::Freely,
         _ => GivingUp::Never,
     }
 }
@@ -124,8 +121,6 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
                     if !reply.body(&CreateOut { entry: entry_out(&told), open: open_out(&opened) }) {
                         handler.release(told.id, opened.handle);
                         handler.bridge.forget(told.id, 1);
-                        // It was told that there is no such file.
-                        forget_name(reply.end(), id, name);
                     }
                 }
                 Err(error) => reply.refuse(error),
