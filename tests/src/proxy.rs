@@ -24,6 +24,8 @@ pub struct Proxy {
 struct State {
     down: AtomicBool,
     strips_conditions: AtomicBool,
+    /// Requests of this method are refused with this answer of the server; of any if it is empty.
+    refusal: Mutex<Option<(&'static str, String)>>,
     /// Milliseconds before each answer.
     latency: AtomicU64,
     /// Of so many requests one fails; none if zero.
@@ -81,6 +83,13 @@ impl Proxy {
         self.state.strips_conditions.store(true, Ordering::Relaxed);
     }
 
+    /// Has all requests of a method (of any if it is empty) refused, as S3 does in cases that no local server knows.
+    pub fn refuse(&self, method: &'static str, status: &str, code: &str, more: &str) {
+        let body = format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>No.</Message>{more}</Error>");
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        *self.state.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some((method, answer));
+    }
+
     /// Has one of `requests` requests fail, in some way; none if zero.
     pub fn fail_one_of(&self, requests: u64) {
         self.state.one_of.store(requests, Ordering::Relaxed);
@@ -103,6 +112,7 @@ impl State {
         State {
             down: AtomicBool::default(),
             strips_conditions: AtomicBool::default(),
+            refusal: Mutex::default(),
             latency: AtomicU64::default(),
             one_of: AtomicU64::default(),
             random: Mutex::new(Rng::with_seed(seed)),
@@ -117,6 +127,11 @@ impl State {
         let Some(mut request) = read_request(&mut client)? else { return Ok(()) };
         if self.strips_conditions.load(Ordering::Relaxed) {
             request.head.retain(|line| !line.to_ascii_lowercase().starts_with("if-none-match"));
+        }
+        if let Some((method, answer)) = &*self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+            && request.head.first().is_some_and(|line| line.starts_with(method))
+        {
+            return client.write_all(answer.as_bytes());
         }
         thread::sleep(Duration::from_millis(self.latency.load(Ordering::Relaxed)));
         let fate = self.fate();

@@ -40,11 +40,17 @@ pub fn install() -> Result<()> {
 
 /// The address of the server, which is started by the first call and ends with this process.
 pub fn server() -> Result<SocketAddr> {
-    let server = SERVER.get_or_init(start);
+    let server = SERVER.get_or_init(|| start(&[]));
     server.as_ref().copied().map_err(|error| anyhow!("{error:#}"))
 }
 
-fn start() -> Result<SocketAddr> {
+/// The address of another one, which knows no credentials: it lets nobody do anything but make a bucket.
+pub fn locked() -> Result<SocketAddr> {
+    // It counts what may be done without.
+    start(&[("INITIAL_NO_AUTH_ACTION_COUNT", "1")])
+}
+
+fn start(environment: &'static [(&str, &str)]) -> Result<SocketAddr> {
     let program = MOTO.root()?.join("bin/moto_server");
     if !program.is_file() {
         bail!("moto is not installed; run cargo xtask setup");
@@ -55,7 +61,12 @@ fn start() -> Result<SocketAddr> {
     // The signal comes when the thread that has started the server ends: it must stay.
     thread::spawn(move || {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program).args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        command.envs(environment.iter().copied()).args(["--pdeathsig", "KILL"]).arg(program).args([
+            "-H",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+        ]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let is_started = child.is_ok();
         let _ = send.send(child.map(drop));
@@ -73,7 +84,12 @@ fn start() -> Result<SocketAddr> {
 
 /// Makes a bucket in the server.
 pub fn bucket(name: &str) -> Result<()> {
-    let answer = ask(server()?, "PUT", &format!("/{name}"))?;
+    bucket_in(server()?, name)
+}
+
+/// Makes a bucket in a server.
+pub fn bucket_in(server: SocketAddr, name: &str) -> Result<()> {
+    let answer = ask(server, "PUT", &format!("/{name}"))?;
     if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { bail!("no bucket {name}: {answer}") }
 }
 

@@ -32,15 +32,20 @@ impl VolumeServer {
 
     /// The same with `settings`, the lines before that table.
     pub fn with(settings: &str, volumes: &str) -> Result<Self> {
-        Self::launch(&[], settings, volumes)
+        Self::launch(&[], settings, volumes, |_| {})
     }
 
     /// The same with more on its command line.
     pub fn with_flags(flags: &[OsString], volumes: &str) -> Result<Self> {
-        Self::launch(flags, "", volumes)
+        Self::launch(flags, "", volumes, |_| {})
     }
 
-    fn launch(flags: &[OsString], settings: &str, volumes: &str) -> Result<Self> {
+    /// The same with what `prepare` adds to its environment.
+    pub fn in_environment(volumes: &str, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+        Self::launch(&[], "", volumes, prepare)
+    }
+
+    fn launch(flags: &[OsString], settings: &str, volumes: &str, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
         let scratch = scratch::disk()?;
         let socket = scratch.path().join("s");
         fs::write(
@@ -50,6 +55,7 @@ impl VolumeServer {
         let log = File::options().create(true).append(true).open(scratch.path().join("log"))?;
         let mut program = Command::new(bins::volumes()?);
         program.arg("serve").args(flags).arg(scratch.path().join("volumes.toml"));
+        prepare(&mut program);
         let child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
         let mut server = Self { child, scratch };
         let listens = wait::until("the server listens", LIMIT, || UnixStream::connect(&socket).is_ok());

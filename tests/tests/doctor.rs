@@ -75,6 +75,10 @@ fn containers_can_run_here() -> Result<()> {
             ok.iter().any(|line| line.strip_prefix("ok").is_some_and(|l| l.trim_start().starts_with(subject)));
         check::holds(&format!("{subject}is ok in\n{}", outcome.stdout), is_there)?;
     }
+    // Debian's take the network of Docker for that of the machine on recent kernels.
+    let network = outcome.stdout.lines().find(|line| line.contains("trial network "));
+    let network = network.with_context(|| format!("nothing about the network in\n{}", outcome.stdout))?;
+    check::holds(network, network.starts_with("ok ") || network.contains("--network="))?;
     let found = ok.iter().any(|line| line.contains(&*runsc.to_string_lossy()) && line.contains("runsc version"));
     check::holds(&format!("it says which runsc in\n{}", outcome.stdout), found)?;
     nothing_is_left(&scratch)

@@ -1,4 +1,5 @@
-//! `cargo xtask kill-volumes`, `kill-blob` and `kill-cache`: processes that are killed at random moments.
+//! `cargo xtask kill-volumes`, `kill-blob` and `kill-cache`: processes that are killed at random moments, and what idle
+//! ones cost.
 
 use std::process::Command;
 
@@ -26,9 +27,15 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         "volumes",
         "--",
         "kills",
+        "many_idle",
         "--nocapture",
+        // What is measured is not to wait for what is killed.
+        "--test-threads=1",
     ]);
-    tests.env("VOLUME_KILLS", options.kills.to_string()).env(bins::DIRECTORY, bins::directory()?);
+    tests
+        .env("VOLUME_KILLS", options.kills.to_string())
+        .env("VOLUME_IDLE", "10")
+        .env(bins::DIRECTORY, bins::directory()?);
     Ok(shell::run(&mut tests)?.success())
 }
 

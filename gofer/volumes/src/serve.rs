@@ -34,8 +34,11 @@ use crate::takes::{Arrival, turn_away};
 use crate::upgrade::{self, Program};
 use crate::volumes::Volumes;
 
-/// Enough for opening any backend.
+/// Enough for an answer to whoever reads figures.
 const STACK: usize = 512 << 10;
+/// As much as the main thread has: any backend is opened on it, and the clients of stores are deep. What is not used
+/// takes no memory.
+const DEEP_STACK: usize = 8 << 20;
 /// How long the last answers may take when everything ends.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// When to try again to accept a client.
@@ -300,7 +303,7 @@ impl Main {
                 // In any case: somebody may wait for the last one that is pending.
                 let _ = rustix::io::write(&*waker, &[0]);
             };
-            Builder::new().name("hand-over".to_owned()).stack_size(STACK).spawn(attend)?;
+            Builder::new().name("hand-over".to_owned()).stack_size(DEEP_STACK).spawn(attend)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! A bucket behind a proxy, mounts of volumes in it, and what is asked about them.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,10 +23,15 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     pub(crate) fn new() -> Result<Self> {
+        Self::of(s3::server()?)
+    }
+
+    /// One of this server.
+    pub(crate) fn of(server: SocketAddr) -> Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("bucket-{number}");
-        s3::bucket(&name)?;
-        Ok(Bucket { name, proxy: Proxy::start(s3::server()?, number + 1)? })
+        s3::bucket_in(server, &name)?;
+        Ok(Bucket { name, proxy: Proxy::start(server, number + 1)? })
     }
 
     pub(crate) fn url(&self) -> String {

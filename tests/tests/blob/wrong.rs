@@ -79,3 +79,44 @@ fn a_store_without_its_newest_objects_is_refused() -> Result<()> {
     check::equal("names", &fs::read_dir(mount.path())?.count(), &1)?;
     mount.unmount()
 }
+
+#[test]
+fn credentials_that_are_not_accepted_are_told() -> Result<()> {
+    let bucket = Bucket::of(s3::locked()?)?;
+    for word in ["mkfs", "fsck", "stats"] {
+        refused(&bucket, &[word, &bucket.url()], ": the store does not accept the credentials (InvalidAccessKeyId)")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_store_refuses_is_told() -> Result<()> {
+    let bucket = Bucket::new()?;
+    bucket.blob(&["mkfs", &bucket.url()])?.success()?;
+    let before = s3::objects(&bucket.name)?;
+    for (method, status, code, more, wanted) in [
+        (
+            "",
+            "400 Bad Request",
+            "AuthorizationHeaderMalformed",
+            "<Region>eu-west-1</Region>",
+            "is in another region (eu-west-1); set AWS_REGION",
+        ),
+        ("", "301 Moved Permanently", "PermanentRedirect", "", "is in another region; set AWS_REGION"),
+        (
+            "",
+            "403 Forbidden",
+            "RequestTimeTooSkewed",
+            "",
+            "the clock of this machine differs too much from the store's; set it",
+        ),
+        ("", "403 Forbidden", "AccessDenied", "", "the credentials do not allow to GET http://"),
+        ("PUT", "403 Forbidden", "AccessDenied", "", "the credentials do not allow to PUT http://"),
+    ] {
+        bucket.proxy.refuse(method, status, code, more);
+        refused(&bucket, &["gc", "--take-over", &bucket.url()], wanted)?;
+        let error = bucket.mount("").err().map_or_else(String::new, |error| error.to_string());
+        check::holds(&format!("{wanted} in {error}"), error.contains(wanted))?;
+    }
+    check::equal("objects", &s3::objects(&bucket.name)?, &before)
+}

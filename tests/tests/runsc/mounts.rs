@@ -82,6 +82,38 @@ fn mounts_of_all_kinds() -> Result<()> {
 }
 
 #[test]
+fn binds_below_a_read_only_one() -> Result<()> {
+    sandbox::compare(|sandbox| {
+        let [outer, inner] = ["outer", "inner"].map(|name| sandbox.directory(name));
+        let (outer, inner) = (outer?, inner?);
+        fs::create_dir_all(outer.join("nested/further"))?;
+        fs::write(outer.join("file"), "outer\n")?;
+        let bundle = Bundle::busybox(sandbox, "c")?
+            .bind(&outer, "/outer", &["ro"])
+            .bind(&inner, "/outer/nested", &["rw"])
+            .bind(&inner, "/outer/nested/again", &["ro"])
+            .bind(&inner, "/outer/file", &["ro"])
+            .script("ls -R /outer");
+        // A directory cannot be mounted on a file.
+        let outcome = sandbox.run(&bundle)?;
+        check::holds(&outcome.describe(), !outcome.status.success())?;
+        let bundle = Bundle::busybox(sandbox, "d")?
+            .bind(&outer, "/outer", &["ro"])
+            .bind(&inner, "/outer/nested", &["rw"])
+            .bind(&inner, "/outer/nested/again", &["ro"])
+            .script(
+                "cat /outer/file; echo written > /outer/nested/f; cat /outer/nested/again/f
+                 ! echo x > /outer/g; ! mkdir /outer/nested/again/e; rmdir /outer/nested/d; find /outer | sort",
+            );
+        fs::create_dir(inner.join("d"))?;
+        let outcome = sandbox.run(&bundle)?;
+        check::equal(&outcome.describe(), &outcome.stderr.matches("Read-only file system").count(), &2)?;
+        check::equal("written through", &fs::read_to_string(inner.join("f"))?, &"written\n")?;
+        Ok(outcome.describe() + &listing(&outer)? + &listing(&inner)?)
+    })
+}
+
+#[test]
 fn files_with_other_owners() -> Result<()> {
     const OWNER: u32 = 1000;
     sandbox::compare(|sandbox| {

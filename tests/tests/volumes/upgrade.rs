@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use e2e::mount::Mount;
-use e2e::volumes::VolumeServer;
+use e2e::sandbox::Bundle;
+use e2e::volumes::{VolumeServer, configuration};
 use e2e::{bins, check, command, process, scratch, wait};
 use rustix::process::Signal;
 use serde_json::Value;
+
+use crate::containers::{with_volume, without_directfs};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -90,4 +93,49 @@ fn a_new_server_that_cannot_start_changes_nothing() -> Result<()> {
     check::equal("who answers", &answering(&server).context("nobody")?, &server.pid())?;
     fs::write(server.file(), text)?;
     server.stop()
+}
+
+#[test]
+fn a_container_does_not_notice() -> Result<()> {
+    without_directfs(|sandbox| {
+        let files = scratch::disk()?;
+        let mut server = VolumeServer::start(&format!("data = '{}'", files.path().display()))?;
+        fs::write(sandbox.configuration(), configuration(&server.socket(), &["data"]))?;
+        let old = server.pid();
+        // It writes all the time, and says so when anything fails.
+        let load = |container| {
+            with_volume(sandbox, container, "data").map(|bundle| {
+                bundle.script(&format!(
+                    "i=0; while i=$((i+1)) && echo $i > /data/{container} && [ $(cat /data/{container}) = $i ]; do :; done
+                     echo failed > /failed; exec sleep 1000"
+                ))
+            })
+        };
+        let turn = |container: &str| {
+            fs::read_to_string(files.path().join(container)).ok().and_then(|text| text.trim().parse::<u64>().ok())
+        };
+        let goes_on = |container: &str, bundle: &Bundle| {
+            let seen = turn(container).unwrap_or_default();
+            let has_failed = || bundle.root().join("failed").exists();
+            wait::until("it goes on", LIMIT, || has_failed() || turn(container).is_some_and(|turn| turn > seen + 20))?;
+            check::holds(&format!("{container} has not failed"), !has_failed())
+        };
+        let first = load("first")?;
+        sandbox.start(&first)?;
+        goes_on("first", &first)?;
+        server.signal(Signal::USR2);
+        let new = wait::until_some("a new server", LIMIT, || answering(&server).filter(|pid| *pid != old))?;
+        goes_on("first", &first)?;
+        check::holds("the old server serves it", process::alive(old))?;
+        let second = load("second")?;
+        sandbox.start(&second)?;
+        goes_on("second", &second)?;
+        goes_on("first", &first)?;
+        sandbox.succeed(["delete", "--force", first.id()])?;
+        check::holds("the old server ends well", server.ended()?.success())?;
+        goes_on("second", &second)?;
+        sandbox.succeed(["delete", "--force", second.id()])?;
+        process::signal(new, Signal::TERM);
+        wait::until("the new server ends", LIMIT, || !process::alive(new))
+    })
 }

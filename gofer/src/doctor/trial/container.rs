@@ -16,6 +16,8 @@ pub(super) struct Options<'a> {
     pub(super) platform: &'a str,
     /// Whether the sandbox works on files past the gofer. `None`: as it does by itself.
     pub(super) directfs: Option<bool>,
+    /// What network it gets, in runsc's words.
+    pub(super) network: &'a str,
 }
 
 /// All that trials share.
@@ -54,7 +56,7 @@ impl Trial {
         let mut command = child::ours(&self.runsc)?;
         // A directory is one by its final slash.
         command.arg("--root").arg(self.bundle.state()).arg("--debug-log").arg(self.bundle.logs().join(""));
-        command.args(["--platform", options.platform, "--network", "none", "--ignore-cgroups"]);
+        command.args(["--platform", options.platform, "--network", options.network, "--ignore-cgroups"]);
         if let Some(directfs) = options.directfs {
             command.arg(format!("--directfs={directfs}"));
         }
@@ -64,7 +66,8 @@ impl Trial {
         command.arg("run").arg("--bundle").arg(self.bundle.path());
         // What is left of one that was killed must not stop the next one.
         let kind = if options.directfs.is_some() { "more" } else { "first" };
-        command.arg(format!("gofer-doctor-{}-{}-{kind}", std::process::id(), options.platform));
+        let Options { platform, network, .. } = options;
+        command.arg(format!("gofer-doctor-{}-{platform}-{network}-{kind}", std::process::id()));
         Ok(command)
     }
 

@@ -8,6 +8,8 @@ mod platforms;
 use std::fs::File;
 use std::path::Path;
 
+use rustix::process::geteuid;
+
 use self::container::{Options, Trial};
 use self::platforms::Platforms;
 use super::child::{self, Timeout};
@@ -33,7 +35,7 @@ pub(super) fn check(runsc: &Path, timeout: &Timeout, tell: &mut dyn FnMut(Vec<Fi
             "a container on the platform {platform}, at most {} s",
             timeout.time_limit.as_secs()
         ));
-        match trial.run(Options { platform, directfs: None }, timeout) {
+        match trial.run(Options { platform, directfs: None, network: "none" }, timeout) {
             Ok(success) => {
                 usable.push(platform);
                 tell(vec![Finding::ok(subject(platform), success)]);
@@ -47,14 +49,35 @@ pub(super) fn check(runsc: &Path, timeout: &Timeout, tell: &mut dyn FnMut(Vec<Fi
     }
     if let (true, Some(platform)) = (known.has_directfs, usable.first()) {
         (timeout.progress)(&format!("a container without directfs, at most {} s", timeout.time_limit.as_secs()));
-        tell(vec![match trial.run(Options { platform, directfs: Some(false) }, timeout) {
+        tell(vec![match trial.run(Options { platform, directfs: Some(false), network: "none" }, timeout) {
             Ok(success) => Finding::ok("no directfs", success),
             Err(problem) => Finding::new(Level::Warning, "no directfs", problem),
         }]);
     }
+    if let Some(platform) = usable.first() {
+        (timeout.progress)(&format!("a container with a network, at most {} s", timeout.time_limit.as_secs()));
+        tell(vec![network(&trial, platform, timeout)]);
+    }
     tell(vec![conclusion(&usable, known.default.as_deref())]);
     if let Err(error) = trial.clean_up() {
         tell(vec![Finding::new(Level::Warning, "trial", format!("it could not be cleaned up: {error}"))]);
+    }
+}
+
+/// Whether a container can have the network that Docker and others give it, unless they are told otherwise.
+fn network(trial: &Trial, platform: &str, timeout: &Timeout) -> Finding {
+    const SUBJECT: &str = "trial network";
+    if !geteuid().is_root() {
+        return Finding::new(Level::Note, SUBJECT, "not tried: it needs root; others use --network=host".to_owned());
+    }
+    let run = |network| trial.run(Options { platform, directfs: None, network }, timeout);
+    match run("sandbox") {
+        Ok(success) => Finding::ok(SUBJECT, success),
+        Err(problem) if run("host").is_ok() => {
+            let text = format!("{problem}; add --network=host to the runtimeArgs of Docker, with which it works");
+            Finding::new(Level::Warning, SUBJECT, text)
+        }
+        Err(problem) => Finding::new(Level::Warning, SUBJECT, format!("{problem}; containers need --network=none")),
     }
 }
 

@@ -7,7 +7,7 @@ pub enum Error {
     #[error("{0}")]
     Location(#[from] crate::LocationError),
     /// The store's client cannot be set up.
-    #[error("cannot use {url}: {}", first_line(source))]
+    #[error("cannot use {url}: {}", reason(source))]
     Store {
         /// The volume.
         url: String,
@@ -94,7 +94,7 @@ pub enum Error {
         parent: String,
     },
     /// The database of the metadata.
-    #[error("cannot open the metadata of {url}: {source}")]
+    #[error("cannot open the metadata of {url}: {}", reason(source))]
     Metadata {
         /// The volume.
         url: String,
@@ -109,9 +109,82 @@ pub enum Error {
     Threads(std::io::Error),
 }
 
-/// What a store says, without the page that some servers send along.
-fn first_line(error: &object_store::Error) -> String {
+/// What a store says, in one line for people: some of them answer with a page.
+pub(crate) fn reason(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.split(": <?xml").next().unwrap_or(line).to_owned()
+    let between = |tag: &str| {
+        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+        rest.split_once(&format!("</{tag}>")).map(|(inner, _)| inner.trim())
+    };
+    let Some(code) = between("Code") else {
+        if text.contains("incorrectly configured region") {
+            return "the bucket is in another region; set AWS_REGION".to_owned();
+        }
+        let line = text.lines().next().unwrap_or_default();
+        return line.split(": <?xml").next().unwrap_or(line).to_owned();
+    };
+    let what = match code {
+        "NoSuchBucket" => "there is no such bucket".to_owned(),
+        "AccessDenied" | "AllAccessDisabled" => format!("the credentials do not allow to {}", request(&text)),
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken" | "AuthFailure" => {
+            "the store does not accept the credentials".to_owned()
+        }
+        "AuthorizationHeaderMalformed"
+        | "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "IllegalLocationConstraintException" => {
+            let region = between("Region").or_else(|| between("BucketRegion")).map(|region| format!(" ({region})"));
+            format!("the bucket is in another region{}; set AWS_REGION", region.unwrap_or_default())
+        }
+        "RequestTimeTooSkewed" => "the clock of this machine differs too much from the store's; set it".to_owned(),
+        _ => between("Message").and_then(|message| message.lines().next()).unwrap_or("it refuses").to_owned(),
+    };
+    format!("{what} ({code})")
+}
+
+/// The request that an error is about.
+fn request(text: &str) -> String {
+    let words = text.split_once("performing ").map_or(text, |(_, rest)| rest);
+    let mut words =
+        words.split_whitespace().skip_while(|word| !["GET", "PUT", "HEAD", "DELETE", "POST"].contains(word));
+    match (words.next(), words.next()) {
+        (Some(method), Some(url)) => format!("{method} {}", url.split('?').next().unwrap_or(url)),
+        _ => "do this".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_stores_are_one_line() {
+        let answer = |code: &str, more: &str| {
+            reason(&format!(
+                "Generic S3 error: Error performing PUT http://host/b/x?y=z in 3ms - Server returned non-2xx status code: 400: \
+                 <?xml version=\"1.0\"?>\n<Error><Code>{code}</Code>\n<Message>So it is.\nReally.</Message>{more}</Error>"
+            ))
+        };
+        for (code, more, shown) in [
+            ("NoSuchBucket", "", "there is no such bucket (NoSuchBucket)"),
+            ("AccessDenied", "", "the credentials do not allow to PUT http://host/b/x (AccessDenied)"),
+            ("SignatureDoesNotMatch", "", "the store does not accept the credentials (SignatureDoesNotMatch)"),
+            (
+                "AuthorizationHeaderMalformed",
+                "<Region>eu-west-1</Region>",
+                "the bucket is in another region (eu-west-1); set AWS_REGION (AuthorizationHeaderMalformed)",
+            ),
+            ("PermanentRedirect", "", "the bucket is in another region; set AWS_REGION (PermanentRedirect)"),
+            (
+                "RequestTimeTooSkewed",
+                "",
+                "the clock of this machine differs too much from the store's; set it (RequestTimeTooSkewed)",
+            ),
+            ("Other", "", "So it is. (Other)"),
+        ] {
+            assert_eq!(answer(code, more), shown);
+        }
+        assert_eq!(reason(&"one\ntwo"), "one");
+        assert_eq!(reason(&"Generic S3 error: 500: <?xml .."), "Generic S3 error: 500");
+    }
 }

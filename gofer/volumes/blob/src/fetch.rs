@@ -68,7 +68,8 @@ impl Volume {
             Errno::IO
         })?;
         let bytes = segment::read(&self.store, prefix, first.segment, first.offset..end).await.map_err(|error| {
-            tracing::error!(segment = format_args!("{:016x}", first.segment), %error, "cannot read file data");
+            let error = crate::error::reason(&error);
+            tracing::error!(segment = format_args!("{:016x}", first.segment), error, "cannot read file data");
             Errno::IO
         })?;
         run.iter()

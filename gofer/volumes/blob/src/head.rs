@@ -77,15 +77,15 @@ impl Head {
     }
 }
 
-/// The counters of the volume in the store; an error if its newest objects are missing. Nothing is written: what others
+/// How far the volume was, and its counters in the store; an error if its newest objects are missing. Nothing is written: what others
 /// write next would take the place of what is missing.
-pub(crate) async fn glance(store: &Store, superblock: &Superblock, limit: Duration) -> Result<State, Error> {
+pub(crate) async fn glance(store: &Store, superblock: &Superblock, limit: Duration) -> Result<(Head, State), Error> {
     let head = Head::read(store, superblock).await?;
     let meta = Meta::read(store, View::Glance, limit).await?;
     let checked = async {
         let state = state(store, &meta).await?;
         let missing = head.missing(&state, meta.manifest());
-        missing.map_or(Ok(state), |what| Err(Error::Damaged { url: store.url.clone(), what }))
+        missing.map_or(Ok((head, state)), |what| Err(Error::Damaged { url: store.url.clone(), what }))
     };
     let checked = checked.await;
     meta.close().await;

@@ -237,7 +237,9 @@ impl Meta {
 
     /// What an error means, whichever call has it first.
     fn failure(&self, error: &slatedb::Error) -> Failure {
-        let ErrorKind::Closed(CloseReason::Fenced) = error.kind() else { return Failure::Passing(error.to_string()) };
+        let ErrorKind::Closed(CloseReason::Fenced) = error.kind() else {
+            return Failure::Passing(crate::error::reason(error));
+        };
         if !self.fenced.swap(true, Ordering::AcqRel) {
             tracing::error!(
                 "another process writes to this volume now; changes that were not durable yet are lost, and all operations \
@@ -252,7 +254,7 @@ impl Meta {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 if !matches!(self.failure(&error), Failure::Fenced) {
-                    tracing::error!(%error, "cannot read metadata");
+                    tracing::error!(error = crate::error::reason(&error), "cannot read metadata");
                 }
                 Err(Errno::IO)
             }

@@ -32,7 +32,7 @@ impl Opened {
     /// [`create`](Self::create) in a store that is there already.
     pub fn create_in(store: &Store, location: &Location) -> Result<(), Error> {
         let runtime = runtime()?;
-        runtime.block_on(create(store, location)).map(drop)
+        block_on(&runtime, create(store, location)).map(drop)
     }
 
     /// Opens a volume. Who has it open for writing so far can write no more, unless this is only for reading.
@@ -44,7 +44,7 @@ impl Opened {
     pub fn open_in(store: Store, location: &Location) -> Result<Self, Error> {
         let runtime = runtime()?;
         let is_new = location.options.create || location.url.scheme() == "memory";
-        let volume = runtime.block_on(async {
+        let volume = block_on(&runtime, async {
             let superblock = match superblock(&store).await {
                 Err(Error::Missing(_)) if is_new && !location.options.read_only => create(&store, location).await?,
                 other => other?,
@@ -88,10 +88,16 @@ impl Drop for Opened {
             head.abort();
         }
         if let Some(runtime) = self.runtime.take() {
-            runtime.block_on(close(&self.volume));
+            block_on(&runtime, close(&self.volume));
             runtime.shutdown_background();
         }
     }
+}
+
+/// Waits for what the database does when it is opened or closed, which is deeper than the stacks of most threads.
+fn block_on<T>(runtime: &Runtime, call: impl Future<Output = T>) -> T {
+    const ENOUGH: usize = 2 << 20;
+    stacker::maybe_grow(ENOUGH, 2 * ENOUGH, || runtime.block_on(call))
 }
 
 pub(crate) fn runtime() -> Result<Runtime, Error> {
@@ -179,7 +185,9 @@ async fn open(
         return look(store, superblock, location, runtime).await;
     }
     // First: a volume that has lost something is left as it is.
-    head::glance(&store, &superblock, options.timeout).await?;
+    let (head, _) = head::glance(&store, &superblock, options.timeout).await?;
+    // The database would try again and again where the store does not let us write: its answer is wanted.
+    head.write(&store).await?;
     let meta = Meta::write(&store, options.timeout).await?;
     let damaged = |what: &str| Error::Damaged { url: store.url.clone(), what: what.to_owned() };
     let mut state = head::state(&store, &meta).await?;

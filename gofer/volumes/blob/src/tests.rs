@@ -308,6 +308,22 @@ fn readers_follow_and_write_nothing() {
 }
 
 #[test]
+fn a_small_stack_is_enough() {
+    // As threads of connections have.
+    let small = || std::thread::Builder::new().stack_size(192 << 10);
+    let scene = Scene::new();
+    let used = small().spawn(move || {
+        for _ in 0..2 {
+            let fs = BlobFs::new(scene.open());
+            create(&root(&fs), "f", &noise(100_000, 1)).opened.file.sync().unwrap();
+            root(&fs).unlink(name("f"), Unlink::File).unwrap();
+        }
+        BlobFs::new(scene.again("memory:?ro").open());
+    });
+    used.unwrap().join().unwrap();
+}
+
+#[test]
 fn other_things_are_left_alone() {
     let scene = Scene::new();
     runtime().block_on(scene.objects.put(&"photos/1.jpg".into(), "x".into())).unwrap();

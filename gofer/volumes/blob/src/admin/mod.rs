@@ -99,7 +99,7 @@ impl Manager {
 
     /// The counters, as they are in the store.
     async fn state(&self) -> Result<State, Error> {
-        head::glance(&self.store, &self.superblock, self.limit()).await
+        Ok(head::glance(&self.store, &self.superblock, self.limit()).await?.1)
     }
 
     async fn state_in(&self, view: View) -> Result<State, Error> {

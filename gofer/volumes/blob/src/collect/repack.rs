@@ -95,7 +95,8 @@ impl Volume {
         let range = part(segment.size)?..part(segment.object)?;
         let prefix = &self.store.prefix;
         let end = segment::read(&self.store, prefix, number, range).await.map_err(|error| {
-            tracing::error!(segment = format_args!("{number:016x}"), %error, "cannot read a segment's list");
+            let error = crate::error::reason(&error);
+            tracing::error!(segment = format_args!("{number:016x}"), error, "cannot read a segment's list");
             Errno::IO
         })?;
         segment::list(&end).ok_or_else(|| {
