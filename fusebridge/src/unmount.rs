@@ -47,8 +47,12 @@ pub enum Unmounted {
     Unfinished,
 }
 
-/// How long somebody who only looks at a file system, as `df` does, may be in it without being in the way.
-const RETRY_TIMEOUT: Duration = Duration::from_millis(20);
+/// How long somebody who only looks at a file system, as `df` does, may be in it without being in the way. On a busy
+/// machine the kernel itself takes a while to let go of one.
+const RETRY_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// How often to look whether it is gone.
+const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Unmounts the FUSE file system that is mounted on `path`, even if it is in use or its process is dead.
 pub fn unmount(path: &Path) -> Result<Unmounted, UnmountError> {
@@ -135,7 +139,7 @@ pub fn detach(pin: Pin, path: &Path, device: &str, is_alive: impl Fn() -> bool) 
         if Instant::now() >= deadline {
             return Ok(if is_elsewhere(device) { Unmounted::Gone } else { Unmounted::Detached });
         }
-        std::thread::sleep(RETRY_TIMEOUT / 10);
+        std::thread::sleep(RETRY_INTERVAL);
     }
     Ok(Unmounted::Gone)
 }
