@@ -42,15 +42,16 @@ pub enum MountpointError {
 pub struct Mountpoint {
     path: PathBuf,
     temporary: bool,
+    was_dead: bool,
 }
 
 impl Mountpoint {
     /// Checks that `path` can be mounted on. A mount of ours whose process has died is taken away.
     pub fn at(path: &Path) -> Result<Self, MountpointError> {
         let unusable = |source| MountpointError::Unusable { source, path: path.to_path_buf() };
-        if is_dead(path) {
+        let was_dead = is_dead(path);
+        if was_dead {
             unmount_dead(path).map_err(|_| MountpointError::Dead(path.to_path_buf()))?;
-            tracing::warn!(path = %path.display(), "a stale mount, whose process had died, was unmounted");
         }
         let canonical = path.canonicalize().map_err(unusable)?;
         let metadata = canonical.symlink_metadata().map_err(unusable)?;
@@ -63,7 +64,7 @@ impl Mountpoint {
         if canonical.read_dir().map_err(unusable)?.next().is_some() {
             return Err(MountpointError::NotEmpty(path.to_path_buf()));
         }
-        Ok(Mountpoint { path: canonical, temporary: false })
+        Ok(Mountpoint { path: canonical, temporary: false, was_dead })
     }
 
     /// A new directory among the temporary files.
@@ -71,7 +72,12 @@ impl Mountpoint {
         let directory = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(MountpointError::Temporary)?;
         // Kept: removing it with all that is in it would, if something went wrong, remove the user's files.
         let path = directory.keep();
-        Ok(Mountpoint { path: path.canonicalize().unwrap_or(path), temporary: true })
+        Ok(Mountpoint { path: path.canonicalize().unwrap_or(path), temporary: true, was_dead: false })
+    }
+
+    /// Whether a mount was taken away from it whose process had died.
+    pub fn was_dead(&self) -> bool {
+        self.was_dead
     }
 
     /// Where it is, without symbolic links.

@@ -78,6 +78,10 @@ impl Mnt {
             Some(path) => Mountpoint::at(path)?,
             None => Mountpoint::temporary()?,
         };
+        if mountpoint.was_dead() {
+            let path = mountpoint.path().display();
+            super::notice(format_args!("{path} had a stale mount, whose process had died; it was unmounted"));
+        }
         if self.background {
             daemon::detach()?;
         }
