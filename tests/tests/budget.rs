@@ -93,8 +93,8 @@ fn nothing_leaks_when_the_kernel_forgets() -> Result<()> {
     }
     let tree = tree()?;
     let mut command = mount::command(Io::Auto, Access::Exclusive)?;
-    // Else a thread that is not needed before the last round takes memory of its own then.
-    command.env("MALLOC_ARENA_MAX", "2").arg(mount::backend(tree.path()));
+    // Else a thread that is not needed before the last round takes memory of its own then, and its channel does.
+    command.env("MALLOC_ARENA_MAX", "2").args(["--threads", "2"]).arg(mount::backend(tree.path()));
     let mount = Mount::start(&mut command)?;
     let idle = use_of(&mount)?;
     let mut after = Vec::new();

@@ -138,7 +138,10 @@ fn a_dead_mount_is_replaced_without_umount() -> Result<()> {
     mount.ended()?;
     let mut command = mount::command(Io::Auto, Access::Exclusive)?;
     let outcome = command::run(command.arg("--daemon").arg(mount::backend(served.path())).arg(point.path()), LIMIT)?;
-    check::holds(&outcome.describe(), outcome.stderr.contains("had a stale mount, whose process had died; it was unmounted"))?;
+    check::holds(
+        &outcome.describe(),
+        outcome.stderr.contains("had a stale mount, whose process had died; it was unmounted"),
+    )?;
     outcome.success()?;
     fs::write(point.path().join("new"), "content")?;
     check::equal("below", &fs::read_to_string(served.path().join("new"))?.as_str(), &"content")?;

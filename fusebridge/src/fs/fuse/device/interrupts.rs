@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::slot::now;
 
 /// How long a call goes on in spite of signals, in milliseconds.
-pub(super) const PATIENCE: u64 = 100;
+pub(super) const GRACE_PERIOD: u64 = 100;
 
 /// Interrupts that wait.
 #[derive(Debug, Default)]

@@ -1,10 +1,10 @@
 //! Requests over /dev/fuse, without a library: with the signals of callers, and as many threads as requests need.
 
 mod attach;
-mod bench;
 mod encode;
 mod end;
 mod helper;
+mod idle;
 mod init;
 mod interrupts;
 mod ioctl;

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::bench::Bench;
 use super::end::{Backing, End};
+use super::idle::IdleThreads;
 use super::init::BUFFER;
-use super::interrupts::{Interrupt, Interrupts, PATIENCE};
+use super::interrupts::{GRACE_PERIOD, Interrupt, Interrupts};
 use super::late::Late;
 use super::queue::{Job, Queue};
 use super::reply::Reply;
@@ -41,7 +41,7 @@ pub(in super::super) struct Pool {
     given_up: AtomicUsize,
     /// Threads that wait for requests.
     readers: AtomicUsize,
-    bench: Bench,
+    idle: IdleThreads,
     queue: Queue,
     late: Late,
     interrupts: Interrupts,
@@ -74,7 +74,7 @@ impl Pool {
             busy: AtomicUsize::new(0),
             given_up: AtomicUsize::new(0),
             readers: AtomicUsize::new(0),
-            bench: Bench::default(),
+            idle: IdleThreads::default(),
             queue: Queue::default(),
             late: Late::default(),
             interrupts: Interrupts::default(),
@@ -128,7 +128,7 @@ impl Pool {
 
     /// Calls or starts `count` threads more.
     fn add_threads(self: &Arc<Self>, count: usize) {
-        for _ in self.bench.call(count)..count {
+        for _ in self.idle.wake(count)..count {
             if let Err(error) = self.add_thread() {
                 tracing::warn!(%error, "requests wait, since no thread can be started");
                 return;
@@ -142,7 +142,7 @@ impl Pool {
         if let Some(error) = error {
             self.threads.lock().error.get_or_insert(error);
         }
-        self.bench.close();
+        self.idle.close();
         self.watch.wake();
     }
 
@@ -152,7 +152,7 @@ impl Pool {
             Outcome::Over => return,
             Outcome::Later(due) => due,
             // Its thread may not have said yet that it has it.
-            Outcome::NotFound => now() + PATIENCE,
+            Outcome::NotFound => now() + GRACE_PERIOD,
         };
         self.interrupts.put_off(Interrupt { unique, due });
         self.watch.wake();
@@ -171,13 +171,13 @@ impl Pool {
         if current.giving_up == GivingUp::Never {
             return Outcome::Over;
         }
-        let due = current.since + PATIENCE;
+        let due = current.since + GRACE_PERIOD;
         if now() < due {
             return Outcome::Later(due);
         }
         // Each keeps a thread until its server has answered.
         if self.given_up.load(Ordering::SeqCst) >= most_given_up(self.most) {
-            return Outcome::Later(now() + PATIENCE);
+            return Outcome::Later(now() + GRACE_PERIOD);
         }
         if current.giving_up == GivingUp::InOrder {
             // Before anybody can know of it.
@@ -288,7 +288,7 @@ impl Worker {
                 return;
             }
             // Fewer that are called more often have what they need in their processor's cache.
-            let is_needed = self.pool.readers.load(Ordering::SeqCst) < self.pool.usual || self.pool.bench.sit();
+            let is_needed = self.pool.readers.load(Ordering::SeqCst) < self.pool.usual || self.pool.idle.wait();
             if !is_needed || !self.receive() {
                 return;
             }

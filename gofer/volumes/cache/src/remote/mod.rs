@@ -29,7 +29,7 @@ const CONNECTION: i32 = 3;
 const CHANNELS: usize = 4;
 
 /// How long a server may take to end after its connection has.
-const PATIENCE: Duration = Duration::from_secs(5);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a server is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ struct Process(Child);
 impl Drop for Process {
     fn drop(&mut self) {
         // It ends by itself as soon as its connection has.
-        if wait_for(&mut self.0, PATIENCE).is_some() {
+        if wait_for(&mut self.0, EXIT_TIMEOUT).is_some() {
             return;
         }
         if let Ok(pid) = i32::try_from(self.0.id()) {
