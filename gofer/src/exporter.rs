@@ -122,7 +122,9 @@ fn answer(stream: &mut dyn Stream, render: &impl Fn(&str) -> Option<String>) -> 
     let mut words = first.split_ascii_whitespace();
     let (status, body) = match (words.next(), words.next().map(render)) {
         (Some("GET"), Some(Some(body))) => ("200 OK", body),
-        (Some("GET"), _) => ("404 Not Found", "only /metrics is here\n".to_owned()),
+        (Some("GET"), _) => {
+            ("404 Not Found", "there is nothing at this path; the figures are at /metrics\n".to_owned())
+        }
         _ => ("405 Method Not Allowed", "only GET is known\n".to_owned()),
     };
     write!(

@@ -20,6 +20,8 @@ pub mod log;
 mod program;
 pub mod runsc;
 pub mod seccomp;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod volume;
 
 pub use cli::{main_of, main_with};

@@ -26,6 +26,14 @@ pub fn memory_kib(pid: u32) -> Result<u64> {
         .with_context(|| format!("no RssAnon of process {pid}"))
 }
 
+/// Processor time that a process has used, its own and the kernel's for it, in clock ticks.
+pub fn ticks(pid: u32) -> Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid}"))?;
+    // Behind the name, which is in parentheses and may have any in it.
+    let (_, fields) = stat.rsplit_once(") ").context("no name")?;
+    Ok(fields.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?)
+}
+
 /// The memory of a process, in KiB.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {

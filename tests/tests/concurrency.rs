@@ -70,14 +70,7 @@ fn quick_calls_pass_slow_ones() -> Result<()> {
 
 /// Processor time of a process and its server, in ticks.
 fn ticks(mount: &Mount) -> Result<u64> {
-    let mut sum = 0;
-    for pid in process::family(mount.pid())? {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let (_, fields) = stat.rsplit_once(") ").context("no name")?;
-        let times = fields.split(' ').skip(11).take(2).map(str::parse::<u64>);
-        sum += times.sum::<Result<u64, _>>()?;
-    }
-    Ok(sum)
+    process::family(mount.pid())?.into_iter().map(process::ticks).sum()
 }
 
 #[test]

@@ -16,29 +16,6 @@ pub(crate) struct Options {
     kills: u32,
 }
 
-/// Runs the tests of kills in their long form. The result says whether none has failed.
-pub(crate) fn run(options: &Options) -> Result<bool> {
-    setup::run()?;
-    let mut tests = Command::new(env!("CARGO"));
-    tests.current_dir(bins::workspace()).args([
-        "test",
-        "--workspace",
-        "--test",
-        "volumes",
-        "--",
-        "kills",
-        "many_idle",
-        "--nocapture",
-        // What is measured is not to wait for what is killed.
-        "--test-threads=1",
-    ]);
-    tests
-        .env("VOLUME_KILLS", options.kills.to_string())
-        .env("VOLUME_IDLE", "10")
-        .env(bins::DIRECTORY, bins::directory()?);
-    Ok(shell::run(&mut tests)?.success())
-}
-
 /// How often.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BlobOptions {
@@ -50,18 +27,6 @@ pub(crate) struct BlobOptions {
     failures: u32,
 }
 
-/// Runs the tests of blob volumes that are killed, and whose requests fail, in their long form. The result says whether
-/// none has failed.
-pub(crate) fn run_blob(options: &BlobOptions) -> Result<bool> {
-    setup::run()?;
-    let mut tests = Command::new(env!("CARGO"));
-    tests.current_dir(bins::workspace()).args(["test", "--workspace", "--test", "blob", "--", "--nocapture"]);
-    // One after the other: the time to open a volume again is looked at.
-    tests.args(["nothing_synced_is_lost", "no_failing_request", "--test-threads=1"]);
-    tests.env("BLOB_KILLS", options.kills.to_string()).env("BLOB_FAILURES", options.failures.to_string());
-    Ok(shell::run(tests.env(bins::DIRECTORY, bins::directory()?))?.success())
-}
-
 /// How often.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CacheOptions {
@@ -70,11 +35,31 @@ pub(crate) struct CacheOptions {
     kills: u32,
 }
 
-/// Runs the test of caches that are killed in its long form. The result says whether it has not failed.
+/// Runs the tests of volumes that are killed or idle in their long form. The result says whether none has failed.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    // What is measured is not to wait for what is killed.
+    let arguments = ["kills", "many_idle", "--test-threads=1"];
+    long("volumes", &arguments, &[("VOLUME_KILLS", options.kills), ("VOLUME_IDLE", 10)])
+}
+
+/// The same of blob volumes that are killed, and whose requests fail.
+pub(crate) fn run_blob(options: &BlobOptions) -> Result<bool> {
+    // One after the other: the time to open a volume again is looked at.
+    let arguments = ["nothing_synced_is_lost", "no_failing_request", "--test-threads=1"];
+    long("blob", &arguments, &[("BLOB_KILLS", options.kills), ("BLOB_FAILURES", options.failures)])
+}
+
+/// The same of caches that are killed.
 pub(crate) fn run_cache(options: &CacheOptions) -> Result<bool> {
+    long("cache", &["kills"], &[("CACHE_KILLS", options.kills)])
+}
+
+/// Runs those tests of the program `tests` that `arguments` name, as `settings` say how often.
+fn long(tests: &str, arguments: &[&str], settings: &[(&str, u32)]) -> Result<bool> {
     setup::run()?;
-    let mut tests = Command::new(env!("CARGO"));
-    tests.current_dir(bins::workspace()).args(["test", "--workspace", "--test", "cache", "--", "kills", "--nocapture"]);
-    tests.env("CACHE_KILLS", options.kills.to_string()).env(bins::DIRECTORY, bins::directory()?);
-    Ok(shell::run(&mut tests)?.success())
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(bins::workspace()).args(["test", "--workspace", "--test", tests, "--", "--nocapture"]);
+    command.args(arguments).env(bins::DIRECTORY, bins::directory()?);
+    command.envs(settings.iter().map(|(name, count)| (name, count.to_string())));
+    Ok(shell::run(&mut command)?.success())
 }

@@ -207,13 +207,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The lines behind the options that do not fit on a terminal of the usual width, where they would be broken.
-    fn wide_lines(command: &clap::Command) -> Vec<String> {
-        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        let own = text.lines().filter(|line| line.chars().count() > 80).map(str::to_owned).collect::<Vec<_>>();
-        own.into_iter().chain(command.get_subcommands().flat_map(wide_lines)).collect()
-    }
+    use gofer::testing::wide_lines;
 
     #[test]
     fn help_fits_on_a_terminal() {

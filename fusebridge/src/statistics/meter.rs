@@ -12,18 +12,24 @@ const COUNT: usize = size_of::<u64>();
 
 /// Counts and times the requests of a client. Takes no lock.
 #[derive(Debug)]
-pub(crate) struct Meter(Vec<(MessageId, Counter)>);
+pub(crate) struct Meter {
+    /// Apart from the counters, which are large: every request looks for its own.
+    known: Vec<MessageId>,
+    counters: Vec<Counter>,
+}
 
 impl Meter {
     /// Nothing so far.
     pub(crate) fn new() -> Self {
-        let known = MessageId::ALL.iter().chain(MessageId::PRIVATE);
-        Meter(known.map(|id| (*id, Counter::default())).collect())
+        let known: Vec<MessageId> = MessageId::ALL.iter().chain(MessageId::PRIVATE).copied().collect();
+        let counters = known.iter().map(|_| Counter::default()).collect();
+        Meter { known, counters }
     }
 
     /// What was counted, by the names of messages.
     pub(super) fn counted(&self) -> impl Iterator<Item = (&'static str, Snapshot)> {
-        let counted = self.0.iter().map(|(id, counter)| (id.name().unwrap_or("unknown"), counter.snapshot()));
+        let all = self.known.iter().zip(&self.counters);
+        let counted = all.map(|(id, counter)| (id.name().unwrap_or("unknown"), counter.snapshot()));
         counted.filter(|(_, counted)| counted.calls > 0)
     }
 
@@ -35,8 +41,8 @@ impl Meter {
 
 impl Observer for Meter {
     fn answered(&self, message: MessageId, answer: Option<IoSource<'_>>, took: Duration) {
-        let Some((_, counter)) = self.0.iter().find(|(id, _)| *id == message) else { return };
-        counter.add(took, answer.map(|answer| moved(message, answer)));
+        let Some(at) = self.known.iter().position(|id| *id == message) else { return };
+        self.counters[at].add(took, answer.map(|answer| moved(message, answer)));
     }
 }
 

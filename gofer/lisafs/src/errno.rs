@@ -30,7 +30,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 macro_rules! errnos {
     ($($name:ident = $constant:ident,)*) => {
-        #[allow(missing_docs, reason = "errno(3) has them")]
+        #[expect(missing_docs, reason = "errno(3) has them")]
         impl Errno {
             $(pub const $name: Errno = Errno(libc::$constant);)*
 
@@ -43,7 +43,7 @@ macro_rules! errnos {
             }
         }
 
-        #[allow(missing_docs, reason = "errno(3) has them")]
+        #[expect(missing_docs, reason = "errno(3) has them")]
         impl Error {
             $(pub const $name: Error = Error { errno: Errno::$name, cause: None };)*
         }

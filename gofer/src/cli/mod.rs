@@ -116,13 +116,7 @@ fn prepare(registry: &Registry, flags: &ArgMatches) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The lines behind the options that do not fit on a terminal of the usual width, where they would be broken.
-    fn wide_lines(command: &clap::Command) -> Vec<String> {
-        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        let own = text.lines().filter(|line| line.chars().count() > 80).map(str::to_owned).collect::<Vec<_>>();
-        own.into_iter().chain(command.get_subcommands().flat_map(wide_lines)).collect()
-    }
+    use crate::testing::wide_lines;
 
     #[test]
     fn help_fits_on_a_terminal() {

@@ -10,6 +10,7 @@ mod claim;
 mod hand_down;
 mod recipient;
 mod registry;
+mod size;
 
 pub use annotation::Stray;
 pub use annotation::{BACKEND_ANNOTATION, DESTINATION_ANNOTATION, backend_annotation};
@@ -18,6 +19,8 @@ pub use claim::{Claim, Container, MountRequest, Preparation, Source};
 pub use hand_down::HandDown;
 pub use recipient::Recipient;
 pub use registry::{Backends, OpenError, Registry, RegistryError, chain, split};
+pub(crate) use size::digits;
+pub use size::parse_size;
 
 use std::ffi::OsStr;
 

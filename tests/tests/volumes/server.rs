@@ -63,22 +63,15 @@ fn many_idle_connections_cost_little() -> Result<()> {
     let seconds = std::env::var(IDLE).ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     check::holds(&format!("{each} KiB each is under 256"), each < 256)?;
     check::equal("connections", &server.connected()?.len(), &(COUNT + 1))?;
-    let ticks = ticks(server.pid())?;
+    let ticks = process::ticks(server.pid())?;
     // Something has to pass: the time is not what is looked at.
     std::thread::sleep(Duration::from_secs(seconds));
-    let passed = self::ticks(server.pid())? - ticks;
+    let passed = process::ticks(server.pid())? - ticks;
     println!("{COUNT} idle connections: {each} KiB private each, {passed} clock ticks in {seconds} s");
     check::equal("processor time of idle connections", &passed, &0)?;
     drop((clients, first));
     server.is_left()?;
     server.stop()
-}
-
-/// Processor time of a process in clock ticks.
-fn ticks(pid: u32) -> Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().context("no fields")?.split_ascii_whitespace().collect();
-    Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
 }
 
 #[test]

@@ -461,18 +461,18 @@ impl<B> Handler<B> {
 }
 
 /// What a value of an extended attribute, or a list of names, comes to if the caller has room for `size` bytes.
-pub(super) enum Sized {
+pub(super) enum XattrReply {
     /// How long it is: that was asked for.
     Length(u32),
     Value(Vec<u8>),
 }
 
-/// [`Sized`], or `ERANGE`.
-pub(super) fn sized(value: Vec<u8>, size: u32) -> Result<Sized> {
+/// [`XattrReply`], or `ERANGE`.
+pub(super) fn xattr_reply(value: Vec<u8>, size: u32) -> Result<XattrReply> {
     match value.len() {
-        len if size == 0 => Ok(Sized::Length(u32::try_from(len).unwrap_or(u32::MAX))),
+        len if size == 0 => Ok(XattrReply::Length(u32::try_from(len).unwrap_or(u32::MAX))),
         len if len > size as usize => Err(Errno::RANGE),
-        _ => Ok(Sized::Value(value)),
+        _ => Ok(XattrReply::Value(value)),
     }
 }
 

@@ -10,8 +10,8 @@ use super::error::{CallError, errno_from_wire};
 use super::observer::Observer;
 use crate::trace::{Exchange, NoAnswer, Outcome, Recorder};
 
-/// Sends `request`, the content of a message `id`, waits for its answer, tells `trace` and `observer` of both, and lets `read`
-/// make something of the answer.
+/// Sends `request`, the content of a message `id`, waits for its answer, tells `trace` and `observer` of both, and lets
+/// `read` make something of the answer.
 pub(super) fn exchange<'q, R>(
     communicator: &mut Communicator,
     id: MessageId,

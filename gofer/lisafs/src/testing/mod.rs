@@ -15,7 +15,6 @@
 //! long as it lives, such as a temporary directory, comes with it: `|| Subject::new(backend).with(directory)`.
 
 mod capability;
-#[allow(missing_docs, reason = "the names of cases say what they are about")]
 mod cases;
 mod scene;
 

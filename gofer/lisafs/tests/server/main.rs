@@ -8,6 +8,6 @@ mod read_only;
 mod semantics;
 mod tree;
 
-#[allow(dead_code, reason = "shared with other tests, which use all of it")]
+#[expect(dead_code, reason = "shared with other tests, which use all of it")]
 #[path = "../common/mod.rs"]
 mod common;

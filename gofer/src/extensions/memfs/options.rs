@@ -3,6 +3,7 @@
 use rustix::process::{getegid, geteuid};
 
 use super::space::{BLOCK, all_memory};
+use crate::extension::{digits, parse_size};
 
 /// How a [`MemFs`](super::MemFs) behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +158,7 @@ impl MemOptions {
             }
             "inodes" => {
                 let wanted = "not a number; for example 10000, 200k or 1m";
-                self.inodes = Some(parse("inodes", value, wanted, number)?).filter(|inodes| *inodes != 0);
+                self.inodes = Some(parse("inodes", value, wanted, parse_size)?).filter(|inodes| *inodes != 0);
             }
             "mode" => self.mode = parse("mode", value, "not permissions in octal; for example 755 or 1777", mode)?,
             "uid" => self.uid = parse("uid", value, "not a user's number", id)?,
@@ -187,27 +188,10 @@ fn flag(option: &'static str, value: Option<&str>, set: bool) -> Result<bool, Me
     if value.is_some() { Err(MemOptionsError::Value(option, "takes no value")) } else { Ok(set) }
 }
 
-/// Decimal digits and nothing else.
-fn digits(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
-}
-
-/// A number with a letter for a power of 1024.
-fn number(text: &str) -> Option<u64> {
-    let shift = match text.bytes().last()?.to_ascii_lowercase() {
-        b'k' => 10,
-        b'm' => 20,
-        b'g' => 30,
-        b't' => 40,
-        _ => return digits(text),
-    };
-    digits(&text[..text.len() - 1])?.checked_mul(1 << shift)
-}
-
 fn size(text: &str) -> Option<u64> {
     match text.strip_suffix('%') {
         Some(percent) => Some(all_memory() / 100 * digits(percent).filter(|percent| *percent <= 100)?),
-        None => number(text),
+        None => parse_size(text),
     }
 }
 

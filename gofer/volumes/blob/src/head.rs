@@ -77,8 +77,8 @@ impl Head {
     }
 }
 
-/// How far the volume was, and its counters in the store; an error if its newest objects are missing. Nothing is written: what others
-/// write next would take the place of what is missing.
+/// How far the volume was, and its counters in the store; an error if its newest objects are missing. Nothing is
+/// written: what others write next would take the place of what is missing.
 pub(crate) async fn glance(store: &Store, superblock: &Superblock, limit: Duration) -> Result<(Head, State), Error> {
     let head = Head::read(store, superblock).await?;
     let meta = Meta::read(store, View::Glance, limit).await?;

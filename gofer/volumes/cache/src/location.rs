@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gofer::extension::parse_size;
+
 use crate::fs::{Access, Options};
 use crate::store::Limits;
 
@@ -55,11 +57,12 @@ impl Location {
                 Some(("dir", "")) => return Err(wrong("needs a DIR")),
                 Some(("dir", path)) => directory = Some(PathBuf::from(path)),
                 Some(("size", text)) => {
-                    limits.size =
-                        size(text).filter(|size| *size > 0).ok_or(wrong("not a size; for example 500m or 100g"))?;
+                    limits.size = parse_size(text)
+                        .filter(|size| *size > 0)
+                        .ok_or(wrong("not a size; for example 500m or 100g"))?;
                 }
                 Some(("free", text)) => {
-                    limits.free = Some(size(text).ok_or(wrong("not a size; for example 500m or 10g"))?);
+                    limits.free = Some(parse_size(text).ok_or(wrong("not a size; for example 500m or 10g"))?);
                 }
                 Some(("access", "exclusive")) => options.access = Access::Exclusive,
                 Some(("access", "shared")) => options.access = Access::Shared,
@@ -79,22 +82,6 @@ impl Location {
         let directory = directory.ok_or(LocationError::Directory)?;
         Ok(Location { backend: backend.to_owned(), directory, limits, options })
     }
-}
-
-/// A number of bytes, with a letter for a power of 1024.
-fn size(text: &str) -> Option<u64> {
-    let shift = match text.bytes().last()?.to_ascii_lowercase() {
-        b'k' => 10,
-        b'm' => 20,
-        b'g' => 30,
-        b't' => 40,
-        _ => return digits(text),
-    };
-    digits(&text[..text.len() - 1])?.checked_mul(1 << shift)
-}
-
-fn digits(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 fn seconds(text: &str) -> Option<Duration> {

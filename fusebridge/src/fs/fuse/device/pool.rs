@@ -119,7 +119,7 @@ impl Pool {
             self.first.clone()
         });
         let slot = Arc::new(Slot::new(end.clone()));
-        let worker = Worker { pool: self.clone(), slot: slot.clone(), end, buffer: vec![0; BUFFER] };
+        let worker = Worker { pool: self.clone(), slot: slot.clone(), end };
         Builder::new().name(format!("fuse-{}", threads.started)).spawn(move || worker.run())?;
         threads.started += 1;
         threads.slots.push(slot);
@@ -275,11 +275,11 @@ struct Worker {
     pool: Arc<Pool>,
     slot: Arc<Slot>,
     end: Arc<End>,
-    buffer: Vec<u8>,
 }
 
 impl Worker {
-    fn run(mut self) {
+    fn run(self) {
+        let mut buffer = vec![0; BUFFER];
         loop {
             while let Some(job) = self.next_job() {
                 self.handle(&job.bytes, &job.end);
@@ -289,26 +289,23 @@ impl Worker {
             }
             // Fewer that are called more often have what they need in their processor's cache.
             let is_needed = self.pool.readers.load(Ordering::SeqCst) < self.pool.usual || self.pool.idle.wait();
-            if !is_needed || !self.receive() {
+            if !is_needed || !self.receive(&mut buffer) {
                 return;
             }
         }
     }
 
     /// Reads a request and sees to it. `false`: there will be none any more.
-    fn receive(&mut self) -> bool {
-        let pool = self.pool.clone();
+    fn receive(&self, buffer: &mut [u8]) -> bool {
+        let pool = &self.pool;
         pool.readers.fetch_add(1, Ordering::SeqCst);
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let received = self.end.receive(&mut buffer);
+        let received = self.end.receive(buffer);
         if pool.readers.fetch_sub(1, Ordering::SeqCst) == 1 {
             pool.watch.begin();
         }
         match received {
             Ok(Some(len)) => {
-                let end = self.end.clone();
-                self.take(&buffer[..len], &end);
-                self.buffer = buffer;
+                self.take(&buffer[..len], &self.end);
                 true
             }
             Ok(None) => {
@@ -323,7 +320,7 @@ impl Worker {
     }
 
     /// Sees to the request in `bytes`, which has come over `end`.
-    fn take(&mut self, bytes: &[u8], end: &Arc<End>) {
+    fn take(&self, bytes: &[u8], end: &Arc<End>) {
         let pool = &self.pool;
         let request = match Request::decode(bytes) {
             Ok(request) => request,

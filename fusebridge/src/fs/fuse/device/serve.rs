@@ -18,7 +18,7 @@ use crate::fs::fuse::abi::{
     WRITE_KILL_SUIDGID, WriteOut, valid,
 };
 use crate::fs::fuse::convert::split_device;
-use crate::fs::fuse::handler::{Handler, Looked, Opened, Sized, Told, sized, small_statistics};
+use crate::fs::fuse::handler::{Handler, Looked, Opened, Told, XattrReply, small_statistics, xattr_reply};
 use crate::fs::fuse::request::{Operation, Request};
 use crate::fs::identity::NodeId;
 
@@ -259,11 +259,11 @@ fn written(reply: &Reply<'_>, written: Result<u32>) {
 }
 
 fn value(reply: &Reply<'_>, value: Result<Vec<u8>>, size: u32) {
-    match value.and_then(|value| sized(value, size)) {
-        Ok(Sized::Length(size)) => {
+    match value.and_then(|value| xattr_reply(value, size)) {
+        Ok(XattrReply::Length(size)) => {
             reply.body(&GetXattrOut { size, padding: 0 });
         }
-        Ok(Sized::Value(value)) => {
+        Ok(XattrReply::Value(value)) => {
             reply.bytes(&value);
         }
         Err(error) => reply.refuse(error),

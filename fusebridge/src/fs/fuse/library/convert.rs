@@ -7,7 +7,7 @@ use lisafs::wire::{S_IFMT, Statx, StatxMask, StatxTimestamp, Timespec};
 
 use crate::fs::caller::Caller;
 use crate::fs::fuse::convert::join_device;
-use crate::fs::fuse::handler::{Sized, sized};
+use crate::fs::fuse::handler::{XattrReply, xattr_reply};
 use crate::fs::identity::NodeId;
 
 pub(super) fn node(ino: INodeNo) -> NodeId {
@@ -37,9 +37,9 @@ pub(super) fn reply_written(result: Result<u32, lisafs::Errno>, reply: ReplyWrit
 }
 
 pub(super) fn reply_xattr(value: Result<Vec<u8>, lisafs::Errno>, size: u32, reply: ReplyXattr) {
-    match value.and_then(|value| sized(value, size)) {
-        Ok(Sized::Length(length)) => reply.size(length),
-        Ok(Sized::Value(value)) => reply.data(&value),
+    match value.and_then(|value| xattr_reply(value, size)) {
+        Ok(XattrReply::Length(length)) => reply.size(length),
+        Ok(XattrReply::Value(value)) => reply.data(&value),
         Err(error) => reply.error(errno(error)),
     }
 }

@@ -1,22 +1,21 @@
 //! Open directories.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use lisafs::backend::{DirSink, OpenBox, OpenFile, OpenHow, Result, Statx};
+use lisafs::backend::{DirSink, OpenFile, OpenHow, Result, Statx};
 use parking_lot::Mutex;
 
 use super::Volume;
 use super::listing::Listing;
 use super::node::Node;
+use super::reader::Reader;
 
 /// An open directory.
 pub(super) struct CacheDir {
     volume: Arc<Volume>,
     node: Arc<Node>,
-    how: OpenHow,
-    inner: OnceLock<OpenBox>,
-    opening: Mutex<()>,
+    reader: Reader,
     listed: Mutex<Listed>,
 }
 
@@ -33,25 +32,14 @@ struct Listed {
 impl CacheDir {
     /// A directory that the backend has still to open.
     pub(super) fn new(volume: Arc<Volume>, node: Arc<Node>, how: OpenHow) -> Self {
-        let (inner, opening, listed) = (OnceLock::new(), Mutex::default(), Mutex::default());
-        CacheDir { volume, node, how, inner, opening, listed }
-    }
-
-    fn inner(&self) -> Result<&OpenBox> {
-        if self.inner.get().is_none() {
-            let _opening = self.opening.lock();
-            if self.inner.get().is_none() {
-                let opened = self.volume.with_room(|| self.node.inner.open(self.how))?;
-                return Ok(self.inner.get_or_init(|| opened.file));
-            }
-        }
-        Ok(self.inner.get_or_init(|| unreachable!("it was opened")))
+        let reader = Reader::new(volume.clone(), node.clone(), how);
+        CacheDir { volume, node, reader, listed: Mutex::default() }
     }
 
     /// Begins anew with what is there now.
     fn rewind(&self, listed: &mut Listed) -> Result<()> {
         let volume = &self.volume;
-        let listing = self.node.inode.listing(volume, || Listing::read(&**self.inner()?))?;
+        let listing = self.node.inode.listing(volume, || Listing::read(&**self.reader.opened()?))?;
         if !Arc::ptr_eq(&listing, &listed.listing) {
             listed.replace(listing);
         }
@@ -106,7 +94,7 @@ impl OpenFile for CacheDir {
     }
 
     fn sync(&self) -> Result<()> {
-        self.inner()?.sync()
+        self.reader.opened()?.sync()
     }
 
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {

@@ -3,49 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use lisafs::backend::{
-    AllocateFlags, Error, IoSource, IoTarget, OpenBox, OpenFile, OpenHow, Opened, Result, SeekTo, Statx,
-};
+use lisafs::backend::{AllocateFlags, Error, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, SeekTo, Statx};
 use parking_lot::Mutex;
 
 use super::Volume;
 use super::node::Node;
 use super::pattern::Pattern;
+use super::reader::Reader;
 use crate::store::{CacheFile, Key, Pin, Source};
-
-/// The backend's open file, which is opened when it is needed.
-pub(super) struct Reader {
-    volume: Arc<Volume>,
-    node: Arc<Node>,
-    how: OpenHow,
-    inner: OnceLock<OpenBox>,
-    opening: Mutex<()>,
-}
-
-impl Reader {
-    fn new(volume: Arc<Volume>, node: Arc<Node>, how: OpenHow) -> Self {
-        Reader { volume, node, how, inner: OnceLock::new(), opening: Mutex::default() }
-    }
-
-    /// What the backend has opened.
-    pub(super) fn opened(&self) -> Result<&OpenBox> {
-        if self.inner.get().is_none() {
-            let _opening = self.opening.lock();
-            if self.inner.get().is_none() {
-                let opened = self.volume.with_room(|| self.node.inner.open(self.how))?;
-                // What was donated would lead past the cache.
-                return Ok(self.inner.get_or_init(|| opened.file));
-            }
-        }
-        Ok(self.inner.get_or_init(|| unreachable!("it was opened")))
-    }
-}
-
-impl Source for Reader {
-    fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
-        self.opened()?.read_at(into, offset)
-    }
-}
 
 /// An open regular file.
 pub(super) struct CachedFile {
@@ -85,7 +50,7 @@ impl Volume {
             let stat = self.stat_to_open(node)?;
             file.validate(node.inode.number, &stat, changes, self.is_exclusive(), &*reader)?;
         }
-        if reader.inner.get().is_none() {
+        if reader.get().is_none() {
             node.inode.add_reader(&reader);
         }
         let donated = if keeps && self.is_read_only && self.options.donate { file.donate() } else { None };
@@ -99,8 +64,7 @@ impl Volume {
     /// A file that was just made and opened.
     pub(super) fn created_file(self: &Arc<Self>, node: &Arc<Node>, opened: Opened, how: OpenHow) -> Opened {
         let file = self.file(self.key(node));
-        let reader = Reader::new(self.clone(), node.clone(), how);
-        reader.inner.get_or_init(|| opened.file);
+        let reader = Reader::with(self.clone(), node.clone(), how, opened.file);
         let keeps = how.access.reads() && self.is_exclusive();
         let changes = file.changes();
         // Unless somebody has changed it already.
@@ -134,7 +98,7 @@ impl CachedFile {
     /// backend is asked for a byte.
     fn touch(&self) {
         let inode = &self.node.inode;
-        let is_not_moved = self.reader.how.no_atime || self.volume.is_read_only;
+        let is_not_moved = self.reader.leaves_atime() || self.volume.is_read_only;
         if is_not_moved || inode.keeps_atime.load(Ordering::Relaxed) {
             return;
         }
@@ -166,7 +130,7 @@ fn is_due(stat: &Statx) -> bool {
 
 impl OpenFile for CachedFile {
     fn stat(&self) -> Result<Statx> {
-        let inner = self.reader.inner.get();
+        let inner = self.reader.get();
         self.node.inode.stat(&self.volume, || inner.map_or_else(|| self.node.inner.stat(), |inner| inner.stat()))
     }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 use lisafs::backend::{FileType, Statx};
 use parking_lot::Mutex;
 
-use super::file::Reader;
 use super::meta::Meta;
+use super::reader::Reader;
 
 /// Device and inode number.
 pub(super) type Identity = (u32, u32, u64);

@@ -24,6 +24,7 @@ mod meta;
 mod names;
 mod node;
 mod pattern;
+mod reader;
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
