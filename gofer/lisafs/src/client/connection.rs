@@ -87,8 +87,8 @@ impl Connection {
     /// Makes another channel over the socket.
     #[cold]
     fn make_more(&self, mut socket: Lease<'_>) {
-        let (limit, trace) = (self.time_limit, self.watchers());
-        let made = add_channel(&self.pool, socket.communicator(), self.max_message, limit, trace);
+        let (limit, watchers) = (self.time_limit, self.watchers());
+        let made = add_channel(&self.pool, socket.communicator(), self.max_message, limit, watchers);
         if let Err(error) = made {
             tracing::debug!(%error, channels = self.pool.channels(), "no more channels to the server");
             self.pool.stop_growing();
