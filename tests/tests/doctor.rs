@@ -15,9 +15,9 @@ use tempfile::TempDir;
 /// Longer than all steps of one examination may take together.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The runsc to examine: what `RUNSC` names, or the installed one.
+/// The runsc to examine: what `RUNSC` names, or the installed one, which ordinary users can run, too.
 fn runsc() -> Option<PathBuf> {
-    if let Some(path) = env::var_os("RUNSC").filter(|path| !path.is_empty()) {
+    if let Some(path) = env::var_os("RUNSC").filter(|path| !path.is_empty() && path != "both") {
         return Some(path.into());
     }
     env::split_paths(&env::var_os("PATH")?).map(|directory| directory.join("runsc")).find(|path| path.is_file())

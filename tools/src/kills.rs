@@ -11,7 +11,8 @@ use crate::{setup, shell};
 /// How often.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Kills of each kind: of a server under a mount, and in turns of the processes of a container
+    /// Kills of each kind: of a server under a mount, and in turns of the processes of a container on Debian's runsc and
+    /// on the one that RUNSC names (`RUNSC=both` is that of Debian 13)
     #[arg(default_value_t = 200)]
     kills: u32,
 }

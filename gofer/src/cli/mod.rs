@@ -52,21 +52,26 @@ pub fn main_with(extensions: Vec<Box<dyn Extension>>) -> ExitCode {
 /// A whole gofer: parses the command line, does what it says, and returns the exit status. Also what runsc starts in
 /// place of its own gofer, and, under another name, runsc.
 pub fn main_of(program: Program) -> ExitCode {
-    let own = program.command(Cli::command());
-    let extensions = program.extensions(shipped());
+    // Whatever is not needed for it makes a container start later.
     match classify(std::env::args_os().collect()) {
-        Call::Gofer(arguments) => runsc::main(extensions, arguments),
+        Call::Gofer(arguments) => runsc::main(program.extensions(shipped()), arguments),
         Call::DynamicGofer(arguments) => match dynamic(&arguments) {
-            Ok(line) => end(run(own, extensions, line)),
+            Ok(line) => own(program, line),
             Err(problem) => {
                 eprintln!("gofer: {problem}");
                 ExitCode::from(128)
             }
         },
         Call::Helper(arguments) => shim::helper(arguments),
-        Call::Runtime(call) => shim::runtime(call, extensions),
-        Call::Own(arguments) => end(run(own, extensions, arguments)),
+        Call::Runtime(call) => shim::runtime(call, program.extensions(shipped())),
+        Call::Own(arguments) => own(program, arguments),
     }
+}
+
+/// One of our own commands.
+fn own(program: Program, arguments: Vec<OsString>) -> ExitCode {
+    let command = program.command(Cli::command());
+    end(run(command, program.extensions(shipped()), arguments))
 }
 
 /// The commands of [`main_of`] as a part of another program, with `extensions` only. The first argument is the program's

@@ -80,6 +80,24 @@ fn a_link_is_a_runtime() -> Result<()> {
 }
 
 #[test]
+fn its_command_line_says_which_runsc() -> Result<()> {
+    let scratch = scratch::disk()?;
+    let link = scratch.path().join("runsc-gofer-rs");
+    symlink(bins::gofer()?, &link)?;
+    let mut plain = Command::new(&link);
+    // Who may not change what is shown executes itself again.
+    let mut limited = Command::new("setpriv");
+    limited.args(["--bounding-set=-sys_resource", "--inh-caps=-sys_resource"]).arg(&link);
+    for command in [&mut plain, &mut limited] {
+        command.args(["cat", "/proc/self/cmdline"]).env("GOFER_RUNSC", BUSYBOX);
+        let shown = command::succeed(command, LIMIT)?;
+        let wanted = "gofer\0runtime\0--runsc\0/bin/busybox\0--\0cat\0/proc/self/cmdline\0";
+        check::equal("command line", &shown, &wanted)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn what_a_program_is_started_with() -> Result<()> {
     check::equal("arguments", &told(&["echo", "-n", "", " a b ", "--", "-x"])?, &"  a b  -- -x")?;
     check::equal("program", &told(&["sh", "-c", "echo $0"])?, &"sh\n")?;

@@ -132,5 +132,10 @@ fn each_process_of_a_container() -> Result<()> {
         }
         sandbox.end().with_context(scene)?;
     }
+    println!(
+        "{} processes of containers killed, on {}",
+        kills(3),
+        ways.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    );
     Ok(())
 }

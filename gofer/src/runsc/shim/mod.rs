@@ -9,10 +9,11 @@
 //! What the call says (`gofer runtime --runsc PATH -- ..`), else the environment variable [`VARIABLE`], else the
 //! configuration file `/etc/gofer/runtime.json`, else the first `runsc` in `PATH` that is not us. A helper must be the
 //! same one as its parent, but it can be started without environment, in a user namespace, as nobody: all that it still
-//! sees is its parent's command line. So a runtime whose command line does not say the path executes itself once more
-//! with one that does.
+//! sees is its parent's command line. So a runtime whose command line does not say the path shows one that does, or,
+//! where it may not change what it shows, executes itself once more.
 
 mod annotations;
+mod command_line;
 mod elf_file;
 mod failure;
 mod find;
@@ -74,10 +75,10 @@ fn become_runsc(call: Runtime, extensions: Vec<Box<dyn Extension>>) -> Result<In
         Choice::Path(path) if path.is_absolute() => load(&path, call.arguments, extensions),
         Choice::Path(path) => {
             let path = std::path::absolute(&path).map_err(|source| Failure::Open { path, source })?;
-            again(&path, call.arguments)
+            load_visibly(&path, call.arguments, extensions)
         }
-        Choice::Configured => again(&find::configured()?.0, call.arguments),
-        Choice::Parents => again(&find::of_parent()?, call.arguments),
+        Choice::Configured => load_visibly(&find::configured()?.0, call.arguments, extensions),
+        Choice::Parents => load_visibly(&find::of_parent()?, call.arguments, extensions),
     }
 }
 
@@ -88,11 +89,18 @@ fn command(arguments: &[OsString]) -> Option<&OsStr> {
     arguments.iter().map(OsString::as_os_str).find(is_command)
 }
 
-/// Executes ourselves with a command line that says which runsc.
-fn again(runsc: &Path, arguments: Vec<OsString>) -> Result<Infallible, Failure> {
+/// Does what [`load`] does with a command line that says which runsc.
+fn load_visibly(
+    runsc: &Path,
+    arguments: Vec<OsString>,
+    extensions: Vec<Box<dyn Extension>>,
+) -> Result<Infallible, Failure> {
     let words = ["gofer".as_ref(), COMMAND.as_ref(), OPTION.as_ref(), runsc.as_os_str(), "--".as_ref()];
-    let line = words.map(OsStr::to_owned).into_iter().chain(arguments);
-    execute(Path::new("/proc/self/exe"), line.collect())
+    let line: Vec<OsString> = words.map(OsStr::to_owned).into_iter().chain(arguments.iter().cloned()).collect();
+    match command_line::show(&line) {
+        Ok(()) => load(runsc, arguments, extensions),
+        Err(_) => execute(Path::new("/proc/self/exe"), line),
+    }
 }
 
 /// Maps the runsc at `path` and jumps to it.

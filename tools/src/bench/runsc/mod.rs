@@ -1,5 +1,7 @@
 //! runsc's gofer, ours, and a volume server, side by side.
 
+mod commands;
+mod docker;
 mod start;
 mod table;
 mod work;
@@ -25,6 +27,18 @@ pub(crate) struct RunscOptions {
     /// Small sizes: shows that everything works, the figures mean little.
     #[arg(long)]
     quick: bool,
+    /// Only how long containers take to start, or only what they do then.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The start of gofers, `run`, `create` and `start`, `list`, and `docker run`.
+    Start,
+    /// Files.
+    Work,
 }
 
 /// Measures on Debian's runsc and, where `RUNSC` names one, on a current one.
@@ -36,21 +50,30 @@ pub(crate) fn run(options: &RunscOptions) -> Result<()> {
     bins::build_to_install()?;
     let sizes = if options.quick { Sizes::QUICK } else { Sizes::FULL };
     // With directfs on, the gofer has nothing to do once the container runs.
-    let current = Runsc::current().into_iter().find(|runsc| runsc.directfs() == DirectFs::Off);
+    let current = Runsc::current().into_iter().filter(|runsc| runsc.directfs() == DirectFs::Off);
     for runsc in Runsc::debian().into_iter().chain(current) {
         let mut samples = Samples::default();
         for round in 1..=options.rounds {
+            eprintln!("{runsc}, round {round}");
             // In turns, so that a slow moment of the machine does not hit only one of them; and each is first as often.
             let mut order = Way::ALL;
             order.rotate_left(round % Way::ALL.len());
+            if options.only != Some(Part::Work) {
+                commands::run(&runsc, order, &mut samples)?;
+            }
             for way in order {
-                eprintln!("{runsc}, round {round}: {way:?}");
-                let mut figures = start::run(&runsc, way)?;
-                figures.extend(work::run(&runsc, way, sizes)?);
-                samples.add(way, figures);
+                if options.only != Some(Part::Work) {
+                    samples.add(way, start::run(&runsc, way)?);
+                }
+                if options.only != Some(Part::Start) {
+                    samples.add(way, work::run(&runsc, way, sizes)?);
+                }
             }
         }
         println!("{}", samples.markdown(&runsc.to_string(), options.rounds));
+    }
+    if options.only != Some(Part::Work) {
+        docker::run(options.rounds)?;
     }
     Ok(())
 }

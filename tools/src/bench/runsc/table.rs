@@ -1,5 +1,6 @@
 //! The table of one runsc.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::bench::table::median;
@@ -43,12 +44,13 @@ impl Samples {
         self.rounds.push((way, figures));
     }
 
-    /// A row for each figure, in the order of the first round.
+    /// A row for each figure, in the order in which they came first.
     pub(crate) fn markdown(&self, runsc: &str, rounds: usize) -> String {
         let mut text = format!(
             "On {runsc}, median of {rounds}, less is better:\n\n|  | runsc's own gofer | ours | ratio | volume server | ratio to ours |\n|---|---:|---:|---:|---:|---:|\n"
         );
-        for figure in self.rounds.first().map(|(_, figures)| figures.as_slice()).unwrap_or_default() {
+        let mut seen = HashSet::new();
+        for figure in self.rounds.iter().flat_map(|(_, figures)| figures).filter(|figure| seen.insert(figure.name)) {
             let [stock, ours, volume] = Way::ALL.map(|way| self.median(way, figure.name));
             let (name, unit, ratio, to_ours) = (figure.name, figure.unit, ours / stock, volume / ours);
             _ = writeln!(
