@@ -16,6 +16,7 @@ pub mod modes;
 pub mod mount;
 pub mod process;
 pub mod proxy;
+pub mod ring;
 pub mod s3;
 pub mod sandbox;
 pub mod scene;

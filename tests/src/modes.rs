@@ -53,3 +53,32 @@ impl Access {
         }
     }
 }
+
+/// Value of `fusebridge --transport`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Over /dev/fuse.
+    Device,
+    /// Over io_uring.
+    Ring,
+}
+
+impl Transport {
+    /// Those that can be had here. It is announced which cannot, and why.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let missing = crate::ring::missing();
+        if let Some(why) = missing {
+            crate::skip::announce(&format!("the part over io_uring: {why}"));
+        }
+        [Self::Device, Self::Ring].into_iter().filter(move |transport| *transport == Self::Device || missing.is_none())
+    }
+
+    /// The word on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Ring => "ring",
+        }
+    }
+}

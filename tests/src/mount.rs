@@ -12,7 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::modes::{Access, Io};
+use crate::modes::{Access, Io, Transport};
+use crate::ring::Switch;
 use crate::{bins, command, host, process, scratch, wait};
 
 /// For everything that takes milliseconds when all is well.
@@ -78,6 +79,8 @@ impl Mount {
 
     /// Starts `command`, a `fusebridge mnt` in the foreground, and waits until it has said where it mounted.
     pub fn start(command: &mut Command) -> Result<Self> {
+        let wants_ring = command.get_args().any(|argument| argument == Transport::Ring.word());
+        let _switch = wants_ring.then(Switch::on).transpose()?;
         let stderr = tempfile::tempfile()?;
         let mut child = command
             .stdin(Stdio::null())

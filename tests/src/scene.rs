@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::backend::Backend;
 use crate::crypt::Volume;
-use crate::modes::{Access, Io};
+use crate::modes::{Access, Io, Transport};
 use crate::mount::{self, Mount};
 use crate::scratch;
 
@@ -34,6 +34,14 @@ impl Scene {
     /// A directory in memory, mounted.
     pub fn new(io: Io, access: Access) -> Result<Self> {
         Self::on(scratch::memory()?, io, access)
+    }
+
+    /// A directory in memory, mounted over the given transport.
+    pub fn over(transport: Transport, io: Io, access: Access) -> Result<Self> {
+        let served = scratch::memory()?;
+        let mut command = mount::command(io, access)?;
+        command.args(["--transport", transport.word()]).arg(mount::backend(served.path()));
+        Ok(Self { mount: Mount::start(&mut command)?, served: Some(served), _volume: None })
     }
 
     /// A mount of the given directory.

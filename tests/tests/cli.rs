@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use e2e::command::{self, Outcome};
 use e2e::mount::{Mount, Point, backend};
+use e2e::ring::{self, Switch};
 use e2e::{bins, check, host, process, scratch, skip, user, wait};
 use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
@@ -526,4 +527,29 @@ fn statistics_are_printed_at_a_signal_and_at_the_end() -> Result<()> {
     wait::until("the table", LIMIT, || counted(&mount.warnings(), 1))?;
     let warnings = mount.unmount_and_hear()?;
     check::holds("the table comes at the end, too", counted(&warnings, 2))
+}
+
+#[test]
+fn how_requests_come_is_chosen_and_told() -> Result<()> {
+    if let Some(why) = ring::missing() {
+        skip!("{why}");
+    }
+    let (served, point) = stage()?;
+    let told = |transport: &str| -> Result<String> {
+        let mut command = mnt(backend(served.path()), point.path())?;
+        let mount = Mount::start(command.args(["--log", "info", "--transport"]).arg(transport))?;
+        check::equal("read", &fs::read_to_string(point.path().join("file"))?.as_str(), &"content")?;
+        mount.unmount_and_hear()
+    };
+    let off = Switch::off()?;
+    let mut command = mnt(backend(served.path()), point.path())?;
+    one_clear_line(command.args(["--transport", "ring"]), "echo Y > /sys/module/fuse/parameters/enable_uring")?;
+    let auto = told("auto")?;
+    check::holds(&auto, auto.contains("requests come over /dev/fuse: FUSE over io_uring is off"))?;
+    drop(off);
+    let _on = Switch::on()?;
+    let auto = told("auto")?;
+    check::holds(&auto, auto.contains("requests come over io_uring"))?;
+    let device = told("device")?;
+    check::holds(&device, !device.contains("io_uring"))
 }

@@ -7,14 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use e2e::modes::{Access, Io};
+use e2e::modes::{Access, Io, Transport};
 use e2e::mount::{self, Mount};
 use e2e::{check, process};
 
 /// Mounts `backend` for `threads` requests at once.
-fn mounted(threads: usize, backend: &str) -> Result<Mount> {
+fn mounted(threads: usize, backend: &str, transport: Transport) -> Result<Mount> {
     let mut command = mount::command(Io::Rpc, Access::Shared)?;
-    Mount::start(command.args(["--threads", &threads.to_string()]).arg(backend))
+    Mount::start(command.args(["--threads", &threads.to_string(), "--transport", transport.word()]).arg(backend))
 }
 
 /// Opens `count` new files.
@@ -40,7 +40,11 @@ fn read(files: &[File]) -> Result<()> {
 
 #[test]
 fn as_many_calls_are_under_way_as_there_are_readers() -> Result<()> {
-    let mount = mounted(64, "fault:mem:?latency=1s@read")?;
+    Transport::all().try_for_each(calls_under_way)
+}
+
+fn calls_under_way(transport: Transport) -> Result<()> {
+    let mount = mounted(64, "fault:mem:?latency=1s@read", transport)?;
     for count in [16, 64] {
         let files = files(mount.path(), count)?;
         let start = Instant::now();
@@ -53,7 +57,11 @@ fn as_many_calls_are_under_way_as_there_are_readers() -> Result<()> {
 
 #[test]
 fn quick_calls_pass_slow_ones() -> Result<()> {
-    let mount = mounted(64, "fault:mem:?latency=4s@read")?;
+    Transport::all().try_for_each(quick_calls)
+}
+
+fn quick_calls(transport: Transport) -> Result<()> {
+    let mount = mounted(64, "fault:mem:?latency=4s@read", transport)?;
     let (path, files) = (mount.path(), files(mount.path(), 32)?);
     thread::scope(|scope| -> Result<()> {
         let readers = scope.spawn(|| read(&files));
@@ -75,7 +83,11 @@ fn ticks(mount: &Mount) -> Result<u64> {
 
 #[test]
 fn an_idle_mount_uses_no_processor() -> Result<()> {
-    let mount = mounted(64, "fault:mem:?latency=100ms@read")?;
+    Transport::all().try_for_each(idle)
+}
+
+fn idle(transport: Transport) -> Result<()> {
+    let mount = mounted(64, "fault:mem:?latency=100ms@read", transport)?;
     read(&files(mount.path(), 64)?)?;
     let used = |for_: Duration| -> Result<u64> {
         let before = ticks(&mount)?;
@@ -91,4 +103,17 @@ fn an_idle_mount_uses_no_processor() -> Result<()> {
     });
     quiet.context("it is never idle")??;
     mount.unmount()
+}
+
+#[test]
+fn no_more_calls_are_under_way_than_there_may_be() -> Result<()> {
+    Transport::all().try_for_each(|transport| {
+        let mount = mounted(4, "fault:mem:?latency=300ms@read", transport)?;
+        let files = files(mount.path(), 12)?;
+        let start = Instant::now();
+        read(&files)?;
+        check::holds("they take turns", start.elapsed() >= Duration::from_millis(900))?;
+        drop(files);
+        mount.unmount()
+    })
 }

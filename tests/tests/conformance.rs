@@ -6,7 +6,8 @@ use ::conform::Outcome;
 use ::conform::report::Counts;
 use anyhow::Result;
 use e2e::backend::Backend;
-use e2e::modes::{Access, Io};
+use e2e::modes::{Access, Io, Transport};
+use e2e::ring::{self, Switch};
 use e2e::{check, conform, host, scratch, skip};
 
 /// What a good FUSE file system reaches. Of the skipped tests 13 want to remount, one wants a limit on links.
@@ -40,7 +41,7 @@ fn may_be_skipped(backend: Backend, case: &str) -> bool {
     MAY_BE_SKIPPED.contains(&case) || may_lack(backend).iter().any(|part| case.starts_with(part))
 }
 
-fn conforms(backend: Backend, io: Io, access: Access) -> Result<()> {
+fn conforms(backend: Backend, io: Io, access: Access, transport: Transport) -> Result<()> {
     if !host::is_root() {
         skip!("pjdfstest needs root");
     }
@@ -49,7 +50,9 @@ fn conforms(backend: Backend, io: Io, access: Access) -> Result<()> {
     }
     let served = backend.fresh()?;
     let mut arguments: Vec<OsString> =
-        ["--io", io.word(), "--access", access.word(), "--expect"].map(Into::into).into();
+        ["--io", io.word(), "--access", access.word(), "--transport", transport.word(), "--expect"]
+            .map(Into::into)
+            .into();
     arguments.push(conform::expectations(backend.name()).into());
     arguments.extend(served.flags());
     arguments.push(served.argument.clone());
@@ -80,7 +83,7 @@ macro_rules! modes {
     ($($name:ident: $backend:ident, $io:ident, $access:ident;)*) => {
         $(#[test]
         fn $name() -> Result<()> {
-            conforms(Backend::$backend, Io::$io, Access::$access)
+            conforms(Backend::$backend, Io::$io, Access::$access, Transport::Device)
         })*
 
         #[test]
@@ -128,6 +131,16 @@ modes! {
     blob_rpc_shared: Blob, Rpc, Shared;
     crypt_rpc_exclusive: Crypt, Rpc, Exclusive;
     crypt_memory_rpc_shared: CryptMemory, Rpc, Shared;
+}
+
+#[test]
+fn over_io_uring() -> Result<()> {
+    if let Some(why) = ring::missing() {
+        skip!("{why}");
+    }
+    let _switch = Switch::on()?;
+    conforms(Backend::Host, Io::Auto, Access::Shared, Transport::Ring)?;
+    conforms(Backend::Host, Io::Rpc, Access::Exclusive, Transport::Ring)
 }
 
 /// Stores through a mapping change times on file systems that have them on a disk, which scratch directories may not be

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use e2e::modes::{Access, Io};
+use e2e::modes::{Access, Io, Transport};
 use e2e::mount::{self, Mount, Point};
 use e2e::scene::Scene;
 use e2e::{check, command, host, process, scratch, skip, wait};
@@ -64,8 +64,8 @@ impl Drop for Users {
 }
 
 /// The server goes away in the way that `kill` does it. Everything that waits ends, and the mount can be taken down.
-fn server_lost(io: Io, kill: impl FnOnce(u32)) -> Result<()> {
-    let scene = Scene::new(io, Access::Exclusive)?;
+fn server_lost(io: Io, transport: Transport, kill: impl FnOnce(u32)) -> Result<()> {
+    let scene = Scene::over(transport, io, Access::Exclusive)?;
     let mut users = Users::busy(scene.path())?;
     let served = scene.directory()?.join("many");
     wait::until("work is going on", LIMIT, || fs::read_dir(&served).is_ok_and(|entries| entries.count() > 10))?;
@@ -98,18 +98,26 @@ fn server_lost(io: Io, kill: impl FnOnce(u32)) -> Result<()> {
 
 #[test]
 fn the_server_is_killed() -> Result<()> {
-    for io in [Io::Auto, Io::Rpc] {
-        server_lost(io, process::kill).with_context(|| format!("with --io {}", io.word()))?;
+    for transport in Transport::all() {
+        for io in [Io::Auto, Io::Rpc] {
+            let mode = || format!("with --io {} --transport {}", io.word(), transport.word());
+            server_lost(io, transport, process::kill).with_context(mode)?;
+        }
     }
     Ok(())
 }
 
 #[test]
 fn the_bridge_is_killed() -> Result<()> {
+    Transport::all().try_for_each(bridge_is_killed)
+}
+
+fn bridge_is_killed(transport: Transport) -> Result<()> {
     let (served, point) = (scratch::memory()?, Point::new()?);
     fs::write(served.path().join("file"), "content")?;
     let mnt = || -> Result<Mount> {
         let mut command = mount::command(Io::Auto, Access::Exclusive)?;
+        command.args(["--transport", transport.word()]);
         Mount::start(command.arg(mount::backend(served.path())).arg(point.path()))
     };
     let mut mount = mnt()?;
@@ -246,9 +254,16 @@ fn the_host_directory_is_read_only() -> Result<()> {
 
 #[test]
 fn a_stopped_server_is_not_waited_for() -> Result<()> {
+    Transport::all().try_for_each(server_is_stopped)
+}
+
+fn server_is_stopped(transport: Transport) -> Result<()> {
     let (served, point) = (scratch::memory()?, Point::new()?);
     let mut command = mount::command(Io::Rpc, Access::Shared)?;
-    command.args(["--time-limit", "5"]).arg(mount::backend(served.path())).arg(point.path());
+    command
+        .args(["--time-limit", "5", "--transport", transport.word()])
+        .arg(mount::backend(served.path()))
+        .arg(point.path());
     let mount = Mount::start(&mut command)?;
     let server = server(&mount)?;
     process::stop(server)?;

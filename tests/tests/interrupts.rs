@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e::modes::{Access, Io};
+use e2e::modes::{Access, Io, Transport};
 use e2e::mount::{self, Mount};
 use e2e::{check, command, host, process, scratch, wait};
 use rustix::process::Signal;
@@ -26,9 +26,9 @@ struct Slow {
 
 impl Slow {
     /// Serves `directory` with faults.
-    fn new(directory: &Path, faults: &str, access: Access) -> Result<Self> {
+    fn new(directory: &Path, faults: &str, access: Access, transport: Transport) -> Result<Self> {
         let mut command = mount::command(Io::Rpc, access)?;
-        command.args(["--time-limit", "600", "--threads", &THREADS.to_string()]);
+        command.args(["--time-limit", "600", "--threads", &THREADS.to_string(), "--transport", transport.word()]);
         let mount = Mount::start(command.arg(format!("fault:host:{}?{faults}", directory.display())))?;
         let server = process::child_running(mount.pid(), "serve")?.context("no server")?;
         Ok(Self { mount, server })
@@ -111,10 +111,14 @@ const CALLS: [(&str, &str, &str); 4] =
 
 #[test]
 fn a_signal_ends_a_call_that_takes_long() -> Result<()> {
+    Transport::all().try_for_each(signal_ends_call)
+}
+
+fn signal_ends_call(transport: Transport) -> Result<()> {
     let eintr = rustix::io::Errno::INTR.raw_os_error().to_string();
     for (slow, call, name) in CALLS {
         let served = served()?;
-        let mount = Slow::new(served.path(), &format!("latency=300s@{slow}"), Access::Shared)?;
+        let mount = Slow::new(served.path(), &format!("latency=300s@{slow}"), Access::Shared, transport)?;
         for flags in ["0", "SA_RESTART"] {
             let script = handling(flags) + call;
             let stuck = Stuck::new(&script, &mount.path().join(name))?;
@@ -127,10 +131,14 @@ fn a_signal_ends_a_call_that_takes_long() -> Result<()> {
 
 #[test]
 fn who_is_killed_in_a_call_ends_at_once_and_the_mount_goes_on() -> Result<()> {
+    Transport::all().try_for_each(killed_in_call)
+}
+
+fn killed_in_call(transport: Transport) -> Result<()> {
     for access in [Access::Shared, Access::Exclusive] {
         let served = served()?;
         let slow: Vec<String> = CALLS.iter().map(|(slow, ..)| format!("latency=300s@{slow}")).collect();
-        let mount = Slow::new(served.path(), &slow.join("&"), access)?;
+        let mount = Slow::new(served.path(), &slow.join("&"), access, transport)?;
         for (_, call, name) in CALLS.iter().filter(|(slow, ..)| !matches!(*slow, "read" | "write" | "readdir")) {
             for _ in 0..4 {
                 let stuck = Stuck::new(call, &mount.path().join(name))?;
@@ -148,8 +156,12 @@ fn who_is_killed_in_a_call_ends_at_once_and_the_mount_goes_on() -> Result<()> {
 
 #[test]
 fn many_who_are_killed_leave_room_for_others() -> Result<()> {
+    Transport::all().try_for_each(many_killed)
+}
+
+fn many_killed(transport: Transport) -> Result<()> {
     let served = served()?;
-    let mount = Slow::new(served.path(), "latency=300s@read", Access::Shared)?;
+    let mount = Slow::new(served.path(), "latency=300s@read", Access::Shared, transport)?;
     let mut stuck = Vec::new();
     for _ in 0..10 {
         stuck.push(Stuck::new(READ, &mount.path().join("file"))?);
@@ -166,8 +178,12 @@ fn many_who_are_killed_leave_room_for_others() -> Result<()> {
 
 #[test]
 fn what_follows_an_interrupted_write_waits_for_it() -> Result<()> {
+    Transport::all().try_for_each(after_interrupted_write)
+}
+
+fn after_interrupted_write(transport: Transport) -> Result<()> {
     let served = served()?;
-    let mount = Slow::new(served.path(), "latency=1s@write", Access::Shared)?;
+    let mount = Slow::new(served.path(), "latency=1s@write", Access::Shared, transport)?;
     let file = mount.path().join("file");
     let stuck = Stuck::new(&(handling("0") + WRITE), &file)?;
     let eintr = rustix::io::Errno::INTR.raw_os_error().to_string();
@@ -194,8 +210,12 @@ fn opened(pid: u32, name: &str) -> Result<usize> {
 
 #[test]
 fn nothing_stays_open_of_interrupted_calls() -> Result<()> {
+    Transport::all().try_for_each(nothing_stays_open)
+}
+
+fn nothing_stays_open(transport: Transport) -> Result<()> {
     let served = served()?;
-    let mount = Slow::new(served.path(), "latency=4s@open", Access::Shared)?;
+    let mount = Slow::new(served.path(), "latency=4s@open", Access::Shared, transport)?;
     let file = mount.path().join("file");
     let stuck = (0..2).map(|_| Stuck::new(OPEN, &file)).collect::<Result<Vec<_>>>()?;
     stuck.iter().for_each(|stuck| process::kill(stuck.0.id()));

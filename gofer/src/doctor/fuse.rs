@@ -1,6 +1,6 @@
 //! What mounting by `fusebridge` needs. Containers do without.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 
 use rustix::process::geteuid;
@@ -10,6 +10,7 @@ use super::{Finding, Level, kernel, search};
 const DEVICE: &str = "/dev/fuse";
 /// The first Linux with FUSE passthrough.
 const PASSTHROUGH_SINCE: (u32, u32) = (6, 9);
+const ENABLE_URING: &str = "/sys/module/fuse/parameters/enable_uring";
 
 pub(super) fn check() -> Vec<Finding> {
     let mut findings = vec![device()];
@@ -20,7 +21,23 @@ pub(super) fn check() -> Vec<Finding> {
         findings.push(Finding::new(Level::Note, "fusermount3", text));
     }
     findings.push(passthrough(kernel::version(), geteuid().is_root()));
+    findings.push(io_uring(fs::read_to_string(ENABLE_URING)));
     findings
+}
+
+/// `switch` is what the kernel says.
+fn io_uring(switch: std::io::Result<String>) -> Finding {
+    let note = |why: String| {
+        let text = format!("requests of a fusebridge mount come over {DEVICE}: {why}");
+        Finding::new(Level::Note, "io_uring", text)
+    };
+    match switch {
+        Ok(text) if text.starts_with('Y') => {
+            Finding::ok("io_uring", "requests of a fusebridge mount come over io_uring, unless with --transport device")
+        }
+        Ok(_) => note(format!("FUSE over io_uring is off; as root: echo Y > {ENABLE_URING}")),
+        Err(_) => note("FUSE over io_uring needs Linux 6.14 or later with CONFIG_FUSE_IO_URING".to_owned()),
+    }
 }
 
 /// The kernel says whether it can only to a file system that is mounted, so this goes by its version.
@@ -57,5 +74,14 @@ mod tests {
         assert_eq!(passthrough((6, 9), true).level, Level::Ok);
         assert!(passthrough((6, 9), false).text.ends_with("only root may let it"));
         assert!(passthrough((5, 15), true).text.ends_with("6.9 or later"));
+    }
+
+    #[test]
+    fn the_switch_says_how_requests_come() {
+        assert_eq!(io_uring(Ok("Y\n".into())).level, Level::Ok);
+        let off = io_uring(Ok("N\n".into()));
+        assert_eq!(off.level, Level::Note);
+        assert!(off.text.contains("echo Y > /sys/module/fuse/parameters/enable_uring"), "{}", off.text);
+        assert!(io_uring(Err(ErrorKind::NotFound.into())).text.contains("needs Linux 6.14"));
     }
 }

@@ -69,6 +69,7 @@ pub(super) mod capability {
     pub(in super::super) const DIRECT_IO_ALLOW_MMAP: u64 = 1 << 36;
     pub(in super::super) const PASSTHROUGH: u64 = 1 << 37;
     pub(in super::super) const NO_EXPORT_SUPPORT: u64 = 1 << 38;
+    pub(in super::super) const OVER_IO_URING: u64 = 1 << 41;
 }
 
 /// What the kernel is told of an open file.
@@ -99,6 +100,17 @@ pub(super) const READ_LOCKOWNER: u32 = 1 << 1;
 pub(super) const WRITE_CACHE: u32 = 1 << 0;
 /// In [`WriteIn`]: set-id bits must go.
 pub(super) const WRITE_KILL_SUIDGID: u32 = 1 << 2;
+
+/// What the kernel is asked for over a ring, as `FUSE_IO_URING_CMD_*`.
+pub(super) mod ring {
+    /// Takes an entry, and answers when it holds a request.
+    pub(in super::super) const REGISTER: u32 = 1;
+    /// Takes the answer that an entry holds, and answers when it holds another request.
+    pub(in super::super) const COMMIT_AND_FETCH: u32 = 2;
+}
+
+/// The least that the data of an entry of a ring has room for.
+pub(super) const LEAST_PAYLOAD: usize = 8192;
 
 /// Codes of notifications, which stand where answers have their error.
 pub(super) mod notify {
@@ -185,4 +197,12 @@ from_kernel! {
     Dirent, 24 { node: u64, offset: u64, name_length: u32, kind: u32 }
     InvalInodeOut, 24 { node: u64, offset: i64, length: i64 }
     PruneOut, 16 { count: u32, padding: u32, spare: u64 }
+
+    /// What a ring's entry has besides data: first [`InHeader`] or [`OutHeader`], then what a request has behind its
+    /// header, but for names and data.
+    RingHeader, 288 {
+        header: [u8; 128], operation: [u8; 128], flags: u64, commit: u64, payload: u32, padding: u32, reserved: u64,
+    }
+    /// In a command over a ring.
+    RingCommand, 24 { flags: u64, commit: u64, queue: u16, padding: [u8; 6] }
 }

@@ -1,7 +1,7 @@
 //! The kernel's side: the only room that knows the FUSE ABI, and the library whose next release will want changes here.
 //!
-//! [`request`] takes requests apart, [`handler`] does what they ask for, and one of two ways brings them and takes the
-//! answers back: [`device`], which is our own, and [`library`].
+//! [`request`] takes requests apart, [`handler`] does what they ask for, and one of three ways brings them and takes the
+//! answers back: [`device`] and [`ring`], which are our own, and [`library`].
 
 mod abi;
 mod backing;
@@ -12,6 +12,7 @@ mod handler;
 mod library;
 mod options;
 mod request;
+mod ring;
 mod session;
 
 pub use connection::FuseConnection;

@@ -5,9 +5,11 @@ pub(super) use crate::mounts::SUBTYPE;
 /// How requests come from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Transport {
-    /// What is best here: `device`.
+    /// `ring` where the kernel has it switched on, `device` elsewhere
     #[default]
     Auto,
+    /// io_uring, on the processor of each caller: Linux 6.14 or later, with `enable_uring` of its module fuse
+    Ring,
     /// /dev/fuse: calls end when their callers are interrupted, and threads come and go with slow backends.
     Device,
     /// /dev/fuse by the library fuser, to compare with: calls cannot be interrupted, and all threads are there from the

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::connection::FuseConnection;
-use super::device::{End, Pool, Unattached, forget_attributes, handshake, mount_with_helper, pruner};
+use super::device::{End, Pool, Unattached, Usual, forget_attributes, handshake, mount_with_helper, pruner};
 use super::handler::Handler;
 use super::library::LibrarySession;
 use super::options::{MountOptions, Transport};
+use super::ring::{Rings, Unavailable, available};
 use crate::fs::bridge::Bridge;
 use crate::mounts::Pin;
 
@@ -21,9 +22,56 @@ enum Session {
     Library(LibrarySession),
 }
 
+/// Whether requests are to come over rings. An error if they must and cannot.
+fn wants_ring(transport: Transport) -> io::Result<bool> {
+    match (transport, available()) {
+        (Transport::Ring, Err(why)) => Err(why.into()),
+        (Transport::Auto, Err(why)) => {
+            tracing::info!("requests come over /dev/fuse: {why}");
+            Ok(false)
+        }
+        (transport, Ok(())) => Ok(matches!(transport, Transport::Ring | Transport::Auto)),
+        (Transport::Device | Transport::Fuser, Err(_)) => Ok(false),
+    }
+}
+
+/// Answers what comes over `end`, or over rings if `wants_ring`.
+fn start(bridge: &Arc<Bridge>, end: Arc<End>, options: &MountOptions, wants_ring: bool) -> io::Result<Arc<Pool>> {
+    let handler = Handler::new(bridge.clone(), options.stack_depth);
+    let must = options.transport == Transport::Ring;
+    let rings = match wants_ring.then(|| Rings::new(&end)).transpose() {
+        Ok(rings) => rings,
+        Err(error) if must => return Err(error),
+        Err(error) => {
+            tracing::info!("requests come over /dev/fuse: {error}");
+            None
+        }
+    };
+    let agreed = handshake(&end, &handler, rings.is_some())?;
+    let (Some(rings), Some(payload)) = (rings, agreed.ring_payload) else {
+        // It has been switched off since.
+        return if must {
+            Err(Unavailable::Off.into())
+        } else {
+            Pool::start(handler, end, options.threads, Usual::Processors)
+        };
+    };
+    let pool = Pool::start(handler, end, options.threads, Usual::Few)?;
+    match rings.start(&pool, payload) {
+        Ok(()) => tracing::info!("requests come over io_uring"),
+        Err(error) if must => return Err(error),
+        Err(error) => {
+            tracing::info!("requests come over /dev/fuse: {error}");
+            pool.widen(Usual::Processors);
+        }
+    }
+    Ok(pool)
+}
+
 impl Mounted {
     /// Mounts `bridge` on `path`.
     pub fn mount(bridge: &Arc<Bridge>, path: &Path, options: &MountOptions) -> io::Result<(Mounted, FuseConnection)> {
+        let wants_ring = wants_ring(options.transport)?;
         let (device, unattached) = match Unattached::new(options)? {
             Some((device, unattached)) => (device, Some(unattached)),
             None => (mount_with_helper(path, options)?, None),
@@ -35,10 +83,8 @@ impl Mounted {
         let notifier = end.clone();
         bridge.invalidator().start(Arc::new(move |id, part| forget_attributes(&notifier, id, part)))?;
         let session = match options.transport {
-            Transport::Auto | Transport::Device => {
-                let handler = Handler::new(bridge.clone(), options.stack_depth);
-                handshake(&end, &handler)?;
-                Session::Device(Pool::start(handler, end, options.threads)?)
+            Transport::Auto | Transport::Device | Transport::Ring => {
+                Session::Device(start(bridge, end, options, wants_ring)?)
             }
             Transport::Fuser => Session::Library(LibrarySession::start(bridge, device, options)?),
         };

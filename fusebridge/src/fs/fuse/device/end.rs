@@ -63,9 +63,7 @@ impl End {
 
     /// Answers request `unique` with an error.
     pub(super) fn refuse(&self, unique: u64, error: lisafs::Errno) {
-        // The kernel takes no others.
-        let number = Some(error.raw_os_error()).filter(|number| (1..512).contains(number)).unwrap_or(libc::EIO);
-        let _ = self.send(-number, unique, &[]).inspect_err(report);
+        let _ = self.send(-error_number(error), unique, &[]).inspect_err(report);
     }
 
     /// Tells the kernel something that it has not asked for.
@@ -83,6 +81,11 @@ impl AsFd for End {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// The number that the kernel is told for `error`: it takes no others.
+pub(in super::super) fn error_number(error: lisafs::Errno) -> i32 {
+    Some(error.raw_os_error()).filter(|number| (1..512).contains(number)).unwrap_or(libc::EIO)
 }
 
 fn header(error: i32, unique: u64, body: usize) -> Option<OutHeader> {

@@ -5,15 +5,22 @@ use std::io;
 use zerocopy::IntoBytes;
 
 use super::end::{Backing, End};
-use crate::fs::fuse::abi::{InitIn, InitOut, MAJOR, MINOR, OLDEST_MINOR, capability};
+use crate::fs::fuse::abi::{InitIn, InitOut, LEAST_PAYLOAD, MAJOR, MINOR, OLDEST_MINOR, capability};
 use crate::fs::fuse::handler::{Handler, MAX_BACKGROUND, MAX_WRITE};
 use crate::fs::fuse::request::{Operation, Request};
 
 /// Room for any request: its data and what stands before it.
-pub(super) const BUFFER: usize = MAX_WRITE as usize + 4096;
+pub(in super::super) const BUFFER: usize = MAX_WRITE as usize + 4096;
 
-/// Answers INIT.
-pub(in super::super) fn handshake(end: &End, handler: &Handler<Backing>) -> io::Result<()> {
+/// What was agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Agreed {
+    /// Requests come over rings, whose entries must have room for so many bytes of data.
+    pub(in super::super) ring_payload: Option<usize>,
+}
+
+/// Answers INIT. If the kernel offers to send requests over rings, that is accepted if it is wanted.
+pub(in super::super) fn handshake(end: &End, handler: &Handler<Backing>, wants_ring: bool) -> io::Result<Agreed> {
     let mut buffer = vec![0; BUFFER];
     loop {
         let len = end.receive(&mut buffer)?;
@@ -24,10 +31,10 @@ pub(in super::super) fn handshake(end: &End, handler: &Handler<Backing>) -> io::
             end.refuse(unique, lisafs::Errno::IO);
             return Err(io::Error::other("the kernel's first request is not INIT"));
         };
-        match answer(&init, flags2, handler) {
+        match answer(&init, flags2, handler, wants_ring) {
             Answer::Agreed(answer) => {
                 end.answer(unique, answer.as_bytes());
-                return Ok(());
+                return Ok(Agreed { ring_payload: ring_payload(&answer) });
             }
             // It comes again with a number that both know.
             Answer::TryAgain(answer) => {
@@ -48,7 +55,14 @@ enum Answer {
     TooOld,
 }
 
-fn answer<B>(init: &InitIn, flags2: u32, handler: &Handler<B>) -> Answer {
+/// How much data an entry of a ring must have room for after `answer`, if there are rings.
+fn ring_payload(answer: &InitOut) -> Option<usize> {
+    let has_rings = u64::from(answer.flags2) << 32 & capability::OVER_IO_URING != 0;
+    let pages = usize::from(answer.max_pages) * rustix::param::page_size();
+    has_rings.then(|| pages.max(answer.max_write as usize).max(LEAST_PAYLOAD))
+}
+
+fn answer<B>(init: &InitIn, flags2: u32, handler: &Handler<B>, wants_ring: bool) -> Answer {
     let mut answer = InitOut {
         major: MAJOR,
         minor: MINOR.min(init.minor),
@@ -73,8 +87,12 @@ fn answer<B>(init: &InitIn, flags2: u32, handler: &Handler<B>) -> Answer {
     }
     let is_extended = u64::from(init.flags) & capability::INIT_EXT != 0;
     let high = if is_extended { u64::from(flags2) << 32 } else { 0 };
-    let agreed = handler.negotiate(u64::from(init.flags) | high);
-    let flags = agreed.flags | if is_extended { capability::INIT_EXT } else { 0 };
+    let offered = u64::from(init.flags) | high;
+    let agreed = handler.negotiate(offered);
+    let mut flags = agreed.flags | if is_extended { capability::INIT_EXT } else { 0 };
+    if wants_ring {
+        flags |= offered & capability::OVER_IO_URING;
+    }
     (answer.flags, answer.flags2) = halves(flags);
     let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
     answer.max_pages = u16::try_from(MAX_WRITE.max(init.max_readahead).div_ceil(page)).unwrap_or(u16::MAX);

@@ -1,6 +1,7 @@
 //! Requests over /dev/fuse, without a library: with the signals of callers, and as many threads as requests need.
 
 mod attach;
+mod callers;
 mod encode;
 mod end;
 mod helper;
@@ -10,17 +11,20 @@ mod interrupts;
 mod ioctl;
 mod late;
 mod notify;
+mod origin;
 mod pool;
 mod queue;
 mod reply;
+mod room;
 mod serve;
 mod slot;
 mod watch;
 
 pub(super) use attach::Unattached;
-pub(super) use end::End;
+pub(super) use end::{End, error_number};
 pub(super) use helper::mount_with_helper;
-pub(super) use init::handshake;
+pub(super) use init::{BUFFER, handshake};
 pub(super) use notify::{forget_attributes, pruner};
-pub(super) use pool::Pool;
+pub(super) use origin::Origin;
 pub use pool::calls_at_most;
+pub(super) use pool::{Pool, Usual, Worker};

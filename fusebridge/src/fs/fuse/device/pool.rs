@@ -9,20 +9,24 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::callers::{Caller, Patrol};
 use super::end::{Backing, End};
 use super::idle::IdleThreads;
 use super::init::BUFFER;
 use super::interrupts::{GRACE_PERIOD, Interrupt, Interrupts};
 use super::late::Late;
+use super::origin::Origin;
 use super::queue::{Job, Queue};
 use super::reply::Reply;
+use super::room::Room;
 use super::serve::{follows_changes, giving_up, serve};
 use super::slot::{GivingUp, Slot, now};
 use super::watch::Watch;
+use crate::fs::fuse::abi::InHeader;
 use crate::fs::fuse::handler::Handler;
 use crate::fs::fuse::request::{Malformed, Operation, Request};
 use crate::fs::identity::NodeId;
@@ -34,9 +38,11 @@ pub(in super::super) struct Pool {
     /// Most requests under way.
     most: usize,
     /// Threads that are enough for requests that do not wait.
-    usual: usize,
+    usual: AtomicUsize,
     /// Requests under way, but for those that were given up.
     busy: AtomicUsize,
+    /// Where threads of rings wait while as many are under way as may be.
+    room: Room,
     /// Requests that were given up and go on.
     given_up: AtomicUsize,
     /// Threads that wait for requests.
@@ -46,6 +52,7 @@ pub(in super::super) struct Pool {
     late: Late,
     interrupts: Interrupts,
     watch: Watch,
+    patrol: Patrol,
     threads: Mutex<Threads>,
     all_ended: Condvar,
     is_over: AtomicBool,
@@ -62,16 +69,22 @@ struct Threads {
 }
 
 impl Pool {
-    /// A pool that answers what comes over `first`, up to `most` requests at once.
-    pub(in super::super) fn start(handler: Handler<Backing>, first: Arc<End>, most: usize) -> io::Result<Arc<Self>> {
-        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    /// A pool that answers what comes over `first`, up to `most` requests at once. `usual` says how many threads read
+    /// there as a rule.
+    pub(in super::super) fn start(
+        handler: Handler<Backing>,
+        first: Arc<End>,
+        most: usize,
+        usual: Usual,
+    ) -> io::Result<Arc<Self>> {
         let most = most.max(1);
         let pool = Arc::new(Pool {
             handler,
             first,
             most,
-            usual: processors.clamp(2, 16).min(most),
+            usual: AtomicUsize::new(usual.count(most)),
             busy: AtomicUsize::new(0),
+            room: Room::default(),
             given_up: AtomicUsize::new(0),
             readers: AtomicUsize::new(0),
             idle: IdleThreads::default(),
@@ -79,11 +92,12 @@ impl Pool {
             late: Late::default(),
             interrupts: Interrupts::default(),
             watch: Watch::default(),
+            patrol: Patrol::default(),
             threads: Mutex::default(),
             all_ended: Condvar::new(),
             is_over: AtomicBool::new(false),
         });
-        for _ in 0..pool.usual {
+        for _ in 0..pool.usual() {
             pool.add_thread()?;
         }
         let watched = pool.clone();
@@ -109,6 +123,27 @@ impl Pool {
         error.map_or(Ok(()), Err)
     }
 
+    /// Reads from now on as many requests at once as `usual` says, and no fewer than before.
+    pub(in super::super) fn widen(self: &Arc<Self>, usual: Usual) {
+        let usual = usual.count(self.most);
+        let before = self.usual.fetch_max(usual, Ordering::SeqCst);
+        self.add_threads(usual.saturating_sub(before));
+    }
+
+    /// Most requests under way.
+    pub(in super::super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// An end of the connection.
+    pub(in super::super) fn device(&self) -> &Arc<End> {
+        &self.first
+    }
+
+    fn usual(&self) -> usize {
+        self.usual.load(Ordering::Relaxed)
+    }
+
     fn add_thread(self: &Arc<Self>) -> io::Result<()> {
         let mut threads = self.threads.lock();
         // An end of its own is better, but none is needed.
@@ -118,8 +153,8 @@ impl Pool {
             tracing::debug!(%error, "a thread has no end of the device of its own");
             self.first.clone()
         });
-        let slot = Arc::new(Slot::new(end.clone()));
-        let worker = Worker { pool: self.clone(), slot: slot.clone(), end };
+        let slot = Arc::new(Slot::new(Origin::Device(end.clone())));
+        let worker = Worker { pool: self.clone(), slot: slot.clone(), end, reads: true };
         Builder::new().name(format!("fuse-{}", threads.started)).spawn(move || worker.run())?;
         threads.started += 1;
         threads.slots.push(slot);
@@ -137,7 +172,7 @@ impl Pool {
     }
 
     /// Ends all threads, each as soon as it has answered.
-    fn end(&self, error: Option<io::Error>) {
+    pub(in super::super) fn end(&self, error: Option<io::Error>) {
         self.is_over.store(true, Ordering::Release);
         if let Some(error) = error {
             self.threads.lock().error.get_or_insert(error);
@@ -184,10 +219,13 @@ impl Pool {
             self.late.add(current.node, unique);
         }
         match slot.give_up(unique) {
-            Some(end) => {
-                self.given_up.fetch_add(1, Ordering::SeqCst);
-                self.busy.fetch_sub(1, Ordering::SeqCst);
-                end.refuse(unique, lisafs::Errno::INTR);
+            Some(origin) => {
+                if current.is_counted {
+                    self.given_up.fetch_add(1, Ordering::SeqCst);
+                    self.busy.fetch_sub(1, Ordering::SeqCst);
+                }
+                origin.refuse_for_another(unique, lisafs::Errno::INTR);
+                self.room.changed();
                 // Whoever waits for the end has looked, or looks again.
                 drop(self.threads.lock());
                 self.all_ended.notify_all();
@@ -206,6 +244,7 @@ impl Pool {
     /// What the thread does that notices when others wait.
     fn keep_watch(self: &Arc<Self>) {
         let mut before = Vec::new();
+        let mut patrolled = Instant::now();
         while !self.is_over.load(Ordering::Acquire) {
             for unique in self.interrupts.take_due() {
                 // What is not found now has ended.
@@ -213,13 +252,30 @@ impl Pool {
                     self.interrupts.put_off(Interrupt { unique, due });
                 }
             }
+            if self.patrol.is_due(&mut patrolled, || self.busy.load(Ordering::SeqCst) > 0) {
+                self.look_at_callers();
+            }
             if !self.queue.is_empty() && self.busy.load(Ordering::SeqCst) < self.most {
                 self.add_threads(1);
             }
             let next = self.interrupts.next().map(Duration::from_millis);
+            let next = next.into_iter().chain(self.patrol.next()).min();
             if self.watch.pause(next, || self.readers.load(Ordering::SeqCst) == 0) {
                 let has_called = self.call_others(&mut before);
                 self.watch.looked(has_called);
+            }
+        }
+    }
+
+    /// Gives up what callers wait long for in spite of a signal.
+    fn look_at_callers(&self) {
+        let slots = self.threads.lock().slots.clone();
+        let long_ago = now().saturating_sub(GRACE_PERIOD);
+        for slot in slots {
+            let unique = slot.request();
+            let Some(current) = slot.find(unique).filter(|_| unique != 0) else { continue };
+            if current.giving_up != GivingUp::Never && current.since <= long_ago && current.caller.is_interrupted() {
+                self.interrupt(unique);
             }
         }
     }
@@ -236,14 +292,14 @@ impl Pool {
         *before = requests;
         let readers = self.readers.load(Ordering::SeqCst);
         let busy = self.busy.load(Ordering::SeqCst);
-        if stuck == 0 || readers + working - stuck >= self.usual {
+        if stuck == 0 || readers + working - stuck >= self.usual() {
             return false;
         }
         // Twice as many as are stuck, if that was not noticed soon enough: then they come in crowds. Beyond what may be
         // under way, one reads on.
         let crowd = if readers == 0 { stuck } else { 0 };
         let room = (self.most + 1).saturating_sub(busy + readers);
-        let missing = (self.usual + stuck + crowd).saturating_sub(readers + working).min(room);
+        let missing = (self.usual() + stuck + crowd).saturating_sub(readers + working).min(room);
         self.add_threads(missing);
         missing > 0
     }
@@ -260,6 +316,24 @@ pub fn calls_at_most(threads: usize) -> usize {
     threads + most_given_up(threads)
 }
 
+/// How many threads read the device as a rule.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) enum Usual {
+    /// One for each processor, since all requests come there.
+    Processors,
+    /// As many as it takes so that interrupts are read while files are forgotten.
+    Few,
+}
+
+impl Usual {
+    fn count(self, most: usize) -> usize {
+        match self {
+            Usual::Processors => std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 16).min(most),
+            Usual::Few => 2,
+        }
+    }
+}
+
 /// What has become of an interrupt.
 enum Outcome {
     /// Its request was answered, or is not to be given up.
@@ -271,24 +345,34 @@ enum Outcome {
 }
 
 /// One thread.
-struct Worker {
+pub(in super::super) struct Worker {
     pool: Arc<Pool>,
     slot: Arc<Slot>,
     end: Arc<End>,
+    /// Whether it reads the device.
+    reads: bool,
 }
 
 impl Worker {
+    /// A thread of a ring.
+    pub(in super::super) fn of_ring(pool: &Arc<Pool>) -> Self {
+        let end = pool.first.clone();
+        let slot = Arc::new(Slot::new(Origin::Device(end.clone())));
+        pool.threads.lock().slots.push(slot.clone());
+        Worker { pool: pool.clone(), slot, end, reads: false }
+    }
+
     fn run(self) {
         let mut buffer = vec![0; BUFFER];
         loop {
             while let Some(job) = self.next_job() {
-                self.handle(&job.bytes, &job.end);
+                self.handle(&job.bytes, job.end);
             }
             if self.pool.is_over.load(Ordering::Acquire) {
                 return;
             }
             // Fewer that are called more often have what they need in their processor's cache.
-            let is_needed = self.pool.readers.load(Ordering::SeqCst) < self.pool.usual || self.pool.idle.wait();
+            let is_needed = self.pool.readers.load(Ordering::SeqCst) < self.pool.usual() || self.pool.idle.wait();
             if !is_needed || !self.receive(&mut buffer) {
                 return;
             }
@@ -305,7 +389,7 @@ impl Worker {
         }
         match received {
             Ok(Some(len)) => {
-                self.take(&buffer[..len], &self.end);
+                self.take(&buffer[..len], &Origin::Device(self.end.clone()));
                 true
             }
             Ok(None) => {
@@ -319,17 +403,21 @@ impl Worker {
         }
     }
 
-    /// Sees to the request in `bytes`, which has come over `end`.
-    fn take(&self, bytes: &[u8], end: &Arc<End>) {
+    /// Sees to the request in `bytes`, which has come from `origin`. `false`: this thread has not answered it, so that
+    /// others do or have done, or nobody needs to.
+    pub(in super::super) fn take(&self, bytes: &[u8], origin: &Origin) -> bool {
         let pool = &self.pool;
         let request = match Request::decode(bytes) {
             Ok(request) => request,
             Err(error) => {
                 tracing::warn!("{error}");
-                if let Malformed::Content(header) = error {
-                    end.refuse(header.unique, lisafs::Errno::IO);
-                }
-                return;
+                return match error {
+                    Malformed::Content(header) => {
+                        origin.refuse(header.unique, lisafs::Errno::IO);
+                        true
+                    }
+                    Malformed::NoHeader(_) => false,
+                };
             }
         };
         let unique = request.header.unique;
@@ -341,13 +429,44 @@ impl Worker {
             }
             Operation::NotifyReply => {}
             Operation::Destroy => {
-                end.answer(unique, &[]);
+                origin.answer(unique, &[]);
                 pool.end(None);
+                return true;
             }
-            _ if pool.begin() => self.work(&request, end),
-            // Whoever is done next takes it, or this thread if somebody is by now.
-            _ => pool.queue.push(Job { unique, bytes: bytes.into(), end: end.clone() }),
+            _ if pool.begin() => {
+                if matches!(origin, Origin::Ring(_)) {
+                    self.slot.set_caller(Caller::of(&request));
+                    pool.patrol.begin(&pool.watch);
+                }
+                return self.work(&request, origin);
+            }
+            _ => match origin {
+                // Whoever is done next takes it, or this thread if somebody is by now.
+                Origin::Device(end) => pool.queue.push(Job { unique, bytes: bytes.into(), end: end.clone() }),
+                Origin::Ring(_) => {
+                    self.slot.set_caller(Caller::of(&request));
+                    return self.wait_for_room(&request.header, origin) && self.work(&request, origin);
+                }
+            },
         }
+        false
+    }
+
+    /// Waits until one more request may be under way. `false`: it was given up before.
+    fn wait_for_room(&self, header: &InHeader, origin: &Origin) -> bool {
+        let (pool, slot, unique) = (&self.pool, &self.slot, header.unique);
+        slot.wait(unique, NodeId(header.node), origin);
+        let has_room =
+            pool.room.wait(|| if slot.is_given_up(unique) { Some(false) } else { pool.begin().then_some(true) });
+        if !has_room {
+            slot.end();
+        } else if !slot.claim(unique) {
+            slot.end();
+            pool.busy.fetch_sub(1, Ordering::SeqCst);
+            pool.room.changed();
+            return false;
+        }
+        has_room
     }
 
     /// A request from the queue that may be worked on.
@@ -363,28 +482,29 @@ impl Worker {
     }
 
     /// Works on a request that was taken apart before it was put aside.
-    fn handle(&self, bytes: &[u8], end: &Arc<End>) {
+    fn handle(&self, bytes: &[u8], end: Arc<End>) {
         if let Ok(request) = Request::decode(bytes) {
-            self.work(&request, end);
+            self.work(&request, &Origin::Device(end));
         }
     }
 
-    /// Works on `request`, which is counted as busy.
-    fn work(&self, request: &Request<'_>, end: &Arc<End>) {
+    /// Works on `request`, which is counted as busy. `false`: it was given up, and another has answered it.
+    fn work(&self, request: &Request<'_>, origin: &Origin) -> bool {
         let (unique, node) = (request.header.unique, NodeId(request.header.node));
         let (pool, slot) = (&self.pool, &*self.slot);
         let giving_up = giving_up(&request.operation);
-        slot.begin(unique, node, giving_up, end);
+        slot.begin(unique, node, giving_up, origin);
         // However it ends, others must know.
-        let _done = Done { pool, slot, end, unique };
-        let reply = Reply::new(end, unique, slot);
+        let _done = Done { pool, slot, origin, unique };
+        let reply = Reply::new(origin, &pool.first, unique, slot);
         if follows_changes(&request.operation) {
             pool.late.wait(node);
             if reply.is_given_up() {
-                return;
+                return false;
             }
         }
         serve(&pool.handler, request, &reply);
+        reply.is_answered()
     }
 }
 
@@ -392,27 +512,29 @@ impl Worker {
 struct Done<'a> {
     pool: &'a Pool,
     slot: &'a Slot,
-    end: &'a Arc<End>,
+    origin: &'a Origin,
     unique: u64,
 }
 
 impl Drop for Done<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() && self.slot.claim(self.unique) {
-            self.end.refuse(self.unique, lisafs::Errno::IO);
+            // The thread ends with this.
+            self.origin.refuse_for_another(self.unique, lisafs::Errno::IO);
         }
         if self.slot.end() {
             self.pool.late.remove(self.unique);
             self.pool.given_up.fetch_sub(1, Ordering::SeqCst);
         } else {
             self.pool.busy.fetch_sub(1, Ordering::SeqCst);
+            self.pool.room.changed();
         }
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        if std::thread::panicking() && !self.pool.is_over.load(Ordering::Acquire) {
+        if self.reads && std::thread::panicking() && !self.pool.is_over.load(Ordering::Acquire) {
             // The panic was reported, and the request answered.
             self.pool.add_threads(1);
         }

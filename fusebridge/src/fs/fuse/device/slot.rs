@@ -1,12 +1,12 @@
 //! What a thread is at work on, as others see it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::end::End;
+use super::callers::Caller;
+use super::origin::Origin;
 use crate::fs::identity::NodeId;
 
 /// What becomes of a request whose caller no longer waits.
@@ -30,8 +30,10 @@ pub(super) struct Slot {
     since: AtomicU64,
     node: AtomicU64,
     giving_up: AtomicU8,
-    /// Where it came from.
-    end: Mutex<Arc<End>>,
+    /// Whether it counts as one that is worked on, rather than as one that waits for its turn.
+    is_counted: AtomicBool,
+    caller: AtomicU64,
+    origin: Mutex<Origin>,
 }
 
 /// In the number of a request: it was given up.
@@ -42,28 +44,48 @@ pub(super) struct Current {
     pub(super) since: u64,
     pub(super) node: NodeId,
     pub(super) giving_up: GivingUp,
+    pub(super) is_counted: bool,
+    pub(super) caller: Caller,
 }
 
 impl Slot {
-    /// A slot of a thread that reads requests from `end`.
-    pub(super) fn new(end: Arc<End>) -> Self {
+    /// A slot of a thread whose requests come from `origin`.
+    pub(super) fn new(origin: Origin) -> Self {
         Slot {
             request: AtomicU64::new(0),
             since: AtomicU64::new(0),
             node: AtomicU64::new(0),
             giving_up: AtomicU8::new(0),
-            end: Mutex::new(end),
+            is_counted: AtomicBool::new(false),
+            caller: AtomicU64::new(0),
+            origin: Mutex::new(origin),
         }
     }
 
-    /// The thread begins with request `unique` about `node`, which came from `end`.
-    pub(super) fn begin(&self, unique: u64, node: NodeId, giving_up: GivingUp, end: &Arc<End>) {
+    /// The thread begins with request `unique` about `node`, which came from `origin`.
+    pub(super) fn begin(&self, unique: u64, node: NodeId, giving_up: GivingUp, origin: &Origin) {
+        self.is_counted.store(true, Ordering::Relaxed);
+        self.start(unique, node, giving_up, origin);
+    }
+
+    /// The thread waits until it may begin with request `unique`.
+    pub(super) fn wait(&self, unique: u64, node: NodeId, origin: &Origin) {
+        self.is_counted.store(false, Ordering::Relaxed);
+        self.start(unique, node, GivingUp::Freely, origin);
+    }
+
+    /// Says who waits for the request that begins next.
+    pub(super) fn set_caller(&self, caller: Caller) {
+        self.caller.store(caller.packed(), Ordering::Relaxed);
+    }
+
+    fn start(&self, unique: u64, node: NodeId, giving_up: GivingUp, origin: &Origin) {
         self.since.store(now(), Ordering::Relaxed);
         self.node.store(node.0, Ordering::Relaxed);
         self.giving_up.store(giving_up as u8, Ordering::Relaxed);
-        let mut current = self.end.lock();
-        if !Arc::ptr_eq(&current, end) {
-            *current = end.clone();
+        let mut current = self.origin.lock();
+        if !current.is(origin) {
+            *current = origin.clone();
         }
         drop(current);
         self.request.store(unique, Ordering::Release);
@@ -105,18 +127,20 @@ impl Slot {
             _ => GivingUp::Never,
         };
         let (since, node) = (self.since.load(Ordering::Relaxed), self.node.load(Ordering::Relaxed));
+        let is_counted = self.is_counted.load(Ordering::Relaxed);
+        let caller = Caller::unpacked(self.caller.load(Ordering::Relaxed));
         // If it is still the same, so was all of this.
         std::sync::atomic::fence(Ordering::Acquire);
         let is_same = self.request.load(Ordering::Relaxed) == unique;
-        is_same.then_some(Current { since, node: NodeId(node), giving_up })
+        is_same.then_some(Current { since, node: NodeId(node), giving_up, is_counted, caller })
     }
 
     /// Takes the right to answer `unique` from the thread. Returns where the answer goes; nothing if it is too late.
-    pub(super) fn give_up(&self, unique: u64) -> Option<Arc<End>> {
+    pub(super) fn give_up(&self, unique: u64) -> Option<Origin> {
         // Before: afterwards the thread may take another request.
-        let end = self.end.lock().clone();
+        let origin = self.origin.lock().clone();
         let taken = self.request.compare_exchange(unique, unique | GIVEN_UP, Ordering::AcqRel, Ordering::Relaxed);
-        taken.is_ok().then_some(end)
+        taken.is_ok().then_some(origin)
     }
 }
 
@@ -129,10 +153,11 @@ pub(super) fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::end::End;
     use super::*;
 
-    fn end() -> Arc<End> {
-        End::new(std::fs::File::open("/dev/null").unwrap().into())
+    fn end() -> Origin {
+        Origin::Device(End::new(std::fs::File::open("/dev/null").unwrap().into()))
     }
 
     #[test]
