@@ -81,6 +81,14 @@ fn put_cache(volume: &VolumeStats) {
     counter!("gofer_cache_evictions_total", label.iter()).absolute(counts.evictions);
     counter!("gofer_cache_evicted_bytes_total", label.iter()).absolute(counts.evicted_bytes);
     counter!("gofer_cache_refused_total", label.iter()).absolute(counts.refused);
+    counter!("gofer_cache_uploads_total", label.iter()).absolute(counts.uploads);
+    counter!("gofer_cache_uploaded_bytes_total", label.iter()).absolute(counts.uploaded_bytes);
+    counter!("gofer_cache_upload_failures_total", label.iter()).absolute(counts.upload_failures);
+    // These are of each volume.
+    let volume_label = [label[0].clone(), Label::new("backend", volume.backend.clone())];
+    gauge!("gofer_cache_dirty_seconds", volume_label.iter()).set(volume.dirty_age.as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "so many bytes need not be exact")]
+    gauge!("gofer_cache_dirty_bytes", volume_label.iter()).set(volume.dirty as f64);
     counter!("gofer_cache_damaged_total", label.iter()).absolute(counts.damaged);
     counter!("gofer_cache_failures_total", label.iter()).absolute(counts.failures);
     #[expect(clippy::cast_precision_loss, reason = "so many bytes need not be exact")]

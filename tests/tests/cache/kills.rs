@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::mount::Mount;
-use e2e::{bins, process, scratch, wait};
+use e2e::{bins, command, process, scratch, wait};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -80,6 +80,70 @@ fn read(directory: &Path) -> io::Error {
             return error;
         }
     }
+}
+
+/// Waits until the backend has everything.
+fn flush(cache: &Path) -> Result<()> {
+    command::succeed(Command::new(bins::volumes()?).args(["cache", "flush"]).arg(cache), LIMIT).map(drop)
+}
+
+#[test]
+fn what_the_disk_of_the_cache_had_is_never_lost() -> Result<()> {
+    let (files, cache) = (scratch::memory()?, scratch::memory()?);
+    let mount = || {
+        let (files, cache) = (files.path().display(), cache.path().display());
+        // An upload takes a while, so that kills come in the midst of some.
+        let backend =
+            format!("cache:fault:{files}?latency=2ms?dir={cache}&access=exclusive&write=back&size=64m&free=0");
+        Mount::start(Command::new(bins::fusebridge()?).args(["mnt", "--access", "exclusive"]).arg(backend))
+    };
+    let done = AtomicU64::new(0);
+    for round in 0..kills(5) {
+        let mounted = mount()?;
+        let moment = done.load(Ordering::Relaxed) + 1 + any(60);
+        let server = *process::family(mounted.pid())?.get(1).context("no server")?;
+        let late = Duration::from_millis(any(1500));
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| write(mounted.path(), &done));
+            let reader = scope.spawn(|| read(mounted.path()));
+            let begun = wait::until("files are written", LIMIT, || done.load(Ordering::Relaxed) >= moment);
+            // Some kills come when what was written first is uploaded.
+            if round % 2 == 1 {
+                thread::sleep(late);
+            }
+            process::kill(server);
+            for user in [writer, reader] {
+                user.join().map_err(|_| anyhow::anyhow!("a user of the mount panicked"))?;
+            }
+            begun
+        })?;
+        mounted.umount_command()?;
+        let kept = |directory: &Path, what: &str| -> Result<()> {
+            let written = done.load(Ordering::Relaxed);
+            // The last one may have been made anew when the server was killed.
+            for number in written.saturating_sub(FILES - 1)..written {
+                let kept = fs::read(directory.join(format!("kept-{}", number % FILES)))?;
+                ensure!(kept == content(number), "round {round}: {what}, file {number} is not as it was acknowledged");
+            }
+            Ok(())
+        };
+        if round % 3 == 0 {
+            // Without a mount.
+            flush(cache.path())?;
+            kept(files.path(), "in the backend")?;
+        }
+        let mounted = mount()?;
+        kept(mounted.path(), "through the cache")?;
+        flush(cache.path())?;
+        kept(files.path(), "uploaded by the next process")?;
+        for entry in fs::read_dir(files.path())? {
+            let name = entry?.file_name();
+            let (below, above) = (fs::read(files.path().join(&name))?, fs::read(mounted.path().join(&name))?);
+            ensure!(below == above, "round {round}: {} is another file through the cache", name.display());
+        }
+        mounted.unmount()?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -129,6 +129,35 @@ fn a_directory_has_one_process() -> Result<()> {
     check::holds(&status.describe(), status.stdout.starts_with("not in use\n") && status.stdout.contains("1 files"))?;
     cli(&["drop"])?.success()?;
     check::equal("left", &cli(&["status"])?.stdout.as_str(), &"not in use\n")
+}
+
+#[test]
+fn what_was_not_uploaded_is_told_of_and_can_be() -> Result<()> {
+    let (files, cache) = (scratch::memory()?, scratch::disk()?);
+    let options = "&access=exclusive&write=back";
+    // No upload ends before the kill.
+    let slow = PathBuf::from(format!("fault:{}?latency=2s@sync", files.path().display()));
+    let mount = cached(&["--access", "exclusive"], &slow, cache.path(), options)?;
+    fs::write(mount.path().join("file"), "content")?;
+    process::kill(*process::family(mount.pid())?.get(1).context("no server")?);
+    mount.umount_command()?;
+    let cli = |words: &[&str]| {
+        let mut command = Command::new(bins::volumes()?);
+        command.arg("cache").arg(words[0]).arg(cache.path()).args(&words[1..]);
+        command::run(&mut command, LIMIT)
+    };
+    let status = cli(&["status"])?;
+    check::holds(&status.describe(), status.stdout.contains("1 files  to be uploaded, since "))?;
+    let dropped = cli(&["drop"])?;
+    let wanted = "does not have changes of 1 files that are in the cache; upload them with gofer-volumes cache flush, or \
+                  lose them with --lose-changes\n";
+    check::holds(&dropped.describe(), dropped.stderr.ends_with(wanted) && dropped.stderr.lines().count() == 1)?;
+    let flushed = cli(&["flush"])?.success()?;
+    check::holds(&flushed, flushed.ends_with(" uploaded\n"))?;
+    check::equal("below", &fs::read_to_string(files.path().join("file"))?.as_str(), &"content")?;
+    let status = cli(&["status", "--json"])?;
+    check::holds(&status.describe(), status.stdout.contains("\"dirty_files\": 0"))?;
+    cli(&["drop"])?.success().map(drop)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::store::{Directory, DirectoryError, Usage, owner, usage};
+use crate::store::{Directory, DirectoryError, Usage, each_journal, owner, usage};
 
 /// What a cache has.
 #[derive(Clone, Debug)]
@@ -31,6 +31,17 @@ pub enum AdminError {
         /// What the kernel says.
         source: io::Error,
     },
+    /// The backend does not have everything.
+    #[error(
+        "{backend} does not have changes of {files} files that are in the cache; upload them with gofer-volumes cache \
+         flush, or lose them with --lose-changes"
+    )]
+    Dirty {
+        /// The backend.
+        backend: String,
+        /// How many files.
+        files: u64,
+    },
     /// There is nothing of this backend in it.
     #[error("there is nothing of {0:?} in the cache; gofer-volumes cache status shows what there is")]
     NoVolume(String),
@@ -46,9 +57,20 @@ pub fn status(path: &Path) -> Result<Status, AdminError> {
     Ok(Status { owner: owner(path), volumes: usage(path).map_err(failed)? })
 }
 
+/// All journals of the cache in the directory `path`, which go when they are uploaded.
+pub fn journals(path: &Path) -> Result<Vec<PathBuf>, AdminError> {
+    check(path)?;
+    let failed = |source| AdminError::Io { path: path.to_path_buf(), source };
+    let mut journals = Vec::new();
+    for volume in usage(path).map_err(failed)? {
+        each_journal(&volume.path, |journal| journals.push(journal)).map_err(failed)?;
+    }
+    Ok(journals)
+}
+
 /// Removes what is there of `backend`, or everything, from the cache in the directory `path`, which must not be in use.
-/// Says how many bytes that were.
-pub fn drop_all(path: &Path, backend: Option<&str>) -> Result<u64, AdminError> {
+/// Says how many bytes that were. What the backend does not have is removed only if `loses_changes`.
+pub fn drop_all(path: &Path, backend: Option<&str>, loses_changes: bool) -> Result<u64, AdminError> {
     check(path)?;
     let _owned = Directory::take(path)?;
     let failed = |source| AdminError::Io { path: path.to_path_buf(), source };
@@ -57,10 +79,13 @@ pub fn drop_all(path: &Path, backend: Option<&str>) -> Result<u64, AdminError> {
     if let (Some(backend), []) = (backend, &meant[..]) {
         return Err(AdminError::NoVolume(backend.to_owned()));
     }
+    if let Some(usage) = meant.iter().find(|usage| usage.dirty_files > 0 && !loses_changes) {
+        return Err(AdminError::Dirty { backend: usage.backend.clone(), files: usage.dirty_files });
+    }
     for usage in &meant {
         fs::remove_dir_all(&usage.path).map_err(failed)?;
     }
-    Ok(meant.iter().map(|usage| usage.bytes).sum())
+    Ok(meant.iter().map(|usage| usage.bytes + usage.dirty_bytes).sum())
 }
 
 fn check(path: &Path) -> Result<(), AdminError> {

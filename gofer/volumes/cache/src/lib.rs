@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod admin;
+mod back;
 mod extension;
 mod fs;
 mod location;
@@ -14,9 +15,9 @@ mod remote;
 mod stats;
 mod store;
 
-pub use admin::{AdminError, Status, drop_all, status};
+pub use admin::{AdminError, Status, drop_all, journals, status};
 pub use extension::CacheExtension;
-pub use fs::{Access, CacheFs, Options, VolumeStats, each_volume};
+pub use fs::{Access, CacheFs, OpenError, Options, VolumeStats, Write, each_volume};
 pub use location::{Location, LocationError};
 pub use stats::Snapshot;
 pub use store::{DirectoryError, Limits, Usage};

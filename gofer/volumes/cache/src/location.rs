@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gofer::extension::parse_size;
 
-use crate::fs::{Access, Options};
+use crate::fs::{Access, Options, Write};
 use crate::store::Limits;
 
 /// A backend, and the cache that is to be before it: `BACKEND?dir=DIR&size=100g`.
@@ -34,10 +34,13 @@ pub enum LocationError {
     Directory,
     /// There is no such option.
     #[error(
-        "unknown option {0:?}; known are dir=DIR, size=, free=, access=exclusive, access=shared, ttl=, write=through \
-         and donate=no; put a ? after what belongs to the BACKEND"
+        "unknown option {0:?}; known are dir=DIR, size=, free=, access=exclusive, access=shared, ttl=, write=through, \
+         write=back, fsync=local, dirty= and donate=no; put a ? after what belongs to the BACKEND"
     )]
     Unknown(String),
+    /// Changes that are uploaded later could meet those of others.
+    #[error("write=back needs access=exclusive: others must not change the files meanwhile")]
+    Shared,
     /// What is behind the `=` means nothing.
     #[error("{0}: {1}")]
     Meaning(String, &'static str),
@@ -70,9 +73,16 @@ impl Location {
                 Some(("ttl", text)) => {
                     options.ttl = seconds(text).ok_or(wrong("not a number of seconds; for example 5 or 0.5"))?;
                 }
-                Some(("write", "through")) => {}
-                Some(("write", "back")) => return Err(wrong("does not exist yet; use write=through")),
-                Some(("write", _)) => return Err(wrong("not a way to write; use write=through")),
+                Some(("write", "through")) => options.write = Write::Through,
+                Some(("write", "back")) => options.write = Write::Back,
+                Some(("write", _)) => return Err(wrong("not a way to write; use through or back")),
+                Some(("fsync", "backend")) => options.fsync_locally = false,
+                Some(("fsync", "local")) => options.fsync_locally = true,
+                Some(("fsync", _)) => return Err(wrong("use backend or local")),
+                Some(("dirty", text)) => {
+                    let size = parse_size(text).filter(|size| *size > 0);
+                    options.dirty = Some(size.ok_or(wrong("not a size; for example 500m or 10g"))?);
+                }
                 Some(("donate", "yes")) => options.donate = true,
                 Some(("donate", "no")) => options.donate = false,
                 Some(("donate", _)) => return Err(wrong("use yes or no")),
@@ -80,6 +90,9 @@ impl Location {
             }
         }
         let directory = directory.ok_or(LocationError::Directory)?;
+        if options.write == Write::Back && options.access == Access::Shared {
+            return Err(LocationError::Shared);
+        }
         Ok(Location { backend: backend.to_owned(), directory, limits, options })
     }
 }
@@ -113,13 +126,30 @@ mod tests {
             error("/srv"),
             "no directory for the cache; give one with ?dir=DIR, behind which other options stand after a &"
         );
-        assert_eq!(error("/srv?dir=/c&write=back"), "write=back: does not exist yet; use write=through");
+        assert_eq!(
+            error("/srv?dir=/c&write=back"),
+            "write=back needs access=exclusive: others must not change the files meanwhile"
+        );
         assert_eq!(
             error("blob:memory:?create"),
             "unknown option \"create\"; known are dir=DIR, size=, free=, access=exclusive, access=shared, ttl=, \
-             write=through and donate=no; put a ? after what belongs to the BACKEND"
+             write=through, write=back, fsync=local, dirty= and donate=no; put a ? after what belongs to the BACKEND"
         );
-        for bad in ["dir=", "size=", "size=0", "size=1x", "free=a", "access=mine", "ttl=-1", "ttl=inf", "write=x"] {
+        let back = Location::parse("/srv?dir=/c&access=exclusive&write=back&fsync=local&dirty=1m").unwrap().options;
+        assert_eq!((back.write, back.fsync_locally, back.dirty), (Write::Back, true, Some(1 << 20)));
+        for bad in [
+            "fsync=no",
+            "dirty=0",
+            "dir=",
+            "size=",
+            "size=0",
+            "size=1x",
+            "free=a",
+            "access=mine",
+            "ttl=-1",
+            "ttl=inf",
+            "write=x",
+        ] {
             assert!(Location::parse(&format!("/srv?{bad}")).is_err(), "{bad}");
         }
     }

@@ -56,6 +56,12 @@ counts! {
     metadata_hits,
     /// The same that the backend was asked for.
     metadata_misses,
+    /// Times that changes of a file were uploaded.
+    uploads,
+    /// Bytes of journals that were uploaded.
+    uploaded_bytes,
+    /// Uploads that have failed.
+    upload_failures,
     /// Files that were opened with a descriptor of their data.
     donated,
     /// Blocks that had to go.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use gofer_cache::{Limits, Options};
 use lisafs::backend::{Access, AllocateFlags, OpenBox, SetStat};
 
-use common::{Scene, bytes, content, create, exclusive, open_file, read, strict, walk, write};
+use common::{Scene, back, bytes, content, create, exclusive, open_file, read, strict, walk, write};
 
 const LONGEST: u64 = 3 << 20;
 
@@ -23,7 +23,7 @@ struct Story {
 impl Story {
     fn new(seed: u64, options: &Options, limit: u64) -> Self {
         let scene = Scene::with(options, Limits::new(limit, Some(0)), false);
-        let is_shared = *options != exclusive();
+        let is_shared = options.access == gofer_cache::Access::Shared;
         let mut story =
             Story { random: fastrand::Rng::with_seed(seed), scene, files: HashMap::new(), open: Vec::new(), is_shared };
         for entry in ["a", "b", "c"] {
@@ -113,6 +113,7 @@ impl Story {
         for _ in 0..steps {
             self.step();
         }
+        self.scene.settle();
         for (entry, expected) in &self.files {
             assert!(content(&self.scene.claim, entry) == *expected);
             assert!(std::fs::read(self.scene.files.path().join(entry)).unwrap() == *expected, "in the backend");
@@ -138,6 +139,18 @@ fn of_one_user() {
 #[test]
 fn of_one_user_with_little_room() {
     seeds().for_each(|seed| Story::new(seed, &exclusive(), 2 << 20).tell(400));
+}
+
+#[test]
+fn of_one_user_who_writes_back() {
+    seeds().for_each(|seed| Story::new(seed, &back(), 1 << 30).tell(400));
+}
+
+#[test]
+fn of_one_user_who_writes_back_with_little_room() {
+    let mut options = back();
+    options.dirty = Some(1 << 20);
+    seeds().for_each(|seed| Story::new(seed, &options, 3 << 20).tell(400));
 }
 
 #[test]

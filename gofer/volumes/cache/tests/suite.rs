@@ -19,5 +19,7 @@ lisafs::testing::suite!(memory_exclusive, Capabilities::all(), || before("mem:",
 lisafs::testing::suite!(memory_shared, Capabilities::all(), || before("mem:", ""));
 lisafs::testing::suite!(host_exclusive, Capabilities::all(), || before_host("&access=exclusive"));
 lisafs::testing::suite!(host_shared, Capabilities::all(), || before_host("&ttl=0"));
+lisafs::testing::suite!(memory_back, Capabilities::all(), || before("mem:", "&access=exclusive&write=back"));
+lisafs::testing::suite!(host_back, Capabilities::all(), || before_host("&access=exclusive&write=back"));
 // There is room for next to nothing.
 lisafs::testing::suite!(memory_full, Capabilities::all(), || before("mem:", "&access=exclusive&size=100k"));

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use clap::Subcommand;
-use gofer::extension::Error;
+use clap::{ArgMatches, Subcommand};
+use gofer::extension::{Error, Preparation, Registry};
+use gofer::hostfs::{HostOptions, SpecialFiles};
 use gofer_cache::Status;
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 /// How many files are read at once.
@@ -34,6 +35,14 @@ pub(super) enum Cache {
         dir: PathBuf,
         /// Remove only what it has of this backend, as `status` shows it
         backend: Option<String>,
+        /// Also remove changes that the backend does not have, which are lost then
+        #[arg(long)]
+        lose_changes: bool,
+    },
+    /// Have backends get all changes that a cache has
+    Flush {
+        /// The cache's directory
+        dir: PathBuf,
     },
     /// Read all files below directories of a mount, so that they are in its cache
     Warm {
@@ -44,15 +53,19 @@ pub(super) enum Cache {
 }
 
 impl Cache {
-    pub(super) fn run(self) -> Result<ExitCode, Error> {
+    pub(super) fn run(self, registry: &Registry, flags: &ArgMatches) -> Result<ExitCode, Error> {
         match self {
             Cache::Status { dir, json } => {
                 let status = gofer_cache::status(&dir)?;
                 print!("{}", if json { as_json(&status)? } else { table(&status) });
             }
-            Cache::Drop { dir, backend } => {
-                let bytes = gofer_cache::drop_all(&dir, backend.as_deref())?;
+            Cache::Drop { dir, backend, lose_changes } => {
+                let bytes = gofer_cache::drop_all(&dir, backend.as_deref(), lose_changes)?;
                 println!("{} removed", HumanBytes(bytes));
+            }
+            Cache::Flush { dir } => {
+                registry.prepare(&Preparation::new(flags))?;
+                println!("{} uploaded", HumanBytes(flush(&dir, registry)?));
             }
             Cache::Warm { paths } => return warm(&paths),
         }
@@ -62,7 +75,13 @@ impl Cache {
 
 fn as_json(status: &Status) -> Result<String, Error> {
     let volumes = status.volumes.iter();
-    let volumes = volumes.map(|it| json!({"backend": it.backend, "files": it.files, "bytes": it.bytes}));
+    let volumes = volumes.map(|it| {
+        json!({
+            "backend": it.backend, "files": it.files, "bytes": it.bytes, "dirty_files": it.dirty_files,
+            "dirty_bytes": it.dirty_bytes, "dirty_seconds": it.dirty_age.map_or(0, |age| age.as_secs()),
+            "lost_files": it.lost_files,
+        })
+    });
     let value = json!({"owner": status.owner, "volumes": volumes.collect::<Vec<_>>()});
     Ok(serde_json::to_string_pretty(&value)? + "\n")
 }
@@ -75,8 +94,59 @@ fn table(status: &Status) -> String {
     for it in &status.volumes {
         let (bytes, backend) = (HumanBytes(it.bytes).to_string(), it.backend.escape_debug());
         text += &format!("{bytes:>12}  {:>9} files  {backend}\n", it.files);
+        if it.dirty_files > 0 {
+            let (bytes, age) = (HumanBytes(it.dirty_bytes), HumanDuration(it.dirty_age.unwrap_or_default()));
+            text += &format!("{bytes:>12}  {:>9} files  to be uploaded, since {age}\n", it.dirty_files);
+        }
+        if it.lost_files > 0 {
+            text += &format!("              {:>9} files  that are gone, with changes\n", it.lost_files);
+        }
     }
     text
+}
+
+/// Uploads what the cache in `dir` has, or waits until the process has done that which uses it. Says how many bytes
+/// there were.
+fn flush(dir: &Path, registry: &Registry) -> Result<u64, Error> {
+    let status = gofer_cache::status(dir)?;
+    let bytes = status.volumes.iter().map(|it| it.dirty_bytes).sum();
+    if let Some(pid) = status.owner {
+        wait_for(dir, &pid)?;
+        return Ok(bytes);
+    }
+    let host = HostOptions::default().special(SpecialFiles::Create);
+    for volume in status.volumes.iter().filter(|it| it.dirty_files > 0) {
+        // As much as it likes: nothing is to go.
+        let backend = format!("cache:{}?dir={}&access=exclusive&size=1000000t&free=0", volume.backend, dir.display());
+        // Who writes through uploads first what was left.
+        drop(registry.backends(&host).open(backend.as_ref())?);
+    }
+    Ok(bytes)
+}
+
+/// Waits until everything that is there now is uploaded by process `pid`.
+fn wait_for(dir: &Path, pid: &str) -> Result<(), Error> {
+    const LOOK: Duration = Duration::from_millis(100);
+    const LIMIT: Duration = Duration::from_secs(30);
+    let mut left = gofer_cache::journals(dir)?;
+    let mut progress = Instant::now();
+    loop {
+        let count = left.len();
+        left.retain(|journal| journal.exists());
+        if left.is_empty() {
+            return Ok(());
+        }
+        if left.len() < count {
+            progress = Instant::now();
+        }
+        if progress.elapsed() > LIMIT {
+            let (count, limit) = (left.len(), HumanDuration(LIMIT));
+            return Err(
+                format!("process {pid} has uploaded none of {count} files for {limit}; its log says why").into()
+            );
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// The regular files below `path`, with their sizes; directories that cannot be read are told of.

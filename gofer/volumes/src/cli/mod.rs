@@ -99,6 +99,9 @@ fn run(program: Program) -> Result<ExitCode, Error> {
     let command = command.mut_subcommand("serve", |serve| {
         gofer::cli::with_flags(serve, &registry).mut_arg("log", |log| log.default_value("info"))
     });
+    let command = command.mut_subcommand("cache", |cache| {
+        cache.mut_subcommand("flush", |flush| gofer::cli::with_flags(flush, &registry))
+    });
     let matches = command.get_matches();
     match Cli::from_arg_matches(&matches)?.command {
         Command::Serve { file, log } => {
@@ -122,7 +125,11 @@ fn run(program: Program) -> Result<ExitCode, Error> {
             print!("{}", if json { serde_json::to_string_pretty(&status)? + "\n" } else { status.table() });
         }
         Command::Crypt(crypt) => return crypt.run(),
-        Command::Cache(cache) => return cache.run(),
+        Command::Cache(cache) => {
+            gofer::log::init(&LogArgs::default())?;
+            let flags = matches.subcommand().and_then(|(_, cache)| cache.subcommand()).map(|(_, flags)| flags.clone());
+            return cache.run(&registry, &flags.unwrap_or_default());
+        }
         Command::Blob(blob) => {
             // What the database reports of a store that fails is in our own errors.
             gofer::log::init(&LogArgs { log_filter: Some("error,slatedb=off".parse()?), ..LogArgs::default() })?;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use lisafs::backend::{
     Access, Bound, ControlFile, Created, Credentials, Errno, Error, FileType, Found, Name, NewFile, OpenHow, Opened,
-    RenameFlags, Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, Unlink, XattrFlags,
+    RenameFlags, Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, StatxMask, Timespec, Unlink, XattrFlags,
 };
 
 use super::Volume;
+use super::back::{Hold, Move};
 use super::dir::CacheDir;
+use super::inode::Place;
 use super::node::Node;
 
 /// A position.
@@ -31,7 +33,9 @@ impl Control {
 
     /// Makes the entry `name`.
     fn make(&self, name: Name<'_>, make: impl FnOnce() -> Result<Found>) -> Result<Found> {
+        let asked = self.volume.inodes.now();
         let (node, stat) = self.make_node(name, || make().map(|found| (found, ())))?.0;
+        let stat = self.volume.whole(asked, &node, stat)?;
         Ok(self.control(node, stat))
     }
 
@@ -48,17 +52,37 @@ impl Control {
         let (found, other) = made?;
         let (node, stat) = volume.node(found, Some((dir.clone(), name.as_bytes())));
         node.inode.keep_stat(asked, &stat);
-        change.end(|_| volume.keep_made(dir, name, Some(node.clone())));
+        change.end(|_| {
+            node.inode.put(Place::In(dir.inode.clone(), name.as_bytes().into()));
+            volume.keep_made(dir, name, Some(node.clone()));
+        });
         Ok(((node, stat), other))
     }
 
+    /// What is at `name` in `dir`, if anything is.
+    fn entry(&self, dir: &Arc<Node>, name: Name<'_>) -> Result<Option<(Arc<Node>, Statx)>> {
+        match self.volume.walk(dir, name) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error == Errno::NOENT => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes the entry `name`, or lets another take its place: `remove` does it. It may be the last name of a file
-    /// that is open.
-    fn replace(&self, dir: &Arc<Node>, name: Name<'_>, remove: impl FnOnce() -> Result<()>) -> Result<()> {
-        let victim = match self.volume.walk(dir, name) {
-            Ok((node, _)) => Some(node),
-            Err(error) if error == Errno::NOENT => None,
-            Err(error) => return Err(error),
+    /// that is open, unless that `stays`.
+    fn replace(&self, dir: &Arc<Node>, name: Name<'_>, stays: bool, remove: impl FnOnce() -> Result<()>) -> Result<()> {
+        let (victim, stat) = self.entry(dir, name)?.unzip();
+        let is_last = stat.is_some_and(|stat| stat.nlink <= 1);
+        let unsaved = victim.as_ref().zip(self.volume.back.as_ref());
+        let unsaved = unsaved.filter(|(victim, _)| !stays && victim.inode.pending.is_dirty());
+        // By another name, its path is another.
+        let _hold = match unsaved {
+            Some((victim, back)) if !is_last => Some(back.settle(&victim.inode)?),
+            Some((victim, back)) => {
+                victim.inode.pending.begin_unlink(back);
+                None
+            }
+            None => None,
         };
         let change = victim.as_ref().map(|victim| victim.inode.change());
         if let Some(victim) = &victim {
@@ -69,8 +93,66 @@ impl Control {
         drop(change);
         if let (Some(victim), Ok(())) = (&victim, &removed) {
             victim.moved();
+            victim.inode.left(&dir.inode, name.as_bytes());
+            if unsaved.is_some() && is_last {
+                victim.inode.pending.end_unlink();
+            }
         }
         removed
+    }
+}
+
+/// What is being renamed.
+struct Moving<'a> {
+    file: Arc<Node>,
+    /// What takes its place.
+    exchanged: Option<Arc<Node>>,
+    _holds: Vec<Hold>,
+    _move: Move<'a>,
+}
+
+impl Control {
+    /// Makes what can be made of `change` on the disk of the cache, which has changes of the file that the backend does
+    /// not have. Says what is left, and keeps it as it is until that is done.
+    fn set_unsaved(&self, change: &SetStat) -> Result<(SetStat, Option<Hold>)> {
+        const SET_IDS: u16 = 0o6000;
+        let (mut rest, inode) = (*change, &self.node.inode);
+        let Some(back) = self.volume.back.as_ref().filter(|_| inode.kind == Some(FileType::Regular)) else {
+            return Ok((rest, None));
+        };
+        if rest.size.is_some_and(|size| back.resize(inode, size)) {
+            rest.size = None;
+        }
+        // What is uploaded later would take these bits away.
+        let sets_ids = rest.mode.is_some_and(|mode| mode.bits() & SET_IDS != 0) && inode.pending.is_dirty();
+        // The backend gets the time as well: it may refuse it.
+        let mtime = rest.mtime.filter(|time| time.nsec != Timespec::UTIME_OMIT);
+        let sets_time = mtime.is_some_and(|time| !back.set_time(inode, time)) && inode.pending.is_dirty();
+        let is_unsettled = rest.size.is_some() || sets_ids || sets_time;
+        let hold = is_unsettled.then(|| back.settle(inode)).transpose()?;
+        Ok((rest, hold))
+    }
+
+    /// Has the backend have what is renamed, since paths are to lead to what the cache has of files, and since a name
+    /// is not to be given to a file whose data is not there.
+    fn begin_move(
+        &self,
+        dir: &Arc<Node>,
+        name: Name<'_>,
+        new_dir: &Arc<Node>,
+        new_name: Name<'_>,
+        flags: RenameFlags,
+    ) -> Result<Option<Moving<'_>>> {
+        let Some(back) = &self.volume.back else { return Ok(None) };
+        let moving = back.begin_move();
+        let Some((file, _)) = self.entry(dir, name)? else { return Ok(None) };
+        let other = if flags == RenameFlags::Exchange { self.entry(new_dir, new_name)? } else { None };
+        let exchanged = other.map(|(node, _)| node);
+        let mut holds = moving.settle(&file.inode)?;
+        if let Some(other) = &exchanged {
+            holds.extend(moving.settle(&other.inode)?);
+        }
+        Ok(Some(Moving { file, exchanged, _holds: holds, _move: moving }))
     }
 }
 
@@ -84,11 +166,14 @@ impl Volume {
 
 impl ControlFile for Control {
     fn stat(&self) -> Result<Statx> {
-        self.node.inode.stat(&self.volume, || self.node.inner.stat())
+        let (volume, node) = (&self.volume, &self.node);
+        volume.seen(&node.inode, || node.inode.stat(volume, || node.inner.stat()))
     }
 
     fn walk(&self, name: Name<'_>) -> Result<Found> {
+        let asked = self.volume.inodes.now();
         let (node, stat) = self.volume.walk(&self.node, name)?;
+        let stat = self.volume.whole(asked, &node, stat)?;
         Ok(self.control(node, stat))
     }
 
@@ -100,11 +185,12 @@ impl ControlFile for Control {
                 Some(FileType::Symlink) => return Ok(()),
                 _ => return Err(Error::NOTDIR),
             }
+            let asked = self.volume.inodes.now();
             let (node, stat) = match self.volume.walk(&at, name) {
                 Err(error) if error == Errno::NOENT => return Ok(()),
                 walked => walked?,
             };
-            visit(stat);
+            visit(self.volume.whole(asked, &node, stat)?);
             at = node;
         }
         Ok(())
@@ -123,6 +209,12 @@ impl ControlFile for Control {
 
     fn set_stat(&self, change: &SetStat) -> std::result::Result<(), SetStatFailure> {
         let (volume, node) = (&self.volume, &self.node);
+        let failed = |error| SetStatFailure::new(change.mask(), error);
+        let (change, _hold) = self.set_unsaved(change).map_err(failed)?;
+        let change = &change;
+        if change.mask().is_empty() {
+            return Ok(());
+        }
         let _change = node.inode.change();
         let Some(size) = change.size.filter(|_| node.inode.kind == Some(FileType::Regular)) else {
             return node.inner.set_stat(change);
@@ -132,7 +224,7 @@ impl ControlFile for Control {
         let set = || {
             outcome = node.inner.set_stat(change);
             match &outcome {
-                Err(failure) if failure.mask.contains(lisafs::backend::StatxMask::SIZE) => Err(Error::IO),
+                Err(failure) if failure.mask.contains(StatxMask::SIZE) => Err(Error::IO),
                 _ => Ok(()),
             }
         };
@@ -142,12 +234,15 @@ impl ControlFile for Control {
     }
 
     fn create(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
+        let asked = self.volume.inodes.now();
         let create = || {
             let Created { found, opened, .. } = self.node.inner.create(name, new, access)?;
             Ok((found, opened))
         };
         let ((node, stat), opened) = self.make_node(name, create)?;
         let opened = self.volume.created_file(&node, opened, OpenHow::new(access));
+        // Of a name that was there before, the file may have been.
+        let stat = self.volume.whole(asked, &node, stat)?;
         Ok(Created::new(self.control(node, stat), opened))
     }
 
@@ -172,17 +267,26 @@ impl ControlFile for Control {
 
     fn unlink(&self, name: Name<'_>, what: Unlink) -> Result<()> {
         let change = self.node.inode.change();
-        self.replace(&self.node, name, || self.node.inner.unlink(name, what))?;
+        self.replace(&self.node, name, false, || self.node.inner.unlink(name, what))?;
         change.end(|_| self.volume.keep_made(&self.node, name, None));
         Ok(())
     }
 
     fn rename(&self, name: Name<'_>, new_dir: &dyn ControlFile, new_name: Name<'_>, flags: RenameFlags) -> Result<()> {
         let (dir, new_dir) = (&self.node, self.neighbour(new_dir)?);
+        let moving = self.begin_move(dir, name, new_dir, new_name, flags)?;
         let _changes = (dir.inode.change(), new_dir.inode.change());
-        self.replace(dir, name, || {
-            self.replace(new_dir, new_name, || dir.inner.rename(name, &*new_dir.inner, new_name, flags))
-        })
+        self.replace(dir, name, true, || {
+            let stays = flags == RenameFlags::Exchange;
+            self.replace(new_dir, new_name, stays, || dir.inner.rename(name, &*new_dir.inner, new_name, flags))
+        })?;
+        if let Some(Moving { file, exchanged, .. }) = moving {
+            file.inode.put(Place::In(new_dir.inode.clone(), new_name.as_bytes().into()));
+            if let Some(exchanged) = exchanged {
+                exchanged.inode.put(Place::In(dir.inode.clone(), name.as_bytes().into()));
+            }
+        }
+        Ok(())
     }
 
     fn read_link(&self) -> Result<Vec<u8>> {

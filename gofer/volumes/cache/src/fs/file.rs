@@ -7,10 +7,12 @@ use lisafs::backend::{AllocateFlags, Error, IoSource, IoTarget, OpenFile, OpenHo
 use parking_lot::Mutex;
 
 use super::Volume;
+use super::back::{Part, User, read_part};
+use super::inode::InUse;
 use super::node::Node;
 use super::pattern::Pattern;
 use super::reader::Reader;
-use crate::store::{CacheFile, Key, Pin, Source};
+use crate::store::{CacheFile, Key, Pin, Source, index};
 
 /// An open regular file.
 pub(super) struct CachedFile {
@@ -22,6 +24,7 @@ pub(super) struct CachedFile {
     keeps: bool,
     pattern: Mutex<Pattern>,
     touched: OnceLock<()>,
+    _open: InUse,
     _pin: Option<Pin>,
 }
 
@@ -34,7 +37,10 @@ impl Volume {
 
     /// Opens a regular file.
     pub(super) fn open_file(self: &Arc<Self>, node: &Arc<Node>, how: OpenHow) -> Result<Opened> {
-        let file = self.file(self.key(node));
+        let (file, in_use) = (self.file(self.key(node)), node.inode.open());
+        let back = self.back.as_ref().filter(|_| how.truncate);
+        let how = if back.is_some_and(|back| back.resize(&node.inode, 0)) { how.truncate(false) } else { how };
+        let _hold = back.filter(|_| how.truncate).map(|back| back.settle(&node.inode)).transpose()?;
         let reader = Arc::new(Reader::new(self.clone(), node.clone(), how));
         if how.truncate {
             let _change = node.inode.change();
@@ -56,8 +62,8 @@ impl Volume {
         let donated = if keeps && self.is_read_only && self.options.donate { file.donate() } else { None };
         let (fd, pin) = donated.unzip();
         let (pattern, touched) = (Mutex::default(), OnceLock::new());
-        let opened =
-            CachedFile { volume: self.clone(), node: node.clone(), reader, file, keeps, pattern, touched, _pin: pin };
+        let (volume, node) = (self.clone(), node.clone());
+        let opened = CachedFile { volume, node, reader, file, keeps, pattern, touched, _open: in_use, _pin: pin };
         Ok(Opened::new(opened).donating(fd))
     }
 
@@ -74,11 +80,33 @@ impl Volume {
         }
         let (pattern, touched) = (Mutex::default(), OnceLock::new());
         let (volume, node, reader) = (self.clone(), node.clone(), Arc::new(reader));
-        Opened::new(CachedFile { volume, node, reader, file, keeps, pattern, touched, _pin: None })
+        let open = node.inode.open();
+        Opened::new(CachedFile { volume, node, reader, file, keeps, pattern, touched, _open: open, _pin: None })
     }
 }
 
 impl CachedFile {
+    /// What uploads what is written here.
+    fn user(&self) -> User {
+        let (volume, node) = (self.volume.clone(), self.node.clone());
+        User { volume, node, reader: self.reader.clone(), file: self.file.clone() }
+    }
+
+    /// Reads what the cache or the backend have, without what is not uploaded yet.
+    fn read_below(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
+        if !self.keeps || self.has_grown(offset) {
+            self.volume.store.stats.bypassed.add(1);
+            return self.reader.read_at(into, offset);
+        }
+        let size = self.file.size().unwrap_or(0);
+        let (want, ahead) = self.pattern.lock().read(offset, into.len() as u64, size);
+        if !ahead.is_empty() {
+            let source: Arc<dyn Source> = self.reader.clone();
+            self.file.ahead(ahead, &source);
+        }
+        self.file.read(into, offset, &*self.reader, want)
+    }
+
     fn change<T>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
         let _change = self.node.inode.change();
         make()
@@ -130,29 +158,50 @@ fn is_due(stat: &Statx) -> bool {
 
 impl OpenFile for CachedFile {
     fn stat(&self) -> Result<Statx> {
-        let inner = self.reader.get();
-        self.node.inode.stat(&self.volume, || inner.map_or_else(|| self.node.inner.stat(), |inner| inner.stat()))
+        let (inner, inode) = (self.reader.get(), &self.node.inode);
+        let ask = || inner.map_or_else(|| self.node.inner.stat(), |inner| inner.stat());
+        self.volume.seen(inode, || inode.stat(&self.volume, ask))
     }
 
-    fn read_at(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
+    fn read_at(&self, mut into: IoTarget<'_>, offset: u64) -> Result<usize> {
         if into.is_empty() {
             return Ok(0);
         }
-        self.touched.get_or_init(|| self.touch());
-        if !self.keeps || self.has_grown(offset) {
-            self.volume.store.stats.bypassed.add(1);
-            return self.reader.read_at(into, offset);
+        let end = offset.saturating_add(into.len() as u64);
+        let Some(parts) = self.node.inode.pending.parts(offset..end) else {
+            self.touched.get_or_init(|| self.touch());
+            return self.read_below(into, offset);
+        };
+        let mut done = 0;
+        for (range, part) in parts {
+            let len = index(range.end - range.start);
+            if !matches!(part, Part::Below) {
+                read_part(&part, into.part(done, len))?;
+                done += len;
+                continue;
+            }
+            let part_end = done + len;
+            while done < part_end {
+                match self.read_below(into.part(done, part_end - done), offset + done as u64)? {
+                    0 => return Ok(done),
+                    count => done += count,
+                }
+            }
         }
-        let size = self.file.size().unwrap_or(0);
-        let (want, ahead) = self.pattern.lock().read(offset, into.len() as u64, size);
-        if !ahead.is_empty() {
-            let source: Arc<dyn Source> = self.reader.clone();
-            self.file.ahead(ahead, &source);
-        }
-        self.file.read(into, offset, &*self.reader, want)
+        Ok(done)
     }
 
     fn write_at(&self, from: IoSource<'_>, offset: u64) -> Result<usize> {
+        let inode = &self.node.inode;
+        let _hold = match &self.volume.back {
+            None => None,
+            Some(back) => {
+                if let Some(count) = back.write(inode, || self.user(), &from, offset)? {
+                    return Ok(count);
+                }
+                Some(back.settle(inode)?)
+            }
+        };
         let inner = self.reader.opened()?;
         self.change(|| {
             if self.volume.is_exclusive() {
@@ -164,10 +213,20 @@ impl OpenFile for CachedFile {
     }
 
     fn sync(&self) -> Result<()> {
+        let inode = &self.node.inode;
+        if let Some(back) = self.volume.back.as_ref().filter(|_| inode.pending.is_dirty()) {
+            if back.syncs_locally {
+                return inode.pending.sync_locally(back);
+            }
+            if back.flush(inode)? {
+                return Ok(());
+            }
+        }
         self.reader.opened()?.sync()
     }
 
     fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {
+        let _hold = self.volume.back.as_ref().map(|back| back.settle(&self.node.inode)).transpose()?;
         let inner = self.reader.opened()?;
         let end = offset.checked_add(length).ok_or(Error::FBIG)?;
         self.change(|| {
@@ -185,11 +244,21 @@ impl OpenFile for CachedFile {
     }
 
     fn seek(&self, offset: u64, what: SeekTo) -> Result<u64> {
+        // Where there are holes, the backend knows.
+        let _hold = self.volume.back.as_ref().map(|back| back.settle(&self.node.inode)).transpose()?;
         self.reader.opened()?.seek(offset, what)
     }
 
     fn flush(&self) -> Result<()> {
-        self.reader.opened()?.flush()
+        let pending = &self.node.inode.pending;
+        pending.take_error()?;
+        if self.volume.back.is_none() {
+            return self.reader.opened()?.flush();
+        }
+        match self.reader.get().filter(|_| !pending.is_dirty()).map(|inner| inner.flush()) {
+            Some(Err(error)) if error != Error::OPNOTSUPP => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn read_dir(&self, _: u64, _: &mut dyn lisafs::backend::DirSink) -> Result<()> {

@@ -1,12 +1,13 @@
 //! Files by what they are.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use lisafs::backend::{FileType, Statx};
 use parking_lot::Mutex;
 
+use super::back::Pending;
 use super::meta::Meta;
 use super::reader::Reader;
 
@@ -29,6 +30,32 @@ pub(super) struct Inode {
     readers: Mutex<Vec<Weak<Reader>>>,
     /// Reading does not change the time of access.
     pub(super) keeps_atime: AtomicBool,
+    /// Changes that the backend does not have.
+    pub(super) pending: Pending,
+    /// How many have the file open.
+    opens: AtomicUsize,
+    place: Mutex<Place>,
+}
+
+/// Where a file is in the tree, by one of its names.
+#[derive(Clone, Default)]
+pub(super) enum Place {
+    #[default]
+    Unknown,
+    Root,
+    In(Arc<Inode>, Box<[u8]>),
+}
+
+/// A name in a directory.
+type Entry = (Arc<Inode>, Box<[u8]>);
+
+/// A file that somebody has open.
+pub(super) struct InUse(Arc<Inode>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.opens.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Inode {
@@ -61,8 +88,74 @@ impl Inode {
     }
 }
 
+impl Inode {
+    /// Counts somebody who has the file open.
+    pub(super) fn open(self: &Arc<Self>) -> InUse {
+        self.opens.fetch_add(1, Ordering::AcqRel);
+        InUse(self.clone())
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.opens.load(Ordering::Acquire) > 0
+    }
+
+    /// Notes where the file is now.
+    pub(super) fn put(&self, place: Place) {
+        let old = std::mem::replace(&mut *self.place.lock(), place);
+        // Only now: it may be the last reference to a directory.
+        drop(old);
+    }
+
+    /// The name `name` of directory `dir` is gone.
+    pub(super) fn left(&self, dir: &Arc<Inode>, name: &[u8]) {
+        let is_there = matches!(&*self.place.lock(), Place::In(at, known) if Arc::ptr_eq(at, dir) && **known == *name);
+        if is_there {
+            self.put(Place::Unknown);
+        }
+    }
+
+    /// The directories that the file is in with the names in them, the innermost first; `None` if that is not known.
+    fn places(self: &Arc<Self>) -> Option<Vec<Entry>> {
+        let (mut places, mut at) = (Vec::new(), self.clone());
+        loop {
+            let place = at.place.lock().clone();
+            match place {
+                Place::Unknown => return None,
+                Place::Root => return Some(places),
+                Place::In(dir, name) => {
+                    places.push((dir.clone(), name));
+                    at = dir;
+                }
+            }
+        }
+    }
+
+    /// The names that lead to the file.
+    pub(super) fn path(self: &Arc<Self>) -> Option<Vec<Box<[u8]>>> {
+        let places = self.places()?.into_iter().rev();
+        Some(places.map(|(_, name)| name).collect())
+    }
+
+    /// Whether the file is `dir`, or somewhere below it, or nobody knows.
+    pub(super) fn is_below(self: &Arc<Self>, dir: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, dir)
+            || self.places().is_none_or(|places| places.iter().any(|(place, _)| Arc::ptr_eq(place, dir)))
+    }
+
+    /// The path, to tell somebody.
+    pub(super) fn name(self: &Arc<Self>) -> String {
+        let path = self.path().map(|names| String::from_utf8_lossy(&names.join(&b'/')).into_owned());
+        path.unwrap_or_else(|| "a file without a name".to_owned())
+    }
+}
+
 impl Drop for Inode {
     fn drop(&mut self) {
+        // One after the other: a tree can be deeper than the stack.
+        let mut place = std::mem::take(self.place.get_mut());
+        while let Place::In(dir, _) = place {
+            place = Arc::into_inner(dir).map_or(Place::Unknown, |mut dir| std::mem::take(dir.place.get_mut()));
+        }
         let mut files = self.table.files.lock();
         if files.held.get(&self.identity).is_some_and(|file| file.strong_count() == 0) {
             files.held.remove(&self.identity);
@@ -115,6 +208,9 @@ impl Inodes {
             meta: Mutex::new(Meta::new(files.changed)),
             readers: Mutex::default(),
             keeps_atime: AtomicBool::new(false),
+            pending: Pending::default(),
+            opens: AtomicUsize::new(0),
+            place: Mutex::default(),
         });
         files.held.insert(identity, Arc::downgrade(&inode));
         drop(files);

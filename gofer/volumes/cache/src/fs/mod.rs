@@ -15,6 +15,7 @@
 //! In this order: the gate of a [`CacheFile`](crate::store::CacheFile), [`Inode::meta`], the table of names, the table
 //! of inodes. None is held while the backend is asked, but the gate.
 
+mod back;
 mod control;
 mod dir;
 mod file;
@@ -28,7 +29,7 @@ mod reader;
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gofer::extension::Claim;
 use lisafs::backend::{Attachment, Backend, Errno, Found, Result};
@@ -37,8 +38,9 @@ use quick_cache::sync::Cache;
 
 use crate::stats::Snapshot;
 use crate::store::{CacheFile, DirectoryError, Key, Limits, Store};
+use back::{Back, RecoverError};
 use control::Control;
-use inode::Inodes;
+use inode::{Inodes, Place};
 use names::Names;
 use node::Node;
 
@@ -64,11 +66,35 @@ pub struct Options {
     pub names: Option<usize>,
     /// Whether files that are wholly in the cache are given to clients as descriptors, where nothing may be changed.
     pub donate: bool,
+    /// When writes are acknowledged.
+    pub write: Write,
+    /// Whether `fsync` is content when the disk of the cache has what was written back.
+    pub fsync_locally: bool,
+    /// Bytes that the cache may have and the backend not; `None` for half of what the cache may take.
+    pub dirty: Option<u64>,
+}
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Write {
+    /// When the backend has it.
+    #[default]
+    Through,
+    /// When the disk of the cache has it, if nobody else changes the files; the backend has it soon.
+    Back,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { access: Access::default(), ttl: Duration::from_secs(1), names: None, donate: true }
+        Options {
+            access: Access::default(),
+            ttl: Duration::from_secs(1),
+            names: None,
+            donate: true,
+            write: Write::default(),
+            fsync_locally: false,
+            dirty: None,
+        }
     }
 }
 
@@ -77,6 +103,12 @@ impl Options {
     #[must_use]
     pub fn access(self, access: Access) -> Self {
         Options { access, ..self }
+    }
+
+    /// The same where writes are acknowledged at another time.
+    #[must_use]
+    pub fn write(self, write: Write) -> Self {
+        Options { write, ..self }
     }
 
     /// The same with another time for which names and attributes count.
@@ -92,6 +124,21 @@ pub struct CacheFs {
     volume: Arc<Volume>,
 }
 
+/// Why there is no cache.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Its directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// What a process has left cannot be uploaded.
+    #[error("{0}; gofer-volumes cache status shows what there is")]
+    Recover(String),
+    /// The backend fails.
+    #[error("the backend of the cache fails: {0}")]
+    Backend(#[source] lisafs::backend::Error),
+}
+
 /// What all files of a volume need.
 struct Volume {
     name: String,
@@ -104,6 +151,8 @@ struct Volume {
     recent: Cache<Key, Arc<CacheFile>>,
     /// Whether nothing may be changed, so that descriptors of data can be given away.
     is_read_only: bool,
+    /// What is written, and not uploaded yet; `None` if there is no such thing.
+    back: Option<Arc<Back>>,
     /// Whether names may be kept: not where the server has locks for positions.
     keeps_names: bool,
 }
@@ -122,7 +171,22 @@ pub struct VolumeStats {
     pub bytes: u64,
     /// Bytes that there may be.
     pub limit: u64,
+    /// Bytes on the disk that the backend does not have yet.
+    pub dirty: u64,
+    /// How long the oldest of them have been there.
+    pub dirty_age: Duration,
 }
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        if let Some(back) = &self.back {
+            back.end();
+        }
+    }
+}
+
+/// How long the end of a connection waits for uploads.
+const LAST_UPLOADS: Duration = Duration::from_secs(4);
 
 /// The volumes of this process.
 static LIVE: Mutex<Vec<Weak<Volume>>> = Mutex::new(Vec::new());
@@ -132,12 +196,15 @@ pub fn each_volume(mut with: impl FnMut(&VolumeStats)) {
     let live: Vec<Arc<Volume>> = LIVE.lock().iter().filter_map(Weak::upgrade).collect();
     for volume in live {
         let store = &volume.store;
+        let dirty = volume.back.as_ref().map(|back| back.dirty()).unwrap_or_default();
         with(&VolumeStats {
             backend: volume.name.clone(),
             directory: store.directory().path().to_path_buf(),
             counts: store.stats.snapshot(),
             bytes: store.bytes(),
             limit: store.limits().size,
+            dirty: dirty.bytes,
+            dirty_age: dirty.age,
         });
     }
 }
@@ -151,19 +218,32 @@ impl CacheFs {
         directory: &Path,
         limits: Limits,
         options: Options,
-    ) -> std::result::Result<Self, DirectoryError> {
-        let store = Store::open(directory, limits)?;
-        let failed = |source| DirectoryError::Io { path: directory.to_path_buf(), source };
-        Self::new(inner, name, options, store).map_err(failed)
+    ) -> std::result::Result<Self, OpenError> {
+        Self::new(inner, name, options, Store::open(directory, limits)?)
     }
 
     /// The files of `inner`, which is called `name`, with their data in `store`.
-    pub(crate) fn new(inner: Claim, name: &str, options: Options, store: Arc<Store>) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        inner: Claim,
+        name: &str,
+        options: Options,
+        store: Arc<Store>,
+    ) -> std::result::Result<Self, OpenError> {
         use std::hash::Hasher;
         let mut hasher = siphasher::sip::SipHasher13::new();
         hasher.write(name.as_bytes());
         let id = hasher.finish();
-        store.directory().make_volume(id, name)?;
+        let path = store.directory().path().to_path_buf();
+        let failed = |source| DirectoryError::Io { path, source };
+        let is_read_only = inner.options.read_only;
+        let writes_back = options.write == Write::Back && !is_read_only;
+        let back = || {
+            store.directory().make_volume(id, name)?;
+            let limit = options.dirty.unwrap_or(store.limits().size / 2).max(1);
+            let is_needed = writes_back || store.directory().dirty(id).is_dir();
+            is_needed.then(|| Back::start(&store, id, limit, options.fsync_locally)).transpose()
+        };
+        let back = back().map_err(failed)?;
         let (names, files) = budget(&options, inner.options.fds_are_descriptors);
         let volume = Arc::new(Volume {
             name: name.to_owned(),
@@ -172,10 +252,21 @@ impl CacheFs {
             inodes: Arc::default(),
             names: Names::new(names),
             recent: Cache::new(files),
-            is_read_only: inner.options.read_only,
+            is_read_only,
+            back: back.clone(),
             keeps_names: !inner.options.tree_locks,
             options,
         });
+        if let Some(back) = &back {
+            let root = inner.backend.attach().map_err(OpenError::Backend)?.root;
+            let root = volume.root(root).0;
+            let recover = |error: RecoverError| OpenError::Recover(error.to_string());
+            volume.recover(back, &root).map_err(recover)?;
+            if !writes_back {
+                let failed = |error| OpenError::Recover(format!("what the cache has cannot be uploaded: {error}"));
+                back.flush_all(None).map_err(failed)?;
+            }
+        }
         let mut live = LIVE.lock();
         live.retain(|volume| volume.strong_count() > 0);
         live.push(Arc::downgrade(&volume));
@@ -205,15 +296,29 @@ impl Backend for CacheFs {
     fn options(&self) -> lisafs::backend::Options {
         // A descriptor of the root would lead past the cache.
         let options = self.inner.options.clone().donates_root(false).fds_are_descriptors(true);
-        options.walk_stat(self.volume.keeps_names)
+        let options = options.walk_stat(self.volume.keeps_names);
+        if self.volume.back.is_none() {
+            return options;
+        }
+        // Who closes a file hears of what went wrong.
+        let supported = options.supported.with(lisafs::backend::MessageId::FLUSH);
+        options.supported(supported)
     }
 
     fn attach(&self) -> Result<Attachment> {
-        let root = self.inner.backend.attach()?.root;
-        Ok(Attachment::new(self.volume.found(root, None)))
+        let (node, stat) = self.volume.root(self.inner.backend.attach()?.root);
+        Ok(Attachment::new(Found::new(Control { volume: self.volume.clone(), node }, stat)))
     }
 
     fn detach(&self) {
+        if let Some(back) = &self.volume.back
+            && let Err(error) = back.flush_all(Some(Instant::now() + LAST_UPLOADS))
+        {
+            let (bytes, directory) = (back.dirty().bytes, self.volume.store.directory().path().display());
+            tracing::warn!(
+                "the backend lacks {bytes} bytes that are in {directory} ({error}); use gofer-volumes cache flush"
+            );
+        }
         self.inner.backend.detach();
     }
 }
@@ -223,10 +328,11 @@ impl Volume {
         self.options.access == Access::Exclusive
     }
 
-    /// A file of the backend as one of the volume.
-    fn found(self: &Arc<Self>, found: Found, place: Option<(Arc<Node>, &[u8])>) -> Found {
-        let (node, stat) = self.node(found, place);
-        Found::new(Control { volume: self.clone(), node }, stat)
+    /// The backend's root as that of the volume.
+    fn root(&self, found: Found) -> (Arc<Node>, lisafs::backend::Statx) {
+        let (node, stat) = self.node(found, None);
+        node.inode.put(Place::Root);
+        (node, stat)
     }
 
     /// The data of the file `key`.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lisafs::backend::{ControlBox, Errno, Error, Found, Name, Result, Statx};
 
 use super::Volume;
-use super::inode::{Inode, identity};
+use super::back::Unsaved;
+use super::inode::{Inode, Place, identity};
 
 /// A position in the backend's tree.
 pub(super) struct Node {
@@ -36,6 +37,24 @@ impl Node {
 }
 
 impl Volume {
+    /// Attributes that `ask` gets, with what only the cache has.
+    pub(super) fn seen(&self, inode: &Inode, ask: impl FnOnce() -> Result<Statx>) -> Result<Statx> {
+        let unsaved = inode.pending.unsaved();
+        Ok(Unsaved::onto(unsaved.as_ref(), ask()?))
+    }
+
+    /// Attributes that the backend was asked for at `asked` or later, with what only the cache has.
+    pub(super) fn whole(&self, asked: u64, node: &Node, stat: Statx) -> Result<Statx> {
+        if self.back.is_none() {
+            return Ok(stat);
+        }
+        match node.inode.pending.unsaved() {
+            // They may be from before an upload.
+            None if node.inode.keep(asked).is_none() => self.seen(&node.inode, || node.inner.stat()),
+            unsaved => Ok(Unsaved::onto(unsaved.as_ref(), stat)),
+        }
+    }
+
     /// A file of the backend, found at `place`.
     pub(super) fn node(&self, found: Found, place: Option<(Arc<Node>, &[u8])>) -> (Arc<Node>, Statx) {
         let Found { file, stat, .. } = found;
@@ -92,6 +111,9 @@ impl Volume {
             return;
         }
         if let Some(meta) = dir.inode.keep(asked) {
+            if let Some(node) = &node {
+                node.inode.put(Place::In(dir.inode.clone(), name.as_bytes().into()));
+            }
             self.names.put(dir.inode.number, name.as_bytes(), node);
             drop(meta);
         }

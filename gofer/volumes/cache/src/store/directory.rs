@@ -19,6 +19,9 @@ const VOLUMES: &str = "volumes";
 /// Says which backend the directory beside it is for.
 const BACKEND: &str = "backend";
 
+/// Where changes are that a backend does not have yet.
+pub(super) const DIRTY: &str = "dirty";
+
 /// Ends the names of files with data.
 pub(super) const DATA: &str = "data";
 /// Ends the names of files that say which data is there.
@@ -129,6 +132,11 @@ impl Directory {
 
     pub(super) fn volume(&self, volume: u64) -> PathBuf {
         self.path.join(VOLUMES).join(format!("{volume:016x}"))
+    }
+
+    /// Where changes are of the volume that its backend does not have.
+    pub(crate) fn dirty(&self, volume: u64) -> PathBuf {
+        self.volume(volume).join(DIRTY)
     }
 
     /// Makes the directory of the volume that `backend` stands for.

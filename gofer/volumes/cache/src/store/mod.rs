@@ -25,7 +25,7 @@ pub(crate) use file::{CacheFile, Pin, Source, Want};
 pub(crate) use header::Key;
 pub use limits::Limits;
 pub use scan::Usage;
-pub(crate) use scan::usage;
+pub(crate) use scan::{each_journal, usage};
 
 use std::collections::HashMap;
 use std::io;
@@ -141,7 +141,7 @@ impl Store {
 
     /// Makes room for `bytes` more, which are then to be given to a [block](Self::commit) or
     /// [released](Self::release). `false` if there is no room, or the disk does not work.
-    fn reserve(self: &Arc<Self>, bytes: u64) -> bool {
+    pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> bool {
         if self.is_in_trouble() {
             return false;
         }
@@ -177,8 +177,13 @@ impl Store {
         }
     }
 
+    /// Takes `bytes` more, whether there is room for them or not.
+    pub(crate) fn claim(&self, bytes: u64) {
+        self.table.lock().other += bytes;
+    }
+
     /// Gives back what was reserved.
-    fn release(&self, bytes: u64) {
+    pub(crate) fn release(&self, bytes: u64) {
         let mut table = self.table.lock();
         table.other = table.other.saturating_sub(bytes);
     }
@@ -204,12 +209,12 @@ impl Store {
     }
 
     /// Whether the disk has failed just now.
-    fn is_in_trouble(&self) -> bool {
+    pub(crate) fn is_in_trouble(&self) -> bool {
         self.trouble.lock().is_some_and(|end| Instant::now() < end)
     }
 
     /// The disk has failed: for a while it is left alone, and everything comes from the backend.
-    fn failed(&self, error: &io::Error) {
+    pub(crate) fn failed(&self, error: &io::Error) {
         let end = Instant::now() + PAUSE;
         self.stats.failures.add(1);
         if self.trouble.lock().replace(end).is_none_or(|end| end < Instant::now()) {
@@ -221,7 +226,7 @@ impl Store {
 
 /// `number` as an index or a length, which it is because it comes from one.
 #[expect(clippy::cast_possible_truncation, reason = "machines are of 64 bits")]
-const fn index(number: u64) -> usize {
+pub(crate) const fn index(number: u64) -> usize {
     const { assert!(usize::BITS == 64) };
     number as usize
 }

@@ -3,14 +3,15 @@
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::directory::{DATA, Directory, MAP, key_of};
+use super::directory::{DATA, DIRTY, Directory, MAP, key_of};
 use super::header::{HEADER, Key};
 use super::map::{Map, block_of};
 use super::policy::BlockKey;
 use super::{BLOCK, CHUNK, OVERHEAD, index};
+use crate::back::{JOURNAL, LOST};
 
 /// Everything that is there.
 #[derive(Default)]
@@ -85,7 +86,7 @@ fn each_file(volume: &Path, mut with: impl FnMut(&DirEntry) -> io::Result<()>) -
 }
 
 /// What a volume has in a cache.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
     /// The backend, as it was called.
@@ -94,8 +95,31 @@ pub struct Usage {
     pub files: u64,
     /// Bytes on the disk.
     pub bytes: u64,
+    /// How many journals have changes that the backend does not have.
+    pub dirty_files: u64,
+    /// Their bytes.
+    pub dirty_bytes: u64,
+    /// How long the oldest of them has been there.
+    pub dirty_age: Option<std::time::Duration>,
+    /// How many files are gone of which there were such changes, which are set aside.
+    pub lost_files: u64,
     /// Where it is.
-    pub path: std::path::PathBuf,
+    pub path: PathBuf,
+}
+
+/// Calls `with` with each journal of a volume.
+pub(crate) fn each_journal(volume: &Path, mut with: impl FnMut(PathBuf)) -> io::Result<()> {
+    let entries = match fs::read_dir(volume.join(DIRTY)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == JOURNAL) {
+            with(path);
+        }
+    }
+    Ok(())
 }
 
 /// What each volume has in the cache at `path`, which somebody may be using.
@@ -106,13 +130,20 @@ pub(crate) fn usage(path: &Path) -> io::Result<Vec<Usage>> {
         let mut backend = String::new();
         // Who is killed at the wrong moment leaves none.
         let _ = File::open(path.join("backend")).and_then(|mut file| file.read_to_string(&mut backend));
-        let mut usage = Usage { backend: backend.trim_end().to_owned(), files: 0, bytes: 0, path: path.clone() };
+        let mut usage = Usage { backend: backend.trim_end().to_owned(), path: path.clone(), ..Usage::default() };
         each_file(&path, |entry| {
             match entry.metadata() {
                 Ok(stat) if entry.path().extension().is_some_and(|ending| ending == DATA) => {
                     usage.files += 1;
                     usage.bytes += stat.blocks() * 512 + OVERHEAD;
                 }
+                Ok(stat) if entry.path().extension().is_some_and(|ending| ending == JOURNAL) => {
+                    usage.dirty_files += 1;
+                    usage.dirty_bytes += stat.len();
+                    let age = stat.created().or_else(|_| stat.modified())?.elapsed().unwrap_or_default();
+                    usage.dirty_age = usage.dirty_age.max(Some(age));
+                }
+                Ok(_) if entry.path().extension().is_some_and(|ending| ending == LOST) => usage.lost_files += 1,
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }

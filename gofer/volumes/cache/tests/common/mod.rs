@@ -10,8 +10,8 @@ use std::time::Duration;
 use gofer::extension::{Claim, Registry};
 use gofer::extensions::wrap::{Call, Layer, Wrapped};
 use gofer::hostfs::{HostOptions, SpecialFiles};
-use gofer_cache::{CacheFs, DirectoryError, Limits, Options};
-use lisafs::backend::{Access, ControlBox, Found, Mode, NO_ID, Name, NewFile, OpenBox, OpenHow};
+use gofer_cache::{CacheFs, DirectoryError, Limits, OpenError, Options, Write};
+use lisafs::backend::{Access, ControlBox, Errno, Found, Mode, NO_ID, Name, NewFile, OpenBox, OpenHow};
 use tempfile::TempDir;
 
 /// All extensions that a cache may be before.
@@ -93,11 +93,20 @@ pub(crate) fn bytes(seed: u64, len: usize) -> Vec<u8> {
 
 /// What the volume of a cache has counted.
 pub(crate) fn counts(directory: &Path) -> gofer_cache::Snapshot {
+    of_volume(directory, |volume| volume.counts)
+}
+
+/// Bytes that the backend does not have.
+pub(crate) fn dirty(directory: &Path) -> u64 {
+    of_volume(directory, |volume| volume.dirty)
+}
+
+fn of_volume<T>(directory: &Path, get: impl Fn(&gofer_cache::VolumeStats) -> T) -> T {
     let mut found = None;
     let directory = directory.canonicalize().unwrap();
     gofer_cache::each_volume(|volume| {
         if volume.directory == directory {
-            found = Some(volume.counts);
+            found = Some(get(volume));
         }
     });
     found.unwrap()
@@ -108,8 +117,10 @@ pub(crate) fn counts(directory: &Path) -> gofer_cache::Snapshot {
 pub(crate) struct Counting {
     calls: Mutex<HashMap<&'static str, u64>>,
     largest: AtomicU64,
-    /// Reads wait as long as this is locked.
+    /// Reads and writes wait as long as this is locked.
     pub(crate) gate: RwLock<()>,
+    /// What writes fail with.
+    pub(crate) full: Mutex<Option<Errno>>,
 }
 
 impl Counting {
@@ -134,13 +145,16 @@ impl Layer for Counting {
 
     fn before(&self, call: Call) -> lisafs::backend::Result<()> {
         *self.calls.lock().unwrap().entry(call.name()).or_default() += 1;
-        if call == Call::Read {
+        if matches!(call, Call::Read | Call::Write) {
             drop(self.gate.read().unwrap());
         }
-        Ok(())
+        match *self.full.lock().unwrap() {
+            Some(errno) if call == Call::Write => Err(errno.into()),
+            _ => Ok(()),
+        }
     }
 
-    fn after(&self, call: Call, (): (), outcome: Result<u64, lisafs::backend::Errno>) {
+    fn after(&self, call: Call, (): (), outcome: Result<u64, Errno>) {
         if let (Call::Read, Ok(bytes)) = (call, outcome) {
             self.largest.fetch_max(bytes, Ordering::Relaxed);
         }
@@ -174,9 +188,27 @@ impl Scene {
         Scene { files, cache, layer, claim }
     }
 
+    /// Another process for the same files.
+    pub(crate) fn beside(self, options: &Options) -> Self {
+        let Scene { files, cache, claim, .. } = self;
+        // It has ended, but for what it does not know.
+        std::mem::forget(claim);
+        let (layer, claim) = before(files.path(), cache.path(), options, Limits::new(1 << 30, Some(0)), false);
+        Scene { files, cache, layer, claim }
+    }
+
     /// Writes a file past the cache.
     pub(crate) fn put(&self, entry: &str, content: &[u8]) {
         std::fs::write(self.files.path().join(entry), content).unwrap();
+    }
+
+    /// Waits until the backend has everything.
+    pub(crate) fn settle(&self) {
+        let start = std::time::Instant::now();
+        while dirty(self.cache.path()) > 0 {
+            assert!(start.elapsed() < Duration::from_secs(30), "it is never uploaded");
+            self.claim.backend.detach();
+        }
     }
 
     pub(crate) fn counts(&self) -> gofer_cache::Snapshot {
@@ -193,7 +225,9 @@ fn before(files: &Path, cache: &Path, options: &Options, limits: Limits, read_on
     loop {
         match CacheFs::open(inner.clone(), "files", cache, limits, options.clone()) {
             // The last one may still be fetching ahead.
-            Err(DirectoryError::InUse { .. }) if start.elapsed() < Duration::from_secs(30) => std::thread::yield_now(),
+            Err(OpenError::Directory(DirectoryError::InUse { .. })) if start.elapsed() < Duration::from_secs(30) => {
+                std::thread::yield_now();
+            }
             cached => return (layer, Claim::new(Arc::new(cached.unwrap()))),
         }
     }
@@ -201,6 +235,11 @@ fn before(files: &Path, cache: &Path, options: &Options, limits: Limits, read_on
 
 pub(crate) fn exclusive() -> Options {
     Options::default().access(gofer_cache::Access::Exclusive)
+}
+
+/// Writes are acknowledged when the disk of the cache has them.
+pub(crate) fn back() -> Options {
+    exclusive().write(Write::Back)
 }
 
 /// Others may change everything at any time.

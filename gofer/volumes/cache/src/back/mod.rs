@@ -1,0 +1,7 @@
+//! Changes that the backend does not have yet, on the disk.
+
+mod journal;
+mod overlay;
+
+pub(crate) use journal::{Change, Head, JOURNAL, Journal, LOST, Replayed};
+pub(crate) use overlay::{Origin, Overlay, Piece};
