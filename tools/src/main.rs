@@ -47,8 +47,8 @@ enum Task {
     KillCache(kills::CacheOptions),
     /// Kill volume servers, gofers and sandboxes at random moments and check what is left.
     KillVolumes(kills::Options),
-    /// Run the commands of gofer/docs/production.md in Docker, podman and containerd. Needs root and Debian's archive;
-    /// takes long.
+    /// Run the commands of gofer/docs/production.md in Docker, podman and containerd, and gofer-volumes under systemd.
+    /// Needs root and Debian's archive; takes long.
     Production(production::Options),
     /// Measure.
     #[command(subcommand)]

@@ -1,10 +1,11 @@
 //! `cargo xtask production`: Docker, podman and containerd with the lines of `gofer/docs/production.md`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use e2e::bins;
-use e2e::engines::{Engines, Set, chapter};
+use e2e::engines::{Engines, Set, Step, chapter};
 
 use crate::setup;
 
@@ -32,7 +33,7 @@ const PLAYS: [Play; 3] = [
 /// What no machine without these can show.
 const NOT_PLAYED: [&str; 3] = [
     "CRI and Kubernetes: Debian has neither gVisor's shim nor crictl",
-    "a current runsc: Debian's is of July 2024; name another one with RUNSC for the tests of containers",
+    "a runsc of this year: Debian's is of July 2024; name another one with RUNSC for the tests of containers",
     "rootless podman: it needs a user's session",
 ];
 
@@ -46,12 +47,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     };
     let gofer = bins::gofer()?;
     let mut well = true;
-    let mut play = |what: &str, steps: &[_], script: &str| -> Result<()> {
-        println!("== {what}");
-        let outcome = engines.play(&gofer, steps, script, Duration::from_secs(3600))?;
-        print!("{}{}", outcome.stdout, outcome.stderr);
-        println!("== {what}: {}", if outcome.status.success() { "well" } else { "FAILED" });
-        well &= outcome.status.success();
+    let mut play = |what: &str, steps: &[Step], script: &str| -> Result<()> {
+        well &= play_on(&engines, &gofer, what, steps, script)?;
         Ok(())
     };
     for Play { subject, before, after } in &PLAYS {
@@ -60,11 +57,26 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let story = format!("STARTS={}\n{}", options.starts, e2e::engines::DOCKER);
     play("Docker on runsc's own gofer and on this one", &[], &story)?;
-    if !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+    Engines::install(Set::Systemd)?;
+    let systemd = match Engines::find(Set::Systemd) {
+        Ok(systemd) => systemd,
+        Err(why) => bail!("{why}"),
+    };
+    well &= play_on(&systemd, &gofer, "gofer-volumes under systemd", &[], e2e::engines::SYSTEMD)?;
+    if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
         println!("not played: cgroup v2, this machine has version 1");
     }
     for what in NOT_PLAYED {
         println!("not played: {what}");
     }
     Ok(well)
+}
+
+/// Plays one script, and says whether it went well.
+fn play_on(engines: &Engines, gofer: &Path, what: &str, steps: &[Step], script: &str) -> Result<bool> {
+    println!("== {what}");
+    let outcome = engines.play(gofer, steps, script, Duration::from_secs(3600))?;
+    print!("{}{}", outcome.stdout, outcome.stderr);
+    println!("== {what}: {}", if outcome.status.success() { "well" } else { "FAILED" });
+    Ok(outcome.status.success())
 }

@@ -1,4 +1,4 @@
-//! Docker, podman and containerd, each started in namespaces of its own, on a Debian that is unpacked for it: nothing
+//! Docker, podman, containerd and systemd, each started in namespaces of its own, on a Debian that is unpacked for it: nothing
 //! is installed on the machine, and nothing is left of what they did.
 
 mod chapter;
@@ -25,6 +25,8 @@ const CACHE: &str = "/var/cache/fusebridge/engines";
 const ENTER: &str = include_str!("enter.sh");
 /// What people do with Docker, on runsc's own gofer and on ours. `STARTS` says how many of many starts.
 pub const DOCKER: &str = include_str!("docker.sh");
+/// What operators do with `gofer-volumes` under systemd, with the units that ship.
+pub const SYSTEMD: &str = include_str!("systemd.sh");
 const LIBRARY: &str = include_str!("lib.sh");
 
 /// What is unpacked together.
@@ -34,6 +36,8 @@ pub enum Set {
     Docker,
     /// Podman too.
     All,
+    /// systemd alone.
+    Systemd,
 }
 
 impl Set {
@@ -41,6 +45,7 @@ impl Set {
         match self {
             Set::Docker => "docker",
             Set::All => "all",
+            Set::Systemd => "systemd",
         }
     }
 
@@ -48,6 +53,7 @@ impl Set {
         let docker = "docker.io,docker-cli,containerd,runc,runsc,busybox-static";
         match self {
             Set::Docker => docker.to_owned(),
+            Set::Systemd => "systemd,busybox-static,mount,util-linux".to_owned(),
             Set::All => format!("{docker},podman,conmon,crun,netavark,nftables,mount,golang-github-containers-common"),
         }
     }
@@ -104,8 +110,8 @@ impl Engines {
         self.root.join("usr/bin/runsc")
     }
 
-    /// Plays the shell script `script`, in which [`script`] has put `steps`, with `gofer` where someone who builds it
-    /// has it.
+    /// Plays the shell script `script`, in which [`script`] has put `steps`, with `gofer` and what was built beside it
+    /// where someone who builds it has it.
     pub fn play(&self, gofer: &Path, steps: &[Step], script: &str, limit: Duration) -> Result<Outcome> {
         let state = scratch::disk()?;
         let at = |path: &str| state.path().join(path);
@@ -114,8 +120,16 @@ impl Engines {
         }
         let built = at("upper/play/target/dist/gofer");
         fs::copy(gofer, &built).with_context(|| format!("cannot copy {}", gofer.display()))?;
+        let volumes = "gofer-volumes";
+        fs::copy(gofer.with_file_name(volumes), built.with_file_name(volumes))
+            .with_context(|| format!("cannot copy {volumes} from beside {}", gofer.display()))?;
+        for unit in ["gofer-volumes.socket", "gofer-volumes.service"] {
+            fs::copy(crate::bins::workspace().join("gofer/volumes/systemd").join(unit), at("upper/play").join(unit))?;
+        }
         // Where the chapter has it.
-        fs::copy(self.runsc(), at("upper/usr/local/bin/runsc"))?;
+        if self.runsc().exists() {
+            fs::copy(self.runsc(), at("upper/usr/local/bin/runsc"))?;
+        }
         let name = state.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         for (number, step) in steps.iter().enumerate() {
             step.write(&at("upper/play"), number)?;
