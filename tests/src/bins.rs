@@ -46,10 +46,15 @@ pub fn build_to_install() -> Result<()> {
     if env::var_os(DIRECTORY).is_some_and(|dir| !dir.is_empty()) {
         return directory().map(drop);
     }
-    // One after the other: together, the gofer would get what fusebridge wants for tests.
-    let built = build_of("dist", &["fusebridge"]).and_then(|_| build_of("dist", &["gofer", "gofer-volumes"]));
-    BUILT.set(built).map_err(|_| anyhow!("the binaries are there already"))?;
+    BUILT.set(build_to_install_as("dist")).map_err(|_| anyhow!("the binaries are there already"))?;
     directory().map(drop)
+}
+
+/// Builds all programs in `profile`, each with the features it is installed with, and gives the directory they are in.
+pub fn build_to_install_as(profile: &str) -> Result<PathBuf> {
+    // One after the other: together, the gofer would get what fusebridge wants for tests.
+    build_of(profile, &["fusebridge"])?;
+    build_of(profile, &["gofer", "gofer-volumes"])
 }
 
 /// Builds all programs, of what the tests themselves are built of, and gives the directory they are in.

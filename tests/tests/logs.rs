@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -218,4 +219,22 @@ fn daemons_log_to_syslog() -> Result<()> {
     shell.args(["--mount", "bash", "-euc", script, "bash"]).arg(bins::fusebridge()?).arg(point.path());
     let said = command::succeed(shell.current_dir(directory.path()), LIMIT)?;
     check::equal("lines of that priority", &said.trim(), &"1")
+}
+
+#[test]
+fn the_service_manager_hears_of_the_mount() -> Result<()> {
+    let directory = scratch::disk()?;
+    let manager = UnixDatagram::bind(directory.path().join("notify"))?;
+    manager.set_read_timeout(Some(LIMIT))?;
+    let hear = || -> Result<String> {
+        let mut said = [0; 512];
+        let count = manager.recv(&mut said)?;
+        Ok(String::from_utf8_lossy(&said[..count]).into_owned())
+    };
+    let mut mnt = fusebridge("mnt mem:")?;
+    let mount = Mount::start(mnt.env("NOTIFY_SOCKET", directory.path().join("notify")))?;
+    let ready = hear()?;
+    check::holds(&ready, ready.starts_with("READY=1\n") && ready.contains(&mount.path().display().to_string()))?;
+    mount.unmount()?;
+    check::equal("the end", &hear()?.trim(), &"STOPPING=1")
 }

@@ -3,6 +3,7 @@
 mod analysis;
 mod bench;
 mod conform;
+mod dist;
 mod fuzz;
 mod kills;
 mod production;
@@ -50,6 +51,8 @@ enum Task {
     /// Run the commands of gofer/docs/production.md in Docker, podman and containerd, and gofer-volumes under systemd.
     /// Needs root and Debian's archive; takes long.
     Production(production::Options),
+    /// Build the programs as they are installed, with manual pages, completions and units; --deb makes packages.
+    Dist(dist::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Task::Miri => analysis::miri(),
         Task::Loom => analysis::loom(),
         Task::Semver(options) => semver::run(&options),
+        Task::Dist(options) => dist::run(&options).map(|()| true),
         Task::Bench(bench) => bench::run(&bench).map(|()| true),
     };
     match done {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use sd_notify::NotifyState;
 
 use super::extensions::Extensions;
 use super::options::MountArgs;
@@ -90,6 +91,7 @@ impl Mnt {
         // A reader that wants to know where the mount is must not wait for a buffer to fill.
         let told = writeln!(stdout, "{}", up.path().display()).and_then(|()| stdout.flush());
         told.map_err(|error| super::no_stdout(&error))?;
+        notify(&[NotifyState::Ready, NotifyState::Status(&format!("mounted on {}", up.path().display()))]);
         if self.background {
             daemon::leave()?;
             daemon::silence()?;
@@ -105,10 +107,18 @@ impl Mnt {
                 )),
             }
         }
+        notify(&[NotifyState::Stopping]);
         let path = up.path().to_path_buf();
         if up.take_down()? == Unmounted::Detached {
             super::notice(format_args!("{} was in use; its users get errors from now on", path.display()));
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Tells the service manager, if one has started us.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "cannot tell the service manager");
     }
 }

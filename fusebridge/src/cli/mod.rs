@@ -157,14 +157,24 @@ fn notice(text: impl std::fmt::Display) {
     say(format_args!("fusebridge: {text}"));
 }
 
+/// The command line of fusebridge with the extensions that ship, for manuals and completions.
+pub fn command() -> clap::Command {
+    complete(Cli::command(), &Registry::new(crate::extensions()).expect("what ships goes together"))
+}
+
+/// `command` with the flags of all extensions.
+fn complete(command: clap::Command, registry: &Registry) -> clap::Command {
+    command
+        .mut_subcommand("mnt", |mnt| with_flags(mnt, registry))
+        .mut_subcommand("run", |run| with_flags(run, registry))
+        .mut_subcommand("conform", |conform| with_flags(conform, registry))
+        .mut_subcommand("trace", |trace| trace.mut_subcommand("replay", |replay| with_flags(replay, registry)))
+}
+
 fn run_command(program: Program, mut arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     let command = program.command(Cli::command());
     let registry = Registry::new(program.extensions(crate::extensions()))?;
-    let command = command
-        .mut_subcommand("mnt", |mnt| with_flags(mnt, &registry))
-        .mut_subcommand("run", |run| with_flags(run, &registry))
-        .mut_subcommand("conform", |conform| with_flags(conform, &registry))
-        .mut_subcommand("trace", |trace| trace.mut_subcommand("replay", |replay| with_flags(replay, &registry)));
+    let command = complete(command, &registry);
     if arguments.first().is_some_and(|program| mount_helper::is_called(program)) {
         match mount_helper::line(&arguments[1..], &command) {
             Ok(Some(line)) => arguments = line,

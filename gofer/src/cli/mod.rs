@@ -74,6 +74,16 @@ fn own(program: Program, arguments: Vec<OsString>) -> ExitCode {
     end(run(command, program.extensions(shipped()), arguments))
 }
 
+/// The command line of the gofer with the extensions that ship, for manuals and completions.
+pub fn command() -> clap::Command {
+    complete(Cli::command(), &Registry::new(shipped()).expect("what ships goes together"))
+}
+
+/// `command` with the flags of all extensions.
+fn complete(command: clap::Command, registry: &Registry) -> clap::Command {
+    command.mut_subcommand("serve", |serve| with_flags(serve, registry))
+}
+
 /// The commands of [`main_of`] as a part of another program, with `extensions` only. The first argument is the program's
 /// name.
 pub fn main(extensions: Vec<Box<dyn Extension>>, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -94,7 +104,7 @@ fn run(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<ExitCode, Error> {
     let registry = Registry::new(extensions)?;
-    let matches = command.mut_subcommand("serve", |serve| with_flags(serve, &registry)).get_matches_from(arguments);
+    let matches = complete(command, &registry).get_matches_from(arguments);
     let cli = Cli::from_arg_matches(&matches)?;
     match (cli.command, matches.subcommand()) {
         (Command::Serve(serve), Some((_, flags))) => {

@@ -23,7 +23,7 @@ mod takes;
 mod upgrade;
 mod volumes;
 
-pub use cli::{main_of, main_with};
+pub use cli::{command, main_of, main_with};
 
 use gofer::extension::Extension;
 

@@ -93,16 +93,25 @@ pub fn main_of(program: Program) -> ExitCode {
     }
 }
 
+/// The command line of the volume server with the extensions that ship, for manuals and completions.
+pub fn command() -> clap::Command {
+    complete(Cli::command(), &Registry::new(crate::extensions()).expect("what ships goes together"))
+}
+
+/// `command` with the flags of all extensions.
+fn complete(command: clap::Command, registry: &Registry) -> clap::Command {
+    let command = command.mut_subcommand("serve", |serve| {
+        gofer::cli::with_flags(serve, registry).mut_arg("log", |log| log.default_value("info"))
+    });
+    command.mut_subcommand("cache", |cache| {
+        cache.mut_subcommand("flush", |flush| gofer::cli::with_flags(flush, registry))
+    })
+}
+
 fn run(program: Program) -> Result<ExitCode, Error> {
     let command = program.command(Cli::command());
     let registry = Registry::new(program.extensions(crate::extensions()))?;
-    let command = command.mut_subcommand("serve", |serve| {
-        gofer::cli::with_flags(serve, &registry).mut_arg("log", |log| log.default_value("info"))
-    });
-    let command = command.mut_subcommand("cache", |cache| {
-        cache.mut_subcommand("flush", |flush| gofer::cli::with_flags(flush, &registry))
-    });
-    let matches = command.get_matches();
+    let matches = complete(command, &registry).get_matches();
     match Cli::from_arg_matches(&matches)?.command {
         Command::Serve { file, log } => {
             gofer::log::init(&log)?;
