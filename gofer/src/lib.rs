@@ -8,7 +8,7 @@
 
 pub mod cli;
 mod configuration;
-mod doctor;
+pub mod doctor;
 pub mod exporter;
 pub mod extension;
 pub mod extensions;

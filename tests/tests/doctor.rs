@@ -1,4 +1,4 @@
-//! `gofer doctor`: what it says about this machine, and that it leaves nothing behind.
+//! `gofer doctor` and `fusebridge doctor`: what they say about this machine, and that they leave nothing behind.
 
 use std::env;
 use std::fs;
@@ -172,4 +172,46 @@ fn programs_are_told_in_json() -> Result<()> {
     let findings = outcome.stdout.lines().map(serde_json::from_str).collect::<Result<Vec<serde_json::Value>, _>>()?;
     let missing = findings.iter().find(|finding| finding["level"] == "missing").with_context(|| outcome.describe())?;
     check::equal("what is missing", &missing["subject"].as_str(), &Some("runsc"))
+}
+
+/// `fusebridge doctor` with a place for temporary files that is its own, called by `how`.
+fn of_mounts(how: &[&str], scratch: &TempDir) -> Result<Command> {
+    let mut command = Command::new("env");
+    command.arg(format!("TMPDIR={}", scratch.path().display())).args(how).arg(bins::fusebridge()?).arg("doctor");
+    Ok(command)
+}
+
+#[test]
+fn file_systems_can_be_mounted_here() -> Result<()> {
+    let scratch = scratch::disk()?;
+    let outcome = command::run(&mut of_mounts(&[], &scratch)?, LIMIT)?;
+    check::equal(&outcome.describe(), &outcome.status.code(), &Some(0))?;
+    let is_ok = |subject: &str| {
+        lines(&outcome, "ok").iter().any(|line| line.trim_start_matches("ok").trim_start().starts_with(subject))
+    };
+    check::holds(&outcome.describe(), ["/dev/fuse ", "open files ", "mount "].into_iter().all(is_ok))?;
+    if host::is_root() && host::can_pass_through() {
+        check::holds(&outcome.describe(), is_ok("passthrough "))?;
+    }
+    check::equal("all that is said", &outcome.stderr.as_str(), &"")?;
+    nothing_is_left(&scratch)?;
+    let outcome = command::run(of_mounts(&[], &scratch)?.arg("--json"), LIMIT)?;
+    let findings = outcome.stdout.lines().map(serde_json::from_str).collect::<Result<Vec<serde_json::Value>, _>>()?;
+    check::holds(&outcome.describe(), findings.iter().any(|it| it["subject"] == "mount" && it["level"] == "ok"))
+}
+
+#[test]
+fn a_machine_without_fuse_is_told_so() -> Result<()> {
+    if !host::is_root() {
+        skip!("taking /dev/fuse away needs root");
+    }
+    let scratch = scratch::disk()?;
+    // A /dev with nothing but null in it.
+    let enter = "mount -t tmpfs -o mode=755 dev /dev && mknod /dev/null c 1 3 && exec \"$@\"";
+    let outcome = command::run(&mut of_mounts(&["unshare", "--mount", "sh", "-c", enter, "sh"], &scratch)?, LIMIT)?;
+    check::equal(&outcome.describe(), &outcome.status.code(), &Some(1))?;
+    let missing = lines(&outcome, "missing");
+    check::equal(&outcome.describe(), &missing.len(), &1)?;
+    check::holds(missing[0], missing[0].contains("/dev/fuse") && missing[0].contains("modprobe fuse"))?;
+    nothing_is_left(&scratch)
 }

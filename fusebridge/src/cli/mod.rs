@@ -4,6 +4,7 @@ mod auto_unmount;
 mod conform;
 mod connection;
 mod daemon;
+mod doctor;
 mod extensions;
 mod mnt;
 mod mount_helper;
@@ -82,6 +83,8 @@ enum Command {
         #[arg(long)]
         prometheus: bool,
     },
+    /// Check whether file systems can be mounted on this machine and what is missing
+    Doctor(doctor::Doctor),
     /// Print, count or replay the messages that --trace has recorded
     #[command(subcommand, after_help = trace::EXAMPLES)]
     Trace(trace::Trace),
@@ -98,7 +101,7 @@ impl Command {
             Command::Run(run) => vec![run.backend()],
             Command::Conform(conform) => conform.backends(),
             Command::Trace(trace::Trace::Replay(replay)) => vec![replay.backend()],
-            Command::Umount { .. } | Command::Stats { .. } | Command::Trace(_) => Vec::new(),
+            Command::Umount { .. } | Command::Stats { .. } | Command::Doctor(_) | Command::Trace(_) => Vec::new(),
         }
     }
 }
@@ -202,6 +205,7 @@ fn run_command(program: Program, mut arguments: Vec<OsString>) -> Result<ExitCod
         Command::Conform(conform) => Ok(conform.run(&extensions)),
         Command::Umount { mountpoint } => mounted::umount(&mountpoint),
         Command::Stats { mountpoint, prometheus } => mounted::stats(&mountpoint, prometheus),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Trace(trace) => trace.run(&extensions),
     }
 }

@@ -4,14 +4,14 @@ use std::fmt;
 
 /// What a finding means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
+pub enum Level {
     /// As it should be.
     Ok,
     /// Something that one may want to know.
     Note,
-    /// Something does not work that most containers can do without.
+    /// Something does not work that most can do without.
     Warning,
-    /// Containers cannot run.
+    /// Nothing works without it.
     Missing,
 }
 
@@ -28,27 +28,31 @@ impl Level {
 
 /// The result of one check, which is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
-    pub(crate) level: Level,
+pub struct Finding {
+    /// What it means.
+    pub level: Level,
     /// What was looked at.
-    pub(crate) subject: String,
+    pub subject: String,
     /// What is with it, and what to do if that is not good.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 impl Finding {
-    pub(super) fn new(level: Level, subject: impl Into<String>, text: impl Into<String>) -> Self {
+    /// One of any level.
+    pub fn new(level: Level, subject: impl Into<String>, text: impl Into<String>) -> Self {
         Finding { level, subject: subject.into(), text: text.into() }
     }
 
-    pub(super) fn ok(subject: impl Into<String>, text: impl Into<String>) -> Self {
+    /// Something that works.
+    pub fn ok(subject: impl Into<String>, text: impl Into<String>) -> Self {
         Finding::new(Level::Ok, subject, text)
     }
 }
 
 impl Finding {
     /// The same for programs.
-    pub(crate) fn to_json(&self) -> String {
+    #[must_use]
+    pub fn to_json(&self) -> String {
         serde_json::json!({ "level": self.level.word(), "subject": self.subject, "text": self.text }).to_string()
     }
 }

@@ -40,6 +40,23 @@ fn io_uring(switch: std::io::Result<String>) -> Finding {
     }
 }
 
+/// The same for somebody who wants to mount, and will see for himself about passthrough.
+pub(super) fn for_mounts() -> Vec<Finding> {
+    let device = device();
+    let mut findings = vec![Finding { level: required(device.level), ..device }];
+    if search::program("fusermount3").is_none() && !geteuid().is_root() {
+        let text = "only root can mount without it; install fuse3";
+        findings.push(Finding::new(Level::Missing, "fusermount3", text));
+    }
+    findings.push(io_uring(fs::read_to_string(ENABLE_URING)));
+    findings
+}
+
+/// What `level` is for those who cannot do without.
+fn required(level: Level) -> Level {
+    if level == Level::Ok { Level::Ok } else { Level::Missing }
+}
+
 /// The kernel says whether it can only to a file system that is mounted, so this goes by its version.
 fn passthrough(version: (u32, u32), is_root: bool) -> Finding {
     let why_not = if version < PASSTHROUGH_SINCE {

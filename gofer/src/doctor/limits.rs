@@ -20,7 +20,7 @@ fn judge(hard: Option<u64>) -> Finding {
             Level::Warning,
             "open files",
             format!(
-                "only up to {hard} for all files that a container has open; raise the hard limit (ulimit -Hn, LimitNOFILE= of the service)"
+                "only up to {hard} for all files that a container or a mount has open; raise the hard limit (ulimit -Hn, LimitNOFILE= of the service)"
             ),
         ),
     }

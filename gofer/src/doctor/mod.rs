@@ -22,9 +22,17 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-pub(crate) use finding::{Finding, Level};
+pub use finding::{Finding, Level};
 
 use self::child::Timeout;
+
+/// What mounting needs, for programs that go on to try it: by itself, this tries nothing.
+#[must_use]
+pub fn for_mounts() -> Vec<Finding> {
+    let mut findings = fuse::for_mounts();
+    findings.push(limits::check());
+    findings
+}
 
 /// Examines this machine and tells `report` each finding as soon as it is there. Returns whether containers can run.
 ///

@@ -103,9 +103,8 @@ fn complete(command: clap::Command, registry: &Registry) -> clap::Command {
     let command = command.mut_subcommand("serve", |serve| {
         gofer::cli::with_flags(serve, registry).mut_arg("log", |log| log.default_value("info"))
     });
-    command.mut_subcommand("cache", |cache| {
-        cache.mut_subcommand("flush", |flush| gofer::cli::with_flags(flush, registry))
-    })
+    command
+        .mut_subcommand("cache", |cache| cache.mut_subcommand("flush", |flush| gofer::cli::with_flags(flush, registry)))
 }
 
 fn run(program: Program) -> Result<ExitCode, Error> {
