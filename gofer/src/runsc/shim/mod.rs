@@ -10,7 +10,7 @@
 //! configuration file `/etc/gofer/runtime.json`, else the first `runsc` in `PATH` that is not us. A helper must be the
 //! same one as its parent, but it can be started without environment, in a user namespace, as nobody: all that it still
 //! sees is its parent's command line. So a runtime whose command line does not say the path shows one that does, or,
-//! where it may not change what it shows, executes itself once more.
+//! where the kernel does not know how, executes itself once more.
 
 mod annotations;
 mod command_line;
