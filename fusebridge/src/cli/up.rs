@@ -145,6 +145,7 @@ impl Up {
             noexec: args.noexec,
             threads: args.threads.into(),
             transport: args.transport,
+            donates: matches!(spec, BackendSpec::Host(_)),
             stack_depth,
         };
         let figures = Arc::new(Figures {

@@ -32,9 +32,10 @@ fn io_uring(switch: std::io::Result<String>) -> Finding {
         Finding::new(Level::Note, "io_uring", text)
     };
     match switch {
-        Ok(text) if text.starts_with('Y') => {
-            Finding::ok("io_uring", "requests of a fusebridge mount come over io_uring, unless with --transport device")
-        }
+        Ok(text) if text.starts_with('Y') => Finding::ok(
+            "io_uring",
+            "requests of a fusebridge mount come over io_uring where the kernel itself may read and write files, or with --transport ring",
+        ),
         Ok(_) => note(format!("FUSE over io_uring is off; as root: echo Y > {ENABLE_URING}")),
         Err(_) => note("FUSE over io_uring needs Linux 6.14 or later with CONFIG_FUSE_IO_URING".to_owned()),
     }

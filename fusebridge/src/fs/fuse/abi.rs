@@ -49,6 +49,8 @@ pub(super) mod opcode {
     pub(in super::super) const RENAME2: u32 = 45;
     pub(in super::super) const LSEEK: u32 = 46;
     pub(in super::super) const COPY_FILE_RANGE: u32 = 47;
+    pub(in super::super) const STATX: u32 = 52;
+    pub(in super::super) const COPY_FILE_RANGE_64: u32 = 53;
 }
 
 /// What is agreed on in INIT.
@@ -163,6 +165,8 @@ from_kernel! {
     InterruptIn, 8 { unique: u64 }
     FAllocateIn, 32 { handle: u64, offset: u64, length: u64, mode: u32, padding: u32 }
     LSeekIn, 24 { handle: u64, offset: u64, whence: u32, padding: u32 }
+    StatxIn, 24 { getattr_flags: u32, reserved: u32, handle: u64, flags: u32, mask: u32 }
+    /// Also of COPY_FILE_RANGE_64.
     CopyIn, 56 {
         from: u64, from_offset: u64, node: u64, to: u64, to_offset: u64, length: u64, flags: u64,
     }
@@ -178,6 +182,13 @@ from_kernel! {
         attr: Attr,
     }
     AttrOut, 104 { valid: u64, valid_nsec: u32, padding: u32, attr: Attr }
+    StatxTime, 16 { seconds: i64, nanoseconds: u32, reserved: i32 }
+    Statx, 256 {
+        mask: u32, block_size: u32, attributes: u64, nlink: u32, uid: u32, gid: u32, mode: u16, spare: u16, node: u64,
+        size: u64, blocks: u64, attributes_mask: u64, atime: StatxTime, btime: StatxTime, ctime: StatxTime,
+        mtime: StatxTime, rdev_major: u32, rdev_minor: u32, dev_major: u32, dev_minor: u32, spare2: [u64; 14],
+    }
+    StatxOut, 288 { valid: u64, valid_nsec: u32, flags: u32, spare: [u64; 2], stat: Statx }
     OpenOut, 16 { handle: u64, flags: u32, backing: u32 }
     CreateOut, 144 { entry: EntryOut, open: OpenOut }
     /// Also of COPY_FILE_RANGE.
@@ -188,6 +199,8 @@ from_kernel! {
     }
     GetXattrOut, 8 { size: u32, padding: u32 }
     LSeekOut, 8 { offset: u64 }
+    /// Of COPY_FILE_RANGE_64.
+    CopyOut, 8 { copied: u64 }
     InitOut, 64 {
         major: u32, minor: u32, max_readahead: u32, flags: u32, max_background: u16, congestion_threshold: u16,
         max_write: u32, time_granularity: u32, max_pages: u16, map_alignment: u16, flags2: u32, max_stack_depth: u32,

@@ -5,7 +5,7 @@ pub(super) use crate::mounts::SUBTYPE;
 /// How requests come from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Transport {
-    /// `ring` where the kernel has it switched on, `device` elsewhere
+    /// `ring` where the kernel has it switched on and itself reads and writes files, `device` elsewhere
     #[default]
     Auto,
     /// io_uring, on the processor of each caller: Linux 6.14 or later, with `enable_uring` of its module fuse
@@ -36,6 +36,8 @@ pub struct MountOptions {
     pub threads: usize,
     /// How requests come.
     pub transport: Transport,
+    /// Whether the server is known to donate descriptors of files.
+    pub donates: bool,
     /// How deep the files that the kernel may work on by itself are stacked; 0: it does not.
     pub stack_depth: u32,
 }

@@ -5,7 +5,7 @@ use zerocopy::FromBytes;
 use super::abi::{
     BatchForgetIn, CopyIn, CreateIn, FAllocateIn, FSyncIn, FlushIn, ForgetIn, ForgetOne, GetXattrIn, InHeader, InitIn,
     InterruptIn, LSeekIn, LinkIn, MkDirIn, MkNodIn, OpenIn, ReadIn, ReleaseIn, Rename2In, RenameIn, SetAttrIn,
-    SetXattrIn, WriteIn, opcode,
+    SetXattrIn, StatxIn, WriteIn, opcode,
 };
 
 /// One request.
@@ -81,6 +81,8 @@ pub(super) enum Operation<'a> {
     FAllocate(FAllocateIn),
     LSeek(LSeekIn),
     CopyFileRange(CopyIn),
+    CopyFileRange64(CopyIn),
+    Statx(StatxIn),
     /// Nothing that this knows. The kernel does without, if it is told so.
     Unknown,
 }
@@ -182,6 +184,8 @@ impl<'a> Operation<'a> {
             opcode::FALLOCATE => O::FAllocate(content.take()?),
             opcode::LSEEK => O::LSeek(content.take()?),
             opcode::COPY_FILE_RANGE => O::CopyFileRange(content.take()?),
+            opcode::COPY_FILE_RANGE_64 => O::CopyFileRange64(content.take()?),
+            opcode::STATX => O::Statx(content.take()?),
             _ => O::Unknown,
         })
     }

@@ -12,6 +12,7 @@ use super::library::LibrarySession;
 use super::options::{MountOptions, Transport};
 use super::ring::{Rings, Unavailable, available};
 use crate::fs::bridge::Bridge;
+use crate::fs::policy::IoMode;
 use crate::mounts::Pin;
 
 /// A bridge that is mounted and answers.
@@ -22,10 +23,17 @@ enum Session {
     Library(LibrarySession),
 }
 
-/// Whether requests are to come over rings. An error if they must and cannot.
-fn wants_ring(transport: Transport) -> io::Result<bool> {
+/// Whether requests are to come over rings. An error if they must and cannot. `passes_data`: the kernel itself may read
+/// and write files.
+///
+/// Everything is quicker over rings, but for the data of large reads, which is copied once more on its way.
+fn wants_ring(transport: Transport, passes_data: bool) -> io::Result<bool> {
     match (transport, available()) {
         (Transport::Ring, Err(why)) => Err(why.into()),
+        (Transport::Auto, Ok(())) if !passes_data => {
+            tracing::info!("requests come over /dev/fuse, since file data does, which takes longer over io_uring");
+            Ok(false)
+        }
         (Transport::Auto, Err(why)) => {
             tracing::info!("requests come over /dev/fuse: {why}");
             Ok(false)
@@ -71,7 +79,10 @@ fn start(bridge: &Arc<Bridge>, end: Arc<End>, options: &MountOptions, wants_ring
 impl Mounted {
     /// Mounts `bridge` on `path`.
     pub fn mount(bridge: &Arc<Bridge>, path: &Path, options: &MountOptions) -> io::Result<(Mounted, FuseConnection)> {
-        let wants_ring = wants_ring(options.transport)?;
+        let passes_data = options.donates
+            && options.stack_depth > 0
+            && matches!(bridge.policy().io, IoMode::Auto | IoMode::Passthrough);
+        let wants_ring = wants_ring(options.transport, passes_data)?;
         let (device, unattached) = match Unattached::new(options)? {
             Some((device, unattached)) => (device, Some(unattached)),
             None => (mount_with_helper(path, options)?, None),

@@ -32,6 +32,7 @@ cases! { "times":
     no_access = "reading with O_NOATIME leaves atime unchanged";
     survive = "times that were set survive close, rename and link";
     present = "a new file has the current time";
+    born = "the time of birth stays, whatever becomes of the file";
 }
 
 /// Long enough for the clock of any file system whose times are not whole seconds.
@@ -338,4 +339,22 @@ fn present(scene: &Scene) -> Verdict {
         )?;
     }
     Ok(())
+}
+
+fn born(scene: &Scene) -> Verdict {
+    let birth = |name: &str| -> Verdict<Option<Time>> {
+        let stat = statx(CWD, scene.at(name), AtFlags::empty(), StatxFlags::BTIME).of("statx(STATX_BTIME)")?;
+        let is_there = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+        Ok(is_there.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec.into())))
+    };
+    scene.write("a", b"x")?;
+    let Some(first) = birth("a")? else { return skip("the file system does not know when files were made") };
+    nap();
+    fs::write(scene.at("a"), "changed").of("write(a)")?;
+    scene.rename("a", "b")?;
+    set(scene, "b", (1000, 1), (2000, 2))?;
+    equal("statx(b).stx_btime", birth("b")?, Some(first))?;
+    nap();
+    scene.write("c", b"x")?;
+    later("statx(c).stx_btime of a newer file", birth("c")?.unwrap_or_default(), first)
 }

@@ -4,7 +4,7 @@ use lisafs::wire::{Statx, StatxMask};
 use zerocopy::IntoBytes;
 
 use super::end::Backing;
-use crate::fs::fuse::abi::{Attr, AttrOut, Dirent, EntryOut, OpenOut};
+use crate::fs::fuse::abi::{self, Attr, AttrOut, Dirent, EntryOut, OpenOut, StatxOut, StatxTime};
 use crate::fs::fuse::convert::join_device;
 use crate::fs::fuse::handler::{Names, NamesAndAttributes, Opened, Told};
 use crate::fs::identity::NodeId;
@@ -52,6 +52,42 @@ pub(super) fn attr_out(told: &Told) -> AttrOut {
         valid_nsec: told.ttl.subsec_nanos(),
         padding: 0,
         attr: attr(told.id, &told.stat),
+    }
+}
+
+/// What GETATTR says, and when the file was made, if the server knows.
+pub(super) fn statx_out(told: &Told) -> StatxOut {
+    let (stat, attr) = (&told.stat, attr(told.id, &told.stat));
+    let time = |seconds, nanoseconds| StatxTime { seconds, nanoseconds, reserved: 0 };
+    let birth = stat.mask & StatxMask::BTIME;
+    StatxOut {
+        valid: told.ttl.as_secs(),
+        valid_nsec: told.ttl.subsec_nanos(),
+        flags: 0,
+        spare: [0; 2],
+        stat: abi::Statx {
+            mask: (StatxMask::BASIC_STATS | birth).bits(),
+            block_size: attr.block_size,
+            attributes: 0,
+            nlink: attr.nlink,
+            uid: attr.uid,
+            gid: attr.gid,
+            mode: stat.mode,
+            spare: 0,
+            node: attr.node,
+            size: attr.size,
+            blocks: attr.blocks,
+            attributes_mask: 0,
+            atime: time(attr.atime, attr.atime_nsec),
+            btime: time(stat.btime.sec, stat.btime.nsec),
+            ctime: time(attr.ctime, attr.ctime_nsec),
+            mtime: time(attr.mtime, attr.mtime_nsec),
+            rdev_major: stat.rdev_major,
+            rdev_minor: stat.rdev_minor,
+            dev_major: 0,
+            dev_minor: 0,
+            spare2: [0; 14],
+        },
     }
 }
 

@@ -118,6 +118,7 @@ mod tests {
             dev: true,
             noexec: false,
             threads: 1,
+            donates: false,
             stack_depth: 0,
             transport: Default::default(),
         };

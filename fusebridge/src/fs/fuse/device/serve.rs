@@ -7,14 +7,14 @@ use lisafs::backend::SetStat;
 use lisafs::wire::Timespec;
 use zerocopy::FromZeros;
 
-use super::encode::{Listing, attr_out, entry_out, open_out};
+use super::encode::{Listing, attr_out, entry_out, open_out, statx_out};
 use super::end::Backing;
 use super::reply::Reply;
 use super::slot::GivingUp;
 use crate::fs::bridge::{Result, permissions};
 use crate::fs::caller::Caller;
 use crate::fs::fuse::abi::{
-    CreateOut, EntryOut, GetXattrOut, InHeader, LSeekOut, READ_LOCKOWNER, SetAttrIn, StatFsOut, WRITE_CACHE,
+    CopyOut, CreateOut, EntryOut, GetXattrOut, InHeader, LSeekOut, READ_LOCKOWNER, SetAttrIn, StatFsOut, WRITE_CACHE,
     WRITE_KILL_SUIDGID, WriteOut, valid,
 };
 use crate::fs::fuse::convert::split_device;
@@ -29,6 +29,7 @@ pub(super) fn giving_up(operation: &Operation<'_>) -> GivingUp {
         O::Write(..) => GivingUp::InOrder,
         O::Lookup { .. }
         | O::GetAttr
+        | O::Statx(_)
         | O::ReadLink
         | O::Open(_)
         | O::Read(_)
@@ -52,6 +53,7 @@ pub(super) fn follows_changes(operation: &Operation<'_>) -> bool {
     matches!(
         operation,
         O::GetAttr
+            | O::Statx(_)
             | O::SetAttr(_)
             | O::Open(_)
             | O::Read(_)
@@ -61,6 +63,7 @@ pub(super) fn follows_changes(operation: &Operation<'_>) -> bool {
             | O::FAllocate(_)
             | O::LSeek(_)
             | O::CopyFileRange(_)
+            | O::CopyFileRange64(_)
     )
 }
 
@@ -80,6 +83,12 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
             Err(error) => reply.refuse(error),
         },
         O::GetAttr => attributes(reply, handler.getattr(id)),
+        O::Statx(_) => match handler.getattr(id) {
+            Ok(told) => {
+                reply.body(&statx_out(&told));
+            }
+            Err(error) => reply.refuse(error),
+        },
         O::SetAttr(change) => {
             let handle = (change.valid & valid::HANDLE != 0).then_some(change.handle);
             attributes(reply, handler.setattr(id, handle, &set_stat(&change)));
@@ -192,6 +201,15 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
         O::CopyFileRange(copy) => {
             let (from, to) = ((copy.from, copy.from_offset), (copy.to, copy.to_offset));
             written(reply, handler.copy(from, NodeId(copy.node), to, copy.length));
+        }
+        O::CopyFileRange64(copy) => {
+            let (from, to) = ((copy.from, copy.from_offset), (copy.to, copy.to_offset));
+            match handler.copy(from, NodeId(copy.node), to, copy.length) {
+                Ok(copied) => {
+                    reply.body(&CopyOut { copied: copied.into() });
+                }
+                Err(error) => reply.refuse(error),
+            }
         }
         O::Unknown => reply.refuse(lisafs::Errno::NOSYS),
         // It comes once, before all others. The rest has been seen to.
