@@ -31,7 +31,7 @@ pub(crate) struct BlobOptions {
 /// How often.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CacheOptions {
-    /// Kills of a process with a cache, in each access mode
+    /// Kills of a process with a cache, in each access mode and way to write
     #[arg(default_value_t = 300)]
     kills: u32,
 }

@@ -250,8 +250,11 @@ impl CacheFile {
 
     /// What was fetched is there.
     fn publish(&self, size: u64, range: &Range<u64>, checksums: &[u32]) {
-        for chunk in range.clone() {
-            self.store.commit(self.key, block_of(chunk), on_disk(self.len_of(size, chunk)));
+        // Of one block, as a rule.
+        let bytes = |chunk| on_disk(self.len_of(size, chunk));
+        for block in block_of(range.start)..=block_of(range.end - 1) {
+            let chunks = range.clone().filter(|chunk| block_of(*chunk) == block);
+            self.store.commit(self.key, block, chunks.map(bytes).sum());
         }
         let mut map = self.map.lock();
         for (chunk, checksum) in range.clone().zip(checksums) {
