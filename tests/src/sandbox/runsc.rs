@@ -110,6 +110,12 @@ impl Runsc {
         self.directfs != DirectFs::Unknown
     }
 
+    /// Whether its gofer is told when to go on, and has somebody who opens paths for it: since 2025.
+    #[must_use]
+    pub fn has_rpc(&self) -> bool {
+        self.is_current() && knows_annotations(&self.path)
+    }
+
     /// The global flags that choose this way.
     pub(super) fn flags(&self) -> Vec<&'static str> {
         let mut flags = vec!["--network=none", "--ignore-cgroups"];

@@ -38,7 +38,7 @@ pub(super) fn run(runsc: &Runsc, way: Way) -> Result<Vec<Figure>> {
         Way::Stock => runsc.path().to_owned(),
         Way::Ours | Way::Volume => bins::gofer()?,
     };
-    let start = || once(&program, bundle.path(), &sandbox.configuration(), runsc.is_current());
+    let start = || once(&program, bundle.path(), &sandbox.configuration(), runsc);
     let times = (0..STARTS).map(|_| start()).collect::<Result<Vec<_>>>()?;
     let shortest = times.into_iter().min().context("no start")?;
     sandbox.end()?;
@@ -46,7 +46,7 @@ pub(super) fn run(runsc: &Runsc, way: Way) -> Result<Vec<Figure>> {
     Ok(vec![Figure { name: "start to first answer", unit: "ms", value: shortest.as_secs_f64() * 1e3 }])
 }
 
-fn once(program: &Path, bundle: &Path, configuration: &Path, current: bool) -> Result<Duration> {
+fn once(program: &Path, bundle: &Path, configuration: &Path, runsc: &Runsc) -> Result<Duration> {
     let (ours, connection) = UnixStream::pair()?;
     let (_rpc, rpc) = UnixStream::pair()?;
     let (go, wait_for_go) = UnixStream::pair()?;
@@ -72,12 +72,15 @@ fn once(program: &Path, bundle: &Path, configuration: &Path, current: bool) -> R
         command.env("GOFER_CONFIG", configuration);
     }
     command.arg(&stamp).arg(program).arg("--network=none");
-    if current {
+    if runsc.is_current() {
         command.arg("--directfs=false");
     }
     command.args(["gofer", "--bundle"]).arg(bundle).args(["--spec-fd=3", "--mounts-fd=4", "--io-fds=5"]);
-    if current {
-        command.args(["--gofer-mount-confs=lisafs:none", "--rpc-fd=6", "--sync-chroot-fd=7", "start"]);
+    if runsc.is_current() {
+        command.arg("--gofer-mount-confs=lisafs:none");
+    }
+    if runsc.has_rpc() {
+        command.args(["--rpc-fd=6", "--sync-chroot-fd=7", "start"]);
     }
     let spec = fs::File::open(bundle.join("config.json"))?;
     let fds: [OwnedFd; 5] = [spec.into(), mounts_end.into(), connection.into(), rpc.into(), wait_for_go.into()];
