@@ -13,6 +13,7 @@ pub mod exporter;
 pub mod extension;
 pub mod extensions;
 pub mod hostfs;
+pub mod in_process;
 pub mod inherited;
 pub mod limits;
 pub mod listener;

@@ -35,8 +35,8 @@ pub(super) fn connect(
     spec: &BackendSpec,
     options: &ClientOptions,
 ) -> Result<(Client, Root, Server), ConnectionError> {
-    let (server, socket) = launch(launcher, spec)?;
-    finish(server, spec, Client::connect(socket.into(), options))
+    let (server, socket, options) = launch(launcher, spec, options)?;
+    finish(server, spec, Client::connect(socket.into(), &options))
 }
 
 /// [`connect`], which a server can make take long; a signal in `events` ends it.
@@ -46,11 +46,11 @@ pub(super) fn connect_unless_interrupted(
     options: &ClientOptions,
     (sender, receiver): (&Sender<Event>, &Receiver<Event>),
 ) -> Result<(Client, Root, Server), ConnectionError> {
-    let (server, socket) = launch(launcher, spec)?;
+    let (server, socket, options) = launch(launcher, spec, options)?;
     let hang_up = socket.try_clone().map_err(LaunchError::Start)?;
     let (connected, is_interrupted) = std::thread::scope(|scope| {
         let connecting = scope.spawn(|| {
-            let connected = Client::connect(socket.into(), options);
+            let connected = Client::connect(socket.into(), &options);
             // The receiver lives until this thread has ended.
             let _ = sender.send(Event::Connected);
             connected
@@ -77,10 +77,20 @@ pub(super) fn connect_unless_interrupted(
     finish(server, spec, connected)
 }
 
-fn launch(launcher: &Launcher, spec: &BackendSpec) -> Result<(Server, UnixStream), LaunchError> {
+/// Gets a server for `spec`, and the options for a connection to it.
+fn launch(
+    launcher: &Launcher,
+    spec: &BackendSpec,
+    options: &ClientOptions,
+) -> Result<(Server, UnixStream, ClientOptions), LaunchError> {
     let mut server = launcher.launch(spec)?;
     let Some(socket) = server.socket.take() else { unreachable!("a new server has a connection") };
-    Ok((server, socket))
+    let options = options.clone();
+    let options = match server.direct() {
+        Some(server) => options.direct(server),
+        None => options,
+    };
+    Ok((server, socket, options))
 }
 
 fn finish(

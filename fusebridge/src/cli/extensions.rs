@@ -1,13 +1,15 @@
-//! The extensions that are in this program, as far as the command line is concerned: their file systems are served by a
-//! gofer process, which is this program once more.
+//! The extensions that are in this program, as far as the command line is concerned: their file systems are served by
+//! this process or a gofer process, which is this program once more.
 
 use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use gofer::extension::{Extension, HandDown, Registry};
 
 use super::Failure;
+use crate::launch;
 
 /// What the commands need to know of the extensions.
 #[derive(Debug, Default)]
@@ -18,15 +20,18 @@ pub(super) struct Extensions {
     pub(super) flags: Vec<OsString>,
     /// What that process gets from this one.
     pub(super) hand_downs: Vec<HandDown>,
+    /// They themselves.
+    pub(super) here: launch::Extensions,
 }
 
 impl Extensions {
     /// Those of `registry`, with the flags that were given to the command. For `backends` they may ask people for
     /// something.
-    pub(super) fn new(registry: &Registry, given: &ArgMatches, backends: &[&OsStr]) -> Result<Self, Failure> {
+    pub(super) fn new(registry: &Arc<Registry>, given: &ArgMatches, backends: &[&OsStr]) -> Result<Self, Failure> {
         let flags = registry.iter().flat_map(Extension::flags).flat_map(|flag| repeat(&flag, given)).collect();
         let hand_downs = registry.hand_down(backends, given)?;
-        Ok(Extensions { names: registry.iter().map(Extension::name).collect(), flags, hand_downs })
+        let names = registry.iter().map(Extension::name).collect();
+        Ok(Extensions { names, flags, hand_downs, here: launch::Extensions::new(registry.clone(), given.clone()) })
     }
 }
 

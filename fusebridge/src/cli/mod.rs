@@ -18,6 +18,7 @@ mod up;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use gofer::Program;
@@ -176,7 +177,7 @@ fn complete(command: clap::Command, registry: &Registry) -> clap::Command {
 
 fn run_command(program: Program, mut arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
     let command = program.command(Cli::command());
-    let registry = Registry::new(program.extensions(crate::extensions()))?;
+    let registry = Arc::new(Registry::new(program.extensions(crate::extensions()))?);
     let command = complete(command, &registry);
     if arguments.first().is_some_and(|program| mount_helper::is_called(program)) {
         match mount_helper::line(&arguments[1..], &command) {
@@ -199,7 +200,7 @@ fn run_command(program: Program, mut arguments: Vec<OsString>) -> Result<ExitCod
         }
         extensions => extensions.transpose()?.unwrap_or_default(),
     };
-    match cli.command {
+    let status = match cli.command {
         Command::Mnt(mnt) => mnt.run(&extensions, &arguments[1..]),
         Command::Run(run) => run.run(&extensions),
         Command::Conform(conform) => Ok(conform.run(&extensions)),
@@ -207,7 +208,9 @@ fn run_command(program: Program, mut arguments: Vec<OsString>) -> Result<ExitCod
         Command::Stats { mountpoint, prometheus } => mounted::stats(&mountpoint, prometheus),
         Command::Doctor(doctor) => doctor.run(),
         Command::Trace(trace) => trace.run(&extensions),
-    }
+    };
+    extensions.here.end();
+    status
 }
 
 /// Why nobody was told what was asked for.

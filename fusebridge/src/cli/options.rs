@@ -1,13 +1,14 @@
 //! Options that `mnt` and `run` share.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use gofer::log::LogArgs;
 
 use crate::fs::{Access, IoMode, Policy, Transport};
+use crate::launch::{BackendSpec, ServerPlace};
 
 /// How to mount.
 #[derive(Clone, Debug, Args)]
@@ -35,6 +36,10 @@ pub(super) struct MountArgs {
     /// How requests come from the kernel
     #[arg(long, value_enum, default_value_t)]
     pub(super) transport: Transport,
+
+    /// Where the server of a directory or an extension's file system runs
+    #[arg(long, value_enum, value_name = "PLACE", default_value_t)]
+    pub(super) server: ServerPlace,
 
     /// Honour set-user-id and set-group-id bits
     #[arg(long)]
@@ -125,8 +130,28 @@ pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
 }
 
 impl MountArgs {
+    /// Whether the server of `spec` runs in this process, or with what that is impossible. `below`: where the mountpoint
+    /// is in what is served.
+    ///
+    /// A process that is killed while one of its threads waits for a mount of its own never ends: it has the only other
+    /// thread that could answer. So it must not serve what has the mountpoint in it.
+    pub(super) fn is_here(&self, spec: &BackendSpec, below: Option<&Path>) -> Result<bool, &'static str> {
+        match self.server {
+            ServerPlace::Separate => Ok(false),
+            ServerPlace::InProcess if matches!(spec, BackendSpec::Unix(_) | BackendSpec::Exec(_)) => {
+                Err("unix: and exec:, whose servers are elsewhere")
+            }
+            ServerPlace::InProcess if below.is_some() => Err("a mountpoint within what is mounted"),
+            ServerPlace::InProcess if self.stats => Err("--stats"),
+            ServerPlace::InProcess if self.transport == Transport::Fuser => Err("--transport fuser"),
+            ServerPlace::InProcess => Ok(true),
+        }
+    }
+
     /// What the file system is to be.
-    pub(super) fn policy(&self, descriptor_limit: u64) -> Policy {
+    pub(super) fn policy(&self, descriptor_limit: u64, is_here: bool) -> Policy {
+        // This process has the server's descriptors, too.
+        let descriptor_limit = if is_here { descriptor_limit / 3 * 2 } else { descriptor_limit };
         Policy {
             access: self.access,
             io: self.io,

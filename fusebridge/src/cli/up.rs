@@ -18,7 +18,7 @@ use super::connection::{ConnectionError, connect_unless_interrupted};
 use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::Event;
-use crate::fs::{Bridge, FuseConnection, IoMode, MountOptions, Mounted, calls_at_most};
+use crate::fs::{Bridge, FuseConnection, InProcess, IoMode, MountOptions, Mounted, calls_at_most};
 use crate::launch::{BackendSpec, Launcher, Server};
 use crate::limits::Descriptors;
 use crate::mountpoint::{Mountpoint, raise_read_ahead};
@@ -51,6 +51,8 @@ pub(super) enum UpError {
     NoPassthrough,
     #[error("--{0} needs root; leave it out")]
     NeedsRoot(&'static str),
+    #[error("--server in-process is impossible with {0}; leave it out")]
+    NotInProcess(&'static str),
     #[error("--stats needs the extension \"stats\", which this program does not have")]
     NoStats,
     #[error("cannot write the trace {path}: {source}; use another FILE for --trace")]
@@ -101,6 +103,8 @@ impl Up {
         }
         let trace = start_trace(args, spec, mountpoint.path())?;
         let descriptors = Descriptors::raise();
+        let below = within(spec, mountpoint.path());
+        let is_here = args.is_here(spec, below.as_deref()).map_err(UpError::NotInProcess)?;
         let launcher = Launcher {
             gofer: ("/proc/self/exe".into(), vec![super::GOFER.into()]),
             read_only: args.read_only,
@@ -110,6 +114,7 @@ impl Up {
             hand_downs: extensions.hand_downs.clone(),
             relay: in_background,
             stats: args.stats,
+            in_process: is_here.then(|| extensions.here.clone()),
         };
         let meter = Arc::new(Meter::new());
         let options = ClientOptions::default()
@@ -129,8 +134,8 @@ impl Up {
             let _ = gone.send(Event::ServerGone);
         });
         let client = Arc::new(client);
-        let bridge = Arc::new(Bridge::new(client.clone(), &root.inode, args.policy(descriptors.limit)));
-        if let Some(path) = within(spec, mountpoint.path())
+        let bridge = Arc::new(Bridge::new(client.clone(), &root.inode, args.policy(descriptors.limit, is_here)));
+        if let Some(path) = below
             && let Err(error) = bridge.will_cover(&path)
         {
             tracing::warn!(%error, "cannot look at the mountpoint, which lies within what is mounted");
@@ -146,6 +151,7 @@ impl Up {
             threads: args.threads.into(),
             transport: args.transport,
             donates: matches!(spec, BackendSpec::Host(_)),
+            in_process: is_here.then_some(InProcess { time_limit: args.time_limit }),
             stack_depth,
         };
         let figures = Arc::new(Figures {

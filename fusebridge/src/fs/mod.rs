@@ -60,5 +60,5 @@ mod write_back;
 mod xattr;
 
 pub use bridge::Bridge;
-pub use fuse::{FuseConnection, MountOptions, Mounted, Transport, calls_at_most, is_request};
+pub use fuse::{FuseConnection, InProcess, MountOptions, Mounted, Transport, calls_at_most, is_request};
 pub use policy::{Access, IoMode, Policy};

@@ -15,7 +15,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use gofer::extension::HandDown;
+use gofer::in_process;
+use lisafs::server::{Connection, Direct};
 
+use super::in_process::{Extensions, Here};
 use super::{BackendSpec, hand_down};
 use crate::unmount::advice;
 use subprocess::wait_for;
@@ -58,6 +61,12 @@ pub enum LaunchError {
         "--stats needs a server that fusebridge starts: a directory or NAME:ARGUMENT, not unix:SOCKET or exec:COMMAND"
     )]
     Stats,
+    /// It cannot be served in this process.
+    #[error("{0}")]
+    InProcess(#[from] in_process::Error),
+    /// An extension cannot serve.
+    #[error("{0}")]
+    Extension(#[source] gofer::extension::Error),
     /// The server's process cannot be started.
     #[error("cannot start the server: {0}")]
     Start(#[source] io::Error),
@@ -82,13 +91,16 @@ pub struct Launcher {
     pub relay: bool,
     /// Has it count and time all calls, see [`Server::report`].
     pub stats: bool,
+    /// Has it run in this process, with these extensions.
+    pub in_process: Option<Extensions>,
 }
 
-/// A connection to a server, and its process if it was started for it.
+/// A connection to a server, and its process if it was started for it, or itself if it is in this one.
 pub struct Server {
     /// The connection. Taken by the client.
     pub socket: Option<UnixStream>,
     child: Option<Child>,
+    here: Option<Here>,
     /// Passes on what the process reports.
     relay: Option<JoinHandle<()>>,
     /// It prints statistics when it gets SIGUSR1.
@@ -115,7 +127,7 @@ impl Launcher {
             BackendSpec::Unix(path) => {
                 let stream =
                     UnixStream::connect(path).map_err(|source| LaunchError::Connect { source, path: path.clone() })?;
-                Ok(Server { socket: Some(stream), child: None, relay: None, is_measured: false })
+                Ok(Server::new(stream))
             }
             BackendSpec::Exec(command) => {
                 let mut shell = Command::new("/bin/sh");
@@ -126,6 +138,10 @@ impl Launcher {
     }
 
     fn start_gofer(&self, backend: &OsStr) -> Result<Server, LaunchError> {
+        if let Some(extensions) = &self.in_process {
+            let options = in_process::Options::default().read_only(self.read_only).no_atime(self.no_atime);
+            return extensions.serve(backend, options);
+        }
         let mut measured = OsString::from(STATS);
         measured.push(backend);
         let counts_by_itself = backend.as_bytes().starts_with(STATS.as_bytes());
@@ -161,7 +177,7 @@ impl Launcher {
         }
         let mut child = command.spawn().map_err(LaunchError::Start)?;
         let relay = child.stderr.take().map(|stderr| std::thread::spawn(move || relay(stderr)));
-        Ok(Server { socket: Some(ours), child: Some(child), relay, is_measured: false })
+        Ok(Server { child: Some(child), relay, ..Server::new(ours) })
     }
 }
 
@@ -180,6 +196,20 @@ fn relay(stderr: ChildStderr) {
 }
 
 impl Server {
+    fn new(socket: UnixStream) -> Self {
+        Server { socket: Some(socket), child: None, here: None, relay: None, is_measured: false }
+    }
+
+    /// The server of `connection`, to which `socket` leads.
+    pub(super) fn here(connection: Connection, socket: UnixStream) -> Self {
+        Server { here: Some(Here::new(connection)), ..Server::new(socket) }
+    }
+
+    /// The way to it without a socket, if it is in this process.
+    pub fn direct(&self) -> Option<Direct> {
+        self.here.as_ref().map(Here::direct)
+    }
+
     /// The process, if one was started.
     pub fn process(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
@@ -207,6 +237,9 @@ impl Server {
 
     /// Waits for the process to end, now that its connection has, and ends it if it does not.
     pub fn finish(&mut self) {
+        if let Some(here) = self.here.take() {
+            here.finish(SHUTDOWN_TIMEOUT);
+        }
         let Some(mut child) = self.child.take() else { return };
         if wait_for(&mut child, SHUTDOWN_TIMEOUT).is_some() {
             return;

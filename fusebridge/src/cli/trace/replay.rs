@@ -106,6 +106,7 @@ impl Replay {
             hand_downs: extensions.hand_downs.clone(),
             relay: false,
             stats: false,
+            in_process: None,
         };
         let options = ClientOptions::default().time_limit(self.time_limit).trace(trace.clone());
         let (client, root, mut server) = connect(&launcher, &spec, &options)?;

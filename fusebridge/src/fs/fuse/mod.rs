@@ -17,6 +17,6 @@ mod session;
 
 pub use connection::FuseConnection;
 pub use device::calls_at_most;
-pub use options::{MountOptions, Transport};
+pub use options::{InProcess, MountOptions, Transport};
 pub use request::is_request;
 pub use session::Mounted;

@@ -1,5 +1,7 @@
 //! What a mount looks like to others.
 
+use std::time::Duration;
+
 pub(super) use crate::mounts::SUBTYPE;
 
 /// How requests come from the kernel.
@@ -15,6 +17,13 @@ pub enum Transport {
     /// /dev/fuse by the library fuser, to compare with: calls cannot be interrupted, and all threads are there from the
     /// beginning.
     Fuser,
+}
+
+/// For a server in this process.
+#[derive(Clone, Copy, Debug)]
+pub struct InProcess {
+    /// After so long, a request fails whose backend has not answered.
+    pub time_limit: Duration,
 }
 
 /// What the mount looks like to others.
@@ -38,6 +47,8 @@ pub struct MountOptions {
     pub transport: Transport,
     /// Whether the server is known to donate descriptors of files.
     pub donates: bool,
+    /// If the server answers on the threads that work on requests.
+    pub in_process: Option<InProcess>,
     /// How deep the files that the kernel may work on by itself are stacked; 0: it does not.
     pub stack_depth: u32,
 }

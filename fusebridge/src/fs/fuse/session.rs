@@ -61,10 +61,10 @@ fn start(bridge: &Arc<Bridge>, end: Arc<End>, options: &MountOptions, wants_ring
         return if must {
             Err(Unavailable::Off.into())
         } else {
-            Pool::start(handler, end, options.threads, Usual::Processors)
+            Pool::start(handler, end, options, Usual::Processors)
         };
     };
-    let pool = Pool::start(handler, end, options.threads, Usual::Few)?;
+    let pool = Pool::start(handler, end, options, Usual::Few)?;
     match rings.start(&pool, payload) {
         Ok(()) => tracing::info!("requests come over io_uring"),
         Err(error) if must => return Err(error),

@@ -8,6 +8,7 @@ use crate::transport::{Channel, Ended, FdSocket, Fds, Socket, Window};
 use crate::wire::{ChannelHeader, DoesNotFit, Message, MessageId, Sink, SocketHeader, Wire};
 
 use super::error::CallError;
+use super::exchange::Pathway;
 
 /// Bytes of the two headers.
 const SOCKET_HEADER: usize = size_of::<SocketHeader>();
@@ -113,11 +114,6 @@ impl Communicator {
         Communicator { number, path, max_message, in_flight: false }
     }
 
-    /// Which one this is: 0 is the socket, others are channels.
-    pub(super) fn number(&self) -> u16 {
-        self.number
-    }
-
     /// Whether a request was sent whose answer has not arrived. It may still do so at any time, and would then be taken
     /// for the answer to another request: such a communicator must not be used again.
     pub(super) fn in_flight(&self) -> bool {
@@ -135,9 +131,15 @@ impl Communicator {
         self.max_message = max_message;
     }
 
-    /// Sends `request`, which is the content of a message `id`, and waits for its answer until `limit` has passed since
-    /// `now`.
-    pub(super) fn transact<'q>(
+}
+
+impl Pathway for Communicator {
+    /// 0 is the socket, others are channels.
+    fn number(&self) -> u16 {
+        self.number
+    }
+
+    fn transact<'q>(
         &mut self,
         id: MessageId,
         request: &impl Wire<'q>,
@@ -235,7 +237,7 @@ impl ChannelEnd {
 }
 
 /// The first `len` bytes of `buffer`, which only ever grows: nothing is allocated or cleared once it is large enough.
-fn grow(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
+pub(super) fn grow(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
     if buffer.len() < len {
         buffer.resize(len, 0);
     }
@@ -247,9 +249,9 @@ fn remaining(deadline: Instant) -> Duration {
 }
 
 /// Encodes into private memory, up to a limit.
-struct BoundedBuffer<'a> {
-    bytes: &'a mut Vec<u8>,
-    limit: usize,
+pub(super) struct BoundedBuffer<'a> {
+    pub(super) bytes: &'a mut Vec<u8>,
+    pub(super) limit: usize,
 }
 
 impl Sink for BoundedBuffer<'_> {

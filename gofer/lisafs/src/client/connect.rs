@@ -48,6 +48,7 @@ pub(super) fn connect(socket: OwnedFd, options: &ClientOptions) -> Result<(Clien
 
     let connection = Arc::new(Connection {
         pool: Pool::new(socket.clone(), communicator),
+        direct: options.direct.clone(),
         supported: mounted.supported,
         max_message,
         time_limit: options.time_limit,
@@ -56,6 +57,9 @@ pub(super) fn connect(socket: OwnedFd, options: &ClientOptions) -> Result<(Clien
         observer: options.observer.clone(),
     });
     let client = start(socket, connection)?;
+    if options.direct.is_some() {
+        return Ok((client, Root { inode: mounted.root, donated: mounted.donated }));
+    }
     add_channels(&client.connection, options.channels)?;
     let connection = &client.connection;
     // A server that has refused one refuses more.

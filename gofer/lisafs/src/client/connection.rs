@@ -10,10 +10,12 @@ use crate::wire::{FdArray, Message, MessageId, MessageSet, Wire};
 use super::channels::add_channel;
 use super::closes::Closes;
 use super::communicator::Answer;
+use super::direct::DirectCall;
 use super::error::CallError;
 use super::exchange::exchange;
 use super::observer::Observer;
 use super::pool::{Acquired, Lease, Pool};
+use crate::server::Direct;
 use crate::trace::Recorder;
 use crate::transport::Ended;
 
@@ -21,6 +23,8 @@ use crate::transport::Ended;
 pub(super) struct Connection {
     /// Its communicators.
     pub(super) pool: Pool,
+    /// The server, if it is in this process and answers on the threads of callers.
+    pub(super) direct: Option<Direct>,
     /// What the server understands.
     pub(super) supported: MessageSet,
     /// Largest payload in bytes.
@@ -60,6 +64,10 @@ impl Connection {
     ) -> Result<R, CallError> {
         if !self.supported.contains(id) {
             return Err(CallError::Unsupported(id));
+        }
+        if let Some(server) = &self.direct {
+            let mut call = DirectCall::new(server, self.max_message);
+            return exchange(&mut call, id, request, self.time_limit, self.watchers(), read);
         }
         let mut lease = self.acquire()?;
         exchange(lease.communicator(), id, request, self.time_limit, self.watchers(), read)

@@ -5,24 +5,40 @@ use std::time::{Duration, Instant};
 use crate::wire::message::ErrorResp;
 use crate::wire::{MessageId, Wire};
 
-use super::communicator::{Answer, Communicator};
+use super::communicator::Answer;
 use super::error::{CallError, errno_from_wire};
 use super::observer::Observer;
 use crate::trace::{Exchange, NoAnswer, Outcome, Recorder};
 
+/// What carries one request at a time, and its answer.
+pub(super) trait Pathway {
+    /// Which one this is, for people.
+    fn number(&self) -> u16;
+
+    /// Sends `request`, which is the content of a message `id`, and waits for its answer until `limit` has passed since
+    /// `now`.
+    fn transact<'q>(
+        &mut self,
+        id: MessageId,
+        request: &impl Wire<'q>,
+        now: Instant,
+        limit: Duration,
+    ) -> Result<Answer<'_>, CallError>;
+}
+
 /// Sends `request`, the content of a message `id`, waits for its answer, tells `trace` and `observer` of both, and lets
 /// `read` make something of the answer.
 pub(super) fn exchange<'q, R>(
-    communicator: &mut Communicator,
+    pathway: &mut impl Pathway,
     id: MessageId,
     request: &impl Wire<'q>,
     limit: Duration,
     (trace, observer): (Option<&Recorder>, Option<&dyn Observer>),
     read: impl FnOnce(Answer<'_>) -> Result<R, CallError>,
 ) -> Result<R, CallError> {
-    let number = communicator.number();
+    let number = pathway.number();
     let started = Instant::now();
-    let sent = communicator.transact(id, request, started, limit);
+    let sent = pathway.transact(id, request, started, limit);
     if trace.is_some() || observer.is_some() {
         let exchange = Exchange { message: id, communicator: number, started, duration: started.elapsed() };
         if let Some(observer) = observer {

@@ -22,6 +22,7 @@ mod closes;
 mod communicator;
 mod connect;
 mod connection;
+mod direct;
 mod error;
 mod exchange;
 mod observer;
@@ -41,6 +42,7 @@ use std::time::Duration;
 use crate::wire::message::{PReadHead, PWriteHead};
 use crate::wire::{FdId, Inode, MessageId};
 
+use crate::server::Direct;
 use crate::trace::Recorder;
 use connection::Connection;
 use watcher::OnDisconnect;
@@ -67,6 +69,8 @@ pub struct ClientOptions {
     pub trace: Option<Arc<Recorder>>,
     /// Who hears of every request.
     pub observer: Option<Arc<dyn Observer>>,
+    /// The server's connection, if that is in this process.
+    pub direct: Option<Direct>,
 }
 
 impl Default for ClientOptions {
@@ -74,7 +78,7 @@ impl Default for ClientOptions {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let channels = cores.clamp(2, 4);
         let time_limit = Duration::from_secs(30);
-        ClientOptions { channels, max_channels: channels, time_limit, trace: None, observer: None }
+        ClientOptions { channels, max_channels: channels, time_limit, trace: None, observer: None, direct: None }
     }
 }
 
@@ -107,6 +111,14 @@ impl ClientOptions {
     #[must_use]
     pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
         ClientOptions { observer: Some(observer), ..self }
+    }
+
+    /// The same for the other end of a connection in this process: requests are answered on the threads that make them,
+    /// without channels, and however long that takes. The socket is only for what comes before the first request, and
+    /// for the connection's end.
+    #[must_use]
+    pub fn direct(self, server: Direct) -> Self {
+        ClientOptions { direct: Some(server), ..self }
     }
 }
 

@@ -5,9 +5,11 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::direct::Direct;
 use super::session::Session;
 use super::{Observer, Server, serve_channel, serve_socket};
 use crate::backend::{Backend, Error, Options};
@@ -39,7 +41,10 @@ pub enum ConnectError {
 
 /// A connection that is being served. Dropping it shuts it down.
 #[derive(Debug)]
-pub struct Connection(Arc<Life>);
+pub struct Connection {
+    life: Arc<Life>,
+    direct: Direct,
+}
 
 /// What is left of a connection when it has ended.
 #[derive(Debug)]
@@ -71,7 +76,13 @@ impl Connection {
 
         let (starting, have_started) = mpsc::channel();
         // If a later thread cannot be started, dropping this ends the earlier ones.
-        let mut serving = Serving { session: Some(session.clone()), channels: Vec::new(), life: life.clone() };
+        let direct = Direct::to(session.clone());
+        let mut serving = Serving {
+            session: Some(session.clone()),
+            channels: Vec::new(),
+            direct: direct.clone(),
+            life: life.clone(),
+        };
         for index in 0..if server.late_threads { 0 } else { session.channels.count() } {
             session.channels.expect(index);
             serving.channels.push(spawn_channel(&session, index, Some(&starting)).map_err(ConnectError::Thread)?);
@@ -91,25 +102,36 @@ impl Connection {
         // Ends with an error when the last thread has dropped its end. A thread makes system calls of its own at first,
         // and the caller is free to forbid them from now on.
         let _ = have_started.recv();
-        Ok(Connection(life))
+        Ok(Connection { life, direct })
     }
 
     /// Waits until the client has gone and everything that belongs to the connection is released.
     pub fn wait(&self) {
-        let mut socket = self.0.socket.lock();
+        let mut socket = self.life.socket.lock();
         while socket.is_some() {
-            self.0.ended.wait(&mut socket);
+            self.life.ended.wait(&mut socket);
         }
+    }
+
+    /// [`wait`](Self::wait), for `limit` at most. Returns whether the connection has ended.
+    pub fn wait_for(&self, limit: Duration) -> bool {
+        let mut socket = self.life.socket.lock();
+        !self.life.ended.wait_while_for(&mut socket, |socket| socket.is_some(), limit).timed_out()
+    }
+
+    /// A way to this connection for a client in this process.
+    pub fn direct(&self) -> Direct {
+        self.direct.clone()
     }
 
     /// Whether [`wait`](Self::wait) would not wait.
     pub fn has_ended(&self) -> bool {
-        self.0.socket.lock().is_none()
+        self.life.socket.lock().is_none()
     }
 
     /// Ends the connection: running requests are finished, the client sees its socket closed.
     pub fn shut_down(&self) {
-        if let Some(socket) = &*self.0.socket.lock() {
+        if let Some(socket) = &*self.life.socket.lock() {
             socket.shut_down();
         }
     }
@@ -151,6 +173,7 @@ fn spawn(
 struct Serving {
     session: Option<Arc<Session>>,
     channels: Vec<JoinHandle<()>>,
+    direct: Direct,
     life: Arc<Life>,
 }
 
@@ -159,6 +182,7 @@ impl Drop for Serving {
         let mut observer = None;
         if let Some(session) = self.session.take() {
             session.close();
+            self.direct.close();
             session.channels.close();
             for thread in self.channels.drain(..).chain(session.take_late_threads()) {
                 // It has left its slot already; what it panicked of was reported then.

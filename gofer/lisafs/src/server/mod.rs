@@ -30,6 +30,7 @@
 mod channels;
 mod connection;
 mod context;
+mod direct;
 mod dispatch;
 mod entry;
 mod exchange;
@@ -42,6 +43,8 @@ mod session;
 mod tree;
 
 pub use connection::{ConnectError, Connection};
+pub(crate) use direct::Answered;
+pub use direct::Direct;
 pub use observer::Observer;
 
 use std::os::fd::OwnedFd;

@@ -24,10 +24,11 @@ use super::queue::{Job, Queue};
 use super::reply::Reply;
 use super::room::Room;
 use super::serve::{follows_changes, giving_up, serve};
-use super::slot::{GivingUp, Slot, now};
+use super::slot::{Current, GivingUp, Slot, now};
 use super::watch::Watch;
 use crate::fs::fuse::abi::InHeader;
 use crate::fs::fuse::handler::Handler;
+use crate::fs::fuse::options::{InProcess, MountOptions};
 use crate::fs::fuse::request::{Malformed, Operation, Request};
 use crate::fs::identity::NodeId;
 
@@ -37,6 +38,8 @@ pub(in super::super) struct Pool {
     first: Arc<End>,
     /// Most requests under way.
     most: usize,
+    /// If requests are answered on these threads, and not by a server elsewhere.
+    in_process: Option<InProcess>,
     /// Threads that are enough for requests that do not wait.
     usual: AtomicUsize,
     /// Requests under way, but for those that were given up.
@@ -69,19 +72,19 @@ struct Threads {
 }
 
 impl Pool {
-    /// A pool that answers what comes over `first`, up to `most` requests at once. `usual` says how many threads read
-    /// there as a rule.
+    /// A pool that answers what comes over `first`, as `options` say. `usual` says how many threads read there as a rule.
     pub(in super::super) fn start(
         handler: Handler<Backing>,
         first: Arc<End>,
-        most: usize,
+        options: &MountOptions,
         usual: Usual,
     ) -> io::Result<Arc<Self>> {
-        let most = most.max(1);
+        let most = options.threads.max(1);
         let pool = Arc::new(Pool {
             handler,
             first,
             most,
+            in_process: options.in_process,
             usual: AtomicUsize::new(usual.count(most)),
             busy: AtomicUsize::new(0),
             room: Room::default(),
@@ -214,25 +217,40 @@ impl Pool {
         if self.given_up.load(Ordering::SeqCst) >= most_given_up(self.most) {
             return Outcome::Later(now() + GRACE_PERIOD);
         }
+        self.refuse_late(slot, unique, &current, lisafs::Errno::INTR);
+        Outcome::Over
+    }
+
+    /// Ends a call whose backend, in this process, does not answer in time. It may still do so, and what it does then
+    /// is done.
+    fn expire(&self, slot: &Slot, unique: u64, current: &Current) {
+        if self.given_up.load(Ordering::SeqCst) < most_given_up(self.most)
+            && self.refuse_late(slot, unique, current, lisafs::Errno::IO)
+        {
+            tracing::warn!("the backend does not answer in time");
+        }
+    }
+
+    /// Answers request `unique` with an error, in place of the thread that is at work on it. `false`: it was faster.
+    fn refuse_late(&self, slot: &Slot, unique: u64, current: &Current, error: lisafs::Errno) -> bool {
         if current.giving_up == GivingUp::InOrder {
             // Before anybody can know of it.
             self.late.add(current.node, unique);
         }
-        match slot.give_up(unique) {
-            Some(origin) => {
-                if current.is_counted {
-                    self.given_up.fetch_add(1, Ordering::SeqCst);
-                    self.busy.fetch_sub(1, Ordering::SeqCst);
-                }
-                origin.refuse_for_another(unique, lisafs::Errno::INTR);
-                self.room.changed();
-                // Whoever waits for the end has looked, or looks again.
-                drop(self.threads.lock());
-                self.all_ended.notify_all();
-            }
-            None => self.late.remove(unique),
+        let Some(origin) = slot.give_up(unique) else {
+            self.late.remove(unique);
+            return false;
+        };
+        if current.is_counted {
+            self.given_up.fetch_add(1, Ordering::SeqCst);
+            self.busy.fetch_sub(1, Ordering::SeqCst);
         }
-        Outcome::Over
+        origin.refuse_for_another(unique, error);
+        self.room.changed();
+        // Whoever waits for the end has looked, or looks again.
+        drop(self.threads.lock());
+        self.all_ended.notify_all();
+        true
     }
 
     /// Counts one more request as under way, if there may be one.
@@ -267,13 +285,18 @@ impl Pool {
         }
     }
 
-    /// Gives up what callers wait long for in spite of a signal.
+    /// Gives up what callers wait long for in spite of a signal, and what takes too long in this process.
     fn look_at_callers(&self) {
         let slots = self.threads.lock().slots.clone();
         let long_ago = now().saturating_sub(GRACE_PERIOD);
         for slot in slots {
             let unique = slot.request();
             let Some(current) = slot.find(unique).filter(|_| unique != 0) else { continue };
+            let took = Duration::from_millis(now().saturating_sub(current.since));
+            if self.in_process.is_some_and(|server| took >= server.time_limit) {
+                self.expire(&slot, unique, &current);
+                continue;
+            }
             if current.giving_up != GivingUp::Never && current.since <= long_ago && current.caller.is_interrupted() {
                 self.interrupt(unique);
             }
@@ -362,7 +385,17 @@ impl Worker {
         Worker { pool: pool.clone(), slot, end, reads: false }
     }
 
+    /// Makes this thread ready to work.
+    pub(in super::super) fn enter(&self) {
+        if self.pool.in_process.is_some()
+            && let Err(error) = gofer::in_process::enter_thread()
+        {
+            tracing::warn!(%error, "this process's umask takes permissions from new files");
+        }
+    }
+
     fn run(self) {
+        self.enter();
         let mut buffer = vec![0; BUFFER];
         loop {
             while let Some(job) = self.next_job() {
@@ -434,7 +467,7 @@ impl Worker {
                 return true;
             }
             _ if pool.begin() => {
-                if matches!(origin, Origin::Ring(_)) {
+                if matches!(origin, Origin::Ring(_)) || pool.in_process.is_some() {
                     self.slot.set_caller(Caller::of(&request));
                     pool.patrol.begin(&pool.watch);
                 }

@@ -19,6 +19,7 @@ pub(super) fn start(pool: &Arc<Pool>, entry: Arc<Entry>, homeless: Arc<Homeless>
     let worker = Worker::of_ring(&pool);
     let run = move || {
         stay_on(queue);
+        worker.enter();
         let thread = Thread { worker, pool, homeless };
         if let Err(error) = thread.run(entry) {
             thread.pool.end(Some(error));
