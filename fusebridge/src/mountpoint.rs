@@ -48,11 +48,25 @@ pub struct Mountpoint {
 impl Mountpoint {
     /// Checks that `path` can be mounted on. A mount of ours whose process has died is taken away.
     pub fn at(path: &Path) -> Result<Self, MountpointError> {
-        let unusable = |source| MountpointError::Unusable { source, path: path.to_path_buf() };
-        let was_dead = is_dead(path);
-        if was_dead {
-            unmount_dead(path).map_err(|_| MountpointError::Dead(path.to_path_buf()))?;
+        if is_dead(path) {
+            return Self::in_place_of_dead(path);
         }
+        match Self::check(path) {
+            // It has died just now. What the kernel keeps of io_uring goes a while after its process.
+            Err(MountpointError::Unusable { source, .. }) if is_not_connected(&source) => Self::in_place_of_dead(path),
+            checked => checked,
+        }
+    }
+
+    fn in_place_of_dead(path: &Path) -> Result<Self, MountpointError> {
+        unmount_dead(path).map_err(|_| MountpointError::Dead(path.to_path_buf()))?;
+        let mut mountpoint = Self::check(path)?;
+        mountpoint.was_dead = true;
+        Ok(mountpoint)
+    }
+
+    fn check(path: &Path) -> Result<Self, MountpointError> {
+        let unusable = |source| MountpointError::Unusable { source, path: path.to_path_buf() };
         let canonical = path.canonicalize().map_err(unusable)?;
         let metadata = canonical.symlink_metadata().map_err(unusable)?;
         if !metadata.is_dir() {
@@ -64,7 +78,7 @@ impl Mountpoint {
         if canonical.read_dir().map_err(unusable)?.next().is_some() {
             return Err(MountpointError::NotEmpty(path.to_path_buf()));
         }
-        Ok(Mountpoint { path: canonical, temporary: false, was_dead })
+        Ok(Mountpoint { path: canonical, temporary: false, was_dead: false })
     }
 
     /// A new directory among the temporary files.
@@ -84,6 +98,10 @@ impl Mountpoint {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn is_not_connected(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOTCONN)
 }
 
 impl Drop for Mountpoint {

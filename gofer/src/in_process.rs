@@ -80,3 +80,51 @@ pub fn enter_thread() -> io::Result<()> {
     limits::clear_umask();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lisafs::Errno;
+    use lisafs::client::{Client, ClientOptions};
+    use lisafs::wire::CreateCommon;
+
+    use super::*;
+    use crate::extensions::shipped;
+
+    #[test]
+    fn requests_are_answered_until_the_connection_ends() {
+        let registry = Registry::new(shipped()).unwrap();
+        let (connection, socket) = serve(&registry, "mem:".as_ref(), Options::default()).unwrap();
+        let options = ClientOptions::default().direct(connection.direct());
+        let (client, root) = Client::connect(socket.into(), &options).unwrap();
+        assert_eq!(client.channels(), 0);
+        let new = CreateCommon::new(root.inode.control_fd, 0, 0, 0o640);
+        let (made, open, donated) = client.open_create_at(new, libc::O_RDWR.cast_unsigned(), b"file").unwrap();
+        assert!(donated.is_none());
+        let data = vec![7; client.max_write()];
+        assert_eq!(client.pwrite(open, 1, &data), Ok(data.len()));
+        let read = client.pread(open, 0, 3, |source| source.to_vec());
+        assert_eq!(read, Ok(vec![0, 7, 7]));
+        assert_eq!(client.lookup(root.inode.control_fd, b"none").map(drop), Err(Errno::NOENT));
+        assert_eq!(client.fstat(made.control_fd).map(|stat| stat.size), Ok(data.len() as u64 + 1));
+        assert!(!connection.has_ended());
+        client.disconnect();
+        assert!(connection.wait_for(Duration::from_secs(60)));
+        assert_eq!(client.fstat(made.control_fd), Err(Errno::IO));
+    }
+
+    #[test]
+    fn backends_are_opened_as_they_are_asked_for() {
+        let registry = Registry::new(shipped()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (connection, socket) =
+            serve(&registry, directory.path().as_os_str(), Options::default().read_only(true)).unwrap();
+        let options = ClientOptions::default().direct(connection.direct());
+        let (client, root) = Client::connect(socket.into(), &options).unwrap();
+        let new = CreateCommon::new(root.inode.control_fd, 0, 0, 0o640);
+        assert_eq!(client.mkdir_at(new, b"dir").map(drop), Err(Errno::ROFS));
+        assert!(serve(&registry, "mem:none=1".as_ref(), Options::default()).is_err());
+        assert!(serve(&registry, "none:".as_ref(), Options::default()).is_err());
+    }
+}

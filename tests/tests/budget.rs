@@ -111,9 +111,10 @@ fn nothing_leaks_when_the_kernel_forgets() -> Result<()> {
         .with_context(|| format!("idle {idle:?}, full {full:?}, now {:?}", use_of(&mount)))?;
         after.push(use_of(&mount)?);
     }
-    // Allocators keep some memory for the next time, but no round may add to it.
-    let (first, last) = (after[0], after[2]);
-    if last.1 > first.1 + first.1 / 10 + 2048 {
+    // Allocators keep some memory for the next time, and a call that took long may have brought a thread and a channel
+    // along. What leaks is more each time.
+    let adds = |rounds: &[(usize, u64)]| rounds[1].1 > rounds[0].1 + rounds[0].1 / 10 + 2048;
+    if after.windows(2).all(adds) {
         bail!("descriptors and KiB: idle {idle:?}, after each walk {after:?}");
     }
     mount.unmount()

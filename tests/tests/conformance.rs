@@ -43,6 +43,10 @@ fn may_be_skipped(backend: Backend, case: &str) -> bool {
 }
 
 fn conforms(backend: Backend, io: Io, access: Access, transport: Transport) -> Result<()> {
+    conforms_with(backend, io, access, &["--transport", transport.word()])
+}
+
+fn conforms_with(backend: Backend, io: Io, access: Access, options: &[&str]) -> Result<()> {
     if !host::is_root() {
         skip!("pjdfstest needs root");
     }
@@ -51,10 +55,9 @@ fn conforms(backend: Backend, io: Io, access: Access, transport: Transport) -> R
     }
     let served = backend.fresh()?;
     let mut arguments: Vec<OsString> =
-        ["--io", io.word(), "--access", access.word(), "--transport", transport.word(), "--expect"]
-            .map(Into::into)
-            .into();
+        ["--io", io.word(), "--access", access.word(), "--expect"].map(Into::into).into();
     arguments.push(conform::expectations(backend.name()).into());
+    arguments.extend(options.iter().map(Into::into));
     arguments.extend(served.flags());
     arguments.push(served.argument.clone());
     let run = conform::run(arguments)?;
@@ -142,6 +145,16 @@ fn over_io_uring() -> Result<()> {
     let _switch = Switch::on()?;
     conforms(Backend::Host, Io::Auto, Access::Shared, Transport::Ring)?;
     conforms(Backend::Host, Io::Rpc, Access::Exclusive, Transport::Ring)
+}
+
+#[test]
+fn host_in_process() -> Result<()> {
+    conforms_with(Backend::Host, Io::Auto, Access::Shared, &["--server", "in-process"])
+}
+
+#[test]
+fn memory_in_process() -> Result<()> {
+    conforms_with(Backend::Memory, Io::Rpc, Access::Exclusive, &["--server", "in-process"])
 }
 
 /// Stores through a mapping change times on file systems that have them on a disk, which scratch directories may not be

@@ -23,6 +23,7 @@ fn launcher() -> Launcher {
         hand_downs: Vec::new(),
         relay: false,
         stats: false,
+        in_process: None,
     }
 }
 

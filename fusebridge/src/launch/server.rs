@@ -177,7 +177,9 @@ impl Launcher {
         }
         let mut child = command.spawn().map_err(LaunchError::Start)?;
         let relay = child.stderr.take().map(|stderr| std::thread::spawn(move || relay(stderr)));
-        Ok(Server { child: Some(child), relay, ..Server::new(ours) })
+        let mut server = Server::new(ours);
+        (server.child, server.relay) = (Some(child), relay);
+        Ok(server)
     }
 }
 
@@ -202,7 +204,9 @@ impl Server {
 
     /// The server of `connection`, to which `socket` leads.
     pub(super) fn here(connection: Connection, socket: UnixStream) -> Self {
-        Server { here: Some(Here::new(connection)), ..Server::new(socket) }
+        let mut server = Server::new(socket);
+        server.here = Some(Here::new(connection));
+        server
     }
 
     /// The way to it without a socket, if it is in this process.

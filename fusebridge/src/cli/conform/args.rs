@@ -9,6 +9,7 @@ use gofer::log::LogArgs;
 
 use crate::cli::options::time_limit;
 use crate::fs::{Access, IoMode, Transport};
+use crate::launch::ServerPlace;
 use conform::{Settings, Suite};
 
 const EXAMPLES: &str = "Examples:
@@ -120,6 +121,10 @@ pub(in crate::cli) struct Conform {
     /// How requests come from the kernel
     #[arg(long, value_enum, default_value_t)]
     pub(super) transport: Transport,
+
+    /// Where the server of a directory or an extension's file system runs
+    #[arg(long, value_enum, value_name = "PLACE", default_value_t)]
+    pub(super) server: ServerPlace,
 
     /// Install the programs that the suites need, with cargo, in ~/.cache/fusebridge/tools
     #[arg(long)]

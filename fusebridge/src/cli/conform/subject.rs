@@ -247,6 +247,7 @@ fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) 
         allow_other: false,
         threads: DEFAULT_THREADS,
         transport: args.transport,
+        server: args.server,
         suid: is_root,
         dev: is_root,
         noexec: false,

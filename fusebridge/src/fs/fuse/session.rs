@@ -58,11 +58,7 @@ fn start(bridge: &Arc<Bridge>, end: Arc<End>, options: &MountOptions, wants_ring
     let agreed = handshake(&end, &handler, rings.is_some())?;
     let (Some(rings), Some(payload)) = (rings, agreed.ring_payload) else {
         // It has been switched off since.
-        return if must {
-            Err(Unavailable::Off.into())
-        } else {
-            Pool::start(handler, end, options, Usual::Processors)
-        };
+        return if must { Err(Unavailable::Off.into()) } else { Pool::start(handler, end, options, Usual::Processors) };
     };
     let pool = Pool::start(handler, end, options, Usual::Few)?;
     match rings.start(&pool, payload) {

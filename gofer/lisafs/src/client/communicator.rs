@@ -130,7 +130,6 @@ impl Communicator {
     pub(super) fn set_max_message(&mut self, max_message: usize) {
         self.max_message = max_message;
     }
-
 }
 
 impl Pathway for Communicator {

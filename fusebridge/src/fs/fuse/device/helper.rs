@@ -119,6 +119,7 @@ mod tests {
             noexec: false,
             threads: 1,
             donates: false,
+            in_process: None,
             stack_depth: 0,
             transport: Default::default(),
         };
