@@ -17,7 +17,7 @@ name = "made"
 version = "0.1.0"
 edition = "2024"
 [dependencies]
-clap = { version = "=4.6.7", default-features = false, features = ["std"] }
+clap = { version = "=4.6.7", default-features = false, features = ["std", "string"] }
 clap_complete = "=4.6.11"
 [workspace]
 T
