@@ -67,6 +67,8 @@ fn what_cannot_be_is_told_in_one_line() -> Result<()> {
         (&["--stats", "mem:"][..], "--stats"),
         (&["--transport", "fuser", "mem:"], "--transport fuser"),
         (&["unix:/run/none"], "unix: and exec:, whose servers are elsewhere"),
+        (&["host:/"], "a mountpoint within what is mounted"),
+        (&["readonly:/"], "a mountpoint within what is mounted"),
     ] {
         let mut run = Command::new(bins::fusebridge()?);
         run.args(["run", "--server", "in-process"]).args(arguments).args(["--", "true"]);

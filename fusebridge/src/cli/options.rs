@@ -1,7 +1,7 @@
 //! Options that `mnt` and `run` share.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -130,18 +130,18 @@ pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
 }
 
 impl MountArgs {
-    /// Whether the server of `spec` runs in this process, or with what that is impossible. `below`: where the mountpoint
-    /// is in what is served.
+    /// Whether the server of `spec` runs in this process, or with what that is impossible. `serves_mountpoint`: the
+    /// mountpoint is in what is served.
     ///
     /// A process that is killed while one of its threads waits for a mount of its own never ends: it has the only other
     /// thread that could answer. So it must not serve what has the mountpoint in it.
-    pub(super) fn is_here(&self, spec: &BackendSpec, below: Option<&Path>) -> Result<bool, &'static str> {
+    pub(super) fn is_here(&self, spec: &BackendSpec, serves_mountpoint: bool) -> Result<bool, &'static str> {
         match self.server {
             ServerPlace::Separate => Ok(false),
             ServerPlace::InProcess if matches!(spec, BackendSpec::Unix(_) | BackendSpec::Exec(_)) => {
                 Err("unix: and exec:, whose servers are elsewhere")
             }
-            ServerPlace::InProcess if below.is_some() => Err("a mountpoint within what is mounted"),
+            ServerPlace::InProcess if serves_mountpoint => Err("a mountpoint within what is mounted"),
             ServerPlace::InProcess if self.stats => Err("--stats"),
             ServerPlace::InProcess if self.transport == Transport::Fuser => Err("--transport fuser"),
             ServerPlace::InProcess => Ok(true),

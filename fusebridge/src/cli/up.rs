@@ -1,16 +1,17 @@
 //! Bringing a mount up and down again.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use gofer::extension::chain;
 use nix::unistd::geteuid;
 
 use super::auto_unmount::Watcher;
@@ -104,7 +105,7 @@ impl Up {
         let trace = start_trace(args, spec, mountpoint.path())?;
         let descriptors = Descriptors::raise();
         let below = within(spec, mountpoint.path());
-        let is_here = args.is_here(spec, below.as_deref()).map_err(UpError::NotInProcess)?;
+        let is_here = args.is_here(spec, serves(spec, mountpoint.path())).map_err(UpError::NotInProcess)?;
         let launcher = Launcher {
             gofer: ("/proc/self/exe".into(), vec![super::GOFER.into()]),
             read_only: args.read_only,
@@ -306,6 +307,20 @@ fn within(spec: &BackendSpec, mountpoint: &Path) -> Option<PathBuf> {
     let BackendSpec::Host(directory) = spec else { return None };
     let below = mountpoint.strip_prefix(directory.canonicalize().ok()?).ok()?;
     (!below.as_os_str().is_empty()).then(|| below.to_path_buf())
+}
+
+/// Whether `mountpoint` is in a directory that `spec` names, on its own or for an extension, as far as that can be told
+/// from its text.
+fn serves(spec: &BackendSpec, mountpoint: &Path) -> bool {
+    let is_above = |directory: &OsStr| {
+        let path = directory.as_bytes().split(|byte| *byte == b'?').next().unwrap_or_default();
+        Path::new(OsStr::from_bytes(path)).canonicalize().is_ok_and(|directory| mountpoint.starts_with(directory))
+    };
+    match spec {
+        BackendSpec::Host(directory) => is_above(directory.as_os_str()),
+        BackendSpec::Extension(backend) => chain(backend).any(|(_, argument)| is_above(argument)),
+        BackendSpec::Unix(_) | BackendSpec::Exec(_) => false,
+    }
 }
 
 /// Begins the trace that `args` ask for.
