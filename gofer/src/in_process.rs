@@ -64,10 +64,8 @@ pub fn serve(registry: &Registry, backend: &OsStr, options: Options) -> Result<(
         no_atime: options.no_atime || options.read_only,
         ..HostOptions::default()
     };
-    let mut claim = registry.backends(&host).read_only(options.read_only).open(backend)?;
-    claim.options.bound_fds(max_fds);
-    claim.options.answer_private_messages();
-    claim.options.client = ClientKind::Kernel;
+    let claim = registry.backends(&host).read_only(options.read_only).open(backend)?;
+    let claim = claim.served_to(ClientKind::Kernel, max_fds);
     let (ours, theirs) = UnixStream::pair().map_err(Error::Prepare)?;
     let connection = Server::with_late_threads().connect_with(theirs.into(), b"/", claim.backend, claim.options)?;
     Ok((connection, ours))

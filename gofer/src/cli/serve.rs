@@ -180,13 +180,12 @@ impl Serve {
         if let Some(recipient) = registry.recipient_of(&self.backend, false)? {
             return self.hand_over(registry, recipient, client);
         }
-        let mut claim = registry.backends(&host).read_only(self.read_only).open(&self.backend)?;
-        claim.options.bound_fds(max_fds);
-        claim.options.answer_private_messages();
-        claim.options.client = match self.client {
+        let kind = match self.client {
             Client::Sandbox => ClientKind::Sandbox,
             Client::Kernel => ClientKind::Kernel,
         };
+        let claim = registry.backends(&host).read_only(self.read_only).open(&self.backend)?;
+        let claim = claim.served_to(kind, max_fds);
         let stop = stop_signals().map_err(Failure::Prepare)?;
         match (client, self.to.socket) {
             (Some(client), _) => {

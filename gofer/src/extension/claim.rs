@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oci_spec::runtime::{Mount, Spec};
 
-use lisafs::backend::{Backend, Options};
+use lisafs::backend::{Backend, ClientKind, Options};
 
 /// A container, as its gofer is told of it.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +149,15 @@ impl Claim {
     #[must_use]
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.options.read_only |= read_only;
+        self
+    }
+
+    /// The same for a client of this kind, served by this program itself, which may hold up to `max_fds` FDs.
+    #[must_use]
+    pub(crate) fn served_to(mut self, client: ClientKind, max_fds: usize) -> Self {
+        self.options.bound_fds(max_fds);
+        self.options.answer_private_messages();
+        self.options.client = client;
         self
     }
 

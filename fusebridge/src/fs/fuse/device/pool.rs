@@ -157,7 +157,8 @@ impl Pool {
             self.first.clone()
         });
         let slot = Arc::new(Slot::new(Origin::Device(end.clone())));
-        let worker = Worker { pool: self.clone(), slot: slot.clone(), end, reads: true };
+        let origin = Origin::Device(end.clone());
+        let worker = Worker { pool: self.clone(), slot: slot.clone(), end, origin, reads: true };
         Builder::new().name(format!("fuse-{}", threads.started)).spawn(move || worker.run())?;
         threads.started += 1;
         threads.slots.push(slot);
@@ -372,6 +373,8 @@ pub(in super::super) struct Worker {
     pool: Arc<Pool>,
     slot: Arc<Slot>,
     end: Arc<End>,
+    /// Where what comes over `end` is answered. Made once: each request would count references otherwise.
+    origin: Origin,
     /// Whether it reads the device.
     reads: bool,
 }
@@ -380,9 +383,10 @@ impl Worker {
     /// A thread of a ring.
     pub(in super::super) fn of_ring(pool: &Arc<Pool>) -> Self {
         let end = pool.first.clone();
+        let origin = Origin::Device(end.clone());
         let slot = Arc::new(Slot::new(Origin::Device(end.clone())));
         pool.threads.lock().slots.push(slot.clone());
-        Worker { pool: pool.clone(), slot, end, reads: false }
+        Worker { pool: pool.clone(), slot, end, origin, reads: false }
     }
 
     /// Makes this thread ready to work.
@@ -422,7 +426,7 @@ impl Worker {
         }
         match received {
             Ok(Some(len)) => {
-                self.take(&buffer[..len], &Origin::Device(self.end.clone()));
+                self.take(&buffer[..len], &self.origin);
                 true
             }
             Ok(None) => {
