@@ -249,6 +249,22 @@ fn what_is_removed_is_not_uploaded() {
 }
 
 #[test]
+fn what_is_removed_can_still_be_opened_by_its_positions() {
+    let scene = Scene::new(&back());
+    write(&create(&scene.claim, "file"), 0, b"content");
+    let found = walk(&scene.claim, "file");
+    root(&scene.claim).unlink(name("file"), Unlink::File).unwrap();
+    let start = std::time::Instant::now();
+    while dirty(scene.cache.path()) > 0 {
+        assert!(start.elapsed().as_secs() < 30, "it is never uploaded");
+        std::thread::yield_now();
+    }
+    assert_eq!(found.file.stat().unwrap().size, 7);
+    let opened = found.file.open(OpenHow::new(Access::Read)).unwrap();
+    assert_eq!(read(&opened.file, 0, 10), b"content");
+}
+
+#[test]
 fn what_has_another_name_is_uploaded_when_one_is_removed() {
     let scene = Scene::new(&back());
     let file = create(&scene.claim, "one");

@@ -11,18 +11,43 @@ use lisafs::backend::{
 use super::Volume;
 use super::back::{Hold, Move};
 use super::dir::CacheDir;
-use super::inode::Place;
+use super::inode::{InUse, Place};
 use super::node::Node;
 
 /// A position.
 pub(super) struct Control {
     pub(super) volume: Arc<Volume>,
     pub(super) node: Arc<Node>,
+    _use: InUse,
 }
 
 impl Control {
-    fn control(&self, node: Arc<Node>, stat: Statx) -> Found {
-        Found::new(Control { volume: self.volume.clone(), node }, stat)
+    pub(super) fn new(volume: &Arc<Volume>, node: Arc<Node>) -> Self {
+        let in_use = node.inode.take();
+        Control { volume: volume.clone(), node, _use: in_use }
+    }
+
+    /// A position of `node`, whose attributes the backend was asked for at `asked` or later. `None` if the file is gone
+    /// with what was not uploaded.
+    fn found(volume: &Arc<Volume>, asked: u64, node: Arc<Node>, stat: Statx) -> Result<Option<(Self, Statx)>> {
+        let control = Control::new(volume, node);
+        if control.node.inode.pending.is_dropped() {
+            return Ok(None);
+        }
+        let stat = volume.whole(asked, &control.node, stat)?;
+        Ok(Some((control, stat)))
+    }
+
+    /// The position to which `name` leads from `dir`.
+    fn walk_from(volume: &Arc<Volume>, dir: &Arc<Node>, name: Name<'_>) -> Result<(Self, Statx)> {
+        loop {
+            let asked = volume.inodes.now();
+            let (node, stat) = volume.walk(dir, name)?;
+            // If the file is gone, its name went before.
+            if let Some(found) = Control::found(volume, asked, node, stat)? {
+                return Ok(found);
+            }
+        }
     }
 
     /// `file` as one of this volume; `EXDEV` if it is another's.
@@ -35,8 +60,8 @@ impl Control {
     fn make(&self, name: Name<'_>, make: impl FnOnce() -> Result<Found>) -> Result<Found> {
         let asked = self.volume.inodes.now();
         let (node, stat) = self.make_node(name, || make().map(|found| (found, ())))?.0;
-        let stat = self.volume.whole(asked, &node, stat)?;
-        Ok(self.control(node, stat))
+        let (control, stat) = Control::found(&self.volume, asked, node, stat)?.ok_or(Error::STALE)?;
+        Ok(Found::new(control, stat))
     }
 
     fn make_node<T>(
@@ -75,15 +100,10 @@ impl Control {
         let is_last = stat.is_some_and(|stat| stat.nlink <= 1);
         let unsaved = victim.as_ref().zip(self.volume.back.as_ref());
         let unsaved = unsaved.filter(|(victim, _)| !stays && victim.inode.pending.is_dirty());
+        let is_last = is_last && unsaved.is_some_and(|(victim, back)| victim.inode.pending.begin_unlink(back));
         // By another name, its path is another.
-        let _hold = match unsaved {
-            Some((victim, back)) if !is_last => Some(back.settle(&victim.inode)?),
-            Some((victim, back)) => {
-                victim.inode.pending.begin_unlink(back);
-                None
-            }
-            None => None,
-        };
+        let more_names = unsaved.filter(|_| !is_last);
+        let _hold = more_names.map(|(victim, back)| back.settle(&victim.inode)).transpose()?;
         let change = victim.as_ref().map(|victim| victim.inode.change());
         if let Some(victim) = &victim {
             victim.inode.open_readers();
@@ -94,8 +114,8 @@ impl Control {
         if let (Some(victim), Ok(())) = (&victim, &removed) {
             victim.moved();
             victim.inode.left(&dir.inode, name.as_bytes());
-            if unsaved.is_some() && is_last {
-                victim.inode.pending.end_unlink();
+            if let Some((_, back)) = unsaved.filter(|_| is_last) {
+                victim.inode.pending.end_unlink(back);
             }
         }
         removed
@@ -171,10 +191,8 @@ impl ControlFile for Control {
     }
 
     fn walk(&self, name: Name<'_>) -> Result<Found> {
-        let asked = self.volume.inodes.now();
-        let (node, stat) = self.volume.walk(&self.node, name)?;
-        let stat = self.volume.whole(asked, &node, stat)?;
-        Ok(self.control(node, stat))
+        let (control, stat) = Control::walk_from(&self.volume, &self.node, name)?;
+        Ok(Found::new(control, stat))
     }
 
     fn walk_stat(&self, path: &mut dyn Iterator<Item = Name<'_>>, visit: &mut dyn FnMut(Statx)) -> Result<()> {
@@ -185,13 +203,12 @@ impl ControlFile for Control {
                 Some(FileType::Symlink) => return Ok(()),
                 _ => return Err(Error::NOTDIR),
             }
-            let asked = self.volume.inodes.now();
-            let (node, stat) = match self.volume.walk(&at, name) {
+            let (control, stat) = match Control::walk_from(&self.volume, &at, name) {
                 Err(error) if error == Errno::NOENT => return Ok(()),
                 walked => walked?,
             };
-            visit(self.volume.whole(asked, &node, stat)?);
-            at = node;
+            visit(stat);
+            at = control.node.clone();
         }
         Ok(())
     }
@@ -234,16 +251,19 @@ impl ControlFile for Control {
     }
 
     fn create(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
-        let asked = self.volume.inodes.now();
-        let create = || {
-            let Created { found, opened, .. } = self.node.inner.create(name, new, access)?;
-            Ok((found, opened))
-        };
-        let ((node, stat), opened) = self.make_node(name, create)?;
-        let opened = self.volume.created_file(&node, opened, OpenHow::new(access));
-        // Of a name that was there before, the file may have been.
-        let stat = self.volume.whole(asked, &node, stat)?;
-        Ok(Created::new(self.control(node, stat), opened))
+        loop {
+            let asked = self.volume.inodes.now();
+            let create = || {
+                let Created { found, opened, .. } = self.node.inner.create(name, new, access)?;
+                Ok((found, opened))
+            };
+            let ((node, stat), opened) = self.make_node(name, create)?;
+            let opened = self.volume.created_file(&node, opened, OpenHow::new(access));
+            // Of a name that was there before, the file may have been.
+            if let Some((control, stat)) = Control::found(&self.volume, asked, node, stat)? {
+                return Ok(Created::new(Found::new(control, stat), opened));
+            }
+        }
     }
 
     fn mkdir(&self, name: Name<'_>, new: &NewFile) -> Result<Found> {
@@ -262,6 +282,7 @@ impl ControlFile for Control {
         let target = self.neighbour(target)?;
         // It is changed, too: its number of links is.
         let _change = target.inode.change();
+        target.inode.pending.link();
         self.make(name, || self.node.inner.link(name, &*target.inner))
     }
 
@@ -325,6 +346,6 @@ impl ControlFile for Control {
             Ok((found, (socket, donated)))
         };
         let ((node, stat), (socket, donated)) = self.make_node(name, bind)?;
-        Ok(Bound::new(self.control(node, stat), socket, donated))
+        Ok(Bound::new(Found::new(Control::new(&self.volume, node), stat), socket, donated))
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct CachedFile {
     keeps: bool,
     pattern: Mutex<Pattern>,
     touched: OnceLock<()>,
-    _open: InUse,
+    _use: InUse,
     _pin: Option<Pin>,
 }
 
@@ -37,7 +37,7 @@ impl Volume {
 
     /// Opens a regular file.
     pub(super) fn open_file(self: &Arc<Self>, node: &Arc<Node>, how: OpenHow) -> Result<Opened> {
-        let (file, in_use) = (self.file(self.key(node)), node.inode.open());
+        let (file, in_use) = (self.file(self.key(node)), node.inode.take());
         let back = self.back.as_ref().filter(|_| how.truncate);
         let how = if back.is_some_and(|back| back.resize(&node.inode, 0)) { how.truncate(false) } else { how };
         let _hold = back.filter(|_| how.truncate).map(|back| back.settle(&node.inode)).transpose()?;
@@ -63,7 +63,7 @@ impl Volume {
         let (fd, pin) = donated.unzip();
         let (pattern, touched) = (Mutex::default(), OnceLock::new());
         let (volume, node) = (self.clone(), node.clone());
-        let opened = CachedFile { volume, node, reader, file, keeps, pattern, touched, _open: in_use, _pin: pin };
+        let opened = CachedFile { volume, node, reader, file, keeps, pattern, touched, _use: in_use, _pin: pin };
         Ok(Opened::new(opened).donating(fd))
     }
 
@@ -80,8 +80,8 @@ impl Volume {
         }
         let (pattern, touched) = (Mutex::default(), OnceLock::new());
         let (volume, node, reader) = (self.clone(), node.clone(), Arc::new(reader));
-        let open = node.inode.open();
-        Opened::new(CachedFile { volume, node, reader, file, keeps, pattern, touched, _open: open, _pin: None })
+        let in_use = node.inode.take();
+        Opened::new(CachedFile { volume, node, reader, file, keeps, pattern, touched, _use: in_use, _pin: None })
     }
 }
 

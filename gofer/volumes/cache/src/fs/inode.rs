@@ -32,8 +32,8 @@ pub(super) struct Inode {
     pub(super) keeps_atime: AtomicBool,
     /// Changes that the backend does not have.
     pub(super) pending: Pending,
-    /// How many have the file open.
-    opens: AtomicUsize,
+    /// How many clients have the file open, or a position of it.
+    uses: AtomicUsize,
     place: Mutex<Place>,
 }
 
@@ -49,12 +49,12 @@ pub(super) enum Place {
 /// A name in a directory.
 type Entry = (Arc<Inode>, Box<[u8]>);
 
-/// A file that somebody has open.
+/// A file that a client has open, or has a position of.
 pub(super) struct InUse(Arc<Inode>);
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.0.opens.fetch_sub(1, Ordering::AcqRel);
+        self.0.uses.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -89,14 +89,14 @@ impl Inode {
 }
 
 impl Inode {
-    /// Counts somebody who has the file open.
-    pub(super) fn open(self: &Arc<Self>) -> InUse {
-        self.opens.fetch_add(1, Ordering::AcqRel);
+    /// Counts a client who can get at the file whatever becomes of its names.
+    pub(super) fn take(self: &Arc<Self>) -> InUse {
+        self.uses.fetch_add(1, Ordering::SeqCst);
         InUse(self.clone())
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.opens.load(Ordering::Acquire) > 0
+    pub(super) fn is_used(&self) -> bool {
+        self.uses.load(Ordering::SeqCst) > 0
     }
 
     /// Notes where the file is now.
@@ -209,7 +209,7 @@ impl Inodes {
             readers: Mutex::default(),
             keeps_atime: AtomicBool::new(false),
             pending: Pending::default(),
-            opens: AtomicUsize::new(0),
+            uses: AtomicUsize::new(0),
             place: Mutex::default(),
         });
         files.held.insert(identity, Arc::downgrade(&inode));

@@ -307,7 +307,7 @@ impl Backend for CacheFs {
 
     fn attach(&self) -> Result<Attachment> {
         let (node, stat) = self.volume.root(self.inner.backend.attach()?.root);
-        Ok(Attachment::new(Found::new(Control { volume: self.volume.clone(), node }, stat)))
+        Ok(Attachment::new(Found::new(Control::new(&self.volume, node), stat)))
     }
 
     fn detach(&self) {

@@ -23,6 +23,8 @@ pub(in crate::fs) struct Pending {
     changed: Condvar,
     /// Whether there is any layer.
     is_dirty: AtomicBool,
+    /// The file is gone, and with it layers that were not uploaded.
+    is_dropped: AtomicBool,
 }
 
 #[derive(Default)]
@@ -40,6 +42,8 @@ struct State {
     failing: Option<Errno>,
     /// Somebody waits until all layers are uploaded.
     is_wanted: bool,
+    /// There may be more names than the backend has said.
+    is_linked: bool,
     /// The last name is gone.
     is_unlinked: bool,
 }
@@ -124,6 +128,21 @@ impl Pending {
         self.is_dirty.load(Ordering::Acquire)
     }
 
+    /// Whether the file is gone, and with it what was not uploaded. Whoever [takes](Inode::take) a file and then finds
+    /// that it is not has all of it, as long as he keeps it.
+    pub(in crate::fs) fn is_dropped(&self) -> bool {
+        self.is_dropped.load(Ordering::SeqCst)
+    }
+
+    /// Drops what was not uploaded of a file that is gone, unless a client can get at it.
+    fn try_drop(&self, inode: &Inode) -> bool {
+        // In this order, so that of those who take the file now one side sees the other.
+        self.is_dropped.store(true, Ordering::SeqCst);
+        let is_used = inode.is_used();
+        self.is_dropped.store(!is_used, Ordering::SeqCst);
+        !is_used
+    }
+
     /// What attributes do not say yet, to be asked before they are.
     pub(in crate::fs) fn unsaved(&self) -> Option<Unsaved> {
         if !self.is_dirty() {
@@ -168,18 +187,32 @@ impl Pending {
         synced.map_err(|error| Errno::IO.because(error))
     }
 
-    /// The last name is about to go: should the process end, nobody misses what was not uploaded.
-    pub(in crate::fs) fn begin_unlink(&self, back: &Back) {
+    /// The file is about to be given another name.
+    pub(in crate::fs) fn link(&self) {
+        self.state.lock().is_linked = true;
+    }
+
+    /// What seems to be the last name is about to go: should the process end, nobody misses what was not uploaded.
+    /// `false` if it may not be the last.
+    pub(in crate::fs) fn begin_unlink(&self, back: &Back) -> bool {
         let mut state = self.state.lock();
+        if state.is_linked {
+            return false;
+        }
         if let Some(layer) = state.layers.last_mut() {
             // At worst, somebody is told of data that nobody misses.
             let _ = layer.append(back, Change::Unlink, now(), &IoSource::from(&[][..]));
         }
+        true
     }
 
-    /// The last name is gone.
-    pub(in crate::fs) fn end_unlink(&self) {
+    /// What seemed to be the last name is gone.
+    pub(in crate::fs) fn end_unlink(&self, back: &Back) {
         let mut state = self.state.lock();
+        if state.is_linked {
+            // Another came meanwhile.
+            return state.want(back);
+        }
         state.is_unlinked = true;
         for layer in &state.layers {
             // Otherwise it is found that the file is gone.
@@ -219,7 +252,7 @@ impl Pending {
             layer.is_sealed = true;
             let Layer { journal, overlay, mtime, .. } = layer;
             let upload = Upload { journal: journal.clone(), overlay: overlay.clone(), mtime: *mtime };
-            let is_needed = !is_unlinked || user.node.inode.is_open();
+            let is_needed = !(is_unlinked && self.try_drop(&user.node.inode));
             (user, upload, is_needed)
         };
         let uploaded = if is_needed { user.upload(&upload) } else { Ok(()) };
