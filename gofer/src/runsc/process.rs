@@ -269,11 +269,19 @@ struct Directfs {
 
 impl Directfs {
     fn new(call: &Call, container: &Container) -> Result<Self, Failure> {
-        let (hints, warnings) = Hints::parse(container.annotations())?;
+        let (mut hints, warnings) = Hints::parse(container.annotations())?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        Ok(Directfs { global: call.globals.directfs.unwrap_or(true), hints })
+        let global = call.globals.directfs.unwrap_or(true);
+        // Without that flag, it is of before November 2024, and opens the host's files itself after all.
+        let knows_them = call.command.rpc_fd.is_some();
+        if global && !knows_them && hints.forget_mounts() {
+            tracing::warn!(
+                "this runsc ignores annotations dev.gvisor.spec.mount.NAME.directfs; only --directfs=false has an effect"
+            );
+        }
+        Ok(Directfs { global, hints })
     }
 
     fn of_root(&self) -> bool {

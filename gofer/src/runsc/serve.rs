@@ -66,8 +66,9 @@ pub(super) enum ServeError {
     #[error("cannot serve {path}: {source}")]
     Host { path: String, source: std::io::Error },
     #[error(
-        "the backend of {path} has no descriptor to give to the sandbox; switch directfs off for this mount \
-         (annotation dev.gvisor.spec.mount.NAME.directfs: \"off\"), or with --directfs=false for all"
+        "the backend of {path} has no descriptor to give to the sandbox; switch directfs off with \
+         --directfs=false, or, for a runsc of May 2026 or later, for this mount alone (annotation \
+         dev.gvisor.spec.mount.NAME.directfs: \"off\")"
     )]
     NoDescriptor { path: String },
     #[error("cannot start the connection of {path}: {source}")]

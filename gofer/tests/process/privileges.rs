@@ -164,6 +164,24 @@ fn one_mount_without_directfs_does_not_change_the_others() {
 }
 
 #[test]
+fn a_runsc_that_knows_no_such_annotation_gets_a_descriptor() {
+    let mut call = Call::new();
+    call.globals.clear();
+    call.without("rpc-fd");
+    let hint = |field: &str| format!("dev.gvisor.spec.mount.v.{field}");
+    call.spec["annotations"] = json!({
+        hint("source"): call.dir.path().join("volume"), hint("type"): "bind", hint("share"): "shared", hint("directfs"): "off",
+    });
+    let mut running = call.go();
+    running.mounts();
+    let donated: Vec<usize> =
+        running.clients.iter_mut().map(|client| client.call(&MountReq {}).unwrap().fds.len()).collect();
+    assert_eq!(donated, [1, 1]);
+    let end = running.end();
+    assert!(end.code == Some(0) && end.debug_log.contains("this runsc ignores annotations"), "{end:?}");
+}
+
+#[test]
 fn an_extension_without_a_descriptor_needs_a_mount_without_directfs() {
     let mut call = Call::new();
     call.globals.clear();

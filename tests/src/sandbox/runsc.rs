@@ -71,7 +71,7 @@ impl Runsc {
             (Platform::Systrap, DirectFs::Off),
             (Platform::Ptrace, DirectFs::Off),
         ];
-        if knows_annotations(&path) {
+        if date(&path) >= ANNOTATIONS {
             ways.push((Platform::Systrap, DirectFs::Annotated));
         }
         ways.into_iter().map(|(platform, directfs)| Self { path: path.clone(), platform, directfs }).collect()
@@ -110,10 +110,17 @@ impl Runsc {
         self.directfs != DirectFs::Unknown
     }
 
-    /// Whether its gofer is told when to go on, and has somebody who opens paths for it: since 2025.
+    /// Whether its gofer is told when to go on, and has somebody who opens paths for it.
     #[must_use]
     pub fn has_rpc(&self) -> bool {
-        self.is_current() && knows_annotations(&self.path)
+        self.is_current() && date(&self.path) >= RPC
+    }
+
+    /// Whether annotations can switch directfs off for single mounts, which that of Debian 13 (0.0~20240729.0) does not
+    /// know yet.
+    #[must_use]
+    pub fn knows_annotations(&self) -> bool {
+        self.is_current() && date(&self.path) >= ANNOTATIONS
     }
 
     /// The global flags that choose this way.
@@ -130,12 +137,16 @@ impl Runsc {
     }
 }
 
-/// Whether annotations can switch directfs off, which that of Debian 13 (0.0~20240729.0) does not know yet.
-fn knows_annotations(runsc: &Path) -> bool {
+/// The days since when gVisor's releases can do something, as numbers.
+const RPC: u32 = 20_241_217;
+const ANNOTATIONS: u32 = 20_260_513;
+
+/// The day of its release as a number, or the future if its version does not say it.
+fn date(runsc: &Path) -> u32 {
     let version = Command::new(runsc).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
     let version = String::from_utf8_lossy(&version);
-    let dates = version.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| digits.len() == 8);
-    dates.filter_map(|date| date.parse::<u32>().ok()).all(|date| date > 20_250_000)
+    let mut dates = version.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| digits.len() == 8);
+    dates.find_map(|date| date.parse().ok()).unwrap_or(u32::MAX)
 }
 
 impl fmt::Display for Runsc {

@@ -95,6 +95,9 @@ fn a_mount_that_is_not_of_the_host() -> Result<()> {
                 bundle = bundle.annotation(&format!("dev.gvisor.spec.mount.memory.{field}"), value);
             }
         }
+        if sandbox.runsc().directfs() == DirectFs::On && !sandbox.runsc().knows_annotations() {
+            return refused(sandbox, &bundle);
+        }
         let outcome = sandbox.run(&bundle)?;
         // As whoever made the volume wanted it.
         check::equal("permissions", &outcome.stderr, &"1777 7:8\n")?;
@@ -105,6 +108,18 @@ fn a_mount_that_is_not_of_the_host() -> Result<()> {
         check::equal("what lies below", &fs::read_dir(&replaced)?.count(), &1)?;
         Ok(())
     })
+}
+
+/// This runsc does not hear that directfs is off for a mount, and the log says what to do.
+fn refused(sandbox: &Sandbox, bundle: &Bundle) -> Result<()> {
+    bundle.write(sandbox)?;
+    let log = sandbox.path().join("log");
+    let path = bundle.path().to_string_lossy();
+    let flag = format!("--log={}", log.display());
+    let outcome = sandbox.call([&flag, "run", "--bundle", &path, bundle.id()])?;
+    check::equal("status", &outcome.status.code(), &Some(128))?;
+    let text = fs::read_to_string(&log)?;
+    check::holds(&text, text.contains("switch directfs off with --directfs=false"))
 }
 
 #[test]

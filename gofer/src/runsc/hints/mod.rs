@@ -100,6 +100,16 @@ impl Hints {
         }
     }
 
+    /// Takes out what only a runsc of May 2026 or later goes by: which mounts have directfs off. Answers whether there
+    /// were any.
+    ///
+    /// The others ignore that field, and use directfs whatever it says.
+    pub fn forget_mounts(&mut self) -> bool {
+        let mounts = std::mem::take(&mut self.mounts);
+        let volumes = std::mem::take(&mut self.volumes);
+        !volumes.is_empty() || mounts.values().any(|(_, is_off)| *is_off)
+    }
+
     /// Whether the root file system is to be served without directfs.
     pub fn rootfs_is_off(&self) -> bool {
         self.rootfs_is_off
