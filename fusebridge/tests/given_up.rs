@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fusebridge::fs::caller::Caller;
 use fusebridge::fs::identity::NodeId;
-use fusebridge::fs::{Access, Bridge, IoMode, Policy};
+use fusebridge::fs::{Access, Bridge, IoMode, Owners, Policy};
 use gofer::hostfs::{HostFs, HostOptions};
 use lisafs::Errno;
 use lisafs::client::{Client, ClientOptions};
@@ -40,6 +40,7 @@ impl Scene {
             ttl: None,
             max_nodes,
             max_open: 1000,
+            owners: Owners::default(),
         };
         let bridge = Bridge::new(Arc::new(client), &root.inode, policy);
         Scene { bridge, _connection: connection, directory }

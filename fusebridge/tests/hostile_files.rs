@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fusebridge::fs::caller::Caller;
 use fusebridge::fs::identity::NodeId;
-use fusebridge::fs::{Access, Bridge, IoMode, Policy};
+use fusebridge::fs::{Access, Bridge, IoMode, Owners, Policy};
 use lisafs::Errno;
 use lisafs::wire::message::{MkdirAtResp, OpenAtResp};
 use lisafs::wire::{FdId, MessageId, WalkStatus};
@@ -25,6 +25,7 @@ fn bridge(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) ->
         ttl: None,
         max_nodes: 100,
         max_open: 100,
+        owners: Owners::default(),
     };
     let (client, root, server) = connect(Setup::default(), script).unwrap();
     (Bridge::new(Arc::new(client), &root.inode, policy), server)

@@ -439,6 +439,28 @@ fn read_only_is_read_only() -> Result<()> {
     mount.unmount()
 }
 
+/// Programs that look at the table know that they need not try, wherever the server runs that refuses.
+#[test]
+fn the_table_says_what_is_read_only() -> Result<()> {
+    let served = scratch::memory()?;
+    let serve = format!("exec:{} serve --fd 3", bins::gofer()?.display());
+    let path = served.path().display();
+    for (words, expected) in [
+        (vec![format!("{serve} --read-only {path}")], "ro"),
+        (vec![format!("{serve} {path}")], "rw"),
+        (vec!["readonly:mem:".into()], "ro"),
+        (vec!["--server=in-process".into(), "stats:mem:ro".into()], "ro"),
+        (vec!["--server=in-process".into(), "mem:".into()], "rw"),
+    ] {
+        let mount = Mount::start(fusebridge(["mnt"])?.args(&words))?;
+        let options = "findmnt --noheadings --output VFS-OPTIONS --mountpoint .";
+        let said = command::shell(mount.path(), options, LIMIT)?;
+        check::equal(&words.join(" "), &said.trim().split(',').next().unwrap_or_default(), &expected)?;
+        mount.unmount()?;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_gofer_behind_a_socket() -> Result<()> {
     let (served, point) = stage()?;

@@ -10,6 +10,7 @@ mod mnt;
 mod mount_helper;
 mod mounted;
 mod options;
+mod owners;
 mod run;
 mod signals;
 mod trace;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use gofer::log::LogArgs;
 
+use super::owners::OwnerArgs;
 use crate::fs::{Access, IoMode, Policy, Transport};
 use crate::launch::{BackendSpec, ServerPlace};
 
@@ -61,6 +62,9 @@ pub(super) struct MountArgs {
     #[arg(long)]
     pub(super) auto_unmount: bool,
 
+    #[command(flatten)]
+    pub(super) owners: OwnerArgs,
+
     /// Disable extended attributes, which makes small writes faster
     #[arg(long)]
     pub(super) no_xattr: bool,
@@ -100,6 +104,10 @@ pub(super) struct MountArgs {
 
     #[command(flatten)]
     pub(super) log: LogArgs,
+
+    /// Changes reach the server even if it says that it refuses all: whether it does is to be tested.
+    #[arg(skip)]
+    pub(super) offers_changes: bool,
 }
 
 /// A place on this machine only: there is no password.
@@ -160,6 +168,7 @@ impl MountArgs {
             ttl: self.ttl,
             max_nodes: self.max_nodes.unwrap_or_else(|| Policy::max_nodes_under(descriptor_limit)),
             max_open: Policy::max_open_under(descriptor_limit),
+            owners: self.owners.owners(),
         }
     }
 }

@@ -144,7 +144,7 @@ impl Up {
         let stack_depth = if is_root { stack_depth(&client, &root.inode) } else { 0 };
         let options = MountOptions {
             source: args.fsname.clone().unwrap_or_else(|| spec.absolute().to_string()),
-            read_only: args.read_only,
+            read_only: args.read_only || (!args.offers_changes && client.refuses_changes()),
             allow_other: args.allow_other || is_root,
             suid: args.suid,
             dev: args.dev,

@@ -75,9 +75,9 @@ impl Bridge {
             client,
             nodes,
             handles: Handles::default(),
-            policy,
             evictor,
             shares: Shares::new(policy.max_open),
+            policy,
             invalidator: Invalidator::default(),
             recent: Recent::default(),
             mapped: MappedFiles::default(),
@@ -248,6 +248,11 @@ impl Bridge {
     /// Whether files of the server can have access control lists.
     pub fn keeps_lists(&self) -> bool {
         self.access_lists.are_kept()
+    }
+
+    /// Whether the kernel can obey them: those whom they name must be those whom it sees.
+    pub fn can_obey_lists(&self) -> bool {
+        self.keeps_lists() && self.policy.xattr && self.policy.owners.are_plain()
     }
 
     /// The kernel obeys lists from now on.

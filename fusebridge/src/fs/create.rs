@@ -27,6 +27,7 @@ impl Bridge {
     /// Makes a file of any other type than directory and symbolic link.
     pub fn mknod(&self, parent: NodeId, name: &[u8], mode: u32, device: (u32, u32), caller: Caller) -> Result<Entry> {
         let (owner, _) = self.owner_in(parent, caller);
+        let mode = self.policy.owners.of_new(mode);
         let dir = self.control(parent)?;
         let with_type = u16::try_from(mode).map_err(|_| Errno::INVAL)?;
         let common = new_in(dir.id(), owner, with_type);
@@ -60,6 +61,7 @@ impl Bridge {
         caller: Caller,
     ) -> Result<(Entry, Handle)> {
         let (owner, _) = self.owner_in(parent, caller);
+        let mode = self.policy.owners.of_new(mode);
         let dir = self.control(parent)?;
         let common = new_in(dir.id(), owner, permissions(mode).bits());
         let access = flags & ACCESS_MODE;

@@ -29,7 +29,7 @@
 //! What makes it behave as a local file system: a file is one node under all its names ([`nodes`]), by device and inode
 //! number ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on (`create`); an
 //! offset in a directory stays good as long as it is open (`listing`); access control lists are obeyed
-//! (`access_lists`); what is stored in mappings and what is written past the kernel's cache are both kept (`mapped`);
+//! (`access_lists`) unless owners are shown as others (`owners`); what is stored in mappings and what is written past the kernel's cache are both kept (`mapped`);
 //! the number of descriptors is bounded ([`evict`], [`control`]). Only `fuse` knows the FUSE ABI and the FUSE library.
 
 mod access_lists;
@@ -49,6 +49,7 @@ mod listing;
 mod mapped;
 mod names;
 pub mod nodes;
+mod owners;
 pub mod policy;
 mod privileges;
 mod replaced;
@@ -61,4 +62,5 @@ mod xattr;
 
 pub use bridge::Bridge;
 pub use fuse::{FuseConnection, InProcess, MountOptions, Mounted, Transport, calls_at_most, is_request};
+pub use owners::{Ids, Owners};
 pub use policy::{Access, IoMode, Policy};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::owners::Owners;
+
 /// Who else changes the files. The names are those of runsc.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Access {
@@ -29,7 +31,7 @@ pub enum IoMode {
 }
 
 /// How a mount behaves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// Who else changes the files.
     pub access: Access,
@@ -45,6 +47,8 @@ pub struct Policy {
     pub max_nodes: usize,
     /// How many files can be open, each of which costs descriptors.
     pub max_open: usize,
+    /// Whom files belong to, as it is shown.
+    pub owners: Owners,
 }
 
 impl Policy {

@@ -14,6 +14,7 @@ use super::args::Conform;
 use crate::cli::Failure;
 use crate::cli::extensions::Extensions;
 use crate::cli::options::{DEFAULT_THREADS, MountArgs};
+use crate::cli::owners::OwnerArgs;
 use crate::cli::signals::{Event, Interruption, events};
 use crate::cli::up::Up;
 use crate::fs::{Access, IoMode};
@@ -253,6 +254,7 @@ fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) 
         noexec: false,
         fsname: None,
         auto_unmount: false,
+        owners: OwnerArgs::default(),
         no_xattr: false,
         ttl: None,
         noatime: false,
@@ -264,6 +266,7 @@ fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) 
         trace: trace.map(Path::to_path_buf),
         trace_data: false,
         log: args.log.clone(),
+        offers_changes: true,
     }
 }
 

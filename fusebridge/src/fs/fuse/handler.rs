@@ -122,7 +122,7 @@ impl<B> Handler<B> {
         if self.bridge.keeps_lists() {
             // Whether the umask counts is up to the directory's default list.
             wanted |= capability::DONT_MASK;
-            if policy.xattr {
+            if self.bridge.can_obey_lists() {
                 wanted |= capability::POSIX_ACL;
             }
         }
@@ -150,7 +150,13 @@ impl<B> Handler<B> {
 
     /// What the kernel is told of `entry`.
     pub(super) fn tell(&self, entry: Entry) -> Told {
-        Told { id: entry.id, stat: entry.stat, ttl: self.bridge.ttl_of(entry.id) }
+        let stat = self.bridge.policy().owners.shown(entry.stat);
+        Told { id: entry.id, stat, ttl: self.bridge.ttl_of(entry.id) }
+    }
+
+    /// Who asks, as the server knows him.
+    pub(super) fn asking(&self, caller: Caller) -> Caller {
+        self.bridge.policy().owners.asking(caller)
     }
 
     /// The file `name` in `parent`.
@@ -171,7 +177,9 @@ impl<B> Handler<B> {
 
     /// Changes attributes of `id`.
     pub(super) fn setattr(&self, id: NodeId, handle: Option<u64>, change: &SetStat) -> Result<Told> {
-        let stat = self.bridge.setattr(id, handle, change)?;
+        let mode = || self.bridge.getattr(id).map(|stat| stat.mode);
+        let change = self.bridge.policy().owners.meant(change, mode)?;
+        let stat = self.bridge.setattr(id, handle, &change)?;
         Ok(self.tell(Entry { id, stat }))
     }
 
@@ -205,7 +213,7 @@ impl<B> Handler<B> {
         // Nothing can be stored in a mapping of an empty file, and when it grows the kernel asks again.
         let is_empty = entry.stat.size == 0;
         let ttl = if is_empty { self.bridge.ttl() } else { self.bridge.ttl_of(entry.id) };
-        Ok((Told { id: entry.id, stat: entry.stat, ttl }, opened))
+        Ok((Told { ttl, ..self.tell(entry) }, opened))
     }
 
     /// Gives `handle` on `id`, which was opened with `flags`, its number.

@@ -71,7 +71,7 @@ pub(super) fn follows_changes(operation: &Operation<'_>) -> bool {
 pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &Reply<'_>) {
     use Operation as O;
     let id = NodeId(request.header.node);
-    let caller = |umask| caller(&request.header, umask);
+    let caller = |umask| handler.asking(caller(&request.header, umask));
     match request.operation {
         O::Lookup { name } => match handler.lookup(id, name) {
             Ok(Looked::Up(told)) => entry(handler, reply, Ok(told)),

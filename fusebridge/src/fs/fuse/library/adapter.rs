@@ -49,6 +49,10 @@ impl Adapter {
         Adapter { handler: Handler::new(bridge, stack_depth), device }
     }
 
+    fn caller(&self, request: &Request) -> Caller {
+        self.handler.asking(caller(request))
+    }
+
     fn reply_made(&self, result: Result<Entry, lisafs::Errno>, reply: ReplyEntry) {
         reply_entry(result.map(|entry| self.handler.tell(entry)), reply);
     }
@@ -162,13 +166,13 @@ impl Filesystem for Adapter {
     }
 
     fn mknod(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, rdev: u32, reply: ReplyEntry) {
-        let caller = Caller { umask, ..caller(req) };
+        let caller = Caller { umask, ..self.caller(req) };
         let result = self.handler.bridge.mknod(node(parent), name.as_bytes(), mode, split_device(rdev), caller);
         self.reply_made(result, reply);
     }
 
     fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
-        let caller = Caller { umask, ..caller(req) };
+        let caller = Caller { umask, ..self.caller(req) };
         self.reply_made(self.handler.bridge.mkdir(node(parent), name.as_bytes(), mode, caller), reply);
     }
 
@@ -182,7 +186,7 @@ impl Filesystem for Adapter {
 
     fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
         let target = target.as_os_str().as_bytes();
-        self.reply_made(self.handler.bridge.symlink(node(parent), name.as_bytes(), target, caller(req)), reply);
+        self.reply_made(self.handler.bridge.symlink(node(parent), name.as_bytes(), target, self.caller(req)), reply);
     }
 
     fn rename(
@@ -227,7 +231,7 @@ impl Filesystem for Adapter {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let caller = Caller { umask, ..caller(req) };
+        let caller = Caller { umask, ..self.caller(req) };
         let (place, modes) = ((node(parent), name.as_bytes()), (mode, flags.cast_unsigned()));
         match self.handler.create(place, modes, caller, |file| reply.open_backing(file)) {
             Ok((told, opened)) => {
@@ -360,7 +364,7 @@ impl Filesystem for Adapter {
     }
 
     fn setxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, value: &[u8], flags: i32, _: u32, reply: ReplyEmpty) {
-        let set = self.handler.setxattr(node(ino), name.as_bytes(), value, flags.cast_unsigned(), caller(req));
+        let set = self.handler.setxattr(node(ino), name.as_bytes(), value, flags.cast_unsigned(), self.caller(req));
         reply_empty(set, reply);
     }
 
@@ -369,7 +373,7 @@ impl Filesystem for Adapter {
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        reply_xattr(self.handler.listxattr(node(ino), caller(req)), size, reply);
+        reply_xattr(self.handler.listxattr(node(ino), self.caller(req)), size, reply);
     }
 
     fn removexattr(&self, _: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {

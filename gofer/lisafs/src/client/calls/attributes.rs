@@ -36,6 +36,12 @@ impl Client {
         })
     }
 
+    /// Whether the server refuses all changes. It says so before it looks at what is to be changed, so it is asked to
+    /// change nothing of no file, which no backend hears of.
+    pub fn refuses_changes(&self) -> bool {
+        self.set_stat(FdId::INVALID, &SetStat::default()).is_err_and(|error| error == Errno::ROFS)
+    }
+
     /// Statistics of the file system that a control FD is on.
     pub fn fstatfs(&self, fd: FdId) -> Result<StatFs, Errno> {
         self.ask::<FStatFsResp>(&FStatFsReq { fd }).map(|answer| answer.stat)
