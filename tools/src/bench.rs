@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements that end up in the README.
 
+mod cpu;
 mod crypt;
 mod readme;
 mod runsc;
@@ -36,6 +37,12 @@ pub(crate) struct FuseOptions {
     /// What lies under the mount.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Backing::value_variants().to_vec())]
     backing: Vec<Backing>,
+    /// Measure each place of the server and each transport, too.
+    #[arg(long)]
+    all_ways: bool,
+    /// Measure only the native directory and what has this in its name.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    only: String,
     /// Small sizes: shows that everything works, the figures mean little.
     #[arg(long)]
     quick: bool,
@@ -84,7 +91,10 @@ fn fuse(options: &FuseOptions) -> Result<()> {
 fn measure(options: &FuseOptions, backing: Backing, sizes: Sizes) -> Result<String> {
     let mut samples = Samples::default();
     for round in 1..=options.rounds {
-        for subject in Subject::ALL {
+        for subject in Subject::all(options.all_ways) {
+            if subject != Subject::Native && !subject.name().contains(&options.only) {
+                continue;
+            }
             eprintln!("{backing:?}, round {round}: {}", subject.name());
             let directory = match backing {
                 Backing::Tmpfs => scratch::memory()?,

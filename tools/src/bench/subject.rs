@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use std::{env, fs};
 
-use anyhow::Result;
-use e2e::modes::{Access, Io};
+use anyhow::{Context, Result};
+use e2e::modes::{Access, Io, Transport};
 use e2e::mount::{self, Mount};
 use e2e::volumes::VolumeServer;
+use e2e::ring::Switch;
 use e2e::{command, host};
 use tempfile::TempDir;
 
@@ -18,31 +20,71 @@ pub(crate) enum Subject {
     Native,
     /// The usual FUSE mirror, written in C.
     Bindfs,
+    /// libfuse's example, which has no second process either.
+    PassthroughHp(Transport),
     /// Ours.
-    Fusebridge(Io, Access),
+    Fusebridge(Io, Access, Way),
     /// Ours, with a volume server outside.
     Volume(Io, Access),
 }
 
+/// How a mount is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As it is without options.
+    Default,
+    /// With what the variable `EARLIER` names, a directory of programs.
+    Earlier,
+    /// With the server in a process of its own.
+    Separate(Transport),
+    /// With the server in the process of the mount.
+    InProcess(Transport),
+}
+
+/// Names a directory of programs that were built earlier.
+const EARLIER: &str = "EARLIER";
+/// Names libfuse's `passthrough_hp`.
+const PASSTHROUGH_HP: &str = "PASSTHROUGH_HP";
+
 impl Subject {
-    /// All subjects, in the order of the table.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Native,
-        Self::Bindfs,
-        Self::Fusebridge(Io::Auto, Access::Exclusive),
-        Self::Fusebridge(Io::Auto, Access::Shared),
-        Self::Fusebridge(Io::Rpc, Access::Exclusive),
-        Self::Fusebridge(Io::Rpc, Access::Shared),
-        Self::Volume(Io::Rpc, Access::Exclusive),
-        Self::Volume(Io::Rpc, Access::Shared),
-    ];
+    /// All subjects, in the order of the table; with `all_ways`, each place of the server and each transport, too.
+    pub(crate) fn all(all_ways: bool) -> Vec<Self> {
+        let mut all = vec![Self::Native, Self::Bindfs];
+        if env::var_os(PASSTHROUGH_HP).is_some() {
+            all.extend(Transport::all().map(Self::PassthroughHp));
+        }
+        let mut ways = vec![Way::Default];
+        if env::var_os(EARLIER).is_some() {
+            ways.push(Way::Earlier);
+        }
+        if all_ways {
+            ways.extend(Transport::all().map(Way::Separate));
+            ways.extend(Transport::all().map(Way::InProcess));
+        }
+        for io in [Io::Auto, Io::Rpc] {
+            for access in Access::ALL {
+                all.extend(ways.iter().map(|&way| Self::Fusebridge(io, access, way)));
+            }
+        }
+        all.extend(Access::ALL.map(|access| Self::Volume(Io::Rpc, access)));
+        all
+    }
 
     /// The name in the table.
     pub(crate) fn name(self) -> String {
         match self {
             Self::Native => "native".to_owned(),
             Self::Bindfs => "bindfs".to_owned(),
-            Self::Fusebridge(io, access) => format!("fusebridge {} {}", io.word(), access.word()),
+            Self::PassthroughHp(transport) => format!("passthrough_hp, {}", transport.word()),
+            Self::Fusebridge(io, access, way) => {
+                let name = format!("fusebridge {} {}", io.word(), access.word());
+                match way {
+                    Way::Default => name,
+                    Way::Earlier => format!("{name}, earlier"),
+                    Way::Separate(transport) => format!("{name}, separate, {}", transport.word()),
+                    Way::InProcess(transport) => format!("{name}, in-process, {}", transport.word()),
+                }
+            }
             Self::Volume(io, access) => format!("a volume, {} {}", io.word(), access.word()),
         }
     }
@@ -55,8 +97,29 @@ impl Subject {
                 host::drop_names()?;
                 Ok(Reached::Native(directory.to_path_buf()))
             }
-            Self::Bindfs => Bindfs::mount(directory).map(Reached::Bindfs),
-            Self::Fusebridge(io, access) => Mount::host(directory, io, access).map(Reached::Fusebridge),
+            Self::Bindfs => Mirror::mount(Command::new("bindfs").arg(directory)).map(Reached::Mirror),
+            Self::PassthroughHp(transport) => passthrough_hp(directory, transport).map(Reached::Mirror),
+            Self::Fusebridge(io, access, way) => {
+                let mut command = match way {
+                    Way::Earlier => {
+                        let directory = env::var_os(EARLIER).context(EARLIER)?;
+                        let mut command = Command::new(Path::new(&directory).join("fusebridge"));
+                        command.args(["mnt", "--io", io.word(), "--access", access.word()]);
+                        command
+                    }
+                    _ => mount::command(io, access)?,
+                };
+                match way {
+                    Way::Default | Way::Earlier => {}
+                    Way::Separate(transport) => {
+                        command.args(["--server", "separate", "--transport", transport.word()]);
+                    }
+                    Way::InProcess(transport) => {
+                        command.args(["--server", "in-process", "--transport", transport.word()]);
+                    }
+                }
+                Mount::start(command.arg(mount::backend(directory))).map(Reached::Fusebridge)
+            }
             Self::Volume(io, access) => {
                 let server = VolumeServer::start(&format!("data = '{}'", directory.display()))?;
                 let mount = Mount::start(mount::command(io, access)?.arg(server.backend("data")))?;
@@ -69,7 +132,7 @@ impl Subject {
 /// A directory within reach, until dropped.
 pub(crate) enum Reached {
     Native(PathBuf),
-    Bindfs(Bindfs),
+    Mirror(Mirror),
     Fusebridge(Mount),
     Volume(Mount, VolumeServer),
 }
@@ -79,15 +142,25 @@ impl Reached {
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Native(path) => path,
-            Self::Bindfs(bindfs) => bindfs.point.path(),
+            Self::Mirror(mirror) => mirror.point.path(),
             Self::Fusebridge(mount) | Self::Volume(mount, _) => mount.path(),
+        }
+    }
+
+    /// The processes that answer, without those that they have started.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        match self {
+            Self::Native(_) => Vec::new(),
+            Self::Mirror(mirror) => mirror.pid.into_iter().collect(),
+            Self::Fusebridge(mount) => vec![mount.pid()],
+            Self::Volume(mount, server) => vec![mount.pid(), server.pid()],
         }
     }
 
     /// Takes it away again.
     pub(crate) fn leave(self) -> Result<()> {
         match self {
-            Self::Native(_) | Self::Bindfs(_) => Ok(()),
+            Self::Native(_) | Self::Mirror(_) => Ok(()),
             Self::Fusebridge(mount) => mount.unmount(),
             Self::Volume(mount, server) => {
                 mount.unmount()?;
@@ -97,24 +170,50 @@ impl Reached {
     }
 }
 
-/// A bindfs mount.
-pub(crate) struct Bindfs {
+/// A mount of another program.
+pub(crate) struct Mirror {
     point: TempDir,
+    pid: Option<u32>,
 }
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-impl Bindfs {
-    fn mount(directory: &Path) -> Result<Self> {
+impl Mirror {
+    /// Runs `command` with the mountpoint as its last argument. It returns when the mount answers.
+    fn mount(command: &mut Command) -> Result<Self> {
         let point = TempDir::new()?;
-        // It returns when the mount answers.
-        command::succeed(Command::new("bindfs").arg(directory).arg(point.path()), LIMIT)?;
-        Ok(Self { point })
+        command::succeed(command.arg(point.path()), LIMIT)?;
+        let pid = process_with(point.path())?;
+        Ok(Self { point, pid })
     }
 }
 
-impl Drop for Bindfs {
+impl Drop for Mirror {
     fn drop(&mut self) {
         _ = command::run(Command::new("umount").arg(self.point.path()), LIMIT);
     }
+}
+
+/// The process with this argument.
+fn process_with(argument: &Path) -> Result<Option<u32>> {
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if line.split(|byte| *byte == 0).any(|word| word == argument.as_os_str().as_encoded_bytes()) {
+            return Ok(Some(pid));
+        }
+    }
+    Ok(None)
+}
+
+fn passthrough_hp(directory: &Path, transport: Transport) -> Result<Mirror> {
+    let mut command = Command::new(env::var_os(PASSTHROUGH_HP).context(PASSTHROUGH_HP)?);
+    let _switch = if transport == Transport::Ring {
+        command.args(["-o", "io_uring"]);
+        Some(Switch::on()?)
+    } else {
+        None
+    };
+    Mirror::mount(command.arg(directory))
 }

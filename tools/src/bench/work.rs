@@ -3,14 +3,22 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::subject::Subject;
+use super::cpu;
+use super::subject::{Reached, Subject};
 
-/// Operations or MiB in a second.
-pub(crate) type Figure = f64;
+/// What was measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figure {
+    /// Operations or MiB in a second.
+    pub(crate) rate: f64,
+    /// Microseconds of processor time for one of them, of the callers and of whoever answers them.
+    pub(crate) cpu: f64,
+}
 
 /// A column of the table.
 pub(crate) struct Measure {
@@ -29,7 +37,7 @@ const fn flow(name: &'static str) -> Measure {
 }
 
 /// The columns, in the order in which [`run`] gives the figures.
-pub(crate) const MEASURES: [Measure; 10] = [
+pub(crate) const MEASURES: [Measure; 14] = [
     rate("create"),
     rate("cold stat"),
     rate("warm stat"),
@@ -40,6 +48,10 @@ pub(crate) const MEASURES: [Measure; 10] = [
     flow("seq. read"),
     rate("4K random read"),
     rate("4K random write"),
+    rate("open+close, 2 callers"),
+    rate("open+close, 8 callers"),
+    rate("create+unlink, 8 callers"),
+    rate("4K random read, 8 callers"),
 ];
 
 /// How much is done.
@@ -75,6 +87,7 @@ pub(crate) fn run(subject: Subject, directory: &Path, sizes: Sizes) -> Result<Ve
 
     let mut figures = names(subject, directory, sizes)?;
     figures.extend(data(subject, directory, sizes)?);
+    figures.extend(together(subject, directory, sizes)?);
     Ok(figures)
 }
 
@@ -85,20 +98,20 @@ fn names(subject: Subject, directory: &Path, sizes: Sizes) -> Result<Vec<Figure>
 
     let reached = subject.fresh(directory)?;
     let files = paths(reached.path());
-    let create = per_second(sizes.files, || files.iter().try_for_each(|path| File::create_new(path).map(drop)))?;
+    let create = per_second(&reached, sizes.files, || files.iter().try_for_each(|path| File::create_new(path).map(drop)))?;
     reached.leave()?;
 
     let reached = subject.fresh(directory)?;
     let files = paths(reached.path());
     let stat = || files.iter().try_for_each(|path| fs::symlink_metadata(path).map(drop));
-    let cold = per_second(sizes.files, stat)?;
-    let warm = per_second(sizes.files * WARM_PASSES, || (0..WARM_PASSES).try_for_each(|_| stat()))?;
-    let open = per_second(sizes.files, || files.iter().try_for_each(|path| File::open(path).map(drop)))?;
+    let cold = per_second(&reached, sizes.files, stat)?;
+    let warm = per_second(&reached, sizes.files * WARM_PASSES, || (0..WARM_PASSES).try_for_each(|_| stat()))?;
+    let open = per_second(&reached, sizes.files, || files.iter().try_for_each(|path| File::open(path).map(drop)))?;
     reached.leave()?;
 
     let reached = subject.fresh(directory)?;
     let mut seen = 0;
-    let list = per_second(sizes.listed, || {
+    let list = per_second(&reached, sizes.listed, || {
         for entry in fs::read_dir(reached.path().join("listed"))? {
             entry?.metadata()?;
             seen += 1;
@@ -107,7 +120,7 @@ fn names(subject: Subject, directory: &Path, sizes: Sizes) -> Result<Vec<Figure>
     })?;
     ensure!(seen == sizes.listed, "{} listed {seen} of {} entries", subject.name(), sizes.listed);
     let files = paths(reached.path());
-    let unlink = per_second(sizes.files, || files.iter().try_for_each(fs::remove_file))?;
+    let unlink = per_second(&reached, sizes.files, || files.iter().try_for_each(fs::remove_file))?;
     reached.leave()?;
 
     Ok(vec![create, cold, warm, open, list, unlink])
@@ -119,7 +132,7 @@ fn data(subject: Subject, directory: &Path, sizes: Sizes) -> Result<Vec<Figure>>
 
     let reached = subject.fresh(directory)?;
     let path = reached.path().join("large");
-    let write = per_second(sizes.mebibytes, || {
+    let write = per_second(&reached, sizes.mebibytes, || {
         let file = File::create_new(&path)?;
         (0..sizes.mebibytes).try_for_each(|block| file.write_all_at(&buffer, offset(block, MIB)))
     })?;
@@ -129,7 +142,7 @@ fn data(subject: Subject, directory: &Path, sizes: Sizes) -> Result<Vec<Figure>>
 
     let reached = subject.fresh(directory)?;
     let path = reached.path().join("large");
-    let read = per_second(sizes.mebibytes, || {
+    let read = per_second(&reached, sizes.mebibytes, || {
         let file = File::open(&path)?;
         (0..sizes.mebibytes).try_for_each(|block| file.read_exact_at(&mut buffer, offset(block, MIB)))
     })?;
@@ -139,36 +152,105 @@ fn data(subject: Subject, directory: &Path, sizes: Sizes) -> Result<Vec<Figure>>
     let path = reached.path().join("large");
     let file = OpenOptions::new().read(true).write(true).open(path).context("the large file")?;
     let mut block = [0x6b; BLOCK];
-    let random_read = random(sizes, |offset| file.read_exact_at(&mut block, offset))?;
-    let random_write = random(sizes, |offset| file.write_all_at(&block, offset))?;
+    let random_read = random(&reached, sizes, |offset| file.read_exact_at(&mut block, offset))?;
+    let random_write = random(&reached, sizes, |offset| file.write_all_at(&block, offset))?;
     drop(file);
     reached.leave()?;
 
     Ok(vec![write, read, random_read, random_write])
 }
 
+/// What several callers do at once.
+fn together(subject: Subject, directory: &Path, sizes: Sizes) -> Result<Vec<Figure>> {
+    const MOST: u32 = 8;
+    for number in 0..sizes.files {
+        File::create(directory.join(format!("shared-{number}")))?;
+    }
+    let reached = subject.fresh(directory)?;
+    let path = |number: u32| reached.path().join(format!("shared-{number}"));
+    let share = sizes.files / MOST * MOST;
+    let open = |callers: u32| {
+        by(callers, |caller| {
+            (caller * share / callers..(caller + 1) * share / callers)
+                .try_for_each(|number| File::open(path(number)).map(drop))
+        })
+    };
+    let two = per_second(&reached, share, || open(2))?;
+    let eight = per_second(&reached, share, || open(8))?;
+    let make = per_second(&reached, share, || {
+        by(MOST, |caller| {
+            (0..share / MOST).try_for_each(|number| {
+                let path = reached.path().join(format!("made-{caller}-{number}"));
+                File::create_new(&path)?;
+                fs::remove_file(&path)
+            })
+        })
+    })?;
+    let large = File::open(reached.path().join("large"))?;
+    let read = per_second(&reached, share * 4, || {
+        by(MOST, |caller| {
+            let mut block = [0; BLOCK];
+            let mut places = Places::new(sizes, caller);
+            (0..share * 4 / MOST).try_for_each(|_| large.read_exact_at(&mut block, places.next()))
+        })
+    })?;
+    drop(large);
+    reached.leave()?;
+    Ok(vec![two, eight, make, read])
+}
+
+/// Has `callers` threads do `work` at once.
+fn by(callers: u32, work: impl Fn(u32) -> std::io::Result<()> + Sync) -> std::io::Result<()> {
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = (0..callers).map(|caller| scope.spawn(move || work(caller))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| std::io::Error::other("a caller panicked"))?)
+    })
+}
+
 /// Does `work`, which is `count` operations, and gives operations in a second.
-fn per_second(count: u32, work: impl FnOnce() -> std::io::Result<()>) -> Result<Figure> {
-    let start = Instant::now();
+fn per_second(reached: &Reached, count: u32, work: impl FnOnce() -> std::io::Result<()>) -> Result<Figure> {
+    let (before, start) = (cpu::used(reached)?, Instant::now());
     work()?;
-    Ok(f64::from(count) / start.elapsed().as_secs_f64())
+    let (took, used) = (start.elapsed(), cpu::used(reached)?.saturating_sub(before));
+    let count = f64::from(count);
+    Ok(Figure { rate: count / took.as_secs_f64(), cpu: used.as_secs_f64() * 1e6 / count })
 }
 
 /// Does `work` at random blocks of the large file until the time is over.
-fn random(sizes: Sizes, mut work: impl FnMut(u64) -> std::io::Result<()>) -> Result<Figure> {
-    let blocks = u64::from(sizes.mebibytes) * (MIB / BLOCK) as u64;
-    // xorshift: the same places for every subject.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+fn random(reached: &Reached, sizes: Sizes, mut work: impl FnMut(u64) -> std::io::Result<()>) -> Result<Figure> {
+    let mut places = Places::new(sizes, 0);
     let mut done = 0;
-    let start = Instant::now();
+    let (before, start) = (cpu::used(reached)?, Instant::now());
     while start.elapsed() < sizes.random {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        work(state % blocks * BLOCK as u64)?;
+        work(places.next())?;
         done += 1;
     }
-    Ok(f64::from(done) / start.elapsed().as_secs_f64())
+    let (took, used) = (start.elapsed(), cpu::used(reached)?.saturating_sub(before));
+    let count = f64::from(done);
+    Ok(Figure { rate: count / took.as_secs_f64(), cpu: used.as_secs_f64() * 1e6 / count })
+}
+
+/// Random blocks of the large file, the same for every subject.
+struct Places {
+    state: u64,
+    blocks: u64,
+}
+
+impl Places {
+    fn new(sizes: Sizes, caller: u32) -> Self {
+        let blocks = u64::from(sizes.mebibytes) * (MIB / BLOCK) as u64;
+        Self { state: 0x9e37_79b9_7f4a_7c15 ^ u64::from(caller) << 32, blocks }
+    }
+
+    /// Where the next block begins.
+    fn next(&mut self) -> u64 {
+        // xorshift
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state % self.blocks * BLOCK as u64
+    }
 }
 
 fn offset(block: u32, size: usize) -> u64 {
