@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use gofer::extension::chain;
 use gofer::log::LogArgs;
 
 use super::owners::OwnerArgs;
@@ -137,6 +138,17 @@ pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Whether what serves `spec` is content with the memory, threads and descriptors that a mount has anyway, and never
+/// meant to end alone.
+fn is_light(spec: &BackendSpec) -> bool {
+    const LIGHT: [&str; 4] = ["host", "mem", "readonly", "crypt"];
+    match spec {
+        BackendSpec::Host(_) => true,
+        BackendSpec::Extension(backend) => chain(backend).all(|(name, _)| LIGHT.contains(&name)),
+        BackendSpec::Unix(_) | BackendSpec::Exec(_) => false,
+    }
+}
+
 impl MountArgs {
     /// Whether the server of `spec` runs in this process, or with what that is impossible. `serves_mountpoint`: the
     /// mountpoint is in what is served.
@@ -144,15 +156,22 @@ impl MountArgs {
     /// A process that is killed while one of its threads waits for a mount of its own never ends: it has the only other
     /// thread that could answer. So it must not serve what has the mountpoint in it.
     pub(super) fn is_here(&self, spec: &BackendSpec, serves_mountpoint: bool) -> Result<bool, &'static str> {
-        match self.server {
-            ServerPlace::Separate => Ok(false),
-            ServerPlace::InProcess if matches!(spec, BackendSpec::Unix(_) | BackendSpec::Exec(_)) => {
-                Err("unix: and exec:, whose servers are elsewhere")
-            }
-            ServerPlace::InProcess if serves_mountpoint => Err("a mountpoint within what is mounted"),
-            ServerPlace::InProcess if self.stats => Err("--stats"),
-            ServerPlace::InProcess if self.transport == Transport::Fuser => Err("--transport fuser"),
-            ServerPlace::InProcess => Ok(true),
+        let obstacle = if matches!(spec, BackendSpec::Unix(_) | BackendSpec::Exec(_)) {
+            Some("unix: and exec:, whose servers are elsewhere")
+        } else if serves_mountpoint {
+            Some("a mountpoint within what is mounted")
+        } else if self.stats {
+            Some("--stats")
+        } else if self.transport == Transport::Fuser {
+            Some("--transport fuser")
+        } else {
+            None
+        };
+        match (self.server, obstacle) {
+            (ServerPlace::Separate, _) => Ok(false),
+            (ServerPlace::Auto, _) => Ok(obstacle.is_none() && is_light(spec)),
+            (ServerPlace::InProcess, None) => Ok(true),
+            (ServerPlace::InProcess, Some(obstacle)) => Err(obstacle),
         }
     }
 

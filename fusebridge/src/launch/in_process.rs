@@ -15,8 +15,11 @@ use super::{LaunchError, Server};
 /// Where the server of a directory or an extension's file system runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ServerPlace {
-    /// In a process of its own, which can crash without this one.
+    /// In this process for a directory, `mem:`, `readonly:` and `crypt:` where that is possible, otherwise in one of its
+    /// own.
     #[default]
+    Auto,
+    /// In a process of its own, which can crash without this one.
     Separate,
     /// In this process, which is faster: no other has to be woken for a request.
     InProcess,
