@@ -26,6 +26,13 @@ pub fn command(io: Io, access: Access) -> Result<Command> {
     Ok(command)
 }
 
+/// The same, with the server in a process of its own.
+pub fn separate(io: Io, access: Access) -> Result<Command> {
+    let mut command = command(io, access)?;
+    command.args(["--server", "separate"]);
+    Ok(command)
+}
+
 /// The backend that serves a host directory.
 #[must_use]
 pub fn backend(directory: &Path) -> std::ffi::OsString {

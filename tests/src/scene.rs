@@ -36,10 +36,10 @@ impl Scene {
         Self::on(scratch::memory()?, io, access)
     }
 
-    /// A directory in memory, mounted over the given transport.
-    pub fn over(transport: Transport, io: Io, access: Access) -> Result<Self> {
+    /// A directory in memory, served by a process of its own and mounted over the given transport.
+    pub fn separate(transport: Transport, io: Io, access: Access) -> Result<Self> {
         let served = scratch::memory()?;
-        let mut command = mount::command(io, access)?;
+        let mut command = mount::separate(io, access)?;
         command.args(["--transport", transport.word()]).arg(mount::backend(served.path()));
         Ok(Self { mount: Mount::start(&mut command)?, served: Some(served), _volume: None })
     }

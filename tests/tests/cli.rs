@@ -385,7 +385,7 @@ fn a_daemon_keeps_nothing_of_its_caller() -> Result<()> {
     let (served, point) = stage()?;
     let script = r#"
         exec 9>lock; flock 9
-        "$1" mnt --daemon . "$2" >/dev/null
+        "$1" mnt --daemon --server separate . "$2" >/dev/null
         exec 9>&-
         flock --nonblock lock echo free
         findmnt --noheadings --output FSTYPE,SOURCE "$2"

@@ -109,9 +109,10 @@ fn the_end_of_the_server_is_named_in_pjdfstest() -> Result<()> {
     if !host::is_root() {
         skip!("pjdfstest needs root");
     }
-    let (mut child, mounts, aside) = under_way(&["--suite", "pjdfstest", "mem:mode=755"], |pid| {
-        process::child_running(pid, "pjdfstest-0").is_ok_and(|suite| suite.is_some())
-    })?;
+    let (mut child, mounts, aside) =
+        under_way(&["--suite", "pjdfstest", "--server", "separate", "mem:mode=755"], |pid| {
+            process::child_running(pid, "pjdfstest-0").is_ok_and(|suite| suite.is_some())
+        })?;
     process::kill(process::child_running(child.id(), "gofer\0serve")?.context("a server")?);
     ends(&mut child, 1, mounts.path())?;
     let (actual, mount) = failures(&aside)?;

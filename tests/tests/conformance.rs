@@ -149,13 +149,13 @@ fn over_io_uring() -> Result<()> {
 }
 
 #[test]
-fn host_in_process() -> Result<()> {
-    conforms_with(Backend::Host, Io::Auto, Access::Shared, &["--server", "in-process"])
+fn host_in_a_process_of_its_own() -> Result<()> {
+    conforms_with(Backend::Host, Io::Auto, Access::Shared, &["--server", "separate"])
 }
 
 #[test]
-fn memory_in_process() -> Result<()> {
-    conforms_with(Backend::Memory, Io::Rpc, Access::Exclusive, &["--server", "in-process"])
+fn memory_in_a_process_of_its_own() -> Result<()> {
+    conforms_with(Backend::Memory, Io::Rpc, Access::Exclusive, &["--server", "separate"])
 }
 
 /// Stores through a mapping change times on file systems that have them on a disk, which scratch directories may not be

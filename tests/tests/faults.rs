@@ -65,7 +65,7 @@ impl Drop for Users {
 
 /// The server goes away in the way that `kill` does it. Everything that waits ends, and the mount can be taken down.
 fn server_lost(io: Io, transport: Transport, kill: impl FnOnce(u32)) -> Result<()> {
-    let scene = Scene::over(transport, io, Access::Exclusive)?;
+    let scene = Scene::separate(transport, io, Access::Exclusive)?;
     let mut users = Users::busy(scene.path())?;
     let served = scene.directory()?.join("many");
     wait::until("work is going on", LIMIT, || fs::read_dir(&served).is_ok_and(|entries| entries.count() > 10))?;
@@ -109,23 +109,28 @@ fn the_server_is_killed() -> Result<()> {
 
 #[test]
 fn the_bridge_is_killed() -> Result<()> {
-    Transport::all().try_for_each(bridge_is_killed)
+    for transport in Transport::all() {
+        for server in ["separate", "in-process"] {
+            bridge_is_killed(transport, server).context(server)?;
+        }
+    }
+    Ok(())
 }
 
-fn bridge_is_killed(transport: Transport) -> Result<()> {
+fn bridge_is_killed(transport: Transport, place: &str) -> Result<()> {
     let (served, point) = (scratch::memory()?, Point::new()?);
     fs::write(served.path().join("file"), "content")?;
     let mnt = || -> Result<Mount> {
         let mut command = mount::command(Io::Auto, Access::Exclusive)?;
-        command.args(["--transport", transport.word()]);
+        command.args(["--transport", transport.word(), "--server", place]);
         Mount::start(command.arg(mount::backend(served.path())).arg(point.path()))
     };
     let mut mount = mnt()?;
-    let server = server(&mount)?;
+    let server = (place == "separate").then(|| server(&mount)).transpose()?;
     let held = fs::File::open(point.path().join("file"))?;
     process::kill(mount.pid());
     mount.ended()?;
-    wait::until("the server follows", LIMIT, || !process::alive(server))?;
+    wait::until("the server follows", LIMIT, || server.is_none_or(|server| !process::alive(server)))?;
     let gone = [Errno::NOTCONN, Errno::IO, Errno::CONNABORTED];
     check::fails("the dead mount", fs::metadata(point.path().join("other")).map(drop), &gone)?;
     mount.umount_command()?;
@@ -259,7 +264,7 @@ fn a_stopped_server_is_not_waited_for() -> Result<()> {
 
 fn server_is_stopped(transport: Transport) -> Result<()> {
     let (served, point) = (scratch::memory()?, Point::new()?);
-    let mut command = mount::command(Io::Rpc, Access::Shared)?;
+    let mut command = mount::separate(Io::Rpc, Access::Shared)?;
     command
         .args(["--time-limit", "5", "--transport", transport.word()])
         .arg(mount::backend(served.path()))

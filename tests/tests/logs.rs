@@ -118,7 +118,7 @@ fn filters_choose_modules() -> Result<()> {
 
 #[test]
 fn a_daemon_logs_that_its_server_is_gone() -> Result<()> {
-    let daemon = Daemon::start("--log-format json")?;
+    let daemon = Daemon::start("--server separate --log-format json")?;
     let server = process::child_running(daemon.pid, "serve")?.context("no server")?;
     process::kill(server);
     daemon.logs("the server is gone")?;
@@ -207,8 +207,8 @@ fn daemons_log_to_syslog() -> Result<()> {
         busybox syslogd -n -O "$PWD/log" 2>/dev/null & syslogd=$!
         trap 'kill $syslogd' EXIT
         until test -S /dev/log; do :; done
-        "$1" mnt --daemon mem: "$2" >/dev/null
-        pid=$(pgrep -f -- "--background mem: $2\$")
+        "$1" mnt --daemon --server separate mem: "$2" >/dev/null
+        pid=$(pgrep -f -- "--background.* mem: $2\$")
         pkill -KILL -P "$pid"
         until grep -q "fusebridge\[$pid\]: .*the server is gone" log; do sleep 0.01; done
         grep -c daemon.err log

@@ -8,8 +8,8 @@ use std::{env, fs};
 use anyhow::{Context, Result};
 use e2e::modes::{Access, Io, Transport};
 use e2e::mount::{self, Mount};
-use e2e::volumes::VolumeServer;
 use e2e::ring::Switch;
+use e2e::volumes::VolumeServer;
 use e2e::{command, host};
 use tempfile::TempDir;
 

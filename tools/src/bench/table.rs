@@ -27,10 +27,15 @@ impl Samples {
         let mut text = format!("On {backing}, median of {rounds}:\n\n");
         let (alone, together) = (0..ALONE, ALONE..MEASURES.len());
         for measures in [alone.clone(), together.clone()] {
-            self.table(&mut text, measures, |figure| figure.rate, |text, value, native, measure| match native {
-                None => _ = write!(text, " {value:.0} {} |", measure.unit),
-                Some(native) => _ = write!(text, " {:.3} |", value / native),
-            });
+            self.table(
+                &mut text,
+                measures,
+                |figure| figure.rate,
+                |text, value, native, measure| match native {
+                    None => _ = write!(text, " {value:.0} {} |", measure.unit),
+                    Some(native) => _ = write!(text, " {:.3} |", value / native),
+                },
+            );
         }
         text.push_str("Microseconds of processor time for each, of callers and servers; less is better:\n\n");
         for measures in [alone, together] {

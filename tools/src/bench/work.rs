@@ -98,7 +98,8 @@ fn names(subject: Subject, directory: &Path, sizes: Sizes) -> Result<Vec<Figure>
 
     let reached = subject.fresh(directory)?;
     let files = paths(reached.path());
-    let create = per_second(&reached, sizes.files, || files.iter().try_for_each(|path| File::create_new(path).map(drop)))?;
+    let create =
+        per_second(&reached, sizes.files, || files.iter().try_for_each(|path| File::create_new(path).map(drop)))?;
     reached.leave()?;
 
     let reached = subject.fresh(directory)?;
@@ -204,7 +205,9 @@ fn by(callers: u32, work: impl Fn(u32) -> std::io::Result<()> + Sync) -> std::io
     thread::scope(|scope| {
         let work = &work;
         let threads: Vec<_> = (0..callers).map(|caller| scope.spawn(move || work(caller))).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| std::io::Error::other("a caller panicked"))?)
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| std::io::Error::other("a caller panicked"))?)
     })
 }
 
