@@ -21,12 +21,18 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// `fusebridge mnt` with the options of one mode.
 pub fn command(io: Io, access: Access) -> Result<Command> {
-    let mut command = Command::new(bins::fusebridge()?);
-    command.args(["mnt", "--io", io.word(), "--access", access.word()]);
-    Ok(command)
+    Ok(command_of(&bins::fusebridge()?, io, access))
 }
 
-/// The same, with the server in a process of its own.
+/// What [`command()`] is, of another `program`.
+#[must_use]
+pub fn command_of(program: &Path, io: Io, access: Access) -> Command {
+    let mut command = Command::new(program);
+    command.args(["mnt", "--io", io.word(), "--access", access.word()]);
+    command
+}
+
+/// What [`command()`] is, with the server in a process of its own.
 pub fn separate(io: Io, access: Access) -> Result<Command> {
     let mut command = command(io, access)?;
     command.args(["--server", "separate"]);

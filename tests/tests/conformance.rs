@@ -13,9 +13,9 @@ use e2e::{check, conform, host, scratch, skip};
 /// What a good FUSE file system reaches. Of the skipped tests 13 want to remount, one wants a limit on links.
 const PJDFSTEST: Counts = Counts { passed: 384, failed: 0, skipped: 14 };
 
-/// What a backend may lack: two modes of `fallocate` (tmpfs has neither), holes in a file (tmpfs may fill them), times that not all file systems can have or
-/// know, times that stores through a mapping change (tmpfs never does; see `times_on_a_disk`). Who keeps access control lists
-/// cannot refuse them.
+/// What a backend may lack: two modes of `fallocate` (tmpfs has neither), holes in a file (tmpfs may fill them), times
+/// that not all file systems can have or know, times that stores through a mapping change (tmpfs never does; see
+/// `times_on_a_disk`). Who keeps access control lists cannot refuse them.
 const MAY_BE_SKIPPED: [&str; 8] = [
     "acl::refusal_changes_nothing",
     "allocate::collapse_range",

@@ -90,11 +90,10 @@ fn fuse(options: &FuseOptions) -> Result<()> {
 /// does not hit only one of them.
 fn measure(options: &FuseOptions, backing: Backing, sizes: Sizes) -> Result<String> {
     let mut samples = Samples::default();
+    let mut subjects = Subject::all(options.all_ways);
+    subjects.retain(|subject| *subject == Subject::Native || subject.name().contains(&options.only));
     for round in 1..=options.rounds {
-        for subject in Subject::all(options.all_ways) {
-            if subject != Subject::Native && !subject.name().contains(&options.only) {
-                continue;
-            }
+        for &subject in &subjects {
             eprintln!("{backing:?}, round {round}: {}", subject.name());
             let directory = match backing {
                 Backing::Tmpfs => scratch::memory()?,

@@ -29,8 +29,9 @@
 //! What makes it behave as a local file system: a file is one node under all its names ([`nodes`]), by device and inode
 //! number ([`identity`]); who creates a file owns it, and a set-group-id directory passes its group on (`create`); an
 //! offset in a directory stays good as long as it is open (`listing`); access control lists are obeyed
-//! (`access_lists`) unless owners are shown as others (`owners`); what is stored in mappings and what is written past the kernel's cache are both kept (`mapped`);
-//! the number of descriptors is bounded ([`evict`], [`control`]). Only `fuse` knows the FUSE ABI and the FUSE library.
+//! (`access_lists`) unless owners are shown as others (`owners`); what is stored in mappings and what is written past
+//! the kernel's cache are both kept (`mapped`); the number of descriptors is bounded ([`evict`], [`control`]). Only
+//! `fuse` knows the FUSE ABI and the FUSE library.
 
 mod access_lists;
 pub mod bridge;

@@ -146,37 +146,39 @@ fn clients_with_descriptors_have_no_threads_for_channels() {
     }
 }
 
-#[test]
-fn one_mount_without_directfs_does_not_change_the_others() {
+/// A call whose annotations switch directfs off for the volume.
+fn volume_without_directfs() -> Call {
     let mut call = Call::new();
     call.globals.clear();
     let hint = |field: &str| format!("dev.gvisor.spec.mount.v.{field}");
     call.spec["annotations"] = json!({
         hint("source"): call.dir.path().join("volume"), hint("type"): "bind", hint("share"): "shared", hint("directfs"): "off",
     });
+    call
+}
+
+/// How many descriptors each client gets with its root.
+fn donated(running: &mut Running) -> Vec<usize> {
+    running.clients.iter_mut().map(|client| client.call(&MountReq {}).unwrap().fds.len()).collect()
+}
+
+#[test]
+fn one_mount_without_directfs_does_not_change_the_others() {
+    let call = volume_without_directfs();
     let mut running = call.go();
     running.mounts();
-    let donated: Vec<usize> =
-        running.clients.iter_mut().map(|client| client.call(&MountReq {}).unwrap().fds.len()).collect();
-    assert_eq!(donated, [1, 0]);
+    assert_eq!(donated(&mut running), [1, 0]);
     running.clients[1].channel().unwrap();
     assert_eq!(running.end().code, Some(0));
 }
 
 #[test]
 fn a_runsc_that_knows_no_such_annotation_gets_a_descriptor() {
-    let mut call = Call::new();
-    call.globals.clear();
+    let mut call = volume_without_directfs();
     call.without("rpc-fd");
-    let hint = |field: &str| format!("dev.gvisor.spec.mount.v.{field}");
-    call.spec["annotations"] = json!({
-        hint("source"): call.dir.path().join("volume"), hint("type"): "bind", hint("share"): "shared", hint("directfs"): "off",
-    });
     let mut running = call.go();
     running.mounts();
-    let donated: Vec<usize> =
-        running.clients.iter_mut().map(|client| client.call(&MountReq {}).unwrap().fds.len()).collect();
-    assert_eq!(donated, [1, 1]);
+    assert_eq!(donated(&mut running), [1, 1]);
     let end = running.end();
     assert!(end.code == Some(0) && end.debug_log.contains("this runsc ignores annotations"), "{end:?}");
 }

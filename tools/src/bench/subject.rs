@@ -41,6 +41,24 @@ pub(crate) enum Way {
     InProcess(Transport),
 }
 
+impl Way {
+    fn command(self, io: Io, access: Access) -> Result<Command> {
+        let mut command = match self {
+            Self::Earlier => {
+                let programs = PathBuf::from(env::var_os(EARLIER).context(EARLIER)?);
+                mount::command_of(&programs.join("fusebridge"), io, access)
+            }
+            _ => mount::command(io, access)?,
+        };
+        match self {
+            Self::Default | Self::Earlier => {}
+            Self::Separate(transport) => _ = command.args(["--server", "separate", "--transport", transport.word()]),
+            Self::InProcess(transport) => _ = command.args(["--server", "in-process", "--transport", transport.word()]),
+        }
+        Ok(command)
+    }
+}
+
 /// Names a directory of programs that were built earlier.
 const EARLIER: &str = "EARLIER";
 /// Names libfuse's `passthrough_hp`.
@@ -100,25 +118,7 @@ impl Subject {
             Self::Bindfs => Mirror::mount(Command::new("bindfs").arg(directory)).map(Reached::Mirror),
             Self::PassthroughHp(transport) => passthrough_hp(directory, transport).map(Reached::Mirror),
             Self::Fusebridge(io, access, way) => {
-                let mut command = match way {
-                    Way::Earlier => {
-                        let directory = env::var_os(EARLIER).context(EARLIER)?;
-                        let mut command = Command::new(Path::new(&directory).join("fusebridge"));
-                        command.args(["mnt", "--io", io.word(), "--access", access.word()]);
-                        command
-                    }
-                    _ => mount::command(io, access)?,
-                };
-                match way {
-                    Way::Default | Way::Earlier => {}
-                    Way::Separate(transport) => {
-                        command.args(["--server", "separate", "--transport", transport.word()]);
-                    }
-                    Way::InProcess(transport) => {
-                        command.args(["--server", "in-process", "--transport", transport.word()]);
-                    }
-                }
-                Mount::start(command.arg(mount::backend(directory))).map(Reached::Fusebridge)
+                Mount::start(way.command(io, access)?.arg(mount::backend(directory))).map(Reached::Fusebridge)
             }
             Self::Volume(io, access) => {
                 let server = VolumeServer::start(&format!("data = '{}'", directory.display()))?;

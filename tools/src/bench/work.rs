@@ -211,27 +211,29 @@ fn by(callers: u32, work: impl Fn(u32) -> std::io::Result<()> + Sync) -> std::io
     })
 }
 
-/// Does `work`, which is `count` operations, and gives operations in a second.
-fn per_second(reached: &Reached, count: u32, work: impl FnOnce() -> std::io::Result<()>) -> Result<Figure> {
+/// Does `work`, which says how many operations it was.
+fn measured(reached: &Reached, work: impl FnOnce() -> std::io::Result<u32>) -> Result<Figure> {
     let (before, start) = (cpu::used(reached)?, Instant::now());
-    work()?;
+    let count = f64::from(work()?);
     let (took, used) = (start.elapsed(), cpu::used(reached)?.saturating_sub(before));
-    let count = f64::from(count);
     Ok(Figure { rate: count / took.as_secs_f64(), cpu: used.as_secs_f64() * 1e6 / count })
+}
+
+/// Does `work`, which is `count` operations.
+fn per_second(reached: &Reached, count: u32, work: impl FnOnce() -> std::io::Result<()>) -> Result<Figure> {
+    measured(reached, || work().map(|()| count))
 }
 
 /// Does `work` at random blocks of the large file until the time is over.
 fn random(reached: &Reached, sizes: Sizes, mut work: impl FnMut(u64) -> std::io::Result<()>) -> Result<Figure> {
-    let mut places = Places::new(sizes, 0);
-    let mut done = 0;
-    let (before, start) = (cpu::used(reached)?, Instant::now());
-    while start.elapsed() < sizes.random {
-        work(places.next())?;
-        done += 1;
-    }
-    let (took, used) = (start.elapsed(), cpu::used(reached)?.saturating_sub(before));
-    let count = f64::from(done);
-    Ok(Figure { rate: count / took.as_secs_f64(), cpu: used.as_secs_f64() * 1e6 / count })
+    measured(reached, || {
+        let (mut places, mut done, start) = (Places::new(sizes, 0), 0, Instant::now());
+        while start.elapsed() < sizes.random {
+            work(places.next())?;
+            done += 1;
+        }
+        Ok(done)
+    })
 }
 
 /// Random blocks of the large file, the same for every subject.

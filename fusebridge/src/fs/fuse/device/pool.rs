@@ -156,8 +156,8 @@ impl Pool {
             tracing::debug!(%error, "a thread has no end of the device of its own");
             self.first.clone()
         });
-        let slot = Arc::new(Slot::new(Origin::Device(end.clone())));
         let origin = Origin::Device(end.clone());
+        let slot = Arc::new(Slot::new(origin.clone()));
         let worker = Worker { pool: self.clone(), slot: slot.clone(), end, origin, reads: true };
         Builder::new().name(format!("fuse-{}", threads.started)).spawn(move || worker.run())?;
         threads.started += 1;
@@ -384,7 +384,7 @@ impl Worker {
     pub(in super::super) fn of_ring(pool: &Arc<Pool>) -> Self {
         let end = pool.first.clone();
         let origin = Origin::Device(end.clone());
-        let slot = Arc::new(Slot::new(Origin::Device(end.clone())));
+        let slot = Arc::new(Slot::new(origin.clone()));
         pool.threads.lock().slots.push(slot.clone());
         Worker { pool: pool.clone(), slot, end, origin, reads: false }
     }

@@ -11,20 +11,18 @@ use lisafs::backend::{
 use super::Volume;
 use super::back::{Hold, Move};
 use super::dir::CacheDir;
-use super::inode::{InUse, Place};
-use super::node::Node;
+use super::inode::Place;
+use super::node::{Node, Taken};
 
 /// A position.
 pub(super) struct Control {
-    pub(super) volume: Arc<Volume>,
-    pub(super) node: Arc<Node>,
-    _use: InUse,
+    volume: Arc<Volume>,
+    node: Taken,
 }
 
 impl Control {
     pub(super) fn new(volume: &Arc<Volume>, node: Arc<Node>) -> Self {
-        let in_use = node.inode.take();
-        Control { volume: volume.clone(), node, _use: in_use }
+        Control { volume: volume.clone(), node: Taken::new(node) }
     }
 
     /// A position of `node`, whose attributes the backend was asked for at `asked` or later. `None` if the file is gone
@@ -69,7 +67,7 @@ impl Control {
         name: Name<'_>,
         make: impl FnOnce() -> Result<(Found, T)>,
     ) -> Result<((Arc<Node>, Statx), T)> {
-        let (volume, dir) = (&self.volume, &self.node);
+        let (volume, dir): (_, &Arc<Node>) = (&self.volume, &self.node);
         let change = dir.inode.change();
         let asked = volume.inodes.now();
         let made = make();

@@ -8,8 +8,7 @@ use parking_lot::Mutex;
 
 use super::Volume;
 use super::back::{Part, User, read_part};
-use super::inode::InUse;
-use super::node::Node;
+use super::node::{Node, Taken};
 use super::pattern::Pattern;
 use super::reader::Reader;
 use crate::store::{CacheFile, Key, Pin, Source, index};
@@ -17,14 +16,13 @@ use crate::store::{CacheFile, Key, Pin, Source, index};
 /// An open regular file.
 pub(super) struct CachedFile {
     volume: Arc<Volume>,
-    node: Arc<Node>,
+    node: Taken,
     reader: Arc<Reader>,
     file: Arc<CacheFile>,
     /// Whether what is read is kept.
     keeps: bool,
     pattern: Mutex<Pattern>,
     touched: OnceLock<()>,
-    _use: InUse,
     _pin: Option<Pin>,
 }
 
@@ -37,7 +35,7 @@ impl Volume {
 
     /// Opens a regular file.
     pub(super) fn open_file(self: &Arc<Self>, node: &Arc<Node>, how: OpenHow) -> Result<Opened> {
-        let (file, in_use) = (self.file(self.key(node)), node.inode.take());
+        let (file, node) = (self.file(self.key(node)), Taken::new(node.clone()));
         let back = self.back.as_ref().filter(|_| how.truncate);
         let how = if back.is_some_and(|back| back.resize(&node.inode, 0)) { how.truncate(false) } else { how };
         let _hold = back.filter(|_| how.truncate).map(|back| back.settle(&node.inode)).transpose()?;
@@ -53,7 +51,7 @@ impl Volume {
         let keeps = how.access.reads() && (self.is_exclusive() || !how.access.writes());
         if keeps || self.is_exclusive() {
             let changes = file.changes();
-            let stat = self.stat_to_open(node)?;
+            let stat = self.stat_to_open(&node)?;
             file.validate(node.inode.number, &stat, changes, self.is_exclusive(), &*reader)?;
         }
         if reader.get().is_none() {
@@ -62,8 +60,7 @@ impl Volume {
         let donated = if keeps && self.is_read_only && self.options.donate { file.donate() } else { None };
         let (fd, pin) = donated.unzip();
         let (pattern, touched) = (Mutex::default(), OnceLock::new());
-        let (volume, node) = (self.clone(), node.clone());
-        let opened = CachedFile { volume, node, reader, file, keeps, pattern, touched, _use: in_use, _pin: pin };
+        let opened = CachedFile { volume: self.clone(), node, reader, file, keeps, pattern, touched, _pin: pin };
         Ok(Opened::new(opened).donating(fd))
     }
 
@@ -79,9 +76,8 @@ impl Volume {
             let _ = file.validate(node.inode.number, &stat, changes, true, &reader);
         }
         let (pattern, touched) = (Mutex::default(), OnceLock::new());
-        let (volume, node, reader) = (self.clone(), node.clone(), Arc::new(reader));
-        let in_use = node.inode.take();
-        Opened::new(CachedFile { volume, node, reader, file, keeps, pattern, touched, _use: in_use, _pin: None })
+        let (volume, node, reader) = (self.clone(), Taken::new(node.clone()), Arc::new(reader));
+        Opened::new(CachedFile { volume, node, reader, file, keeps, pattern, touched, _pin: None })
     }
 }
 

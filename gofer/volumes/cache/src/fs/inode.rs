@@ -49,15 +49,6 @@ pub(super) enum Place {
 /// A name in a directory.
 type Entry = (Arc<Inode>, Box<[u8]>);
 
-/// A file that a client has open, or has a position of.
-pub(super) struct InUse(Arc<Inode>);
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        self.0.uses.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl Inode {
     /// The next moment.
     pub(super) fn tick(&self) -> u64 {
@@ -90,9 +81,13 @@ impl Inode {
 
 impl Inode {
     /// Counts a client who can get at the file whatever becomes of its names.
-    pub(super) fn take(self: &Arc<Self>) -> InUse {
+    pub(super) fn take(&self) {
         self.uses.fetch_add(1, Ordering::SeqCst);
-        InUse(self.clone())
+    }
+
+    /// The opposite of [`take`](Self::take).
+    pub(super) fn release(&self) {
+        self.uses.fetch_sub(1, Ordering::SeqCst);
     }
 
     pub(super) fn is_used(&self) -> bool {

@@ -29,6 +29,30 @@ impl Drop for Node {
     }
 }
 
+/// A position that a client has, or by which it has the file open.
+pub(super) struct Taken(Arc<Node>);
+
+impl Taken {
+    pub(super) fn new(node: Arc<Node>) -> Self {
+        node.inode.take();
+        Taken(node)
+    }
+}
+
+impl std::ops::Deref for Taken {
+    type Target = Arc<Node>;
+
+    fn deref(&self) -> &Arc<Node> {
+        &self.0
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.inode.release();
+    }
+}
+
 impl Node {
     /// Somebody here has renamed it.
     pub(super) fn moved(&self) {
