@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use gofer::extension::{Backends, Claim, Error, Extension, Result};
 use parking_lot::Mutex;
 
-use crate::fs::{CacheFs, Options};
+use crate::fs::{CacheFs, WeakVolume};
 use crate::location::Location;
 use crate::remote::{Remote, RemoteSpec};
 use crate::store::{Limits, Store};
@@ -30,7 +30,13 @@ struct Open {
     /// Directories that this process owns, which volumes share.
     stores: HashMap<PathBuf, (Weak<Store>, Limits)>,
     /// Volumes that are open, by directory and backend, and whether they may not be changed.
-    volumes: HashMap<(PathBuf, String, bool), (Weak<CacheFs>, Options)>,
+    volumes: HashMap<(PathBuf, String, bool), Volume>,
+}
+
+struct Volume {
+    open: Weak<CacheFs>,
+    /// It outlives the last connection as long as it uploads.
+    rest: WeakVolume,
 }
 
 impl std::fmt::Debug for Open {
@@ -67,8 +73,8 @@ impl Extension for CacheExtension {
         let read_only = backends.are_read_only();
         // Who only reads does not mind that others may do more.
         for opened in [false, true].into_iter().filter(|opened| read_only || !opened) {
-            if let Some((volume, options)) = open.volume(&key(opened)) {
-                if options != location.options {
+            if let Some(volume) = open.volume(&key(opened)) {
+                if *volume.options() != location.options {
                     return Err(format!("{} is open with other options of its cache", location.backend).into());
                 }
                 return Ok(Claim::new(volume));
@@ -80,8 +86,9 @@ impl Extension for CacheExtension {
         };
         // What others may change by another way has data of its own.
         let name = if read_only { format!("readonly:{}", location.backend) } else { location.backend.clone() };
-        let volume = Arc::new(CacheFs::new(inner, &name, location.options.clone(), store)?);
-        open.volumes.insert(key(read_only), (Arc::downgrade(&volume), location.options));
+        let volume = Arc::new(CacheFs::new(inner, &name, location.options, store)?);
+        let (opened, rest) = (Arc::downgrade(&volume), volume.downgrade());
+        open.volumes.insert(key(read_only), Volume { open: opened, rest });
         Ok(Claim::new(volume))
     }
 }
@@ -104,8 +111,13 @@ impl Open {
         Ok(store)
     }
 
-    fn volume(&self, key: &(PathBuf, String, bool)) -> Option<(Arc<CacheFs>, Options)> {
-        let (volume, options) = self.volumes.get(key)?;
-        Some((volume.upgrade()?, options.clone()))
+    fn volume(&mut self, key: &(PathBuf, String, bool)) -> Option<Arc<CacheFs>> {
+        let volume = self.volumes.get_mut(key)?;
+        if let Some(open) = volume.open.upgrade() {
+            return Some(open);
+        }
+        let open = Arc::new(volume.rest.upgrade()?);
+        volume.open = Arc::downgrade(&open);
+        Some(open)
     }
 }

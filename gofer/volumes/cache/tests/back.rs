@@ -4,63 +4,13 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
 
 use gofer::extensions::wrap::Call;
 use gofer_cache::Limits;
 use lisafs::backend::{Access, Errno, Mode, NO_ID, NewFile, OpenBox, OpenHow, RenameFlags, SetStat, Timespec, Unlink};
 
+use common::killed::{below, close, closed, copy, error_of, killed};
 use common::{Scene, back, bytes, content, create, dirty, name, open_file, read, root, walk, write};
-
-/// A scene whose backend does not take anything yet.
-fn closed() -> Scene {
-    let scene = Scene::new(&back());
-    close(&scene, Some(Errno::NOSPC));
-    scene
-}
-
-fn close(scene: &Scene, errno: Option<Errno>) {
-    *scene.layer.full.lock().unwrap() = errno;
-}
-
-/// What the backend has.
-fn below(scene: &Scene, entry: &str) -> Vec<u8> {
-    fs::read(scene.files.path().join(entry)).unwrap()
-}
-
-/// Copies what the disk of the cache has now, as a kill would leave it.
-fn copy(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let (path, target) = {
-            let entry = entry.unwrap();
-            (entry.path(), to.join(entry.file_name()))
-        };
-        if path.is_dir() {
-            fs::create_dir_all(&target).unwrap();
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
-}
-
-/// The scene as a process finds it that comes after one that was killed now.
-fn killed(scene: Scene) -> Scene {
-    let cache = tempfile::tempdir().unwrap();
-    copy(scene.cache.path(), cache.path());
-    let Scene { files, layer, cache: old, claim } = scene;
-    // The old process does nothing any more: its backend takes nothing.
-    *layer.full.lock().unwrap() = Some(Errno::IO);
-    let elsewhere = Scene { files, cache, layer, claim };
-    let next = elsewhere.beside(&back());
-    // Its files are open, and its directory is there, until the test ends.
-    std::mem::forget(old);
-    next
-}
-
-fn error_of<T>(result: lisafs::backend::Result<T>) -> Errno {
-    result.err().expect("there is an error").errno()
-}
 
 fn writes(file: &OpenBox, data: &[u8]) -> lisafs::backend::Result<usize> {
     file.write_at(data.into(), 0)
@@ -280,13 +230,47 @@ fn what_has_another_name_is_uploaded_when_one_is_removed() {
 }
 
 #[test]
-fn changes_of_a_file_that_is_gone_are_set_aside() {
+fn a_name_that_comes_while_another_goes_keeps_what_is_not_uploaded() {
     let scene = closed();
-    write(&create(&scene.claim, "file"), 0, b"data");
-    fs::remove_file(scene.files.path().join("file")).unwrap();
+    write(&create(&scene.claim, "one"), 0, b"data");
+    let found = walk(&scene.claim, "one");
+    *scene.layer.gated.lock().unwrap() = Some(Call::Unlink);
+    let gate = scene.layer.gate.write().unwrap();
+    let linked = std::thread::scope(|scope| {
+        let unlinked = scope.spawn(|| root(&scene.claim).unlink(name("one"), Unlink::File));
+        while !scene.layer.has_seen(Call::Unlink) {
+            std::thread::yield_now();
+        }
+        let linked = scope.spawn(|| root(&scene.claim).link(name("two"), &*found.file).map(drop));
+        // It comes now if it does not wait.
+        for _ in 0..10_000 {
+            std::thread::yield_now();
+        }
+        drop(gate);
+        assert!(unlinked.join().unwrap().is_ok());
+        linked.join().unwrap()
+    });
     let scene = killed(scene);
-    let status = gofer_cache::status(scene.cache.path()).unwrap();
-    assert_eq!((status.volumes[0].dirty_files, status.volumes[0].lost_files), (0, 1));
+    match linked {
+        Ok(()) => assert_eq!(content(&scene.claim, "two"), b"data"),
+        Err(error) => assert_eq!(error.errno(), Errno::NOENT),
+    }
+}
+
+#[test]
+fn changes_of_a_file_that_is_gone_are_set_aside() {
+    let mut scene = closed();
+    for lost in [1, 2] {
+        write(&create(&scene.claim, "file"), 0, b"data");
+        fs::remove_file(scene.files.path().join("file")).unwrap();
+        scene = killed(scene);
+        close(&scene, Some(Errno::NOSPC));
+        let status = gofer_cache::status(scene.cache.path()).unwrap();
+        assert_eq!((status.volumes[0].dirty_files, status.volumes[0].lost_files), (0, lost));
+        // So that the next one starts to count anew.
+        scene = killed(scene);
+        close(&scene, Some(Errno::NOSPC));
+    }
 }
 
 #[test]

@@ -148,6 +148,11 @@ impl Journal {
         }
     }
 
+    /// The number of the journal that is, or was, at `path`.
+    pub(crate) fn number_of(path: &Path) -> Option<u64> {
+        u64::from_str_radix(path.file_stem()?.to_str()?, 16).ok()
+    }
+
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

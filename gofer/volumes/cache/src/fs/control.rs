@@ -9,7 +9,7 @@ use lisafs::backend::{
 };
 
 use super::Volume;
-use super::back::{Hold, Move};
+use super::back::{Back, Hold, Move};
 use super::dir::CacheDir;
 use super::inode::Place;
 use super::node::{Node, Taken};
@@ -98,9 +98,10 @@ impl Control {
         let is_last = stat.is_some_and(|stat| stat.nlink <= 1);
         let unsaved = victim.as_ref().zip(self.volume.back.as_ref());
         let unsaved = unsaved.filter(|(victim, _)| !stays && victim.inode.pending.is_dirty());
-        let is_last = is_last && unsaved.is_some_and(|(victim, back)| victim.inode.pending.begin_unlink(back));
+        let last = unsaved.filter(|_| is_last);
+        let unlinking = last.and_then(|(victim, back)| victim.inode.pending.begin_unlink(back));
         // By another name, its path is another.
-        let more_names = unsaved.filter(|_| !is_last);
+        let more_names = unsaved.filter(|_| unlinking.is_none());
         let _hold = more_names.map(|(victim, back)| back.settle(&victim.inode)).transpose()?;
         let change = victim.as_ref().map(|victim| victim.inode.change());
         if let Some(victim) = &victim {
@@ -112,8 +113,8 @@ impl Control {
         if let (Some(victim), Ok(())) = (&victim, &removed) {
             victim.moved();
             victim.inode.left(&dir.inode, name.as_bytes());
-            if let Some((_, back)) = unsaved.filter(|_| is_last) {
-                victim.inode.pending.end_unlink(back);
+            if let Some(unlinking) = unlinking {
+                unlinking.end();
             }
         }
         removed
@@ -143,12 +144,20 @@ impl Control {
         }
         // What is uploaded later would take these bits away.
         let sets_ids = rest.mode.is_some_and(|mode| mode.bits() & SET_IDS != 0) && inode.pending.is_dirty();
-        // The backend gets the time as well: it may refuse it.
-        let mtime = rest.mtime.filter(|time| time.nsec != Timespec::UTIME_OMIT);
-        let sets_time = mtime.is_some_and(|time| !back.set_time(inode, time)) && inode.pending.is_dirty();
-        let is_unsettled = rest.size.is_some() || sets_ids || sets_time;
+        let is_unsettled = rest.size.is_some() || sets_ids;
         let hold = is_unsettled.then(|| back.settle(inode)).transpose()?;
         Ok((rest, hold))
+    }
+
+    /// Has the time `time` that the backend was given outlast what is uploaded later.
+    fn keep_time(&self, back: &Back, time: Timespec) -> std::result::Result<(), SetStatFailure> {
+        let inode = &self.node.inode;
+        if back.set_time(inode, time) {
+            return Ok(());
+        }
+        let failed = |error| SetStatFailure::new(StatxMask::MTIME, error);
+        let _hold = back.settle(inode).map_err(failed)?;
+        self.node.inner.set_stat(&SetStat::new().mtime(time))
     }
 
     /// Has the backend have what is renamed, since paths are to lead to what the cache has of files, and since a name
@@ -232,7 +241,15 @@ impl ControlFile for Control {
         }
         let _change = node.inode.change();
         let Some(size) = change.size.filter(|_| node.inode.kind == Some(FileType::Regular)) else {
-            return node.inner.set_stat(change);
+            // The backend comes first: it may refuse.
+            let back = volume.back.as_ref().filter(|_| node.inode.pending.is_dirty());
+            let time = change.mtime.filter(|time| time.nsec != Timespec::UTIME_OMIT);
+            let set = node.inner.set_stat(change);
+            let is_refused = set.as_ref().is_err_and(|failure| failure.mask.contains(StatxMask::MTIME));
+            if let Some((back, time)) = back.zip(time).filter(|_| !is_refused) {
+                self.keep_time(back, time)?;
+            }
+            return set;
         };
         let file = volume.store.file(volume.key(node));
         let mut outcome = Ok(());

@@ -36,10 +36,12 @@ impl Volume {
     /// Opens a regular file.
     pub(super) fn open_file(self: &Arc<Self>, node: &Arc<Node>, how: OpenHow) -> Result<Opened> {
         let (file, node) = (self.file(self.key(node)), Taken::new(node.clone()));
+        let reader = |how| Arc::new(Reader::new(self.clone(), node.clone(), how));
+        let emptied = self.empty_unsaved(&node, how, reader)?;
+        let how = how.truncate(how.truncate && emptied.is_none());
         let back = self.back.as_ref().filter(|_| how.truncate);
-        let how = if back.is_some_and(|back| back.resize(&node.inode, 0)) { how.truncate(false) } else { how };
-        let _hold = back.filter(|_| how.truncate).map(|back| back.settle(&node.inode)).transpose()?;
-        let reader = Arc::new(Reader::new(self.clone(), node.clone(), how));
+        let _hold = back.map(|back| back.settle(&node.inode)).transpose()?;
+        let reader = emptied.unwrap_or_else(|| reader(how));
         if how.truncate {
             let _change = node.inode.change();
             let truncate = || reader.opened().map(drop);
@@ -62,6 +64,25 @@ impl Volume {
         let (pattern, touched) = (Mutex::default(), OnceLock::new());
         let opened = CachedFile { volume: self.clone(), node, reader, file, keeps, pattern, touched, _pin: pin };
         Ok(Opened::new(opened).donating(fd))
+    }
+
+    /// Opens a file, which is to be emptied, as `reader` does, and empties what is not uploaded of it; `None` if that
+    /// cannot be, or need not.
+    fn empty_unsaved(
+        &self,
+        node: &Arc<Node>,
+        how: OpenHow,
+        reader: impl FnOnce(OpenHow) -> Arc<Reader>,
+    ) -> Result<Option<Arc<Reader>>> {
+        let Some(back) = self.back.as_ref().filter(|_| node.inode.pending.is_dirty()) else { return Ok(None) };
+        // Whoever only reads may open what he may not empty.
+        if !how.truncate || !how.access.writes() {
+            return Ok(None);
+        }
+        let reader = reader(how.truncate(false));
+        // First: where that is refused, the file stays as it is.
+        reader.opened()?;
+        Ok(back.resize(&node.inode, 0).then_some(reader))
     }
 
     /// A file that was just made and opened.

@@ -87,7 +87,9 @@ impl Inode {
 
     /// The opposite of [`take`](Self::take).
     pub(super) fn release(&self) {
-        self.uses.fetch_sub(1, Ordering::SeqCst);
+        if self.uses.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.pending.let_go();
+        }
     }
 
     pub(super) fn is_used(&self) -> bool {

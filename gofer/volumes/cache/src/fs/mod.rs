@@ -120,9 +120,12 @@ impl Options {
 
 /// The files of another backend, with a cache before them.
 pub struct CacheFs {
-    inner: Claim,
     volume: Arc<Volume>,
 }
+
+/// A volume, which is there as long as somebody uses it or it has changes to upload.
+#[derive(Clone)]
+pub(crate) struct WeakVolume(Weak<Volume>);
 
 /// Why there is no cache.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +144,7 @@ pub enum OpenError {
 
 /// What all files of a volume need.
 struct Volume {
+    inner: Claim,
     name: String,
     id: u64,
     options: Options,
@@ -245,7 +249,9 @@ impl CacheFs {
         };
         let back = back().map_err(failed)?;
         let (names, files) = budget(&options, inner.options.fds_are_descriptors);
+        let keeps_names = !inner.options.tree_locks;
         let volume = Arc::new(Volume {
+            inner,
             name: name.to_owned(),
             id,
             store,
@@ -254,11 +260,11 @@ impl CacheFs {
             recent: Cache::new(files),
             is_read_only,
             back: back.clone(),
-            keeps_names: !inner.options.tree_locks,
+            keeps_names,
             options,
         });
         if let Some(back) = &back {
-            let root = inner.backend.attach().map_err(OpenError::Backend)?.root;
+            let root = volume.inner.backend.attach().map_err(OpenError::Backend)?.root;
             let root = volume.root(root).0;
             let recover = |error: RecoverError| OpenError::Recover(error.to_string());
             volume.recover(back, &root).map_err(recover)?;
@@ -271,7 +277,22 @@ impl CacheFs {
         live.retain(|volume| volume.strong_count() > 0);
         live.push(Arc::downgrade(&volume));
         drop(live);
-        Ok(CacheFs { inner, volume })
+        Ok(CacheFs { volume })
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.volume.options
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakVolume {
+        WeakVolume(Arc::downgrade(&self.volume))
+    }
+}
+
+impl WeakVolume {
+    /// The files of the volume, if it is still there.
+    pub(crate) fn upgrade(&self) -> Option<CacheFs> {
+        self.0.upgrade().map(|volume| CacheFs { volume })
     }
 }
 
@@ -288,14 +309,14 @@ fn budget(options: &Options, names_are_descriptors: bool) -> (usize, usize) {
 
 impl std::fmt::Debug for CacheFs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CacheFs").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("CacheFs").field("inner", &self.volume.inner).finish_non_exhaustive()
     }
 }
 
 impl Backend for CacheFs {
     fn options(&self) -> lisafs::backend::Options {
         // A descriptor of the root would lead past the cache.
-        let options = self.inner.options.clone().donates_root(false).fds_are_descriptors(true);
+        let options = self.volume.inner.options.clone().donates_root(false).fds_are_descriptors(true);
         let options = options.walk_stat(self.volume.keeps_names);
         if self.volume.back.is_none() {
             return options;
@@ -306,7 +327,7 @@ impl Backend for CacheFs {
     }
 
     fn attach(&self) -> Result<Attachment> {
-        let (node, stat) = self.volume.root(self.inner.backend.attach()?.root);
+        let (node, stat) = self.volume.root(self.volume.inner.backend.attach()?.root);
         Ok(Attachment::new(Found::new(Control::new(&self.volume, node), stat)))
     }
 
@@ -319,7 +340,7 @@ impl Backend for CacheFs {
                 "the backend lacks {bytes} bytes that are in {directory} ({error}); use gofer-volumes cache flush"
             );
         }
-        self.inner.backend.detach();
+        self.volume.inner.backend.detach();
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the tests of this crate share.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod killed;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -117,16 +119,24 @@ fn of_volume<T>(directory: &Path, get: impl Fn(&gofer_cache::VolumeStats) -> T) 
 pub(crate) struct Counting {
     calls: Mutex<HashMap<&'static str, u64>>,
     largest: AtomicU64,
-    /// Reads and writes wait as long as this is locked.
+    /// Reads, writes and what is `gated` wait as long as this is locked.
     pub(crate) gate: RwLock<()>,
+    pub(crate) gated: Mutex<Option<Call>>,
     /// What writes fail with.
     pub(crate) full: Mutex<Option<Errno>>,
+    /// What is refused, and how.
+    pub(crate) refused: Mutex<Option<(Call, Errno)>>,
 }
 
 impl Counting {
     /// How often it was asked for `call` since the last time.
     pub(crate) fn take(&self, call: Call) -> u64 {
         self.calls.lock().unwrap().remove(call.name()).unwrap_or(0)
+    }
+
+    /// Whether it was asked for `call`.
+    pub(crate) fn has_seen(&self, call: Call) -> bool {
+        self.calls.lock().unwrap().contains_key(call.name())
     }
 
     /// How often it was asked for anything since the last time.
@@ -145,12 +155,14 @@ impl Layer for Counting {
 
     fn before(&self, call: Call) -> lisafs::backend::Result<()> {
         *self.calls.lock().unwrap().entry(call.name()).or_default() += 1;
-        if matches!(call, Call::Read | Call::Write) {
+        if matches!(call, Call::Read | Call::Write) || *self.gated.lock().unwrap() == Some(call) {
             drop(self.gate.read().unwrap());
         }
-        match *self.full.lock().unwrap() {
-            Some(errno) if call == Call::Write => Err(errno.into()),
-            _ => Ok(()),
+        let full = self.full.lock().unwrap().map(|errno| (Call::Write, errno));
+        let refused = *self.refused.lock().unwrap();
+        match full.into_iter().chain(refused).find(|(refused, _)| *refused == call) {
+            Some((_, errno)) => Err(errno.into()),
+            None => Ok(()),
         }
     }
 

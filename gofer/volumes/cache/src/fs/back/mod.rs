@@ -67,8 +67,6 @@ struct Queue {
     bytes: u64,
     /// How many names are being changed.
     moves: usize,
-    /// Why the last upload has failed, if it has.
-    failing: Option<Errno>,
     has_ended: bool,
 }
 
@@ -79,8 +77,18 @@ struct Entry {
     is_busy: bool,
     /// Somebody waits for it.
     is_wanted: bool,
-    /// When it is tried again, and how long that was waited for.
-    retry: Option<(Instant, Duration)>,
+    /// Since it has failed.
+    retry: Option<Retry>,
+}
+
+/// What comes of an upload that has failed.
+struct Retry {
+    /// When it is tried again.
+    at: Instant,
+    /// How long that was waited for.
+    delay: Duration,
+    /// Why it has failed.
+    errno: Errno,
 }
 
 impl Entry {
@@ -89,10 +97,16 @@ impl Entry {
         Entry { inode, since, date, is_busy: false, is_wanted, retry: None }
     }
 
+    /// Has it uploaded at once.
+    fn want(&mut self) {
+        self.is_wanted = true;
+        self.retry = None;
+    }
+
     /// When it is to be uploaded.
     fn due(&self, is_urgent: bool) -> Instant {
         match self.retry {
-            Some((at, _)) => at,
+            Some(Retry { at, .. }) => at,
             None if is_urgent || self.is_wanted => self.since,
             None => self.since + DELAY,
         }
@@ -146,10 +160,10 @@ impl Back {
     /// uploaded by `until` stays on the disk.
     pub(super) fn flush_all(&self, until: Option<Instant>) -> Result<()> {
         let mut queue = self.queue.lock();
-        queue.files.values_mut().for_each(|file| file.is_wanted = true);
+        queue.files.values_mut().for_each(Entry::want);
         self.work.notify_all();
         while !queue.files.is_empty() {
-            if let Some(errno) = queue.failing {
+            if let Some(errno) = queue.is_stuck() {
                 return Err(errno.into());
             }
             match until {
@@ -167,7 +181,7 @@ impl Back {
     fn wait_for_room(&self) -> Result<()> {
         let mut queue = self.queue.lock();
         while queue.bytes >= self.limit {
-            if let Some(errno) = queue.failing {
+            if let Some(errno) = queue.is_stuck() {
                 return Err(errno.because("the backend takes no changes, and the cache holds as many as it may"));
             }
             self.work.notify_all();
@@ -179,8 +193,7 @@ impl Back {
     /// Has the file with the oldest journal `number` uploaded at once.
     fn want(&self, number: u64) {
         if let Some(file) = self.queue.lock().files.get_mut(&number) {
-            file.is_wanted = true;
-            file.retry = None;
+            file.want();
         }
         self.work.notify_all();
     }
@@ -221,7 +234,10 @@ impl Back {
 
     fn work(self: Arc<Self>) {
         while let Some(inode) = self.next() {
-            inode.pending.upload_first(&self);
+            let user = inode.pending.upload_first(&self);
+            // Without a position, its number may be another file's.
+            drop(inode);
+            drop(user);
         }
     }
 
@@ -235,6 +251,15 @@ impl Back {
 impl Queue {
     fn is_urgent(&self, limit: u64) -> bool {
         self.bytes > limit / 2
+    }
+
+    /// Why nothing is uploaded just now, if everything has failed.
+    fn is_stuck(&self) -> Option<Errno> {
+        let mut last = None;
+        for file in self.files.values() {
+            last = Some(file.retry.as_ref().filter(|_| !file.is_busy)?.errno);
+        }
+        last
     }
 }
 

@@ -8,7 +8,7 @@ use lisafs::backend::{Errno, Error, IoSource, IoTarget, Result, Statx, StatxTime
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Back, Entry, LONGEST_RETRY, RETRY};
+use super::{Back, Entry, LONGEST_RETRY, RETRY, Retry};
 use crate::back::{Change, Head, Journal, Origin, Overlay, Piece};
 use crate::fs::Volume;
 use crate::fs::inode::Inode;
@@ -44,6 +44,8 @@ struct State {
     is_wanted: bool,
     /// There may be more names than the backend has said.
     is_linked: bool,
+    /// How many are about to remove what seems to be the last name.
+    unlinking: usize,
     /// The last name is gone.
     is_unlinked: bool,
 }
@@ -81,6 +83,33 @@ pub(in crate::fs) struct Unsaved {
     mtime: Timespec,
     changed: Timespec,
     bytes: u64,
+}
+
+/// What seems to be the last name of a file is about to go.
+pub(in crate::fs) struct Unlinking<'a> {
+    pending: &'a Pending,
+    back: &'a Back,
+}
+
+impl Unlinking<'_> {
+    /// It is gone.
+    pub(in crate::fs) fn end(self) {
+        let mut state = self.pending.state.lock();
+        state.is_unlinked = true;
+        for layer in &state.layers {
+            // Otherwise it is found that the file is gone.
+            let _ = layer.journal.remove();
+        }
+        // Without this, what has failed would take up room until it is tried again.
+        state.want(self.back);
+    }
+}
+
+impl Drop for Unlinking<'_> {
+    fn drop(&mut self) {
+        self.pending.state.lock().unlinking -= 1;
+        self.pending.changed.notify_all();
+    }
 }
 
 /// As long as it lives, changes of a file do not go to a journal, and there is none.
@@ -187,37 +216,38 @@ impl Pending {
         synced.map_err(|error| Errno::IO.because(error))
     }
 
-    /// The file is about to be given another name.
+    /// The file is about to be given another name, once nobody removes what seems to be its last one.
     pub(in crate::fs) fn link(&self) {
-        self.state.lock().is_linked = true;
+        let mut state = self.state.lock();
+        while state.unlinking > 0 {
+            self.changed.wait(&mut state);
+        }
+        state.is_linked = true;
+    }
+
+    /// Nobody can get at the file any more, unless it has a name.
+    pub(in crate::fs) fn let_go(&self) {
+        if !self.is_dirty() {
+            return;
+        }
+        let mut state = self.state.lock();
+        if let Some(user) = state.user.clone().filter(|_| state.is_unlinked)
+            && let Some(back) = &user.volume.back
+        {
+            state.want(back);
+        }
     }
 
     /// What seems to be the last name is about to go: should the process end, nobody misses what was not uploaded.
-    /// `false` if it may not be the last.
-    pub(in crate::fs) fn begin_unlink(&self, back: &Back) -> bool {
+    /// `None` if it may not be the last.
+    pub(in crate::fs) fn begin_unlink<'a>(&'a self, back: &'a Back) -> Option<Unlinking<'a>> {
         let mut state = self.state.lock();
         if state.is_linked {
-            return false;
+            return None;
         }
-        if let Some(layer) = state.layers.last_mut() {
-            // At worst, somebody is told of data that nobody misses.
-            let _ = layer.append(back, Change::Unlink, now(), &IoSource::from(&[][..]));
-        }
-        true
-    }
-
-    /// What seemed to be the last name is gone.
-    pub(in crate::fs) fn end_unlink(&self, back: &Back) {
-        let mut state = self.state.lock();
-        if state.is_linked {
-            // Another came meanwhile.
-            return state.want(back);
-        }
-        state.is_unlinked = true;
-        for layer in &state.layers {
-            // Otherwise it is found that the file is gone.
-            let _ = layer.journal.remove();
-        }
+        state.unlinking += 1;
+        state.note_unlinking(back);
+        Some(Unlinking { pending: self, back })
     }
 
     /// A layer that was found on the disk.
@@ -242,13 +272,14 @@ impl Pending {
         back.work.notify_all();
     }
 
-    /// Uploads the oldest layer, and says to all who wait how it went.
-    pub(super) fn upload_first(&self, back: &Back) {
+    /// Uploads the oldest layer, and says to all who wait how it went. What is returned holds the file's position, and
+    /// is to be dropped after the file: it may be the last reference of all.
+    pub(super) fn upload_first(&self, back: &Back) -> Option<Arc<User>> {
         let (user, upload, is_needed) = {
             let mut state = self.state.lock();
             let user = state.user.clone();
             let is_unlinked = state.is_unlinked;
-            let Some((user, layer)) = user.zip(state.layers.first_mut()) else { return };
+            let (user, layer) = user.zip(state.layers.first_mut())?;
             layer.is_sealed = true;
             let Layer { journal, overlay, mtime, .. } = layer;
             let upload = Upload { journal: journal.clone(), overlay: overlay.clone(), mtime: *mtime };
@@ -261,12 +292,12 @@ impl Pending {
         let mut state = self.state.lock();
         let number = upload.journal.number();
         let mut queue = back.queue.lock();
-        let Some(mut entry) = queue.files.remove(&number) else { return };
+        let Some(mut entry) = queue.files.remove(&number) else { return Some(user) };
         entry.is_busy = false;
         match ended {
             Ok(()) => {
                 let bytes = state.layers.remove(0).end;
-                (state.untold, state.failing, queue.failing) = (None, None, None);
+                (state.untold, state.failing) = (None, None);
                 queue.bytes = queue.bytes.saturating_sub(bytes);
                 back.store.release(bytes);
                 if is_needed {
@@ -275,7 +306,7 @@ impl Pending {
                 }
                 if let Some(next) = state.layers.first() {
                     let number = next.journal.number();
-                    queue.files.insert(number, Entry::new(entry.inode.clone(), state.is_wanted));
+                    queue.files.insert(number, Entry::new(entry.inode, state.is_wanted));
                 } else {
                     state.is_wanted = false;
                     self.is_dirty.store(false, Ordering::Release);
@@ -283,14 +314,14 @@ impl Pending {
                 }
             }
             Err(error) => {
-                let delay = entry.retry.map_or(RETRY, |(_, delay)| (delay * 2).min(LONGEST_RETRY));
+                let delay = entry.retry.as_ref().map_or(RETRY, |retry| (retry.delay * 2).min(LONGEST_RETRY));
                 if entry.retry.is_none() {
                     tracing::warn!("{:?} cannot be uploaded, which is tried again: {error}", entry.inode.name());
                 }
-                entry.retry = Some((std::time::Instant::now() + delay, delay));
                 let errno = error.errno();
+                entry.retry = Some(Retry { at: std::time::Instant::now() + delay, delay, errno });
                 state.failures += 1;
-                (state.untold, state.failing, queue.failing) = (Some(errno), Some(errno), Some(errno));
+                (state.untold, state.failing) = (Some(errno), Some(errno));
                 back.store.stats.upload_failures.add(1);
                 queue.files.insert(number, entry);
             }
@@ -299,8 +330,7 @@ impl Pending {
         back.work.notify_all();
         back.progress.notify_all();
         self.changed.notify_all();
-        // Only now: it may be the last reference of all.
-        drop(user);
+        Some(user)
     }
 }
 
@@ -349,7 +379,19 @@ impl State {
         if let Err(error) = &added {
             back.store.failed(error);
         }
+        if self.unlinking > 0 {
+            self.note_unlinking(back);
+        }
         added.is_ok_and(|is_room| is_room)
+    }
+
+    /// Notes that nobody misses what is not uploaded, should the process end before the last name is gone, or just
+    /// after.
+    fn note_unlinking(&mut self, back: &Back) {
+        if let Some(layer) = self.layers.last_mut() {
+            // At worst, somebody is told of data that nobody misses.
+            let _ = layer.append(back, Change::Unlink, now(), &IoSource::from(&[][..]));
+        }
     }
 
     /// Makes a layer of a file that has `size` bytes without it.

@@ -35,6 +35,10 @@ impl Volume {
         let mut journals = Vec::new();
         for entry in fs::read_dir(&back.directory)? {
             let path = entry?.path();
+            // Numbers of those that were set aside are not given again, either.
+            if let Some(number) = Journal::number_of(&path) {
+                back.numbers.fetch_max(number + 1, Ordering::Relaxed);
+            }
             if path.extension().is_some_and(|ending| ending == JOURNAL) {
                 journals.push(path);
             }
@@ -44,10 +48,7 @@ impl Volume {
         let mut all = Vec::<Replayed>::new();
         for path in journals {
             match Journal::replay(&path)? {
-                Some(found) => {
-                    back.numbers.fetch_max(found.journal.number() + 1, Ordering::Relaxed);
-                    all.push(found);
-                }
+                Some(found) => all.push(found),
                 None => fs::remove_file(&path)?,
             }
         }
