@@ -9,7 +9,7 @@ use lisafs::backend::{
 };
 
 use super::Volume;
-use super::back::{Back, Hold, Move};
+use super::back::{Back, Hold, Move, Pending};
 use super::dir::CacheDir;
 use super::inode::Place;
 use super::node::{Node, Taken};
@@ -99,7 +99,7 @@ impl Control {
         let unsaved = victim.as_ref().zip(self.volume.back.as_ref());
         let unsaved = unsaved.filter(|(victim, _)| !stays && victim.inode.pending.is_dirty());
         let last = unsaved.filter(|_| is_last);
-        let unlinking = last.and_then(|(victim, back)| victim.inode.pending.begin_unlink(back));
+        let unlinking = last.and_then(|(victim, back)| Pending::begin_unlink(back, &victim.inode));
         // By another name, its path is another.
         let more_names = unsaved.filter(|_| unlinking.is_none());
         let _hold = more_names.map(|(victim, back)| back.settle(&victim.inode)).transpose()?;

@@ -86,29 +86,29 @@ pub(in crate::fs) struct Unsaved {
 }
 
 /// What seems to be the last name of a file is about to go.
-pub(in crate::fs) struct Unlinking<'a> {
-    pending: &'a Pending,
-    back: &'a Back,
-}
+pub(in crate::fs) struct Unlinking<'a>(&'a Inode);
 
 impl Unlinking<'_> {
     /// It is gone.
     pub(in crate::fs) fn end(self) {
-        let mut state = self.pending.state.lock();
+        let mut state = self.0.pending.state.lock();
         state.is_unlinked = true;
         for layer in &state.layers {
             // Otherwise it is found that the file is gone.
             let _ = layer.journal.remove();
         }
-        // Without this, what has failed would take up room until it is tried again.
-        state.want(self.back);
+        drop(state);
+        if !self.0.is_used() {
+            self.0.pending.let_go();
+        }
     }
 }
 
 impl Drop for Unlinking<'_> {
     fn drop(&mut self) {
-        self.pending.state.lock().unlinking -= 1;
-        self.pending.changed.notify_all();
+        let pending = &self.0.pending;
+        pending.state.lock().unlinking -= 1;
+        pending.changed.notify_all();
     }
 }
 
@@ -225,7 +225,8 @@ impl Pending {
         state.is_linked = true;
     }
 
-    /// Nobody can get at the file any more, unless it has a name.
+    /// Nobody can get at the file any more, unless it has a name. If it has none, what was not uploaded goes at once,
+    /// instead of taking up room until what has failed is tried again.
     pub(in crate::fs) fn let_go(&self) {
         if !self.is_dirty() {
             return;
@@ -240,14 +241,14 @@ impl Pending {
 
     /// What seems to be the last name is about to go: should the process end, nobody misses what was not uploaded.
     /// `None` if it may not be the last.
-    pub(in crate::fs) fn begin_unlink<'a>(&'a self, back: &'a Back) -> Option<Unlinking<'a>> {
-        let mut state = self.state.lock();
+    pub(in crate::fs) fn begin_unlink<'a>(back: &Back, inode: &'a Inode) -> Option<Unlinking<'a>> {
+        let mut state = inode.pending.state.lock();
         if state.is_linked {
             return None;
         }
         state.unlinking += 1;
         state.note_unlinking(back);
-        Some(Unlinking { pending: self, back })
+        Some(Unlinking(inode))
     }
 
     /// A layer that was found on the disk.
