@@ -57,6 +57,17 @@ pub enum Stray {
         /// Where a mount should be.
         destination: String,
     },
+    /// The mount that it is for never comes to a gofer.
+    #[error(
+        "annotation {BACKEND_ANNOTATION}{name}: the sandbox has a file system of its own at {destination:?}, as it has \
+         for a tmpfs, and for an emptyDir with mount hints; only bind mounts have a backend"
+    )]
+    NotServed {
+        /// What stands behind the prefix.
+        name: String,
+        /// Where the mount is.
+        destination: String,
+    },
     /// It does not say for which mount it is.
     #[error(
         "annotation {BACKEND_ANNOTATION}{0}: it does not say for which mount it is; write {BACKEND_ANNOTATION}/DESTINATION, or add \
@@ -72,12 +83,14 @@ impl Stray {
     }
 }
 
-/// The `dev.gofer.backend.` annotations that are about no mount at any of `destinations`, the root file system apart.
+/// The `dev.gofer.backend.` annotations that are about none of `mounts`: destinations, that of the root file system
+/// too, and whether a gofer serves what is there.
 pub(crate) fn strays<'a>(
     annotations: &'a BTreeMap<String, String>,
-    destinations: impl Iterator<Item = &'a str>,
+    mounts: impl Iterator<Item = (&'a str, bool)>,
 ) -> impl Iterator<Item = Stray> + 'a {
-    let known: Vec<&str> = std::iter::once("").chain(destinations.map(without_slash)).collect();
+    // Of several at one place, the last one is seen.
+    let served: BTreeMap<&str, bool> = mounts.map(|(destination, is)| (without_slash(destination), is)).collect();
     let names = annotations.keys().filter_map(|key| key.strip_prefix(BACKEND_ANNOTATION));
     names.filter_map(move |name| {
         let destination = match annotations.get(&format!("{DESTINATION_ANNOTATION}{name}")) {
@@ -85,9 +98,12 @@ pub(crate) fn strays<'a>(
             None if name.starts_with('/') => name,
             None => return Some(Stray::NoDestination(name.to_owned())),
         };
-        let is_known = destination.starts_with('/') && known.contains(&without_slash(destination));
-        let stray = || Stray::NoMount { name: name.to_owned(), destination: destination.to_owned() };
-        (!is_known).then(stray)
+        let (name, is_absolute) = (name.to_owned(), destination.starts_with('/'));
+        match served.get(without_slash(destination)).filter(|_| is_absolute) {
+            Some(true) => None,
+            Some(false) => Some(Stray::NotServed { name, destination: destination.to_owned() }),
+            None => Some(Stray::NoMount { name, destination: destination.to_owned() }),
+        }
     })
 }
 
@@ -172,14 +188,17 @@ mod tests {
             ("empty", Some(""), Some("no mount at \"\"")),
             ("cache", None, Some("it does not say for which mount it is")),
             ("", None, Some("it does not say for which mount it is")),
+            ("/tmp", None, Some("the sandbox has a file system of its own at \"/tmp\"")),
+            ("temporary", Some("/tmp/"), Some("the sandbox has a file system of its own at \"/tmp/\"")),
+            ("/twice", None, None),
         ];
         for (name, destination, message) in pairs {
             let mut annotations = BTreeMap::from([(format!("{BACKEND_ANNOTATION}{name}"), "mem:".to_owned())]);
             if let Some(destination) = destination {
                 annotations.insert(format!("{DESTINATION_ANNOTATION}{name}"), destination.to_owned());
             }
-            let found: Vec<String> =
-                strays(&annotations, ["/cache/"].into_iter()).map(|stray| stray.to_string()).collect();
+            let mounts = [("/", true), ("/cache/", true), ("/tmp", false), ("/twice", false), ("/twice", true)];
+            let found: Vec<String> = strays(&annotations, mounts.into_iter()).map(|stray| stray.to_string()).collect();
             assert_eq!(found.len(), usize::from(message.is_some()), "{name:?}: {found:?}");
             assert!(found.iter().all(|text| text.contains(message.unwrap())), "{name:?}: {found:?}");
         }
@@ -193,5 +212,7 @@ mod tests {
         annotations.insert("io.kubernetes.cri.container-type".to_owned(), "sandbox".to_owned());
         assert!(stray.is_for_another(&annotations));
         assert!(!Stray::NoDestination("x".into()).is_for_another(&annotations));
+        let own = Stray::NotServed { name: "x".into(), destination: "/cache".into() };
+        assert!(!own.is_for_another(&annotations));
     }
 }

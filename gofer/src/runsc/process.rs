@@ -143,7 +143,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>)
     let code = Code::find();
     // Paths still mean what they mean to the host: in the container's root they would be its own.
     if !registry.is_empty() {
-        check_annotations(&container)?;
+        check_annotations(&container, &plan)?;
     }
     let spec = if registry.is_empty() { None } else { Some(container.oci()?) };
     let container_id = Some(command.container_id.as_str()).filter(|id| !id.is_empty());
@@ -200,10 +200,16 @@ fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>)
     Ok(())
 }
 
-/// What somebody wants to be elsewhere must not end up on the host because of a slip of the pen.
-fn check_annotations(container: &Container) -> Result<(), Failure> {
-    let destinations = container.mounts.iter().filter_map(|mount| mount.destination().to_str());
-    for stray in extension::strays(&container.annotations, destinations) {
+/// What somebody wants to be elsewhere must not end up on the host because of a slip of the pen, nor in the sandbox,
+/// which makes file systems by rules of its own.
+fn check_annotations(container: &Container, plan: &Plan) -> Result<(), Failure> {
+    let mounts = container
+        .mounts
+        .iter()
+        .zip(&plan.mounts)
+        .filter_map(|(mount, conf)| Some((mount.destination().to_str()?, conf.is_some_and(MountConf::is_served))));
+    let root = ("/", plan.root.is_served());
+    for stray in extension::strays(&container.annotations, std::iter::once(root).chain(mounts)) {
         if !stray.is_for_another(&container.annotations) {
             return Err(stray.into());
         }

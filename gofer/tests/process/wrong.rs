@@ -137,6 +137,21 @@ fn annotations_for_nothing() {
     for name in ["/Data", "//data", "/dta"] {
         fails(name, 128, "the container has no mount at", with(name, "mem:"));
     }
+    fails("a tmpfs", 128, "the sandbox has a file system of its own at \"/tmp\"", |call| {
+        call.spec["mounts"].as_array_mut().unwrap().push(json!({"destination": "/tmp", "type": "tmpfs"}));
+        with("/tmp", "mem:")(call);
+    });
+    fails("an emptyDir with hints", 128, "the sandbox has a file system of its own at \"/data\"", |call| {
+        call.confs("lisafs:none,none:self");
+        let connections: Vec<usize> = (0..call.fds.len()).filter(|at| call.fds[*at].0 == "io-fds").collect();
+        call.fds.remove(connections[1]);
+        with("/data", "mem:")(call);
+    });
+    fails("a root that is an image", 128, "the sandbox has a file system of its own at \"/\"", |call| {
+        call.confs("erofs:none,lisafs:none");
+        call.fds.remove(call.fds.iter().position(|(flag, _)| flag == "io-fds").unwrap());
+        with("/", "mem:")(call);
+    });
     for backend in ["etc", "host:etc", "", "men:"] {
         fails(backend, 128, "no extension serves", with("/data", backend));
     }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::extension::{Extension, OpenError, Registry, RegistryError, Stray, strays, wanted};
 use crate::runsc::hints::is_shared_in_pod;
-use crate::runsc::spec::Container;
+use crate::runsc::spec::{Container, is_bind};
 
 /// What is wrong with annotations. One line for a person.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +70,9 @@ fn may_have_annotations(text: &[u8]) -> bool {
 fn look(container: &Container, extensions: Vec<Box<dyn Extension>>) -> Result<(), AnnotationError> {
     let annotations = &container.annotations;
     let destinations = || container.mounts.iter().filter_map(|mount| mount.destination().to_str());
-    if let Some(stray) = strays(annotations, destinations()).find(|stray| !stray.is_for_another(annotations)) {
+    let mounts = container.mounts.iter().filter_map(|mount| Some((mount.destination().to_str()?, is_bind(mount))));
+    let mounts = std::iter::once(("/", true)).chain(mounts);
+    if let Some(stray) = strays(annotations, mounts).find(|stray| !stray.is_for_another(annotations)) {
         return Err(stray.into());
     }
     let pairs: Vec<(&str, &str)> = container.annotations().collect();
@@ -146,6 +148,26 @@ mod tests {
         for line in ["exec --bundle DIR c run", "list", "run --bundle DIR/missing c", "create"] {
             assert_eq!(check("dev.gofer.backend./scrach", line), Ok(()), "{line}");
         }
+    }
+
+    #[test]
+    fn mounts_of_the_sandbox_have_no_backend() {
+        let refused = |mount: Value| {
+            let spec = json!({
+                "process": {"args": ["sh"]},
+                "root": {"path": "r"},
+                "mounts": [mount],
+                "annotations": {"dev.gofer.backend./data": "mem:"},
+            });
+            let container = Container::parse(spec.to_string().as_bytes(), Path::new("/"), false).unwrap();
+            look(&container, crate::extensions::shipped()).map_err(|error| error.to_string())
+        };
+        for kind in ["tmpfs", "proc", "erofs"] {
+            let error = refused(json!({"destination": "/data", "type": kind, "source": "/s"})).unwrap_err();
+            assert!(error.contains("the sandbox has a file system of its own at \"/data\""), "{kind}: {error}");
+        }
+        // Docker writes volumes like that.
+        assert_eq!(refused(json!({"destination": "/data", "source": "/s", "options": ["rbind"]})), Ok(()));
     }
 
     #[test]
