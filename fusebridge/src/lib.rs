@@ -13,6 +13,7 @@ pub mod launch;
 mod limits;
 pub mod mountpoint;
 pub mod mounts;
+mod reconnect;
 mod statistics;
 pub mod trace;
 pub mod unmount;

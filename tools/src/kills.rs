@@ -1,5 +1,5 @@
-//! `cargo xtask kill-volumes`, `kill-blob` and `kill-cache`: processes that are killed at random moments, and what idle
-//! ones cost.
+//! `cargo xtask kill-volumes`, `kill-blob`, `kill-cache` and `kill-servers`: processes that are killed at random moments,
+//! and what idle ones cost.
 
 use std::process::Command;
 
@@ -36,6 +36,14 @@ pub(crate) struct CacheOptions {
     kills: u32,
 }
 
+/// How often.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerOptions {
+    /// Kills of the server, in each of two modes
+    #[arg(default_value_t = 300)]
+    kills: u32,
+}
+
 /// Runs the tests of volumes that are killed or idle in their long form. The result says whether none has failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     // What is measured is not to wait for what is killed.
@@ -53,6 +61,11 @@ pub(crate) fn run_blob(options: &BlobOptions) -> Result<bool> {
 /// The same of caches that are killed.
 pub(crate) fn run_cache(options: &CacheOptions) -> Result<bool> {
     long("cache", &["kills"], &[("CACHE_KILLS", options.kills)])
+}
+
+/// The same of servers that are restarted under a mount.
+pub(crate) fn run_servers(options: &ServerOptions) -> Result<bool> {
+    long("reconnect", &["under_load"], &[("SERVER_KILLS", options.kills)])
 }
 
 /// Runs those tests of the program `tests` that `arguments` name, as `settings` say how often.

@@ -46,6 +46,8 @@ enum Task {
     KillBlob(kills::BlobOptions),
     /// Kill processes with a cache at random moments and check what is left.
     KillCache(kills::CacheOptions),
+    /// Kill the server of a mount with --reconnect under load, and check that nobody notices.
+    KillServers(kills::ServerOptions),
     /// Kill volume servers, gofers and sandboxes at random moments and check what is left.
     KillVolumes(kills::Options),
     /// Run the commands of gofer/docs/production.md in Docker, podman and containerd, and gofer-volumes under systemd.
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => fuzz::run(&options),
         Task::KillBlob(options) => kills::run_blob(&options),
         Task::KillCache(options) => kills::run_cache(&options),
+        Task::KillServers(options) => kills::run_servers(&options),
         Task::KillVolumes(options) => kills::run(&options),
         Task::Production(options) => production::run(&options),
         Task::Miri => analysis::miri(),

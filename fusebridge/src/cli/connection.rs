@@ -2,10 +2,12 @@
 
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use super::signals::Event;
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
+use crate::reconnect::{self, Connected, Link};
 use lisafs::client::{Client, ClientOptions, ConnectError, Root};
 
 /// Why there is no connection to a server.
@@ -18,6 +20,8 @@ pub(super) enum ConnectionError {
     /// The server's process has said why by itself.
     #[error("the server did not start")]
     Reported,
+    #[error("cannot prepare for another connection: {0}")]
+    Reconnect(#[from] reconnect::StartError),
     #[error("interrupted before anything was mounted")]
     Interrupted,
 }
@@ -75,6 +79,26 @@ pub(super) fn connect_unless_interrupted(
         return Err(ConnectionError::Interrupted);
     }
     finish(server, spec, connected)
+}
+
+/// Keeps connected to the server for `spec`, to which `first` is a connection that was made with `options`: gives
+/// another one, to the files of whichever server there is, for a client with options `own`.
+pub(super) fn keep_connected(
+    first: Connected,
+    launcher: Launcher,
+    spec: BackendSpec,
+    options: ClientOptions,
+    own: &ClientOptions,
+) -> Result<(Client, Root, Server, Arc<Link>), ConnectionError> {
+    let (time_limit, name) = (options.time_limit, spec.to_string());
+    let again = move || connect(&launcher, &spec, &options).map_err(|error| error.to_string());
+    let (mut server, link) = reconnect::start(first, Box::new(again), time_limit)?;
+    let Some((socket, direct)) = server.socket.take().zip(server.direct()) else {
+        unreachable!("a new server in this process has a connection")
+    };
+    let connected = Client::connect(socket.into(), &own.clone().direct(direct));
+    let (client, root) = connected.map_err(|source| ConnectionError::Connect { spec: name, source })?;
+    Ok((client, root, server, link))
 }
 
 /// Gets a server for `spec`, and the options for a connection to it.

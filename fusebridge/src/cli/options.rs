@@ -87,6 +87,14 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "SECONDS", value_parser = time_limit, default_value = "30")]
     pub(super) time_limit: Duration,
 
+    /// When the server of unix:SOCKET or exec:COMMAND ends, wait for it or start it again, and go on
+    ///
+    /// Calls wait for up to --time-limit, then they fail. Open files and locks are kept; files that were unlinked, or are
+    /// not the same any more, are stale (ESTALE). Changes of names that were under way fail with EIO, and may have
+    /// happened. What the server had in memory only is lost: the next fsync of the file fails.
+    #[arg(long)]
+    pub(super) reconnect: bool,
+
     /// Also count and time all calls to the backend; printed with the other statistics on SIGUSR1, and at the end
     #[arg(long)]
     pub(super) stats: bool,

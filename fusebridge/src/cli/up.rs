@@ -15,15 +15,16 @@ use gofer::extension::chain;
 use nix::unistd::geteuid;
 
 use super::auto_unmount::Watcher;
-use super::connection::{ConnectionError, connect_unless_interrupted};
+use super::connection::{ConnectionError, connect_unless_interrupted, keep_connected};
 use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::Event;
-use crate::fs::{Bridge, FuseConnection, InProcess, IoMode, MountOptions, Mounted, calls_at_most};
+use crate::fs::{Bridge, FuseConnection, InProcess, IoMode, MountOptions, Mounted, Transport, calls_at_most};
 use crate::launch::{BackendSpec, Launcher, Server};
 use crate::limits::Descriptors;
 use crate::mountpoint::{Mountpoint, raise_read_ahead};
 use crate::mounts::{Pin, table};
+use crate::reconnect::Link;
 use crate::statistics::{Figures, Meter, Service};
 use crate::trace::{Facts, Recorder, RecorderOptions};
 use crate::unmount::{UnmountError, Unmounted, detach};
@@ -54,6 +55,10 @@ pub(super) enum UpError {
     NeedsRoot(&'static str),
     #[error("--server in-process is impossible with {0}; leave it out")]
     NotInProcess(&'static str),
+    #[error("--reconnect needs a server that can be started again: unix:SOCKET or exec:COMMAND; leave it out")]
+    NoReconnect,
+    #[error("--reconnect is impossible with --transport fuser; leave it out")]
+    NoReconnectWithFuser,
     #[error("--stats needs the extension \"stats\", which this program does not have")]
     NoStats,
     #[error("cannot write the trace {path}: {source}; use another FILE for --trace")]
@@ -71,6 +76,8 @@ pub(super) struct Up {
     waiter: JoinHandle<()>,
     /// There until the mount is taken down.
     server: Option<Server>,
+    /// What waits for a server that is started again.
+    link: Option<Arc<Link>>,
     trace: Option<Arc<Recorder>>,
     descriptors: Descriptors,
     figures: Arc<Figures>,
@@ -99,6 +106,12 @@ impl Up {
         {
             return Err(UpError::NeedsRoot(flag));
         }
+        if args.reconnect && !matches!(spec, BackendSpec::Unix(_) | BackendSpec::Exec(_)) {
+            return Err(UpError::NoReconnect);
+        }
+        if args.reconnect && args.transport == Transport::Fuser {
+            return Err(UpError::NoReconnectWithFuser);
+        }
         if args.stats && !extensions.names.contains(&"stats") {
             return Err(UpError::NoStats);
         }
@@ -118,12 +131,18 @@ impl Up {
             in_process: is_here.then(|| extensions.here.clone()),
         };
         let meter = Arc::new(Meter::new());
-        let options = ClientOptions::default()
-            .max_channels(calls_at_most(args.threads.into()))
-            .time_limit(args.time_limit)
-            .trace(trace.clone())
-            .observer(meter.clone());
-        let (client, root, server) = connect_unless_interrupted(&launcher, spec, &options, events)?;
+        let plain =
+            ClientOptions::default().max_channels(calls_at_most(args.threads.into())).time_limit(args.time_limit);
+        let options = plain.clone().trace(trace.clone()).observer(meter.clone());
+        let (client, root, server, link) = if args.reconnect {
+            // Recorded and counted is what the mount asks for, however often.
+            let first = connect_unless_interrupted(&launcher, spec, &plain, events)?;
+            let (client, root, server, link) = keep_connected(first, launcher, spec.clone(), plain, &options)?;
+            (client, root, server, Some(link))
+        } else {
+            let (client, root, server) = connect_unless_interrupted(&launcher, spec, &options, events)?;
+            (client, root, server, None)
+        };
         if root.inode.stat.file_type() != Some(FileType::Directory) {
             // The server waits for that.
             drop(client);
@@ -152,7 +171,7 @@ impl Up {
             threads: args.threads.into(),
             transport: args.transport,
             donates: matches!(spec, BackendSpec::Host(_)),
-            in_process: is_here.then_some(InProcess { time_limit: args.time_limit }),
+            in_process: in_process(args, is_here),
             stack_depth,
         };
         let figures = Arc::new(Figures {
@@ -193,7 +212,18 @@ impl Up {
             None
         });
         let server = Some(server);
-        Ok(Up { mountpoint, connection, waiter, server, trace, descriptors, figures, watcher, _services: services })
+        Ok(Up {
+            mountpoint,
+            connection,
+            waiter,
+            server,
+            link,
+            trace,
+            descriptors,
+            figures,
+            watcher,
+            _services: services,
+        })
     }
 
     /// Where it is mounted.
@@ -233,6 +263,9 @@ impl Up {
         let Some(mut server) = self.server.take() else { return Ok(Unmounted::Gone) };
         let unmounted = unmount_own(self.mountpoint.path(), &self.connection);
         self.watcher = None;
+        if let Some(link) = &self.link {
+            link.end();
+        }
         if self.connection.is_alive()
             && let Err(error) = self.connection.abort()
         {
@@ -354,6 +387,15 @@ fn check_fuse(is_root: bool) -> Result<(), UpError> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     let has_helper = || std::env::split_paths(&path).any(|directory| directory.join("fusermount3").exists());
     if is_root || has_helper() { Ok(()) } else { Err(UpError::NoHelper) }
+}
+
+/// What the threads of the mount need to know if they answer requests themselves.
+fn in_process(args: &MountArgs, is_here: bool) -> Option<InProcess> {
+    if args.reconnect {
+        // For a server, and then for its reply: both come to an end by themselves.
+        return Some(InProcess { time_limit: args.time_limit * 2 });
+    }
+    is_here.then_some(InProcess { time_limit: args.time_limit })
 }
 
 /// How deep the files may lie that the kernel works on by itself: files of file systems that are stacked themselves

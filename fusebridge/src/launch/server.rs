@@ -203,7 +203,7 @@ impl Server {
     }
 
     /// The server of `connection`, to which `socket` leads.
-    pub(super) fn here(connection: Connection, socket: UnixStream) -> Self {
+    pub(crate) fn here(connection: Connection, socket: UnixStream) -> Self {
         let mut server = Server::new(socket);
         server.here = Some(Here::new(connection));
         server

@@ -261,6 +261,7 @@ fn mount_args(args: &Conform, io: IoMode, access: Access, trace: Option<&Path>) 
         max_nodes: None,
         // Longer than a test may take: which test hangs is found out before the connection is given up.
         time_limit: args.timeout + Duration::from_secs(1),
+        reconnect: false,
         stats: false,
         metrics: None,
         trace: trace.map(Path::to_path_buf),

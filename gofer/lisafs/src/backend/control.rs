@@ -232,6 +232,20 @@ pub enum RenameFlags {
 }
 
 impl RenameFlags {
+    /// The flags of `renameat2(2)`.
+    pub fn bits(self) -> u32 {
+        const NO_REPLACE: u32 = 1;
+        const EXCHANGE: u32 = 2;
+        const WHITEOUT: u32 = 4;
+        match self {
+            RenameFlags::Replace => 0,
+            RenameFlags::NoReplace => NO_REPLACE,
+            RenameFlags::Exchange => EXCHANGE,
+            RenameFlags::Whiteout => WHITEOUT,
+            RenameFlags::WhiteoutNoReplace => WHITEOUT | NO_REPLACE,
+        }
+    }
+
     /// Whether an existing new name is an error.
     pub fn keeps_new_name(self) -> bool {
         matches!(self, RenameFlags::NoReplace | RenameFlags::WhiteoutNoReplace)

@@ -25,6 +25,15 @@ impl Access {
         }
     }
 
+    /// The access mode for `open(2)`.
+    pub fn flags(self) -> u32 {
+        match self {
+            Access::Read => 0,
+            Access::Write => 1,
+            Access::ReadWrite => 2,
+        }
+    }
+
     /// Whether reading is allowed.
     pub fn reads(self) -> bool {
         self != Access::Write

@@ -70,7 +70,14 @@ impl Connection {
             return exchange(&mut call, id, request, self.time_limit, self.watchers(), read);
         }
         let mut lease = self.acquire()?;
-        exchange(lease.communicator(), id, request, self.time_limit, self.watchers(), read)
+        let answered = exchange(lease.communicator(), id, request, self.time_limit, self.watchers(), read);
+        if let Err(CallError::Ended(Ended::ShutDown | Ended::System(_))) = answered
+            && lease.is_socket()
+        {
+            // As the watcher is about to find out. Whoever gets this error can know at once what it comes of.
+            self.pool.shut_down();
+        }
+        answered
     }
 
     /// Makes a channel.

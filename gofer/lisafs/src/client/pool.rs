@@ -225,6 +225,11 @@ impl Lease<'_> {
     pub(super) fn communicator(&mut self) -> &mut Communicator {
         self.communicator.as_mut().expect("a lease has its communicator until it is dropped")
     }
+
+    /// Whether it is the socket, with which the connection ends.
+    pub(super) fn is_socket(&self) -> bool {
+        self.id.is_none()
+    }
 }
 
 impl Drop for Lease<'_> {

@@ -4,8 +4,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use lisafs::backend::{
-    Access, Bound, BoundSocket, ControlFile, Created, Credentials, Error, FileType, Found, Name, NewFile, OpenHow,
-    Opened, RenameFlags, Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, Unlink, XattrFlags,
+    Access, Bound, BoundSocket, ControlFile, Created, Credentials, FileType, Found, Name, NewFile, OpenHow, Opened,
+    RenameFlags, Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, Unlink, XattrFlags,
 };
 use lisafs::wire::{CreateCommon, FdId};
 use rustix::fs::OFlags;
@@ -40,36 +40,12 @@ impl RemoteControl {
     }
 }
 
-/// The access mode for `open(2)`.
-fn access_flags(access: Access) -> OFlags {
-    match access {
-        Access::Read => OFlags::RDONLY,
-        Access::Write => OFlags::WRONLY,
-        Access::ReadWrite => OFlags::RDWR,
-    }
-}
-
 /// The kernel's number for a kind of socket.
 fn socket_type(kind: SocketType) -> u32 {
     match kind {
         SocketType::Stream => 1,
         SocketType::Datagram => 2,
         SocketType::SeqPacket => 5,
-    }
-}
-
-/// The flags of `renameat2(2)`.
-fn rename_flags(flags: RenameFlags) -> Result<u32> {
-    const NOREPLACE: u32 = 1;
-    const EXCHANGE: u32 = 2;
-    const WHITEOUT: u32 = 4;
-    match flags {
-        RenameFlags::Replace => Ok(0),
-        RenameFlags::NoReplace => Ok(NOREPLACE),
-        RenameFlags::Exchange => Ok(EXCHANGE),
-        RenameFlags::Whiteout => Ok(WHITEOUT),
-        RenameFlags::WhiteoutNoReplace => Ok(WHITEOUT | NOREPLACE),
-        _ => Err(Error::INVAL),
     }
 }
 
@@ -84,7 +60,7 @@ impl ControlFile for RemoteControl {
     }
 
     fn open(&self, how: OpenHow) -> Result<Opened> {
-        let mut flags = access_flags(how.access);
+        let mut flags = OFlags::from_bits_retain(how.access.flags());
         flags.set(OFlags::TRUNC, how.truncate);
         flags.set(OFlags::NOATIME, how.no_atime);
         let (fd, donated) = self.session.client.open_at(self.fd, flags.bits())?;
@@ -97,7 +73,7 @@ impl ControlFile for RemoteControl {
     }
 
     fn create(&self, name: Name<'_>, new: &NewFile, access: Access) -> Result<Created> {
-        let (common, flags) = (self.common(new, None), access_flags(access).bits());
+        let (common, flags) = (self.common(new, None), access.flags());
         let (inode, fd, donated) = self.session.client.open_create_at(common, flags, name.as_bytes())?;
         Ok(Created::new(self.session.found(&inode), self.opened(fd, donated)))
     }
@@ -130,8 +106,7 @@ impl ControlFile for RemoteControl {
 
     fn rename(&self, name: Name<'_>, new_dir: &dyn ControlFile, new_name: Name<'_>, flags: RenameFlags) -> Result<()> {
         let new_dir: &Self = new_dir.downcast()?;
-        let flags = rename_flags(flags)?;
-        Ok(self.session.client.rename_at(self.fd, name.as_bytes(), new_dir.fd, new_name.as_bytes(), flags)?)
+        Ok(self.session.client.rename_at(self.fd, name.as_bytes(), new_dir.fd, new_name.as_bytes(), flags.bits())?)
     }
 
     fn read_link(&self) -> Result<Vec<u8>> {

@@ -1,0 +1,356 @@
+//! Servers that end and come back under a mount: `--reconnect`.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e::modes::{Access, Io};
+use e2e::mount::{self, Mount};
+use e2e::{bins, check, command, process, scratch, wait};
+use rustix::io::Errno;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+/// For everything that takes milliseconds when all is well.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Names how many restarts there are to be in each mode; `cargo xtask kill-servers` sets it.
+const VARIABLE: &str = "SERVER_KILLS";
+
+/// How many restarts there are to be in each mode.
+fn restarts() -> Result<u64> {
+    std::env::var(VARIABLE).map_or(Ok(25), |text| Ok(text.parse()?))
+}
+
+/// Some number below `end`.
+fn any(end: u64) -> u64 {
+    RandomState::new().hash_one(0) % end
+}
+
+/// A directory that a server on a socket serves, which can be killed.
+struct Served {
+    directory: TempDir,
+    socket: PathBuf,
+    server: Option<Child>,
+    _place: TempDir,
+}
+
+impl Served {
+    fn new() -> Result<Self> {
+        let place = scratch::memory()?;
+        let socket = place.path().join("socket");
+        let mut served = Served { directory: scratch::memory()?, socket, server: None, _place: place };
+        served.start()?;
+        let is_there = || std::os::unix::net::UnixStream::connect(&served.socket).is_ok();
+        wait::until("the server", LIMIT, is_there)?;
+        Ok(served)
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts the server, which may take a while to be there.
+    fn start(&mut self) -> Result<()> {
+        let mut gofer = Command::new(bins::gofer()?);
+        gofer.args(["serve", "--socket"]).arg(&self.socket).arg(self.path()).stdin(Stdio::null());
+        self.server = Some(gofer.spawn()?);
+        Ok(())
+    }
+
+    /// Kills it.
+    fn kill(&mut self) -> Result<()> {
+        let mut server = self.server.take().context("no server")?;
+        server.kill()?;
+        server.wait()?;
+        Ok(())
+    }
+
+    fn mount(&self, io: Io, access: Access, options: &[&str]) -> Result<Mount> {
+        let mut command = mount::command(io, access)?;
+        command.arg("--reconnect").args(options).arg(format!("unix:{}", self.socket.display()));
+        Mount::start(&mut command)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if self.server.is_some() {
+            _ = self.kill();
+        }
+    }
+}
+
+/// What is done in a mount, with the number of the time.
+type Step = fn(&Path, u64) -> Result<()>;
+
+/// Something that is done all the time, and how often it has been.
+struct Worker {
+    name: &'static str,
+    step: Step,
+    done: AtomicU64,
+}
+
+/// Content that nobody mistakes for any other.
+fn content(number: u64) -> Vec<u8> {
+    (0..512).flat_map(|word| (number << 16 | word).to_le_bytes()).collect()
+}
+
+/// Bytes of it.
+const BLOCK: u64 = 4096;
+
+thread_local! {
+    /// What a worker keeps open from the beginning to the end.
+    static OPEN: std::cell::OnceCell<File> = const { std::cell::OnceCell::new() };
+}
+
+/// Does `f` with the file that this thread has opened at first by `open`.
+fn with_open<T>(open: impl FnOnce() -> io::Result<File>, f: impl FnOnce(&File) -> Result<T>) -> Result<T> {
+    OPEN.with(|cell| {
+        if cell.get().is_none() {
+            let _ = cell.set(open()?);
+        }
+        f(cell.get().context("just set")?)
+    })
+}
+
+/// Overwrites blocks of an open file, and reads what was written there the last time.
+fn overwrite(root: &Path, number: u64) -> Result<()> {
+    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(root.join("blocks"));
+    with_open(open, |file| {
+        file.write_all_at(&content(number), number % 16 * BLOCK)?;
+        let mut block = vec![0; usize::try_from(BLOCK)?];
+        let before = number.saturating_sub(any(16));
+        file.read_exact_at(&mut block, before % 16 * BLOCK)?;
+        ensure!(block == content(before), "block {before} has the content of {:?}", &block[..8]);
+        Ok(())
+    })
+}
+
+/// Appends to an open file.
+fn append(root: &Path, number: u64) -> Result<()> {
+    let open = || OpenOptions::new().append(true).create(true).open(root.join("appended"));
+    with_open(open, |mut file| {
+        file.write_all(&number.to_le_bytes())?;
+        if number.is_multiple_of(8) {
+            file.sync_all()?;
+        }
+        Ok(())
+    })
+}
+
+/// How many files there are to be read.
+const FILES: u64 = 20;
+
+/// Where the one with this number is.
+fn place(number: u64) -> PathBuf {
+    format!("read/{}/{}/{number}", number % 2, number % 4).into()
+}
+
+/// Looks for files by their names, lists their directories, and reads them.
+fn look(root: &Path, number: u64) -> Result<()> {
+    let number = number % FILES;
+    let path = root.join(place(number));
+    check::equal("size", &fs::metadata(&path)?.len(), &BLOCK)?;
+    ensure!(fs::read(&path)? == content(number), "{} has other content", path.display());
+    let listed = fs::read_dir(path.parent().context("no parent")?)?.collect::<io::Result<Vec<_>>>()?;
+    check::equal("entries", &listed.len(), &5)
+}
+
+/// Changes names. Nobody knows of a change that was under way when the server has ended: it is an error, and may have
+/// happened.
+fn change(root: &Path, number: u64) -> Result<()> {
+    let (new, target) = (root.join(format!("new{number}")), root.join("target"));
+    let may_be_unsure = |result: io::Result<()>| match result {
+        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(false),
+        result => result.map(|()| true),
+    };
+    let made = may_be_unsure(File::create_new(&new).map(drop))?;
+    if !made && !new.exists() {
+        return Ok(());
+    }
+    fs::write(&new, content(number))?;
+    let renamed = may_be_unsure(fs::rename(&new, &target))?;
+    let has_moved = !new.exists();
+    ensure!(has_moved || !renamed, "the old name is still there");
+    if has_moved {
+        ensure!(fs::read(&target)? == content(number), "a file has lost its content with its name");
+    } else if may_be_unsure(fs::remove_file(&new))? {
+        ensure!(!new.exists(), "a removed file is there");
+    }
+    Ok(())
+}
+
+/// Works until `is_over`.
+fn work(worker: &Worker, root: &Path, is_over: &AtomicBool) -> Result<()> {
+    while !is_over.load(Ordering::Relaxed) {
+        let number = worker.done.load(Ordering::Relaxed);
+        (worker.step)(root, number).with_context(|| format!("{} {number}", worker.name))?;
+        worker.done.store(number + 1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Restarts a server while all is done on a mount of it that can be.
+fn under_load(io: Io, access: Access) -> Result<()> {
+    let mut served = Served::new()?;
+    for number in 0..FILES {
+        let path = served.path().join(place(number));
+        fs::create_dir_all(path.parent().context("no parent")?)?;
+        fs::write(path, content(number))?;
+    }
+    let mount = served.mount(io, access, &[])?;
+    let steps: [(_, Step); 4] = [("overwrite", overwrite), ("append", append), ("look", look), ("change", change)];
+    let workers = steps.map(|(name, step)| Worker { name, step, done: AtomicU64::new(0) });
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            workers.iter().map(|worker| scope.spawn(|| work(worker, mount.path(), &is_over))).collect();
+        let restart = |_| -> Result<()> {
+            let before = workers.each_ref().map(|worker| worker.done.load(Ordering::Relaxed) + 1 + any(10));
+            wait::until("everybody gets on", LIMIT, || {
+                let mut pairs = workers.iter().zip(before);
+                threads.iter().any(|thread| thread.is_finished())
+                    || pairs.all(|(worker, enough)| worker.done.load(Ordering::Relaxed) >= enough)
+            })?;
+            served.kill()?;
+            served.start()
+        };
+        let restarted = (0..restarts()?).try_for_each(restart);
+        is_over.store(true, Ordering::Relaxed);
+        for thread in threads {
+            thread.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??;
+        }
+        restarted
+    })
+    .with_context(|| mount.warnings())?;
+    let [overwritten, appended, ..] = workers.map(|worker| worker.done.into_inner());
+    let blocks = fs::read(served.path().join("blocks"))?;
+    for number in overwritten.saturating_sub(16)..overwritten {
+        let start = usize::try_from(number % 16 * BLOCK)?;
+        let wanted = content(number);
+        ensure!(blocks[start..start + wanted.len()] == wanted, "block {number} is another one");
+    }
+    let numbers: Vec<u8> = (0..appended).flat_map(u64::to_le_bytes).collect();
+    ensure!(fs::read(served.path().join("appended"))? == numbers, "something was appended twice, or not at all");
+    let warnings = mount.unmount_and_hear()?;
+    check::equal("restarts", &(warnings.matches("the server is back").count() as u64), &restarts()?)
+}
+
+#[test]
+fn nothing_goes_wrong_under_load() -> Result<()> {
+    under_load(Io::Rpc, Access::Shared)
+}
+
+#[test]
+fn nothing_goes_wrong_under_load_with_caches_and_donated_files() -> Result<()> {
+    under_load(Io::Auto, Access::Exclusive)
+}
+
+#[test]
+fn what_is_not_there_any_more_is_stale_and_locks_are_kept() -> Result<()> {
+    let mut served = Served::new()?;
+    let mount = served.mount(Io::Rpc, Access::Shared, &[])?;
+    let root = mount.path();
+    let open =
+        |name: &str| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(root.join(name));
+    fs::create_dir(root.join("d"))?;
+    let (kept, unlinked, replaced) = (open("d/kept")?, open("unlinked")?, open("replaced")?);
+    for file in [&kept, &unlinked, &replaced] {
+        file.write_all_at(b"before", 0)?;
+    }
+    kept.lock()?;
+    fs::remove_file(root.join("unlinked"))?;
+    fs::rename(root.join("d"), root.join("e"))?;
+    served.kill()?;
+    fs::remove_file(served.path().join("replaced"))?;
+    fs::write(served.path().join("replaced"), "another")?;
+    served.start()?;
+    let mut byte = [0];
+    for file in [&unlinked, &replaced] {
+        check::fails("read", file.read_at(&mut byte, 0), &[Errno::STALE, Errno::IO])?;
+        check::fails("write", file.write_at(b"x", 0), &[Errno::STALE, Errno::IO])?;
+    }
+    check::equal("by its name", &fs::read_to_string(root.join("replaced"))?.as_str(), &"another")?;
+    kept.write_all_at(b"after", 0)?;
+    check::equal("where it was moved", &fs::read_to_string(root.join("e/kept"))?.as_str(), &"aftere")?;
+    check::holds("the lock is held", open("e/kept")?.try_lock().is_err())?;
+    drop((kept, unlinked, replaced));
+    mount.unmount()
+}
+
+#[test]
+fn calls_fail_when_the_server_does_not_come_back_and_work_when_it_does() -> Result<()> {
+    let mut served = Served::new()?;
+    let mount = served.mount(Io::Rpc, Access::Shared, &["--time-limit", "1"])?;
+    let file = mount.path().join("file");
+    fs::write(&file, "content")?;
+    served.kill()?;
+    let readers = [(); 3].map(|()| {
+        let file = file.clone();
+        thread::spawn(move || fs::read(file))
+    });
+    for reader in readers {
+        let Ok(read) = reader.join() else { bail!("a reader panicked") };
+        check::fails("read", read, &[Errno::IO])?;
+    }
+    check::fails("mkdir", fs::create_dir(mount.path().join("dir")), &[Errno::IO])?;
+    served.start()?;
+    wait::until("the server", LIMIT, || fs::read(&file).is_ok_and(|read| read == b"content"))?;
+    let warnings = mount.unmount_and_hear()?;
+    check::equal(&warnings, &warnings.matches("the server is not back within 1s").count(), &1)?;
+    check::equal(&warnings, &warnings.lines().count(), &3)
+}
+
+#[test]
+fn a_mount_ends_while_calls_wait_for_its_server() -> Result<()> {
+    let mut served = Served::new()?;
+    let mount = served.mount(Io::Rpc, Access::Shared, &[])?;
+    served.kill()?;
+    let path = mount.path().join("file");
+    let waiting = thread::spawn(move || fs::metadata(path));
+    wait::until("it waits", LIMIT, || mount.warnings().contains("the server is gone"))?;
+    process::signal(mount.pid(), Signal::TERM);
+    mount.ended_well()?;
+    check::holds("a caller has an error", waiting.join().is_ok_and(|stat| stat.is_err()))
+}
+
+#[test]
+fn a_command_is_started_again() -> Result<()> {
+    let directory = scratch::memory()?;
+    let backend = format!("exec:exec {} serve --fd 3 {}", bins::gofer()?.display(), directory.path().display());
+    let mount = Mount::start(mount::command(Io::Rpc, Access::Shared)?.arg("--reconnect").arg(backend))?;
+    let file = File::create_new(mount.path().join("file"))?;
+    for round in 1..=3_u8 {
+        let server = process::child_running(mount.pid(), "serve")?.context("no server")?;
+        process::kill(server);
+        file.write_all_at(&[round], u64::from(round) - 1)?;
+        check::equal("content", &fs::read(mount.path().join("file"))?, &(1..=round).collect::<Vec<_>>())?;
+    }
+    drop(file);
+    let server = process::child_running(mount.pid(), "serve")?.context("no server")?;
+    mount.unmount()?;
+    check::holds("the last one has ended", !process::alive(server))
+}
+
+#[test]
+fn what_cannot_be_is_told_in_one_line() -> Result<()> {
+    for (arguments, told) in [
+        (&["mem:"][..], "needs a server that can be started again: unix:SOCKET or exec:COMMAND; leave it out"),
+        (&["--transport", "fuser", "unix:/run/none"], "is impossible with --transport fuser; leave it out"),
+    ] {
+        let mut run = Command::new(bins::fusebridge()?);
+        run.args(["run", "--reconnect"]).args(arguments).args(["--", "true"]);
+        let outcome = command::run(&mut run, LIMIT)?;
+        check::equal("stderr", &outcome.stderr, &format!("fusebridge: --reconnect {told}\n"))?;
+        check::equal("exit status", &outcome.status.code().context("no status")?, &1)?;
+    }
+    Ok(())
+}
