@@ -223,7 +223,10 @@ mod tests {
             })
             .collect();
         let end = sums[sums.len() - 1];
-        move || sums.partition_point(|sum| *sum < random.f64() * end) as u64
+        move || {
+            let at = random.f64() * end;
+            sums.partition_point(|sum| *sum < at) as u64
+        }
     }
 
     #[test]
