@@ -6,7 +6,7 @@ use anyhow::Result;
 use tempfile::TempDir;
 
 use crate::crypt::{self, Config};
-use crate::modes::Io;
+use crate::modes::{Access, Io};
 use crate::{mount, scratch};
 
 /// A kind of backend.
@@ -26,6 +26,18 @@ pub enum Backend {
     Crypt,
     /// An encrypted volume of another kind, in memory.
     CryptMemory,
+    /// A cache before a host directory,
+    CacheHost,
+    /// which has what is written later,
+    CacheHostBack,
+    /// before files in memory,
+    CacheMemory,
+    /// which have what is written later,
+    CacheMemoryBack,
+    /// before a file system in an object store,
+    CacheBlob,
+    /// which has what is written later.
+    CacheBlobBack,
 }
 
 /// A fresh and empty file system of one kind.
@@ -37,6 +49,8 @@ pub struct Served {
     pub directory: Option<TempDir>,
     /// The volume that it is, if it is an encrypted one.
     pub volume: Option<crypt::Volume>,
+    /// The directory of the cache, if it has one.
+    pub cache: Option<TempDir>,
 }
 
 impl Served {
@@ -49,20 +63,55 @@ impl Served {
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Backend; 7] =
-        [Self::Host, Self::Memory, Self::Wrapped, Self::Withholding, Self::Blob, Self::Crypt, Self::CryptMemory];
+    pub const ALL: [Backend; 13] = [
+        Self::Host,
+        Self::Memory,
+        Self::Wrapped,
+        Self::Withholding,
+        Self::Blob,
+        Self::Crypt,
+        Self::CryptMemory,
+        Self::CacheHost,
+        Self::CacheHostBack,
+        Self::CacheMemory,
+        Self::CacheMemoryBack,
+        Self::CacheBlob,
+        Self::CacheBlobBack,
+    ];
 
-    /// What its list of expected failures is called.
+    /// What its list of expected failures is called: a cache has none of its own.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Host => "host",
-            Self::Memory => "mem",
+            Self::Host | Self::CacheHost | Self::CacheHostBack => "host",
+            Self::Memory | Self::CacheMemory | Self::CacheMemoryBack => "mem",
             Self::Wrapped => "stats",
             Self::Withholding => "fault",
-            Self::Blob => "blob",
+            Self::Blob | Self::CacheBlob | Self::CacheBlobBack => "blob",
             Self::Crypt | Self::CryptMemory => "crypt",
         }
+    }
+
+    /// What is behind the cache, if it is one, and the cache's own options.
+    #[must_use]
+    pub fn behind(self) -> Option<(Self, &'static str)> {
+        const BACK: &str = "access=exclusive&write=back";
+        match self {
+            Self::CacheHost => Some((Self::Host, "access=exclusive")),
+            Self::CacheHostBack => Some((Self::Host, BACK)),
+            Self::CacheMemory => Some((Self::Memory, "access=shared")),
+            Self::CacheMemoryBack => Some((Self::Memory, BACK)),
+            Self::CacheBlob => Some((Self::Blob, "access=shared")),
+            Self::CacheBlobBack => Some((Self::Blob, BACK)),
+            _ => None,
+        }
+    }
+
+    /// The only kind of access that it is made for, if it is one.
+    #[must_use]
+    pub fn only(self) -> Option<Access> {
+        let (_, options) = self.behind()?;
+        Some(if options.starts_with("access=exclusive") { Access::Exclusive } else { Access::Shared })
     }
 
     /// Whether it gives host descriptors of its files away.
@@ -79,7 +128,15 @@ impl Backend {
 
     /// A new one, which all users may write to.
     pub fn fresh(self) -> Result<Served> {
-        let served = |argument: OsString| Served { argument, directory: None, volume: None };
+        let served = |argument: OsString| Served { argument, directory: None, volume: None, cache: None };
+        if let Some((inner, options)) = self.behind() {
+            let (inner, cache) = (inner.fresh()?, scratch::memory()?);
+            let mut argument = OsString::from("cache:");
+            argument.push(&inner.argument);
+            // Little enough for blocks to go.
+            argument.push(format!("?dir={}&size=16m&free=0&{options}", cache.path().display()));
+            return Ok(Served { argument, cache: Some(cache), ..inner });
+        }
         if self == Self::Blob {
             return Ok(served("blob:memory:".into()));
         }

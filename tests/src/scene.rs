@@ -18,16 +18,18 @@ pub struct Scene {
     mount: Mount,
     served: Option<TempDir>,
     _volume: Option<Volume>,
+    _cache: Option<TempDir>,
 }
 
 /// Combinations that differ most from each other. The conformance suites go through all of them.
-pub const MODES: [(Backend, Io, Access); 6] = [
+pub const MODES: [(Backend, Io, Access); 7] = [
     (Backend::Host, Io::Auto, Access::Exclusive),
     (Backend::Host, Io::Direct, Access::Shared),
     (Backend::Host, Io::Rpc, Access::Shared),
     (Backend::Memory, Io::Auto, Access::Exclusive),
     (Backend::Wrapped, Io::Rpc, Access::Exclusive),
     (Backend::Crypt, Io::Rpc, Access::Exclusive),
+    (Backend::CacheHostBack, Io::Rpc, Access::Exclusive),
 ];
 
 impl Scene {
@@ -41,19 +43,19 @@ impl Scene {
         let served = scratch::memory()?;
         let mut command = mount::separate(io, access)?;
         command.args(["--transport", transport.word()]).arg(mount::backend(served.path()));
-        Ok(Self { mount: Mount::start(&mut command)?, served: Some(served), _volume: None })
+        Ok(Self { mount: Mount::start(&mut command)?, served: Some(served), _volume: None, _cache: None })
     }
 
     /// A mount of the given directory.
     pub fn on(served: TempDir, io: Io, access: Access) -> Result<Self> {
-        Ok(Self { mount: Mount::host(served.path(), io, access)?, served: Some(served), _volume: None })
+        Ok(Self { mount: Mount::host(served.path(), io, access)?, served: Some(served), _volume: None, _cache: None })
     }
 
     /// A mount of a fresh file system of any kind.
     pub fn of(backend: Backend, io: Io, access: Access) -> Result<Self> {
         let served = backend.fresh()?;
         let mount = Mount::start(mount::command(io, access)?.args(served.flags()).arg(&served.argument))?;
-        Ok(Self { mount, served: served.directory, _volume: served.volume })
+        Ok(Self { mount, served: served.directory, _volume: served.volume, _cache: served.cache })
     }
 
     /// The mountpoint.

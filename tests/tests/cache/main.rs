@@ -1,6 +1,6 @@
 //! Caches before other backends: mounted, killed, full, and in containers.
 
-mod conforms;
+mod clients;
 mod containers;
 mod kills;
 mod mounts;
