@@ -32,6 +32,23 @@ struct State {
     one_of: AtomicU64,
     random: Mutex<Rng>,
     failed: AtomicU64,
+    requests: AtomicU64,
+    answers: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+/// What has passed through a proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests that the server was asked.
+    pub requests: u64,
+    /// Those that were answered.
+    pub answers: u64,
+    /// Bytes of the bodies of requests.
+    pub sent: u64,
+    /// Bytes of answers.
+    pub received: u64,
 }
 
 /// What becomes of a request.
@@ -100,6 +117,14 @@ impl Proxy {
         self.state.latency.store(u64::try_from(latency.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// What has passed so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let State { requests, answers, sent, received, .. } = &*self.state;
+        Traffic { requests: get(requests), answers: get(answers), sent: get(sent), received: get(received) }
+    }
+
     /// How many requests have failed so far.
     #[must_use]
     pub fn failed(&self) -> u64 {
@@ -117,6 +142,10 @@ impl State {
             one_of: AtomicU64::default(),
             random: Mutex::new(Rng::with_seed(seed)),
             failed: AtomicU64::default(),
+            requests: AtomicU64::default(),
+            answers: AtomicU64::default(),
+            sent: AtomicU64::default(),
+            received: AtomicU64::default(),
         }
     }
 
@@ -143,8 +172,17 @@ impl State {
             _ if self.down.load(Ordering::Relaxed) => return client.shutdown(Shutdown::Both),
             _ => {}
         }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.sent.fetch_add(request.body.len() as u64, Ordering::Relaxed);
         let mut server = TcpStream::connect(upstream)?;
         server.write_all(&request.bytes())?;
+        if fate == Fate::Answered {
+            // Bytes go on as they come: clients may time what they read.
+            let count = io::copy(&mut server, &mut client)?;
+            self.received.fetch_add(count, Ordering::Relaxed);
+            self.answers.fetch_add(1, Ordering::Relaxed);
+            return client.shutdown(Shutdown::Both);
+        }
         let mut answer = Vec::new();
         server.read_to_end(&mut answer)?;
         let (first, second) = answer.split_at(answer.len() / 2);
@@ -192,7 +230,14 @@ fn read_request(client: &mut TcpStream) -> io::Result<Option<Request>> {
     let mut part = vec![0; 64 << 10];
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head: Vec<String> = String::from_utf8_lossy(&bytes[..end]).split("\r\n").map(str::to_owned).collect();
+            let text = String::from_utf8_lossy(&bytes[..end]);
+            let (waits, head): (Vec<_>, Vec<_>) = text
+                .split("\r\n")
+                .map(str::to_owned)
+                .partition(|line| line.to_ascii_lowercase().starts_with("expect: 100-continue"));
+            if !waits.is_empty() {
+                client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
             let length = head.iter().find_map(|line| {
                 let (name, value) = line.split_once(':')?;
                 name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?

@@ -22,14 +22,13 @@ pub struct Scene {
 }
 
 /// Combinations that differ most from each other. The conformance suites go through all of them.
-pub const MODES: [(Backend, Io, Access); 7] = [
+pub const MODES: [(Backend, Io, Access); 6] = [
     (Backend::Host, Io::Auto, Access::Exclusive),
     (Backend::Host, Io::Direct, Access::Shared),
     (Backend::Host, Io::Rpc, Access::Shared),
     (Backend::Memory, Io::Auto, Access::Exclusive),
-    (Backend::Wrapped, Io::Rpc, Access::Exclusive),
+    (Backend::CacheHost, Io::Rpc, Access::Exclusive),
     (Backend::Crypt, Io::Rpc, Access::Exclusive),
-    (Backend::CacheHostBack, Io::Rpc, Access::Exclusive),
 ];
 
 impl Scene {

@@ -1,7 +1,14 @@
 //! `cargo xtask bench`: measurements that end up in the README.
 
+mod archive;
+mod blob;
+mod cache;
+mod columns;
 mod cpu;
 mod crypt;
+mod foreign;
+mod pages;
+mod quietness;
 mod readme;
 mod runsc;
 mod subject;
@@ -26,6 +33,10 @@ pub(crate) enum Bench {
     Runsc(runsc::RunscOptions),
     /// Encrypted volumes in gocryptfs's mount and in ours, in one run.
     Crypt(crypt::CryptOptions),
+    /// Caches before a slow backend: ours and rclone's, beside the local disk, in one run. Needs rclone.
+    Cache(cache::CacheOptions),
+    /// File systems in a bucket: ours, rclone's and s3fs's, in one run. Needs rclone and s3fs.
+    Blob(blob::BlobOptions),
 }
 
 /// How to measure the mount.
@@ -65,6 +76,8 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Fuse(options) => fuse(options),
         Bench::Runsc(options) => runsc::run(options),
         Bench::Crypt(options) => crypt::run(options),
+        Bench::Cache(options) => cache::run(options),
+        Bench::Blob(options) => blob::run(options),
     }
 }
 

@@ -52,7 +52,7 @@ fn no_failing_request_changes_a_byte() -> Result<()> {
 #[test]
 fn a_store_that_comes_back_is_used_again() -> Result<()> {
     let bucket = Bucket::new()?;
-    let mount = bucket.mount("create&timeout=1s&cache=0")?;
+    let mount = bucket.mount("create&timeout=2s&cache=0")?;
     let path = |name: &str| mount.path().join(name);
     let content = noise(300_000, 1);
     fs::write(path("before"), &content)?;

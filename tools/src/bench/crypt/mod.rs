@@ -1,18 +1,16 @@
 //! gocryptfs's mount and ours, side by side.
 
-mod machine;
 mod subject;
-mod table;
-mod tree;
 mod work;
 
 use anyhow::{Result, bail};
 use e2e::{bins, crypt, scratch};
-use machine::Quietness;
 use subject::Subject;
-use table::Samples;
 use work::Sizes;
 
+use super::archive;
+use super::columns::Samples;
+use super::quietness::Quietness;
 use crate::setup;
 
 /// How to measure encrypted volumes.
@@ -37,7 +35,7 @@ pub(crate) fn run(options: &CryptOptions) -> Result<()> {
     }
     bins::build_to_install()?;
     let sizes = if options.quick { Sizes::QUICK } else { Sizes::FULL };
-    let tree = tree::archive(sizes.directories, sizes.files_in_each)?;
+    let tree = archive::make(sizes.directories, sizes.files_in_each)?;
     let mut samples = Samples::default();
     let mut quietness = Quietness::default();
     for round in 0..options.rounds {
@@ -46,10 +44,11 @@ pub(crate) fn run(options: &CryptOptions) -> Result<()> {
         for subject in order {
             eprintln!("round {}: {}", round + 1, subject.name());
             quietness.look();
-            samples.add(subject, work::run(subject, scratch::memory()?, tree.path(), sizes, &options.filter)?);
+            samples.add(&subject.name(), work::run(subject, scratch::memory()?, tree.path(), sizes, &options.filter)?);
         }
     }
-    println!("{}", samples.markdown(options.rounds));
+    println!("On tmpfs, median of {}; in parentheses how many times better than gocryptfs:\n", options.rounds);
+    println!("{}", samples.markdown(&[&Subject::Gocryptfs.name()]));
     println!("{quietness}");
     Ok(())
 }

@@ -1,15 +1,16 @@
 //! What is compared.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use e2e::crypt::Volume;
 use e2e::modes::Access;
-use e2e::mount::{Mount, Point};
+use e2e::mount::Mount;
 use e2e::process::Memory;
-use e2e::{command, host, process, wait};
+use e2e::{host, process};
+
+use crate::bench::foreign::Foreign;
 
 /// One program with one way to mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +20,6 @@ pub(super) enum Subject {
     /// Ours.
     Fusebridge(Access),
 }
-
-const LIMIT: Duration = Duration::from_secs(20);
 
 impl Subject {
     /// All subjects, in the order of the table.
@@ -39,7 +38,13 @@ impl Subject {
     pub(super) fn mount(self, volume: &Volume) -> Result<Mounted> {
         host::drop_names()?;
         match self {
-            Self::Gocryptfs => Gocryptfs::mount(volume).map(Mounted::Gocryptfs),
+            Self::Gocryptfs => Foreign::mount(|point| {
+                let mut command = Command::new("gocryptfs");
+                command.args(["-fg", "-quiet", "-nosyslog", "-passfile"]).arg(volume.password_file());
+                command.arg(volume.path()).arg(point);
+                command
+            })
+            .map(Mounted::Gocryptfs),
             Self::Fusebridge(access) => volume.mount(access).map(Mounted::Fusebridge),
         }
     }
@@ -47,7 +52,7 @@ impl Subject {
 
 /// A volume that is mounted, until dropped.
 pub(super) enum Mounted {
-    Gocryptfs(Gocryptfs),
+    Gocryptfs(Foreign),
     Fusebridge(Mount),
 }
 
@@ -55,7 +60,7 @@ impl Mounted {
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::Gocryptfs(mount) => mount.point.path(),
+            Self::Gocryptfs(mount) => mount.path(),
             Self::Fusebridge(mount) => mount.path(),
         }
     }
@@ -63,7 +68,7 @@ impl Mounted {
     /// The memory of each of its processes.
     pub(super) fn memory(&self) -> Result<Vec<Memory>> {
         let first = match self {
-            Self::Gocryptfs(mount) => mount.child.id(),
+            Self::Gocryptfs(mount) => mount.pid(),
             Self::Fusebridge(mount) => mount.pid(),
         };
         process::family(first)?.into_iter().map(process::memory).collect()
@@ -74,41 +79,6 @@ impl Mounted {
         match self {
             Self::Gocryptfs(mount) => mount.leave(),
             Self::Fusebridge(mount) => mount.unmount(),
-        }
-    }
-}
-
-/// A mount of gocryptfs.
-pub(super) struct Gocryptfs {
-    // The mount goes before its process is waited for.
-    point: Point,
-    child: Child,
-}
-
-impl Gocryptfs {
-    fn mount(volume: &Volume) -> Result<Self> {
-        let point = Point::new()?;
-        let mut command = Command::new("gocryptfs");
-        command.args(["-fg", "-quiet", "-nosyslog", "-passfile"]).arg(volume.password_file());
-        command.arg(volume.path()).arg(point.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().context("gocryptfs")?;
-        let mount = Self { point, child };
-        let is_there = || host::mounted(mount.point.path()).is_ok_and(|kind| kind.is_some());
-        wait::until("gocryptfs mounts", LIMIT, is_there)?;
-        Ok(mount)
-    }
-
-    fn leave(mut self) -> Result<()> {
-        command::succeed(Command::new("fusermount3").arg("-u").arg(self.point.path()), LIMIT)?;
-        command::exit_status(&mut self.child, LIMIT).map(drop)
-    }
-}
-
-impl Drop for Gocryptfs {
-    fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            process::kill(self.child.id());
-            _ = self.child.wait();
         }
     }
 }

@@ -12,8 +12,8 @@ use e2e::crypt::{self, Config, Volume};
 use tempfile::TempDir;
 
 use super::subject::{Mounted, Subject};
-use super::table::{Figure, Unit};
-use super::tree::{self, LIMIT};
+use crate::bench::archive::{self, LIMIT};
+use crate::bench::columns::{Figure, Unit};
 
 /// How much is done.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ pub(super) fn run(
     run.tree(archive)?;
     let memory = |name, kib: u64| {
         let value = f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0;
-        Figure { name, unit: Unit::Memory, value }
+        Figure { name, unit: Unit::Size, value }
     };
     run.figures.push(memory("resident, all processes", run.resident));
     run.figures.push(memory("resident, shared pages once", run.proportional));
@@ -89,9 +89,7 @@ impl Run<'_> {
         let mounted = self.subject.mount(&self.volume)?;
         let start = Instant::now();
         work(mounted.path())?;
-        let seconds = start.elapsed().as_secs_f64();
-        let value = if unit == Unit::Time { seconds * 1e3 } else { f64::from(count) / seconds };
-        self.figures.push(Figure { name, unit, value });
+        self.figures.push(Figure::of(name, unit, count, start.elapsed()));
         self.leave(mounted)
     }
 
@@ -174,8 +172,8 @@ impl Run<'_> {
         if !self.wants(&[untar, status]) {
             return Ok(());
         }
-        let archive = archive.join(tree::ARCHIVE).display().to_string();
-        self.measure(untar, Unit::Time, 1, |root| tree::tar(root, &["xf", &archive]))?;
+        let archive = archive.join(archive::ARCHIVE).display().to_string();
+        self.measure(untar, Unit::Time, 1, |root| archive::tar(root, &["xf", &archive]))?;
         let mounted = self.subject.mount(&self.volume)?;
         command::shell(
             &mounted.path().join("tree"),

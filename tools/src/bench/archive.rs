@@ -10,13 +10,13 @@ use e2e::{command, scratch};
 use tempfile::TempDir;
 
 /// For each program that is run.
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The name of the archive.
-pub(super) const ARCHIVE: &str = "tree.tar";
+pub(crate) const ARCHIVE: &str = "tree.tar";
 
 /// Makes the archive in a new directory. The sizes of the files are as in a source tree: most of them small, few large.
-pub(super) fn archive(directories: u32, files_in_each: u32) -> Result<TempDir> {
+pub(crate) fn make(directories: u32, files_in_each: u32) -> Result<TempDir> {
     let scratch = scratch::memory()?;
     for directory in 0..directories {
         let path = scratch.path().join(format!("tree/directory-{directory}"));
@@ -37,6 +37,6 @@ fn content(number: u32) -> String {
 }
 
 /// Runs tar in `directory`.
-pub(super) fn tar(directory: &Path, arguments: &[&str]) -> Result<()> {
+pub(crate) fn tar(directory: &Path, arguments: &[&str]) -> Result<()> {
     command::succeed(Command::new("tar").args(arguments).current_dir(directory), LIMIT).map(drop)
 }

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::bench::table::median;
+use super::table::median;
 
 /// How much of the processors a program gets that wants all of them.
 #[derive(Debug, Default)]
-pub(super) struct Quietness(Vec<f64>);
+pub(crate) struct Quietness(Vec<f64>);
 
 /// How long is looked.
 const TIME: Duration = Duration::from_millis(50);
 
 impl Quietness {
     /// Looks once, with a busy thread for each processor.
-    pub(super) fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         let threads = available_parallelism().map_or(1, NonZero::get);
         let shares: Vec<f64> = scope(|scope| {
             let busy: Vec<_> = (0..threads).map(|_| scope.spawn(share)).collect();
