@@ -38,11 +38,8 @@ impl Simulation {
             }
         }
         let is_main = self.remembered.remove(&object);
-        if is_main {
-            self.main.push_back(object)
-        } else {
-            self.small.push_back(object)
-        }
+        let queue = if is_main { &mut self.main } else { &mut self.small };
+        queue.push_back(object);
         self.objects.insert(object, (0, is_main));
         false
     }
