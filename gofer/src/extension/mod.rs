@@ -44,7 +44,7 @@ pub trait Extension: Send + Sync {
     /// An extension that wraps other backends gets them from `backends`.
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim>;
 
-    /// Whether `NAME:ARGUMENT` can be opened in a container, as far as that can be told without opening anything.
+    /// Whether `NAME:ARGUMENT` can be opened in a container, as far as that can be told without opening it.
     /// `gofer runtime` asks before it starts a container, and so whoever wants that is told what is wrong; what is
     /// found later only logs say.
     fn check(&self, argument: &str, backends: &Backends<'_>) -> Result<()> {

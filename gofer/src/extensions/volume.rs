@@ -18,7 +18,8 @@ impl Extension for VolumeExtension {
     }
 
     fn check(&self, argument: &str, _backends: &Backends<'_>) -> Result<(), Error> {
-        Ok(Volume::configured(argument).map(drop)?)
+        // Of a server that is not there, only the gofer's log would tell later.
+        Ok(Volume::configured(argument)?.connect().map(drop)?)
     }
 
     fn open(&self, argument: &str, _backends: &Backends<'_>) -> Result<Claim, Error> {

@@ -1,10 +1,10 @@
 //! The sockets that the server listens on: those that it was started with, or new ones.
 
-use std::fs::{Permissions, set_permissions};
+use std::fs::{DirBuilder, Permissions, set_permissions};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use gofer::exporter::ExporterListener;
@@ -68,7 +68,11 @@ fn mode(config: &Config) -> u32 {
     if all.all(is_roots) { 0o600 } else { 0o666 }
 }
 
+/// Makes a socket, and the directory that it is in: below `/run` there is none after a boot.
 fn bind(path: &Path, mode: u32) -> io::Result<Listener> {
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    }
     let listener = Listener::bind(path)?;
     set_permissions(path, Permissions::from_mode(mode))?;
     Ok(listener)

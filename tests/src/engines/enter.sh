@@ -13,7 +13,7 @@ mount --rbind /dev dev
 mount -t tmpfs tmpfs run
 # What is an overlay itself cannot be the upper layer of one.
 mount --bind "$STATE/lib" var/lib
-printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n' > etc/passwd
+printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/var/lib/user:/bin/sh\n' > etc/passwd
 printf 'root:x:0:\ndocker:x:999:\n' > etc/group
 echo '127.0.0.1 localhost' > etc/hosts
 : > etc/resolv.conf

@@ -64,11 +64,28 @@ until grep -q 'Reloaded configuration' /var/log.dockerd; do sleep 0.1; done
 END
 chmod +x /usr/local/sbin/*
 
+# From now on, whatever is not done with sudo is done by an ordinary user.
+ordinary_user() {
+    mkdir -p /var/lib/user /run/user/1000
+    chown 1000:1000 /var/lib/user /run/user/1000
+    chmod 1777 /tmp /var/tmp
+    ORDINARY=user
+}
+
+# Runs the file $1 as whoever it is for.
+run_step() {
+    if [ -z "${ORDINARY:-}" ] || grep -q 'sudo ' "$1"; then
+        sh -eu "$1"
+    else
+        busybox su -s /bin/sh "$ORDINARY" -c "XDG_RUNTIME_DIR=/run/user/1000 sh -eu $1"
+    fi
+}
+
 # Does what is in the file $1. It must print what is in $1.prints, a part of a line in each line, and may fail only then.
 step() {
     sed 's/^/$ /' "$1"
     status=0
-    sh -eu "$1" > /run/printed 2>&1 || status=$?
+    run_step "$1" > /run/printed 2>&1 || status=$?
     cat /run/printed
     if [ ! -s "$1.prints" ]; then
         [ $status = 0 ] || { echo "exit status $status"; tail -n 20 /var/log.*; exit 1; }

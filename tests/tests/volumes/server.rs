@@ -177,7 +177,8 @@ fn hostile_clients_do_not_bother_a_neighbour() -> Result<()> {
 #[test]
 fn figures_can_be_read() -> Result<()> {
     let scratch = scratch::disk()?;
-    let socket = scratch.path().join("metrics");
+    // The directory is made with it.
+    let socket = scratch.path().join("run/metrics");
     let server = VolumeServer::with(&format!("metrics = 'unix:{}'", socket.display()), "'p-*' = 'mem:'")?;
     let mut command = Command::new(bins::fusebridge()?);
     let mount = Mount::start(command.args(["mnt", "--io", "rpc"]).arg(server.backend("p-1")))?;

@@ -107,6 +107,32 @@ fn every_failure_is_one_clear_line() -> Result<()> {
 }
 
 #[test]
+fn whoever_starts_a_container_is_told_of_a_server_that_is_not_there() -> Result<()> {
+    sandbox::with_ours(|sandbox| {
+        let socket = |name: &str| sandbox.path().join(name);
+        fs::write(socket("file"), "")?;
+        let _other = UnixListener::bind(socket("other"))?;
+        chown(socket("other"), Some(1234), None)?;
+        drop(UnixListener::bind(socket("left"))?);
+        for (name, wanted) in [
+            ("none", "cannot connect: No such file or directory"),
+            ("file", "this is not a socket"),
+            ("other", "the socket belongs to user 1234, not to root"),
+            ("left", "cannot connect: Connection refused"),
+        ] {
+            fs::write(sandbox.configuration(), configuration(&socket(name), &["data"]))?;
+            let outcome = sandbox.run(&with_volume(sandbox, name, "data")?.script("true"))?;
+            let line = format!(
+                "gofer: the mount at \"/data\": volume: volume \"data\" at {}: {wanted}\n",
+                socket(name).display()
+            );
+            check::equal(name, &outcome.stderr, &line)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn a_container_does_not_start_and_the_log_says_why() -> Result<()> {
     sandbox::with_ours(|sandbox| {
         let server = VolumeServer::start("data = 'mem:'")?;
