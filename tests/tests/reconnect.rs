@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -44,9 +44,13 @@ struct Served {
 
 impl Served {
     fn new() -> Result<Self> {
+        Self::on(scratch::memory()?)
+    }
+
+    fn on(directory: TempDir) -> Result<Self> {
         let place = scratch::memory()?;
         let socket = place.path().join("socket");
-        let mut served = Served { directory: scratch::memory()?, socket, server: None, _place: place };
+        let mut served = Served { directory, socket, server: None, _place: place };
         served.start()?;
         let is_there = || std::os::unix::net::UnixStream::connect(&served.socket).is_ok();
         wait::until("the server", LIMIT, is_there)?;
@@ -284,6 +288,56 @@ fn what_is_not_there_any_more_is_stale_and_locks_are_kept() -> Result<()> {
     check::holds("the lock is held", open("e/kept")?.try_lock().is_err())?;
     drop((kept, unlinked, replaced));
     mount.unmount()
+}
+
+/// A killed server does not hold removed files any more, and their inode numbers go to others.
+fn numbers_come_again(access: Access) -> Result<()> {
+    let mut served = Served::on(scratch::disk()?)?;
+    let mount = served.mount(Io::Rpc, access, &[])?;
+    let (root, below) = (mount.path(), served.path().to_path_buf());
+    let removed = (0..16).map(|number| {
+        let path = root.join("removed");
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        file.write_all_at(&content(number), 0)?;
+        let inode = fs::metadata(below.join("removed"))?.ino();
+        fs::remove_file(&path)?;
+        Ok((file, inode))
+    });
+    let removed: Vec<(File, u64)> = removed.collect::<Result<_>>()?;
+    served.kill()?;
+    served.start()?;
+    let mut again = 0;
+    for number in 0..64 {
+        let name = format!("new{number}");
+        fs::write(root.join(&name), content(100 + number))?;
+        let stat = fs::metadata(root.join(&name))?;
+        again += usize::from(
+            removed.iter().any(|(_, inode)| *inode == fs::metadata(below.join(&name)).map_or(0, |stat| stat.ino())),
+        );
+        for (file, _) in &removed {
+            // One that cannot be asked any more is told apart by that.
+            check::holds("another number", file.metadata().map_or(true, |removed| removed.ino() != stat.ino()))?;
+        }
+    }
+    for number in 0..64 {
+        check::equal("content", &fs::read(root.join(format!("new{number}")))?, &content(100 + number))?;
+    }
+    for (number, (file, _)) in removed.iter().enumerate() {
+        let mut block = vec![0; usize::try_from(BLOCK)?];
+        match file.read_exact_at(&mut block, 0) {
+            Ok(()) => check::holds("its own content", block == content(number as u64))?,
+            failed => check::fails("read", failed, &[Errno::STALE, Errno::IO])?,
+        }
+    }
+    check::holds("the file system gives numbers again", again > 0)?;
+    drop(removed);
+    mount.unmount()
+}
+
+#[test]
+fn another_file_with_the_number_of_a_removed_one_is_another_file() -> Result<()> {
+    numbers_come_again(Access::Shared)?;
+    numbers_come_again(Access::Exclusive)
 }
 
 #[test]

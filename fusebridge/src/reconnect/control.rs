@@ -20,6 +20,8 @@ use super::places::{PlaceId, ROOT};
 pub(super) struct Control {
     link: Arc<Link>,
     place: PlaceId,
+    /// Its inode number, as it is told.
+    number: u64,
     held: Mutex<Option<Held>>,
 }
 
@@ -35,8 +37,9 @@ impl Drop for Control {
 impl Control {
     /// The root.
     pub(super) fn root(link: &Arc<Link>) -> Self {
-        link.places.lock().hold(ROOT);
-        Control { link: link.clone(), place: ROOT, held: Mutex::new(None) }
+        let mut places = link.places.lock();
+        places.hold(ROOT);
+        Control { link: link.clone(), place: ROOT, number: places.number(ROOT), held: Mutex::new(None) }
     }
 
     /// The control FD on this connection.
@@ -57,10 +60,14 @@ impl Control {
 
     /// The file `name` in this directory, which was found or made on this connection.
     fn found(&self, session: &Session, name: Name<'_>, inode: &Inode) -> Found {
-        let place = self.link.places.lock().enter((self.place, name.as_bytes()), Identity::of(&inode.stat));
+        let (place, number) = {
+            let mut places = self.link.places.lock();
+            let place = places.enter((self.place, name.as_bytes()), Identity::of(&inode.stat));
+            (place, places.number(place))
+        };
         let held = Held { generation: session.generation, fd: inode.control_fd };
-        let file = Control { link: self.link.clone(), place, held: Mutex::new(Some(held)) };
-        Found::new(file, inode.stat)
+        let file = Control { link: self.link.clone(), place, number, held: Mutex::new(Some(held)) };
+        Found::new(file, Statx { ino: number, ..inode.stat })
     }
 
     /// Makes something in this directory, once.
@@ -86,7 +93,7 @@ fn common(dir: FdId, new: &NewFile, file_type: Option<FileType>) -> CreateCommon
 
 impl ControlFile for Control {
     fn stat(&self) -> Result<Statx> {
-        self.ask(|client, fd| client.fstat(fd))
+        self.ask(|client, fd| client.fstat(fd)).map(|stat| Statx { ino: self.number, ..stat })
     }
 
     fn walk(&self, name: Name<'_>) -> Result<Found> {
@@ -97,7 +104,9 @@ impl ControlFile for Control {
 
     fn walk_stat(&self, path: &mut dyn Iterator<Item = Name<'_>>, visit: &mut dyn FnMut(Statx)) -> Result<()> {
         let names: Vec<&[u8]> = path.map(Name::as_bytes).collect();
-        self.ask(|client, fd| client.walk_stat(fd, &names))?.into_iter().for_each(visit);
+        let stats = self.ask(|client, fd| client.walk_stat(fd, &names))?;
+        let number = |stat: &Statx| self.link.places.lock().number_of(&Identity::of(stat));
+        stats.into_iter().for_each(|stat| visit(Statx { ino: number(&stat), ..stat }));
         Ok(())
     }
 

@@ -2,6 +2,9 @@
 
 use lisafs::backend::{FileType, Statx, StatxMask, StatxTimestamp};
 
+/// Device and inode number, which another file may have after a server was started again.
+pub(super) type Key = ((u32, u32), u64);
+
 /// What tells a file from all others, before and after its server was started again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Identity {
@@ -21,6 +24,10 @@ impl Identity {
             file_type: stat.file_type(),
             birth: stat.mask.contains(StatxMask::BTIME).then_some(stat.btime),
         }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        (self.device, self.inode)
     }
 
     /// Whether both are one file.

@@ -13,12 +13,14 @@
 //! | [`link`] | the connection, whichever it is, and waiting for it |
 //! | [`places`] | names |
 //! | [`identity`] | which files are the same |
+//! | [`numbers`] | inode numbers that are given to other files meanwhile |
 //! | [`control`] | positions |
 //! | [`open`] | open files |
 
 mod control;
 mod identity;
 mod link;
+mod numbers;
 mod open;
 mod places;
 #[cfg(test)]

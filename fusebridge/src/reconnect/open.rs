@@ -19,6 +19,8 @@ use super::places::{PlaceId, ROOT};
 pub(super) struct Open {
     link: Arc<Link>,
     place: PlaceId,
+    /// Its inode number, as it is told.
+    number: u64,
     /// How to open it again.
     how: OpenHow,
     held: Mutex<Held>,
@@ -86,10 +88,15 @@ impl Open {
         how: OpenHow,
         (fd, donated): (FdId, Option<OwnedFd>),
     ) -> Opened {
-        link.places.lock().hold(place);
+        let number = {
+            let mut places = link.places.lock();
+            places.hold(place);
+            places.number(place)
+        };
         let file = Open {
             link: link.clone(),
             place,
+            number,
             how: how.truncate(false),
             held: Mutex::new(Held { generation: session.generation, fd }),
             unsynced: Mutex::default(),
@@ -150,7 +157,7 @@ impl Open {
 
 impl OpenFile for Open {
     fn stat(&self) -> Result<Statx> {
-        self.ask(|client, fd| client.fstat(fd))
+        self.ask(|client, fd| client.fstat(fd)).map(|stat| Statx { ino: self.number, ..stat })
     }
 
     fn read_at(&self, mut into: IoTarget<'_>, offset: u64) -> Result<usize> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::identity::Identity;
+use super::numbers::Numbers;
 
 /// A directory entry that was seen to be one certain file.
 pub(super) type PlaceId = usize;
@@ -25,7 +26,10 @@ type OwnEntry = (PlaceId, Arc<[u8]>);
 type Path = Vec<Arc<[u8]>>;
 
 /// All places of which somebody has the file, and of the directories on the way to them.
-pub(super) struct Places(Slab<Place>);
+pub(super) struct Places {
+    slab: Slab<Place>,
+    numbers: Numbers,
+}
 
 struct Place {
     /// Where it is, unless it is the root or gone.
@@ -33,6 +37,8 @@ struct Place {
     /// Where it is if a rename has happened of which nobody knows.
     maybe: Option<OwnEntry>,
     identity: Identity,
+    /// The inode number that the mount is told.
+    number: u64,
     children: HashMap<Arc<[u8]>, PlaceId>,
     /// How many files and places need it.
     users: usize,
@@ -50,21 +56,22 @@ pub(super) struct Way {
 impl Places {
     /// The root alone.
     pub(super) fn new(root: Identity) -> Self {
-        let mut places = Places(Slab::new());
+        let mut places = Places { slab: Slab::new(), numbers: Numbers::default() };
         let id = places.add(None, root);
         debug_assert_eq!(id, ROOT);
         places
     }
 
     fn add(&mut self, at: Option<OwnEntry>, identity: Identity) -> PlaceId {
-        self.0.insert(Place { at, maybe: None, identity, children: HashMap::new(), users: 1 })
+        let number = self.numbers.hold(&identity);
+        self.slab.insert(Place { at, maybe: None, identity, number, children: HashMap::new(), users: 1 })
     }
 
     /// The place of a file that was found at `entry`, which has one more user now.
     pub(super) fn enter(&mut self, entry: Entry<'_>, identity: Identity) -> PlaceId {
         let (parent, name) = entry;
         if let Some(id) = self.child(entry) {
-            let place = &mut self.0[id];
+            let place = &mut self.slab[id];
             if place.identity.is(&identity) {
                 place.users += 1;
                 return id;
@@ -73,32 +80,43 @@ impl Places {
         }
         let name: Arc<[u8]> = Arc::from(name);
         let id = self.add(Some((parent, name.clone())), identity);
-        self.0[parent].children.insert(name, id);
+        self.slab[parent].children.insert(name, id);
         self.hold(parent);
         id
     }
 
     /// Which file was at `place`.
     pub(super) fn identity(&self, place: PlaceId) -> Identity {
-        self.0[place].identity
+        self.slab[place].identity
+    }
+
+    /// The inode number of the file at `place`.
+    pub(super) fn number(&self, place: PlaceId) -> u64 {
+        self.slab[place].number
+    }
+
+    /// The inode number of a file that may have no place.
+    pub(super) fn number_of(&mut self, identity: &Identity) -> u64 {
+        self.numbers.of(identity)
     }
 
     /// `place` has one more user.
     pub(super) fn hold(&mut self, place: PlaceId) {
-        self.0[place].users += 1;
+        self.slab[place].users += 1;
     }
 
     /// `place` has one user less.
     pub(super) fn release(&mut self, place: PlaceId) {
         let mut left = vec![place];
         while let Some(id) = left.pop() {
-            self.0[id].users -= 1;
-            if self.0[id].users > 0 {
+            self.slab[id].users -= 1;
+            if self.slab[id].users > 0 {
                 continue;
             }
-            let Place { at, maybe, .. } = self.0.remove(id);
+            let Place { at, maybe, identity, .. } = self.slab.remove(id);
+            self.numbers.release(&identity);
             for (parent, name) in at.into_iter().chain(maybe) {
-                let children = &mut self.0[parent].children;
+                let children = &mut self.slab[parent].children;
                 if children.get(&name) == Some(&id) {
                     children.remove(&name);
                 }
@@ -108,22 +126,22 @@ impl Places {
     }
 
     fn child(&self, (parent, name): Entry<'_>) -> Option<PlaceId> {
-        self.0[parent].children.get(name).copied()
+        self.slab[parent].children.get(name).copied()
     }
 
     /// Moves `place` to another entry, or nowhere.
     fn put(&mut self, place: PlaceId, to: Option<&OwnEntry>) {
         if let Some((parent, name)) = to {
             self.hold(*parent);
-            self.0[*parent].children.insert(name.clone(), place);
+            self.slab[*parent].children.insert(name.clone(), place);
         }
-        let it = &mut self.0[place];
+        let it = &mut self.slab[place];
         let (at, maybe) = (std::mem::replace(&mut it.at, to.cloned()), it.maybe.take());
         if let Some((parent, name)) = &at
             && at.as_ref() != to
-            && self.0[*parent].children.get(name) == Some(&place)
+            && self.slab[*parent].children.get(name) == Some(&place)
         {
-            self.0[*parent].children.remove(name);
+            self.slab[*parent].children.remove(name);
         }
         for (parent, _) in at.into_iter().chain(maybe) {
             self.release(parent);
@@ -146,15 +164,15 @@ impl Places {
     pub(super) fn renamed(&mut self, from: Entry<'_>, to: Entry<'_>, exchange: bool) {
         let (source, target) = (self.child(from), self.child(to));
         if let (Some(source), Some(target)) = (source, target)
-            && self.0[source].identity.is(&self.0[target].identity)
+            && self.slab[source].identity.is(&self.slab[target].identity)
         {
             // Two names of one file: nothing has happened.
             return;
         }
         for place in [source, target].into_iter().flatten() {
             // It is in neither place until it is put there.
-            if let Some((parent, name)) = self.0[place].at.clone() {
-                self.0[parent].children.remove(&name);
+            if let Some((parent, name)) = self.slab[place].at.clone() {
+                self.slab[parent].children.remove(&name);
             }
         }
         if let Some(target) = target {
@@ -172,7 +190,7 @@ impl Places {
             // Nothing gets into itself, and what was told to be there would hold itself for ever.
             let Some(place) = self.child(from).filter(|place| !self.is_on_the_way(*place, to.0)) else { continue };
             self.hold(to.0);
-            if let Some((parent, _)) = self.0[place].maybe.replace(owned(to)) {
+            if let Some((parent, _)) = self.slab[place].maybe.replace(owned(to)) {
                 self.release(parent);
             }
         }
@@ -180,7 +198,7 @@ impl Places {
 
     /// Whether `place` is `to` or above it.
     fn is_on_the_way(&self, place: PlaceId, to: PlaceId) -> bool {
-        let above = |id: &PlaceId| self.0[*id].at.as_ref().map(|(parent, _)| *parent);
+        let above = |id: &PlaceId| self.slab[*id].at.as_ref().map(|(parent, _)| *parent);
         std::iter::successors(Some(to), above).any(|id| id == place)
     }
 
@@ -199,7 +217,7 @@ impl Places {
     fn way(&self, place: PlaceId, moved: Option<PlaceId>) -> Option<(Path, Vec<PlaceId>)> {
         let (mut names, mut unsure, mut id) = (Vec::new(), Vec::new(), place);
         while id != ROOT {
-            let place = &self.0[id];
+            let place = &self.slab[id];
             unsure.extend(place.maybe.is_some().then_some(id));
             let (parent, name) = if moved == Some(id) { place.maybe.as_ref()? } else { place.at.as_ref()? };
             names.push(name.clone());
@@ -215,7 +233,7 @@ impl Places {
     /// `way` has led to the file.
     pub(super) fn found(&mut self, way: &Way) {
         if let Some(place) = way.moved
-            && let Some(it) = self.0.get(place)
+            && let Some(it) = self.slab.get(place)
             && let Some((parent, name)) = it.maybe.clone()
         {
             if let Some(other) = self.child((parent, &name)).filter(|other| *other != place) {
@@ -311,7 +329,7 @@ mod tests {
         for place in all.into_iter().chain([other]) {
             places.release(place);
         }
-        assert_eq!(places.0.len(), 1);
-        assert!(places.0[ROOT].children.is_empty() && places.0[ROOT].users == 1);
+        assert_eq!(places.slab.len(), 1);
+        assert!(places.slab[ROOT].children.is_empty() && places.slab[ROOT].users == 1);
     }
 }
