@@ -75,11 +75,17 @@ impl Restarted {
 
     fn restart(&self) {
         let files = self.0.lock().files.clone();
-        self.end(files);
-        // Not before it has come back: a change that meets the end of the other one may have happened or not.
+        self.replace(files);
+    }
+
+    /// The same with other `files`. Returns when it has come back: the other one may answer for a moment, and a change
+    /// that meets its end may have happened or not.
+    fn replace(&self, files: Option<Arc<MemFs>>) -> Option<Arc<MemFs>> {
+        let before = self.end(files);
         while self.0.lock().socket.is_none() {
             std::thread::yield_now();
         }
+        before
     }
 }
 
@@ -200,12 +206,9 @@ fn another_file_system_is_stale_until_the_first_one_is_back() {
     let backend = server.backend(LIMIT);
     let root = backend.attach().unwrap().root.file;
     root.mkdir(name("d"), &NEW).unwrap();
-    let first = server.end(Some(files()));
+    let first = server.replace(Some(files()));
     assert_eq!(root.walk(name("d")).map(drop).unwrap_err(), Errno::STALE);
-    while server.0.lock().socket.is_none() {
-        std::thread::yield_now();
-    }
-    server.end(first);
+    server.replace(first);
     // The connection to the other one may still be there.
     let found =
         std::iter::repeat_with(|| root.walk(name("d")).map(drop)).find(|found| *found != Err(Errno::STALE.into()));
