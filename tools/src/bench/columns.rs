@@ -96,7 +96,8 @@ impl Samples {
         let ratios: Vec<String> = references
             .iter()
             .filter(|reference| **reference != subject)
-            .filter_map(|reference| Some(format!("{:.2}", unit.ratio(self.value(reference, name)?.0, value))))
+            .filter_map(|reference| Some(unit.ratio(self.value(reference, name)?.0, value)))
+            .map(|ratio| if ratio.is_normal() { format!("{ratio:.2}") } else { "–".to_owned() })
             .collect();
         let ratios = if ratios.is_empty() { String::new() } else { format!(" ({})", ratios.join(", ")) };
         format!("{}{ratios} |", figure.trim_end())
