@@ -9,6 +9,7 @@ mod crypt;
 mod foreign;
 mod pages;
 mod quietness;
+mod random;
 mod readme;
 mod runsc;
 mod subject;

@@ -105,14 +105,16 @@ impl ControlFile for Control {
     fn walk_stat(&self, path: &mut dyn Iterator<Item = Name<'_>>, visit: &mut dyn FnMut(Statx)) -> Result<()> {
         let names: Vec<&[u8]> = path.map(Name::as_bytes).collect();
         let stats = self.ask(|client, fd| client.walk_stat(fd, &names))?;
-        let number = |stat: &Statx| self.link.places.lock().number_of(&Identity::of(stat));
-        stats.into_iter().for_each(|stat| visit(Statx { ino: number(&stat), ..stat }));
+        let numbered: Vec<Statx> = {
+            let mut places = self.link.places.lock();
+            stats.into_iter().map(|stat| Statx { ino: places.number_of(&Identity::of(&stat)), ..stat }).collect()
+        };
+        numbered.into_iter().for_each(visit);
         Ok(())
     }
 
     fn open(&self, how: OpenHow) -> Result<Opened> {
-        let flags = Open::flags(how);
-        let open = |session: &Session| Ok(session.client.open_at(self.fd(session)?, flags)?);
+        let open = |session: &Session| Ok(session.client.open_at(self.fd(session)?, how.flags())?);
         let (session, (fd, donated)) = self.link.ask(open)?;
         Ok(Open::opened(&self.link, &session, self.place, how, (fd, donated)))
     }

@@ -4,13 +4,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use lisafs::Errno;
-use lisafs::backend::{
-    AllocateFlags, DirEntry, DirSink, FileType, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, SeekTo, Statx,
-};
-use lisafs::client::Client;
-use lisafs::wire::{Dirent, FdId};
+use lisafs::backend::{AllocateFlags, DirSink, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, SeekTo, Statx};
+use lisafs::client::{Client, Listing};
+use lisafs::wire::FdId;
 use parking_lot::Mutex;
-use rustix::fs::OFlags;
 
 use super::link::{Generation, Held, Link, Session};
 use super::places::{PlaceId, ROOT};
@@ -25,7 +22,7 @@ pub(super) struct Open {
     how: OpenHow,
     held: Mutex<Held>,
     unsynced: Mutex<Unsynced>,
-    listed: Mutex<Vec<Entry>>,
+    listed: Mutex<Listing>,
     /// The server has given a descriptor of the file away: it has its files from the kernel of this machine, which
     /// loses nothing of them when the server ends.
     is_kernels: bool,
@@ -56,14 +53,6 @@ impl Unsynced {
     }
 }
 
-/// An entry of a directory.
-struct Entry {
-    name: Vec<u8>,
-    ino: u64,
-    dev: (u32, u32),
-    kind: Option<FileType>,
-}
-
 impl Drop for Open {
     fn drop(&mut self) {
         self.link.close(*self.held.get_mut());
@@ -72,14 +61,6 @@ impl Drop for Open {
 }
 
 impl Open {
-    /// For `open(2)`.
-    pub(super) fn flags(how: OpenHow) -> u32 {
-        let mut flags = OFlags::from_bits_retain(how.access.flags());
-        flags.set(OFlags::TRUNC, how.truncate);
-        flags.set(OFlags::NOATIME, how.no_atime);
-        flags.bits()
-    }
-
     /// The file at `place`, which was opened on this connection.
     pub(super) fn opened(
         link: &Arc<Link>,
@@ -111,7 +92,7 @@ impl Open {
         let mut held = self.held.lock();
         if held.generation != session.generation {
             let control = self.link.find(session, self.place)?;
-            let opened = session.client.open_at(control, Self::flags(self.how));
+            let opened = session.client.open_at(control, self.how.flags());
             if self.place != ROOT {
                 session.client.close(control);
             }
@@ -134,24 +115,6 @@ impl Open {
         if !self.is_kernels {
             self.unsynced.lock().add(session.generation);
         }
-    }
-
-    /// All that the directory has now.
-    fn list(client: &Client, fd: FdId) -> std::result::Result<Vec<Entry>, Errno> {
-        /// Bytes of a portion.
-        const PORTION: i32 = 1 << 20;
-        let mut entries = Vec::new();
-        let mut add = |dirent: Dirent<'_>| {
-            let kind = FileType::from_mode(u32::from(dirent.kind) << 12);
-            let dev = (dirent.dev_major, dirent.dev_minor);
-            entries.push(Entry { name: dirent.name.to_vec(), ino: dirent.ino, dev, kind });
-        };
-        // From the start, whatever was read before.
-        let mut count = -PORTION;
-        while client.getdents(fd, count, &mut add)? > 0 {
-            count = PORTION;
-        }
-        Ok(entries)
     }
 }
 
@@ -245,15 +208,9 @@ impl OpenFile for Open {
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
         let mut listed = self.listed.lock();
         if from == 0 {
-            *listed = self.ask(Self::list)?;
+            *listed = self.ask(Listing::read)?;
         }
-        let first = usize::try_from(from).unwrap_or(usize::MAX);
-        for (index, entry) in listed.iter().enumerate().skip(first) {
-            let place = DirEntry::new(&entry.name, entry.ino, entry.kind, index as u64 + 1);
-            if !sink.add(&place.on_device(entry.dev.0, entry.dev.1)) {
-                break;
-            }
-        }
+        listed.send(from, sink);
         Ok(())
     }
 }

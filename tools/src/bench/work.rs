@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::cpu;
+use super::random::{BLOCK, Places};
 use super::subject::{Reached, Subject};
 
 /// What was measured.
@@ -72,7 +73,6 @@ impl Sizes {
 }
 
 const MIB: usize = 1 << 20;
-const BLOCK: usize = 4096;
 /// Warm calls are quick: they are repeated, so that the clock has something to measure.
 const WARM_PASSES: u32 = 5;
 
@@ -191,7 +191,7 @@ fn together(subject: Subject, directory: &Path, sizes: Sizes) -> Result<Vec<Figu
     let read = per_second(&reached, share * 4, || {
         by(MOST, |caller| {
             let mut block = [0; BLOCK];
-            let mut places = Places::new(sizes, caller);
+            let mut places = Places::new(sizes.mebibytes, caller);
             (0..share * 4 / MOST).try_for_each(|_| large.read_exact_at(&mut block, places.next()))
         })
     })?;
@@ -227,35 +227,13 @@ fn per_second(reached: &Reached, count: u32, work: impl FnOnce() -> std::io::Res
 /// Does `work` at random blocks of the large file until the time is over.
 fn random(reached: &Reached, sizes: Sizes, mut work: impl FnMut(u64) -> std::io::Result<()>) -> Result<Figure> {
     measured(reached, || {
-        let (mut places, mut done, start) = (Places::new(sizes, 0), 0, Instant::now());
+        let (mut places, mut done, start) = (Places::new(sizes.mebibytes, 0), 0, Instant::now());
         while start.elapsed() < sizes.random {
             work(places.next())?;
             done += 1;
         }
         Ok(done)
     })
-}
-
-/// Random blocks of the large file, the same for every subject.
-struct Places {
-    state: u64,
-    blocks: u64,
-}
-
-impl Places {
-    fn new(sizes: Sizes, caller: u32) -> Self {
-        let blocks = u64::from(sizes.mebibytes) * (MIB / BLOCK) as u64;
-        Self { state: 0x9e37_79b9_7f4a_7c15 ^ u64::from(caller) << 32, blocks }
-    }
-
-    /// Where the next block begins.
-    fn next(&mut self) -> u64 {
-        // xorshift
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        self.state % self.blocks * BLOCK as u64
-    }
 }
 
 fn offset(block: u32, size: usize) -> u64 {

@@ -2,6 +2,8 @@
 
 use std::any::Any;
 
+use rustix::fs::OFlags;
+
 use super::{AllocateFlags, Error, FileType, IoSource, IoTarget, Result, Statx};
 
 /// What an open file may be used for.
@@ -73,6 +75,14 @@ impl OpenHow {
     #[must_use]
     pub const fn no_atime(self, no_atime: bool) -> Self {
         OpenHow { no_atime, ..self }
+    }
+
+    /// The flags of `open(2)`.
+    pub fn flags(self) -> u32 {
+        let mut flags = OFlags::from_bits_retain(self.access.flags());
+        flags.set(OFlags::TRUNC, self.truncate);
+        flags.set(OFlags::NOATIME, self.no_atime);
+        flags.bits()
     }
 }
 

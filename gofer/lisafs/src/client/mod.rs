@@ -25,6 +25,7 @@ mod connection;
 mod direct;
 mod error;
 mod exchange;
+mod listing;
 mod observer;
 mod pool;
 mod watcher;
@@ -32,6 +33,7 @@ mod watcher;
 pub use calls::{RawAnswer, RawFailure};
 pub use error::ConnectError;
 pub use error::errno_from_wire;
+pub use listing::Listing;
 pub use observer::Observer;
 
 use std::os::fd::OwnedFd;

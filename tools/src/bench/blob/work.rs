@@ -16,12 +16,11 @@ use tempfile::TempDir;
 use super::subject::{Mounted, Subject};
 use crate::bench::archive;
 use crate::bench::columns::{Figure, Unit};
-use crate::bench::pages;
+use crate::bench::{pages, random};
 
 /// For each program that is run: s3fs takes many requests for a file.
 const LIMIT: Duration = Duration::from_secs(1800);
 const MIB: usize = 1 << 20;
-const BLOCK: usize = 4096;
 const FILES_IN_EACH: u32 = 50;
 
 /// How much is done.
@@ -214,16 +213,7 @@ impl Run<'_> {
             sent: None,
         };
         self.measure(&mounted, &names, (Unit::Rate, reads), |root| {
-            let (file, mut block) = (File::open(root.join("large"))?, [0; BLOCK]);
-            // xorshift: the same places for every subject.
-            let (all, mut state) = (u64::from(mebibytes) * (MIB / BLOCK) as u64, 0x9e37_79b9_7f4a_7c15_u64);
-            (0..reads).try_for_each(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                file.read_exact_at(&mut block, state % all * BLOCK as u64)
-            })?;
-            Ok(())
+            Ok(random::read(&File::open(root.join("large"))?, mebibytes, reads)?)
         })?;
         self.leave(mounted)
     }

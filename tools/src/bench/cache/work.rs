@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::subject::{Mounted, Subject};
 use crate::bench::columns::{Figure, Unit};
-use crate::bench::pages;
+use crate::bench::{pages, random};
 
 /// How much is done.
 #[derive(Clone, Copy)]
@@ -34,7 +34,6 @@ impl Sizes {
 }
 
 const MIB: usize = 1 << 20;
-const BLOCK: usize = 4096;
 /// Bytes of a small file.
 const SMALL: usize = 4096;
 const LARGE: &str = "large";
@@ -144,15 +143,7 @@ impl Run<'_> {
         self.measure("warm sequential read", Unit::Flow, mebibytes, || sequentially(&path, mebibytes))?;
         self.settle()?;
         self.measure("warm 4 KiB random read", Unit::Rate, reads, || {
-            let (file, mut block) = (File::open(&path)?, [0; BLOCK]);
-            // xorshift: the same places for every subject.
-            let (all, mut state) = (u64::from(mebibytes) * (MIB / BLOCK) as u64, 0x9e37_79b9_7f4a_7c15_u64);
-            (0..reads).try_for_each(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                file.read_exact_at(&mut block, state % all * BLOCK as u64)
-            })
+            random::read(&File::open(&path)?, mebibytes, reads)
         })
     }
 

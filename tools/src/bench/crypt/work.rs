@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::subject::{Mounted, Subject};
 use crate::bench::archive::{self, LIMIT};
 use crate::bench::columns::{Figure, Unit};
+use crate::bench::random;
 
 /// How much is done.
 #[derive(Clone, Copy)]
@@ -34,7 +35,6 @@ impl Sizes {
 }
 
 const MIB: usize = 1 << 20;
-const BLOCK: usize = 4096;
 
 /// Measures one subject once, on a new volume in `directory`. The archive is in `archive`.
 pub(super) fn run(
@@ -124,17 +124,7 @@ impl Run<'_> {
             Ok(())
         })?;
         self.measure(random, Unit::Rate, blocks, |root| {
-            let file = File::open(root.join("large"))?;
-            let all = u64::from(mebibytes) * (MIB / BLOCK) as u64;
-            // xorshift: the same places for every subject.
-            let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-            for _ in 0..blocks {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                file.read_exact_at(&mut buffer[..BLOCK], state % all * BLOCK as u64)?;
-            }
-            Ok(())
+            Ok(random::read(&File::open(root.join("large"))?, mebibytes, blocks)?)
         })?;
         fs::remove_file(self.largest()?)?;
         Ok(())

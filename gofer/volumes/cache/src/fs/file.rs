@@ -36,12 +36,12 @@ impl Volume {
     /// Opens a regular file.
     pub(super) fn open_file(self: &Arc<Self>, node: &Arc<Node>, how: OpenHow) -> Result<Opened> {
         let (file, node) = (self.file(self.key(node)), Taken::new(node.clone()));
-        let reader = |how| Arc::new(Reader::new(self.clone(), node.clone(), how));
-        let emptied = self.empty_unsaved(&node, how, reader)?;
+        let emptied = self.empty_unsaved(&node, how)?;
         let how = how.truncate(how.truncate && emptied.is_none());
         let back = self.back.as_ref().filter(|_| how.truncate);
         let _hold = back.map(|back| back.settle(&node.inode)).transpose()?;
-        let reader = emptied.unwrap_or_else(|| reader(how));
+        let reader = emptied.unwrap_or_else(|| Reader::new(self.clone(), node.clone(), how));
+        let reader = Arc::new(reader);
         if how.truncate {
             let _change = node.inode.change();
             let truncate = || reader.opened().map(drop);
@@ -66,20 +66,15 @@ impl Volume {
         Ok(Opened::new(opened).donating(fd))
     }
 
-    /// Opens a file, which is to be emptied, as `reader` does, and empties what is not uploaded of it; `None` if that
-    /// cannot be, or need not.
-    fn empty_unsaved(
-        &self,
-        node: &Arc<Node>,
-        how: OpenHow,
-        reader: impl FnOnce(OpenHow) -> Arc<Reader>,
-    ) -> Result<Option<Arc<Reader>>> {
+    /// Opens a file that has changes which are not uploaded, and empties it by one more; `None` if that cannot be, or
+    /// need not.
+    fn empty_unsaved(self: &Arc<Self>, node: &Arc<Node>, how: OpenHow) -> Result<Option<Reader>> {
         let Some(back) = self.back.as_ref().filter(|_| node.inode.pending.is_dirty()) else { return Ok(None) };
         // Whoever only reads may open what he may not empty.
         if !how.truncate || !how.access.writes() {
             return Ok(None);
         }
-        let reader = reader(how.truncate(false));
+        let reader = Reader::new(self.clone(), node.clone(), how.truncate(false));
         // First: where that is refused, the file stays as it is.
         reader.opened()?;
         Ok(back.resize(&node.inode, 0).then_some(reader))

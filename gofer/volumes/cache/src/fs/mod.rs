@@ -124,7 +124,6 @@ pub struct CacheFs {
 }
 
 /// A volume, which is there as long as somebody uses it or it has changes to upload.
-#[derive(Clone)]
 pub(crate) struct WeakVolume(Weak<Volume>);
 
 /// Why there is no cache.

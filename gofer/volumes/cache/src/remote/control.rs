@@ -8,7 +8,6 @@ use lisafs::backend::{
     RenameFlags, Result, SetStat, SetStatFailure, SocketType, StatFs, Statx, Unlink, XattrFlags,
 };
 use lisafs::wire::{CreateCommon, FdId};
-use rustix::fs::OFlags;
 
 use super::Session;
 use super::open::RemoteOpen;
@@ -60,10 +59,7 @@ impl ControlFile for RemoteControl {
     }
 
     fn open(&self, how: OpenHow) -> Result<Opened> {
-        let mut flags = OFlags::from_bits_retain(how.access.flags());
-        flags.set(OFlags::TRUNC, how.truncate);
-        flags.set(OFlags::NOATIME, how.no_atime);
-        let (fd, donated) = self.session.client.open_at(self.fd, flags.bits())?;
+        let (fd, donated) = self.session.client.open_at(self.fd, how.flags())?;
         Ok(self.opened(fd, donated))
     }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use lisafs::backend::{
-    AllocateFlags, DirEntry, DirSink, FileType, IoSource, IoTarget, OpenFile, Result, SeekTo, Statx,
-};
+use lisafs::backend::{AllocateFlags, DirSink, IoSource, IoTarget, OpenFile, Result, SeekTo, Statx};
+use lisafs::client::Listing;
 use lisafs::wire::FdId;
 use parking_lot::Mutex;
 
@@ -14,38 +13,12 @@ use super::Session;
 pub(super) struct RemoteOpen {
     session: Arc<Session>,
     fd: FdId,
-    listed: Mutex<Vec<Entry>>,
-}
-
-/// An entry of a directory.
-struct Entry {
-    name: Vec<u8>,
-    ino: u64,
-    dev: (u32, u32),
-    kind: Option<FileType>,
+    listed: Mutex<Listing>,
 }
 
 impl RemoteOpen {
     pub(super) fn new(session: Arc<Session>, fd: FdId) -> Self {
         RemoteOpen { session, fd, listed: Mutex::default() }
-    }
-
-    /// All that the directory has now.
-    fn list(&self) -> Result<Vec<Entry>> {
-        /// Bytes of a portion.
-        const PORTION: i32 = 1 << 20;
-        let mut entries = Vec::new();
-        let mut add = |dirent: lisafs::wire::Dirent<'_>| {
-            let kind = FileType::from_mode(u32::from(dirent.kind) << 12);
-            let dev = (dirent.dev_major, dirent.dev_minor);
-            entries.push(Entry { name: dirent.name.to_vec(), ino: dirent.ino, dev, kind });
-        };
-        // From the start, whatever was read before.
-        let mut count = -PORTION;
-        while self.session.client.getdents(self.fd, count, &mut add)? > 0 {
-            count = PORTION;
-        }
-        Ok(entries)
     }
 }
 
@@ -110,15 +83,9 @@ impl OpenFile for RemoteOpen {
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
         let mut listed = self.listed.lock();
         if from == 0 {
-            *listed = self.list()?;
+            *listed = Listing::read(&self.session.client, self.fd)?;
         }
-        let first = usize::try_from(from).unwrap_or(usize::MAX);
-        for (index, entry) in listed.iter().enumerate().skip(first) {
-            let place = DirEntry::new(&entry.name, entry.ino, entry.kind, index as u64 + 1);
-            if !sink.add(&place.on_device(entry.dev.0, entry.dev.1)) {
-                break;
-            }
-        }
+        listed.send(from, sink);
         Ok(())
     }
 }

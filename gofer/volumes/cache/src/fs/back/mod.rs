@@ -163,7 +163,7 @@ impl Back {
         queue.files.values_mut().for_each(Entry::want);
         self.work.notify_all();
         while !queue.files.is_empty() {
-            if let Some(errno) = queue.is_stuck() {
+            if let Some(errno) = queue.obstacle() {
                 return Err(errno.into());
             }
             match until {
@@ -181,7 +181,7 @@ impl Back {
     fn wait_for_room(&self) -> Result<()> {
         let mut queue = self.queue.lock();
         while queue.bytes >= self.limit {
-            if let Some(errno) = queue.is_stuck() {
+            if let Some(errno) = queue.obstacle() {
                 return Err(errno.because("the backend takes no changes, and the cache holds as many as it may"));
             }
             self.work.notify_all();
@@ -254,7 +254,7 @@ impl Queue {
     }
 
     /// Why nothing is uploaded just now, if everything has failed.
-    fn is_stuck(&self) -> Option<Errno> {
+    fn obstacle(&self) -> Option<Errno> {
         let mut last = None;
         for file in self.files.values() {
             last = Some(file.retry.as_ref().filter(|_| !file.is_busy)?.errno);
