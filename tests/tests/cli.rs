@@ -574,8 +574,10 @@ fn how_requests_come_is_chosen_and_told() -> Result<()> {
     if host::can_pass_through() {
         check::holds(&auto, auto.contains("requests come over io_uring"))?;
     }
-    let data = told(&["--io", "rpc"])?;
-    check::holds(&data, data.contains("requests come over /dev/fuse, since file data does"))?;
+    let own = told(&["--io", "rpc", "--server", "in-process"])?;
+    check::holds(&own, own.contains("requests come over io_uring"))?;
+    let others = told(&["--io", "rpc", "--server", "separate"])?;
+    check::holds(&others, others.contains("requests come over /dev/fuse, since file data comes from another process"))?;
     let device = told(&["--transport", "device"])?;
     check::holds(&device, !device.contains("io_uring"))
 }

@@ -7,7 +7,7 @@ pub(super) use crate::mounts::SUBTYPE;
 /// How requests come from the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Transport {
-    /// `ring` where the kernel has it switched on and itself reads and writes files, `device` elsewhere
+    /// `ring` where the kernel has it switched on, unless file data comes from another process; `device` elsewhere
     #[default]
     Auto,
     /// io_uring, on the processor of each caller: Linux 6.14 or later, with `enable_uring` of its module fuse

@@ -23,15 +23,17 @@ enum Session {
     Library(LibrarySession),
 }
 
-/// Whether requests are to come over rings. An error if they must and cannot. `passes_data`: the kernel itself may read
-/// and write files.
+/// Whether requests are to come over rings. An error if they must and cannot. `has_messages`: data of files may be in
+/// the messages of another process.
 ///
-/// Everything is quicker over rings, but for the data of large reads, which is copied once more on its way.
-fn wants_ring(transport: Transport, passes_data: bool) -> io::Result<bool> {
+/// Everything is quicker over rings, but for large reads from there: their data is copied once more on its way.
+fn wants_ring(transport: Transport, has_messages: bool) -> io::Result<bool> {
     match (transport, available()) {
         (Transport::Ring, Err(why)) => Err(why.into()),
-        (Transport::Auto, Ok(())) if !passes_data => {
-            tracing::info!("requests come over /dev/fuse, since file data does, which takes longer over io_uring");
+        (Transport::Auto, Ok(())) if has_messages => {
+            tracing::info!(
+                "requests come over /dev/fuse, since file data comes from another process, which takes longer over io_uring"
+            );
             Ok(false)
         }
         (Transport::Auto, Err(why)) => {
@@ -78,7 +80,8 @@ impl Mounted {
         let passes_data = options.donates
             && options.stack_depth > 0
             && matches!(bridge.policy().io, IoMode::Auto | IoMode::Passthrough);
-        let wants_ring = wants_ring(options.transport, passes_data)?;
+        let has_messages = !passes_data && options.in_process.is_none();
+        let wants_ring = wants_ring(options.transport, has_messages)?;
         let (device, unattached) = match Unattached::new(options)? {
             Some((device, unattached)) => (device, Some(unattached)),
             None => (mount_with_helper(path, options)?, None),
