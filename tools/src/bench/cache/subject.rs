@@ -23,13 +23,16 @@ pub(super) enum Subject {
     Rclone,
     /// Ours, on a volume that can be changed.
     Cache,
+    /// The same, served by the mount itself: no other process is woken for a request.
+    InProcess,
     /// Ours, on a read-only one, of which files are given away by descriptor.
     ReadOnly,
 }
 
 impl Subject {
     /// All subjects, in the order of the table.
-    pub(super) const ALL: [Self; 5] = [Self::Disk, Self::Backend, Self::Rclone, Self::Cache, Self::ReadOnly];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Disk, Self::Backend, Self::Rclone, Self::Cache, Self::InProcess, Self::ReadOnly];
 
     /// The name in the table.
     pub(super) const fn name(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Subject {
             Self::Backend => "no cache",
             Self::Rclone => "rclone",
             Self::Cache => "cache",
+            Self::InProcess => "cache, in process",
             Self::ReadOnly => "cache, read-only",
         }
     }
@@ -61,6 +65,10 @@ impl Subject {
             Self::Disk => Way::Ours(Mount::host(files, Io::Passthrough, Access::Exclusive)?),
             Self::Backend => Way::Ours(Mount::start(&mut exclusive(Io::Rpc, slow.into())?)?),
             Self::Cache => Way::Ours(Mount::start(&mut exclusive(Io::Auto, cached().into())?)?),
+            Self::InProcess => {
+                let mut command = exclusive(Io::Auto, cached().into())?;
+                Way::Ours(Mount::start(command.args(["--server", "in-process"]))?)
+            }
             Self::ReadOnly => Way::Ours(Mount::start(exclusive(Io::Auto, cached().into())?.arg("--read-only"))?),
             Self::Rclone => {
                 let backend = Mount::start(&mut exclusive(Io::Rpc, slow.into())?)?;

@@ -6,8 +6,8 @@ use crate::store::{BLOCK, Want};
 
 /// What is fetched first for a sequential reader.
 const FIRST: u64 = 128 << 10;
-/// What is fetched ahead of one at most.
-const MOST: u64 = 8 << 20;
+/// What is fetched ahead of one at most: work for all threads that fetch.
+const MOST: u64 = 16 << 20;
 /// A read that begins so near behind or before the last one still goes on from it: a kernel reads ahead by itself, and
 /// not always in order.
 const NEAR: u64 = 256 << 10;

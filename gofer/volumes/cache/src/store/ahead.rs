@@ -10,8 +10,8 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{BLOCK, CacheFile, Source};
 
-/// How many requests are made at once.
-const THREADS: usize = 8;
+/// How many requests are made at once: at 1 MiB each, a backend that takes 20 ms for an answer gives 800 MiB/s.
+const THREADS: usize = 16;
 /// Beyond so many, what comes is not fetched ahead.
 const MOST: usize = 64;
 
