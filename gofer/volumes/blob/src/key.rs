@@ -47,6 +47,16 @@ pub(crate) fn inode(ino: u64) -> Vec<u8> {
     key(tag::INODE, &[ino], &[])
 }
 
+/// The attributes of files with numbers in a range.
+pub(crate) fn inodes(numbers: &Range<u64>) -> Range<Vec<u8>> {
+    inode(numbers.start)..inode(numbers.end)
+}
+
+/// The entries of directories with numbers in a range.
+pub(crate) fn buckets_of(dirs: &Range<u64>) -> Range<Vec<u8>> {
+    bucket(dirs.start, 0)..bucket(dirs.end, 0)
+}
+
 /// The number of the file that a key of [`orphans`] is about.
 pub(crate) fn ino_of(key: &[u8]) -> Option<u64> {
     number(key, 0)
@@ -156,6 +166,8 @@ mod tests {
         assert!(chunks_from(7, 1).contains(&chunk(7, 1)) && !chunks_from(7, 1).contains(&chunk(7, 0)));
         assert_eq!((bucket_of(&bucket(7, 3)), chunk_of(&chunk(9, 4))), (Some((7, 3)), Some((9, 4))));
         assert_eq!(ino_of(&orphan(5)), Some(5));
+        assert!(inodes(&(4..8)).contains(&inode(7)) && !inodes(&(4..8)).contains(&inode(8)));
+        assert!(buckets_of(&(4..8)).contains(&bucket(7, u64::MAX)) && !buckets_of(&(4..8)).contains(&bucket(8, 0)));
         assert!(segments().contains(&segment(u16::MAX, u64::MAX)) && segments_of(3).contains(&segment(3, u64::MAX)));
         assert!(!segments_of(3).contains(&segment(4, 0)) && !segments_of(3).contains(&segment(2, u64::MAX)));
         assert_eq!(segment_of(&segment(3, 7)), Some((3, 7)));

@@ -31,6 +31,7 @@ mod superblock;
 #[cfg(test)]
 mod tests;
 mod volume;
+mod warm;
 mod xattr;
 
 pub use admin::{CheckOptions, Manager, MetadataUsage, Progress, Report, SegmentUsage, Snapshot, SnapshotKind, Usage};

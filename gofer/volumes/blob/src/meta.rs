@@ -23,6 +23,9 @@ use crate::{Errno, Error, Store};
 /// Bytes of metadata that are kept in memory.
 const CACHE: u64 = 32 << 20;
 
+/// Bytes of a table that a scan asks for at once: by itself, the database asks for 4 KiB, waits, and asks for the next.
+const SCAN_AHEAD: usize = 256 << 10;
+
 /// How often a reader looks for what the writer has done.
 const FOLLOW: Duration = Duration::from_secs(2);
 
@@ -127,14 +130,20 @@ impl Meta {
         self.get(key).await?.map(|value| decode(what, &value)).transpose()
     }
 
-    /// Up to `most` records from the start of `range`.
+    /// Up to `most` records from the start of `range`. What the store had to be asked for is kept in memory: who lists
+    /// a directory looks at its files next.
     pub(crate) async fn scan(&self, range: Range<Vec<u8>>, most: usize) -> Result<Vec<KeyValue>, Errno> {
-        self.scan_with(range, most, &ScanOptions::default()).await
+        let options = ScanOptions { read_ahead_bytes: SCAN_AHEAD, cache_blocks: true, ..ScanOptions::default() };
+        self.scan_with(range, most, &options).await
     }
 
     /// All records of `range` that a crash would leave.
     pub(crate) async fn scan_durable(&self, range: Range<Vec<u8>>) -> Result<Vec<KeyValue>, Errno> {
-        let options = ScanOptions { durability_filter: DurabilityLevel::Remote, ..ScanOptions::default() };
+        let options = ScanOptions {
+            durability_filter: DurabilityLevel::Remote,
+            read_ahead_bytes: SCAN_AHEAD,
+            ..ScanOptions::default()
+        };
         self.scan_with(range, usize::MAX, &options).await
     }
 

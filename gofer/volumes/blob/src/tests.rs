@@ -4,6 +4,7 @@ mod check;
 mod clones;
 mod collect;
 mod head;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

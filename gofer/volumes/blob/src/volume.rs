@@ -22,6 +22,7 @@ use crate::node::Node;
 use crate::overlay::Overlay;
 use crate::record::{Inode, RequestCounts, State, Time, decode};
 use crate::superblock::Superblock;
+use crate::warm::Warm;
 use crate::{Errno, Store, key};
 
 /// A volume that is open.
@@ -42,6 +43,8 @@ pub(crate) struct Volume {
     pub(crate) meta: Meta,
     pub(crate) runtime: Handle,
     pub(crate) overlay: Overlay,
+    /// Metadata that was read ahead.
+    pub(crate) warmed: Warm,
     pub(crate) blocks: Blocks,
     pub(crate) commits: Commits,
     pub(crate) collector: Collector,
@@ -120,6 +123,7 @@ impl Volume {
             store,
             meta,
             runtime,
+            warmed: Warm::default(),
             overlay: Overlay::default(),
             names: Mutex::new(()),
             barrier: RwLock::new(()),

@@ -14,6 +14,10 @@ use crate::data::MAX_SIZE;
 const FIRST_AHEAD: u64 = 256 << 10;
 const MOST_AHEAD: u64 = 16 << 20;
 
+/// A read that begins so near behind or before the end of the last one goes on from it: kernels and caches read ahead by
+/// several requests, which do not come in order. The further it is read ahead, the further that may be.
+const NEAR: u64 = 2 << 20;
+
 /// An open regular file.
 pub(super) struct BlobFile {
     file: File,
@@ -25,7 +29,7 @@ pub(super) struct BlobFile {
 /// How an open file is read.
 #[derive(Default)]
 struct Reader {
-    /// Where the last read ended.
+    /// Where the reads so far have ended.
     next: u64,
     /// How far is read ahead, in bytes; zero while reads are not sequential.
     window: u64,
@@ -36,12 +40,16 @@ struct Reader {
 impl Reader {
     /// Notes a read, and says what to read ahead of the next ones.
     fn note(&mut self, offset: u64, count: u64, size: u64) -> Option<(u64, u64)> {
-        let is_sequential = offset == self.next;
-        self.next = offset + count;
+        let is_sequential = match self.window {
+            0 => offset == self.next,
+            window => offset.abs_diff(self.next) <= window.max(NEAR),
+        };
         if !is_sequential {
+            self.next = offset + count;
             (self.window, self.ahead) = (0, self.next);
             return None;
         }
+        self.next = self.next.max(offset + count);
         // Half of what was read ahead is used up: time for more.
         if self.window > 0 && self.ahead > self.next + self.window / 2 {
             return None;
@@ -169,5 +177,23 @@ mod tests {
         assert_eq!(reader.note(7, 10, SIZE), None);
         assert_eq!(reader.note(90, 10, SIZE), None);
         assert!(reader.note(100, 10, SIZE).is_some());
+    }
+
+    #[test]
+    fn reads_need_not_come_in_order() {
+        const SIZE: u64 = 256 << 20;
+        const STEP: u64 = 128 << 10;
+        let mut reader = Reader::default();
+        let (mut asked, mut times) = (0, 0);
+        // Each four the wrong way round.
+        for at in (0..SIZE / STEP).map(|number| (if number < 4 { number } else { number ^ 3 }) * STEP) {
+            if let Some((start, end)) = reader.note(at, STEP, SIZE) {
+                asked += end - start;
+                times += 1;
+            }
+        }
+        assert!((SIZE - MOST_AHEAD..=SIZE).contains(&asked), "{asked}");
+        assert!(times <= 2 * SIZE / MOST_AHEAD + 10, "{times}");
+        assert_eq!(reader.note(7, 10, SIZE), None, "this is somewhere else");
     }
 }

@@ -1,0 +1,53 @@
+//! What it costs to look at many files.
+
+use super::*;
+use crate::node::ROOT;
+use crate::record::Entry;
+
+const FILES: u64 = 3000;
+
+/// How many objects, or parts of objects, are read while `work` is done.
+fn reads(fs: &BlobFs, work: impl FnOnce()) -> u64 {
+    let gets = || fs.volume().store.requests.counts().get;
+    let before = gets();
+    work();
+    gets() - before
+}
+
+#[test]
+fn a_directory_and_its_files_are_few_requests() {
+    let scene = Scene::new();
+    let fs = BlobFs::new(scene.open());
+    let dir = root(&fs);
+    for number in 0..FILES {
+        drop(dir.create(name(&format!("a file with a name {number}")), &new(), Access::ReadWrite).unwrap());
+    }
+    sync(&fs);
+    // What is in the log would be in memory after the next opening.
+    fs.volume().wait(fs.volume().meta.flush_for_checkpoints()).unwrap();
+    drop((dir, fs));
+    let fs = BlobFs::new(scene.open());
+    let (volume, mut listed) = (fs.volume().clone(), Vec::<Entry>::new());
+    let listing = reads(&fs, || {
+        let dir = volume.node(ROOT).unwrap();
+        let page = volume.scan(&key::buckets_from(dir.ino, 0), usize::MAX).unwrap();
+        listed.extend(
+            page.records.iter().flat_map(|(_, value)| decode::<crate::record::Bucket>("entries", value).unwrap().0),
+        );
+    });
+    assert_eq!(listed.len() as u64, FILES);
+    // Each request for 4 KiB would be more than 40 of them.
+    assert!(listing <= 12, "{listing} to list");
+    let ahead = reads(&fs, || {
+        volume.warm(listed.iter()).into_iter().for_each(|part| volume.wait(part).unwrap());
+    });
+    assert!(ahead <= 12, "{ahead} to read ahead");
+    let looking = reads(&fs, || {
+        let dir = volume.node(ROOT).unwrap();
+        for entry in &listed {
+            assert_eq!(volume.lookup(&dir, &entry.name).unwrap().ino, entry.ino);
+        }
+    });
+    // The database itself looks around now and then.
+    assert!(looking <= 12, "{looking} to look at all files");
+}
