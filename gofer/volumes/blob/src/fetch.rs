@@ -17,6 +17,12 @@ const LARGEST: u32 = 4 << 20;
 /// Bytes between two blocks that are rather read than asked around.
 const GAP: u32 = 32 << 10;
 
+/// So many successive chunks of a file are looked up at once for who reads far ahead.
+const LOOKED_UP: u64 = 256;
+
+/// And so many are far.
+const FAR: u64 = 4;
+
 impl Volume {
     /// The data of blocks, in the order of `wanted`. Waits for the store.
     pub(crate) fn fetch(&self, wanted: &[Stored]) -> Result<Vec<Data>, Errno> {
@@ -87,7 +93,14 @@ impl Volume {
     /// later finds them; who needs them now waits.
     pub(crate) async fn prefetch(self: Arc<Self>, node: Arc<Node>, first: u64, end: u64) {
         let mut blocks = Vec::new();
-        for number in first / CHUNK_BLOCKS..end.div_ceil(CHUNK_BLOCKS) {
+        let chunks = first / CHUNK_BLOCKS..end.div_ceil(CHUNK_BLOCKS);
+        if chunks.end.saturating_sub(chunks.start) >= FAR {
+            // One request of the database for hundreds of MiB, before one for each few.
+            let from = chunks.start / LOOKED_UP * LOOKED_UP;
+            let range = key::chunk(node.ino, from)..key::chunk(node.ino, from + LOOKED_UP);
+            let _ = self.meta.scan(range, usize::MAX).await;
+        }
+        for number in chunks {
             let Ok(chunk) = self.chunk_for_prefetch(&node, number).await else { return };
             for (index, place) in chunk.places() {
                 let block = number * CHUNK_BLOCKS + index as u64;
