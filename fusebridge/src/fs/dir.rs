@@ -8,6 +8,7 @@
 //! were read for, and one that does not is not to be kept by the kernel either.
 
 use lisafs::Errno;
+use lisafs::client::Listing as Whole;
 use lisafs::wire::Dirent;
 
 use super::bridge::{Bridge, Result};
@@ -17,9 +18,6 @@ use super::listing::{DirEntry, Listing, Shared};
 
 /// Bytes of kernel directory entries that one request asks for: as many as a sandbox does.
 const CHUNK: i32 = 65536;
-
-/// What is longer than this was made up by the server.
-const MOST_ENTRIES: usize = 1 << 25;
 
 /// `DT_DIR`.
 const DIRECTORY: u8 = 4;
@@ -82,7 +80,7 @@ impl Bridge {
     }
 
     fn read_more(&self, handle: &Handle, listing: &mut Listing) -> Result<()> {
-        if listing.entries.len() > MOST_ENTRIES {
+        if listing.entries.len() > Whole::MOST {
             return Err(Errno::FBIG);
         }
         let count = if listing.started { CHUNK } else { -CHUNK };

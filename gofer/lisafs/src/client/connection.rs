@@ -72,7 +72,7 @@ impl Connection {
         let mut lease = self.acquire()?;
         let answered = exchange(lease.communicator(), id, request, self.time_limit, self.watchers(), read);
         if let Err(CallError::Ended(Ended::ShutDown | Ended::System(_))) = answered
-            && lease.is_socket()
+            && (lease.is_socket() || self.pool.is_ending())
         {
             // As the watcher is about to find out. Whoever gets this error can know at once what it comes of.
             self.pool.shut_down();

@@ -18,11 +18,20 @@ struct Entry {
 }
 
 impl Listing {
-    /// Everything that the directory open as `dir` has now, whatever was read of it before.
+    /// How many entries a directory has at most. More were made up by the server.
+    pub const MOST: usize = 1 << 25;
+
+    /// Everything that the directory open as `dir` has now, whatever was read of it before. `EFBIG`: that is more than
+    /// [`MOST`](Self::MOST) entries.
     pub fn read(client: &Client, dir: FdId) -> Result<Self, Errno> {
+        Self::read_up_to(client, dir, Self::MOST)
+    }
+
+    /// Does [`read`](Self::read) with up to `most` entries.
+    pub fn read_up_to(client: &Client, dir: FdId, most: usize) -> Result<Self, Errno> {
         /// Bytes of a portion.
         const PORTION: i32 = 1 << 20;
-        let mut entries = Vec::new();
+        let (mut entries, mut total) = (Vec::new(), 0);
         let mut add = |dirent: Dirent<'_>| {
             let kind = FileType::from_mode(u32::from(dirent.kind) << 12);
             let dev = (dirent.dev_major, dirent.dev_minor);
@@ -30,7 +39,15 @@ impl Listing {
         };
         // From the start.
         let mut count = -PORTION;
-        while client.getdents(dir, count, &mut add)? > 0 {
+        loop {
+            let read = client.getdents(dir, count, &mut add)?;
+            if read == 0 {
+                break;
+            }
+            total += read;
+            if total > most {
+                return Err(Errno::FBIG);
+            }
             count = PORTION;
         }
         Ok(Listing(entries))

@@ -172,6 +172,11 @@ impl Client {
         self.connection.pool.channels()
     }
 
+    /// How many calls could be made now that wait for no other.
+    pub fn calls_without_waiting(&self) -> usize {
+        if self.connection.direct.is_some() { usize::MAX } else { self.connection.pool.free() }
+    }
+
     /// Most bytes that one [`pread`](Self::pread) can read.
     pub fn max_read(&self) -> usize {
         self.connection.max_message - PReadHead::SIZE

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::sync::{AtomicBool, Condvar, Mutex};
 use crate::transport::{Ended, Socket, Stopper};
 
 use super::communicator::Communicator;
+use super::watcher::ends_within;
 
 /// Hands out communicators, each to one thread at a time.
 ///
@@ -170,6 +172,14 @@ impl Pool {
         self.socket.shut_down();
     }
 
+    /// Whether the server has ended the socket, or does within a moment: one that ends in good order ends its channels,
+    /// too, and these may be seen to end before it.
+    pub(super) fn is_ending(&self) -> bool {
+        /// How long a server may take between the two.
+        const MOMENT: Duration = Duration::from_millis(200);
+        self.is_dead() || ends_within(&self.socket, Some(MOMENT))
+    }
+
     /// Whether the pool has ended.
     pub(super) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
@@ -178,6 +188,12 @@ impl Pool {
     /// How many channels there are.
     pub(super) fn channels(&self) -> usize {
         self.state.lock().stoppers.len()
+    }
+
+    /// How many channels are free or can be made.
+    pub(super) fn free(&self) -> usize {
+        let state = self.state.lock();
+        state.channels.len() + state.room
     }
 
     /// Gives up the channel `id`, or the socket. The connection ends with its last communicator.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::transport::Socket;
 use parking_lot::Mutex;
@@ -66,7 +67,7 @@ pub(super) fn start(
     on_disconnect: Arc<OnDisconnect>,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("lisafs-watcher".into()).spawn(move || {
-        wait_for_end(&socket);
+        ends_within(&socket, None);
         connection.pool.shut_down();
         connection.closes.stop();
         // The functions may hold the last reference to the client.
@@ -75,16 +76,21 @@ pub(super) fn start(
     })
 }
 
-fn wait_for_end(socket: &Socket) {
+/// Waits for the end of `socket`, up to `limit` if there is one. Returns whether it has ended.
+pub(super) fn ends_within(socket: &Socket, limit: Option<Duration>) -> bool {
     let end = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    let deadline = limit.map(|limit| Instant::now() + limit);
     loop {
+        let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let rest = rest.and_then(|rest| rest.try_into().ok());
         let mut fds = [PollFd::new(socket, PollFlags::RDHUP)];
-        match poll(&mut fds, None) {
-            Ok(_) if fds[0].revents().intersects(end) => return,
+        match poll(&mut fds, rest.as_ref()) {
+            Ok(0) => return false,
+            Ok(_) if fds[0].revents().intersects(end) => return true,
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => {
                 tracing::error!(%error, "cannot watch the server; giving the connection up");
-                return;
+                return true;
             }
         }
     }

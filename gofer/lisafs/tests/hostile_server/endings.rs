@@ -97,6 +97,17 @@ fn a_server_that_dies_while_channels_are_made_is_an_error() {
 }
 
 #[test]
+fn whoever_sees_a_channel_end_knows_that_the_server_is_gone() {
+    // Now and then the one who watches the socket comes too late for that.
+    for _ in 0..200 {
+        let (client, _server) =
+            connected(Setup::default(), |request| (request.id == MessageId::FSTAT).then_some(Reply::Leave));
+        assert_eq!(client.fstat(ROOT), Err(Errno::IO));
+        assert!(client.is_dead());
+    }
+}
+
+#[test]
 fn dropping_the_client_is_no_death() {
     for setup in both() {
         let deaths = Arc::new(AtomicUsize::new(0));

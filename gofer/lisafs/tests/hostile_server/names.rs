@@ -1,6 +1,7 @@
 //! K9: names, link targets and lists of names that nothing on the host could have.
 
 use lisafs::Errno;
+use lisafs::client::Listing;
 use lisafs::wire::message::{FGetXattrResp, FListXattrResp, ReadLinkAtResp};
 use lisafs::wire::{Dirent, MessageId, StringArrayBuf};
 
@@ -32,6 +33,17 @@ fn directory_entries_have_names_that_exist() {
         };
         assert_eq!(client.getdents(ROOT, 4096, &mut each), Ok(3));
         assert_eq!(names, [&b"a"[..], &long[..255], b"\xff..."]);
+    }
+}
+
+#[test]
+fn a_directory_without_an_end_is_given_up() {
+    for setup in both() {
+        let (client, _server) = connected(setup, |request| {
+            let answer = || Reply::Message(request.id, listing(&[b"again", b"and", b"over"]), Vec::new());
+            (request.id == MessageId::GETDENTS64).then(answer)
+        });
+        assert_eq!(Listing::read_up_to(&client, ROOT, 1000).map(drop), Err(Errno::FBIG));
     }
 }
 

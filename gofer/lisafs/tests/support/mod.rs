@@ -50,6 +50,8 @@ pub(crate) enum Reply {
     Silence,
     /// The end of the connection.
     HangUp,
+    /// The end of the connection in good order: the socket's, and then the channel's (channels only).
+    Leave,
     /// An answer, and right behind it the end (socket only).
     AnswerAndHangUp(MessageId, Vec<u8>, Vec<OwnedFd>),
 }
@@ -220,7 +222,7 @@ fn serve_socket(shared: &Arc<Shared>) {
             Reply::Raw(bytes) => {
                 let _ = shared.socket.send(&bytes, &[], None);
             }
-            Reply::Claim(_) => panic!("there are no datagrams on a socket"),
+            Reply::Claim(_) | Reply::Leave => panic!("only channels do that"),
             Reply::Silence => {}
             Reply::HangUp => break,
         }
@@ -281,6 +283,11 @@ fn serve_channel(shared: &Arc<Shared>, index: usize, mut channel: Channel, fd_so
             }
             Reply::HangUp => {
                 shared.socket.shut_down();
+                return Ok(());
+            }
+            Reply::Leave => {
+                shared.socket.shut_down();
+                channel.shut_down();
                 return Ok(());
             }
         }
