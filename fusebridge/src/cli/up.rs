@@ -19,7 +19,7 @@ use super::connection::{ConnectionError, connect_unless_interrupted, keep_connec
 use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::Event;
-use crate::fs::{Bridge, FuseConnection, InProcess, IoMode, MountOptions, Mounted, Transport, calls_at_most};
+use crate::fs::{Bridge, FuseConnection, InProcess, IoMode, MountOptions, Mounted, Transport, ahead, calls_at_most};
 use crate::launch::{BackendSpec, Launcher, Server};
 use crate::limits::Descriptors;
 use crate::mountpoint::{Mountpoint, raise_read_ahead};
@@ -131,8 +131,8 @@ impl Up {
             in_process: is_here.then(|| extensions.here.clone()),
         };
         let meter = Arc::new(Meter::new());
-        let plain =
-            ClientOptions::default().max_channels(calls_at_most(args.threads.into())).time_limit(args.time_limit);
+        let channels = calls_at_most(args.threads.into()) + ahead::MOST_THREADS;
+        let plain = ClientOptions::default().max_channels(channels).time_limit(args.time_limit);
         let options = plain.clone().trace(trace.clone()).observer(meter.clone());
         let (client, root, server, link) = if args.reconnect {
             // Recorded and counted is what the mount asks for, however often.

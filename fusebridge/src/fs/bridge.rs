@@ -12,6 +12,7 @@ use lisafs::wire::{FdId, Inode, MessageId, StatFs, Statx};
 use parking_lot::{Mutex, RwLock};
 
 use super::access_lists::AccessLists;
+use super::ahead::Fetchers;
 use super::caller::Caller;
 use super::control::Control;
 use super::evict::Evictor;
@@ -48,6 +49,7 @@ pub struct Bridge {
     pub(super) invalidator: Invalidator,
     pub(super) recent: Recent,
     pub(super) mapped: MappedFiles<Handle>,
+    pub(super) fetchers: Fetchers,
     pub(super) access_lists: AccessLists,
     /// See [`opening`](Self::opening).
     pub(super) opening: RwLock<()>,
@@ -81,6 +83,7 @@ impl Bridge {
             invalidator: Invalidator::default(),
             recent: Recent::default(),
             mapped: MappedFiles::default(),
+            fetchers: Fetchers::default(),
             opening: RwLock::default(),
             hides_maps: AtomicBool::new(false),
             covered: OnceLock::new(),
@@ -221,9 +224,11 @@ impl Bridge {
             change.size = None;
         }
         let fd = self.control(id)?;
+        self.content_changes(id);
         if !change.mask().is_empty() {
             self.client.set_stat(fd.id(), &change)?.map_err(|failure| failure.error.errno())?;
         }
+        self.content_changes(id);
         let stat = self.access_lists.told(&self.client, fd.id(), self.client.fstat(fd.id())?)?;
         self.see(id, &stat)?;
         Ok(stat)

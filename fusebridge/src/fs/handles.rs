@@ -7,6 +7,7 @@ use lisafs::wire::FdId;
 use parking_lot::{Mutex, RwLock};
 use slab::Slab;
 
+use super::ahead::Ahead;
 use super::flags::ACCESS_MODE;
 use super::listing::Shared;
 use super::mapped::Mapped;
@@ -28,6 +29,8 @@ pub struct Handle {
     pub(super) is_backed: bool,
     /// The file, if this goes past the kernel's cache.
     pub(super) mapped: Option<Arc<Mapped<Handle>>>,
+    /// What is read ahead, if this goes past the kernel's cache.
+    pub(super) ahead: Option<Arc<Ahead>>,
 }
 
 impl Handle {
@@ -44,6 +47,7 @@ impl Handle {
             listing: Mutex::default(),
             is_backed: false,
             mapped: None,
+            ahead: None,
         }
     }
 
@@ -88,6 +92,11 @@ impl Handle {
     /// What is known of mappings of the file, if reads and writes go past the kernel's cache.
     pub(super) fn mapped(&self) -> Option<&Mapped<Handle>> {
         self.mapped.as_deref()
+    }
+
+    /// What was read ahead, if that may be.
+    pub(super) fn ahead(&self) -> Option<&Arc<Ahead>> {
+        self.ahead.as_ref()
     }
 
     /// What was read of the directory, if anything was.

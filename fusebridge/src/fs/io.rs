@@ -31,6 +31,9 @@ impl Bridge {
         let flags = flags & (ACCESS_MODE | TRUNCATE) | self.no_atime(flags);
         let fd = self.control(id)?;
         let (open_fd, donated) = self.evictor.with_room(|| self.client.open_at(fd.id(), flags))?;
+        if flags & TRUNCATE != 0 {
+            self.content_changes(id);
+        }
         Ok(Handle::new(self.client.clone(), open_fd, donated, flags, self.policy.io))
     }
 
@@ -64,6 +67,7 @@ impl Bridge {
     /// through it.
     pub fn add_handle(&self, id: NodeId, mut handle: Handle, is_past_cache: bool) -> u64 {
         if is_past_cache {
+            handle.ahead = self.new_window(id, &handle);
             handle.mapped = Some(self.mapped.open(id, handle.can_change_by_map()));
         }
         let mut nodes = self.nodes.lock();
@@ -211,7 +215,10 @@ impl Bridge {
         }
         let (mut source_offset, mut target_offset) = (from.1, to.1);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        Ok(rustix::fs::copy_file_range(source, Some(&mut source_offset), target, Some(&mut target_offset), length)?)
+        let copied =
+            rustix::fs::copy_file_range(source, Some(&mut source_offset), target, Some(&mut target_offset), length);
+        self.content_changes(id);
+        Ok(copied?)
     }
 
     /// Whether the server wants to be told when applications close descriptors.

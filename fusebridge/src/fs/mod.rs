@@ -13,7 +13,7 @@
 //! | RENAME, RENAME2 | RenameAt, RenameAt2 |
 //! | OPEN, OPENDIR | OpenAt |
 //! | GETATTR in exclusive mode, when a file that the kernel may have mapped by itself was closed | OpenAt and Close, to see whether it still is |
-//! | READ, WRITE | nothing with a donated file (the kernel or this process uses it), else PRead, PWrite; before a write past the kernel's cache FGetXattr, once an open, and SetStat if there are bits to clear |
+//! | READ, WRITE | nothing with a donated file (the kernel or this process uses it), else PRead, PWrite, and several PReads at once for what comes next in a shared mount whose server is slow ([`ahead`]); before a write past the kernel's cache FGetXattr, once an open, and SetStat if there are bits to clear |
 //! | FLUSH | Flush, if offered |
 //! | FSYNC, FSYNCDIR | nothing with a donated file, else FSync |
 //! | RELEASE, RELEASEDIR | Close, in batches |
@@ -34,6 +34,7 @@
 //! `fuse` knows the FUSE ABI and the FUSE library.
 
 mod access_lists;
+pub mod ahead;
 pub mod bridge;
 pub mod caller;
 pub mod control;

@@ -10,6 +10,7 @@ use super::mapped::{Mapped, Writing};
 impl Bridge {
     /// Writes what the kernel has in its cache back to `id`: pages of a mapping.
     pub fn write_back(&self, id: NodeId, handle: &Handle, offset: u64, data: &[u8]) -> Result<usize> {
+        let _changing = self.changing(id);
         let Some(mapped) = handle.mapped() else { return self.write_at(handle, offset, data) };
         let _writing = mapped.writing();
         let changed = mapped.pages.lock().replaced.changed(offset, data);
@@ -37,6 +38,7 @@ impl Bridge {
         length: u64,
         change: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
+        let _changing = self.changing(id);
         let Some(mapped) = handle.mapped() else { return change() };
         let writing = mapped.writing();
         if let Writing::Unmapped(_) = writing {

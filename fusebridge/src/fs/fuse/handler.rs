@@ -301,7 +301,7 @@ impl<B> Handler<B> {
         let handle = self.bridge.handle(handle)?;
         match is_for_cache {
             true => self.bridge.read_into_cache(id, &handle, offset, size as usize, send),
-            false => self.bridge.read(id, &handle, offset, size as usize, send),
+            false => self.bridge.read_ahead(id, &handle, offset, size as usize, send),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lisafs::wire::{FileType, Statx};
+use lisafs::wire::{FileType, Statx, StatxTimestamp};
 
 use crate::fs::identity::{Identity, NodeId};
 use crate::fs::names::{Name, Names};
@@ -39,6 +39,10 @@ pub(super) struct Node<F> {
     pub(super) gid: u32,
     /// Size as last seen.
     pub(super) size: u64,
+    /// When data and attributes were changed, as last seen.
+    times: (StatxTimestamp, StatxTimestamp),
+    /// Another one for each change of the content that was seen or made.
+    pub(super) version: u64,
     /// The kernel may have made mappings that change the file without telling.
     pub(super) changes_unseen: bool,
 }
@@ -63,6 +67,8 @@ impl<F> Node<F> {
             mode: stat.mode,
             gid: stat.gid,
             size: stat.size,
+            times: (stat.mtime, stat.ctime),
+            version: 0,
             changes_unseen: false,
         }
     }
@@ -70,7 +76,9 @@ impl<F> Node<F> {
     pub(super) fn see(&mut self, stat: &Statx) {
         self.mode = stat.mode;
         self.gid = stat.gid;
-        self.size = stat.size;
+        let times = (stat.mtime, stat.ctime);
+        self.version += u64::from((self.size, self.times) != (stat.size, times));
+        (self.size, self.times) = (stat.size, times);
     }
 
     /// Whether it holds a control FD and can do without: what has no name could not be walked to again, and what is

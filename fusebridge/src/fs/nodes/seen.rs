@@ -1,8 +1,9 @@
 //! What is remembered of files.
 
-use lisafs::wire::Statx;
+use lisafs::wire::{FileType, Statx};
 
 use super::Nodes;
+use crate::fs::ahead::Content;
 use crate::fs::identity::NodeId;
 
 /// The set-group-id bit.
@@ -25,6 +26,23 @@ impl<F> Nodes<F> {
     /// How large `id` was when it was last looked at.
     pub fn size(&self, id: NodeId) -> Option<u64> {
         self.nodes.get(&id).map(|node| node.size)
+    }
+
+    /// What is known of the content of `id`.
+    pub fn content(&self, id: NodeId) -> Option<Content> {
+        self.nodes.get(&id).map(|node| Content { version: node.version, size: node.size })
+    }
+
+    /// Its content is another one than before.
+    pub fn content_changes(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.version += 1;
+        }
+    }
+
+    /// What type of file `id` is.
+    pub fn file_type(&self, id: NodeId) -> Option<FileType> {
+        self.nodes.get(&id).and_then(|node| node.file_type)
     }
 
     /// Whether `id` may change without the kernel telling.
