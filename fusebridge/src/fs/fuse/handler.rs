@@ -12,6 +12,7 @@ use lisafs::wire::{StatFs, Statx};
 
 use super::abi::{capability, open};
 use super::backing::Backings;
+use super::moment::Moments;
 use crate::fs::bridge::{Bridge, Entry, Result};
 use crate::fs::caller::Caller;
 use crate::fs::handles::Handle;
@@ -40,6 +41,8 @@ pub(super) struct Handler<B> {
     /// takes if bad luck will have it. Databases have lost transactions that way.
     uncached: AtomicBool,
     stack_depth: u32,
+    /// See [`moments`](Self::moments).
+    moments: Moments,
 }
 
 /// What was agreed on with the kernel.
@@ -97,7 +100,14 @@ impl<B> Handler<B> {
             passthrough: AtomicBool::new(false),
             uncached: AtomicBool::new(false),
             stack_depth,
+            moments: Moments::default(),
         }
+    }
+
+    /// What was told of names, for the rest of the system calls that they were looked up for, if the kernel remembers
+    /// nothing itself.
+    pub(super) fn moments(&self) -> Option<&Moments> {
+        self.bridge.ttl().is_zero().then_some(&self.moments)
     }
 
     /// Chooses from what the kernel has `offered`.

@@ -10,6 +10,7 @@ mod convert;
 mod device;
 mod handler;
 mod library;
+mod moment;
 mod options;
 mod request;
 mod ring;

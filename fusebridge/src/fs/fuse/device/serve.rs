@@ -13,12 +13,14 @@ use super::reply::Reply;
 use super::slot::GivingUp;
 use crate::fs::bridge::{Result, permissions};
 use crate::fs::caller::Caller;
+use crate::fs::flags::TRUNCATE;
 use crate::fs::fuse::abi::{
     CopyOut, CreateOut, EntryOut, GetXattrOut, InHeader, LSeekOut, READ_LOCKOWNER, SetAttrIn, StatFsOut, WRITE_CACHE,
     WRITE_KILL_SUIDGID, WriteOut, valid,
 };
 use crate::fs::fuse::convert::split_device;
 use crate::fs::fuse::handler::{Handler, Looked, Opened, Told, XattrReply, small_statistics, xattr_reply};
+use crate::fs::fuse::moment::Moments;
 use crate::fs::fuse::request::{Operation, Request};
 use crate::fs::identity::NodeId;
 
@@ -67,14 +69,53 @@ pub(super) fn follows_changes(operation: &Operation<'_>) -> bool {
     )
 }
 
+/// Whether `operation` leaves all attributes as they are, but for times of access.
+fn changes_nothing(operation: &Operation<'_>) -> bool {
+    use Operation as O;
+    match operation {
+        O::Open(open) => open.flags & TRUNCATE == 0,
+        O::Lookup { .. }
+        | O::GetAttr
+        | O::Statx(_)
+        | O::ReadLink
+        | O::Read(_)
+        | O::StatFs
+        | O::GetXattr { .. }
+        | O::ListXattr { .. }
+        | O::OpenDir(_)
+        | O::ReadDir(_)
+        | O::ReadDirPlus(_)
+        | O::Release(_)
+        | O::ReleaseDir(_)
+        | O::LSeek(_) => true,
+        _ => false,
+    }
+}
+
 /// Does what `request` asks for.
 pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &Reply<'_>) {
     use Operation as O;
     let id = NodeId(request.header.node);
+    let (thread, moments) = (request.header.pid, handler.moments());
+    let begun = moments.map(Moments::begin);
+    let _changing = moments.filter(|_| !changes_nothing(&request.operation)).map(Moments::changing);
+    let recalled = match request.operation {
+        O::GetAttr | O::Statx(_) => moments.and_then(|moments| moments.recall(thread, id)),
+        _ => {
+            moments.inspect(|moments| moments.end(thread));
+            None
+        }
+    };
+    let getattr = || recalled.map_or_else(|| handler.getattr(id), Ok);
     let caller = |umask| handler.asking(caller(&request.header, umask));
     match request.operation {
         O::Lookup { name } => match handler.lookup(id, name) {
-            Ok(Looked::Up(told)) => entry(handler, reply, Ok(told)),
+            Ok(Looked::Up(told)) => {
+                if let Some((moments, begun)) = moments.zip(begun) {
+                    moments.remember(thread, told, begun);
+                }
+                entry(handler, reply, Ok(told));
+            }
             Ok(Looked::Missing(ttl)) => {
                 // Number 0 says that the name does not exist, and lets the kernel remember that.
                 let missing = EntryOut { entry_valid: ttl.as_secs(), entry_valid_nsec: ttl.subsec_nanos(), ..zeros() };
@@ -82,8 +123,8 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
             }
             Err(error) => reply.refuse(error),
         },
-        O::GetAttr => attributes(reply, handler.getattr(id)),
-        O::Statx(_) => match handler.getattr(id) {
+        O::GetAttr => attributes(reply, getattr()),
+        O::Statx(_) => match getattr() {
             Ok(told) => {
                 reply.body(&statx_out(&told));
             }
