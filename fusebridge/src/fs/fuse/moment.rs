@@ -108,7 +108,7 @@ mod tests {
     fn it_is_for_the_same_thread_that_asks_for_the_same_file_next() {
         assert!(is_known(|_| {}));
         assert!(is_known(|moments| moments.end(3)));
-        assert!(!is_known(|moments| drop(moments.recall(1, NodeId(2)))));
+        assert!(!is_known(|moments| _ = moments.recall(1, NodeId(2))));
         assert!(!is_known(|moments| moments.end(1)));
         assert!(!is_known(|moments| moments.remember(1, told(3), moments.begin())));
         assert!(!is_known(|moments| drop(moments.changing())));
