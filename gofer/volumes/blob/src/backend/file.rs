@@ -15,7 +15,7 @@ const FIRST_AHEAD: u64 = 256 << 10;
 const MOST_AHEAD: u64 = 16 << 20;
 
 /// A read that begins so near behind or before the end of the last one goes on from it: kernels and caches read ahead by
-/// several requests, which do not come in order. The further it is read ahead, the further that may be.
+/// several requests, which do not come in order. Before the end it may be further, if more was read ahead.
 const NEAR: u64 = 2 << 20;
 
 /// An open regular file.
@@ -42,7 +42,8 @@ impl Reader {
     fn note(&mut self, offset: u64, count: u64, size: u64) -> Option<(u64, u64)> {
         let is_sequential = match self.window {
             0 => offset == self.next,
-            window => offset.abs_diff(self.next) <= window.max(NEAR),
+            window if offset >= self.next => offset - self.next <= window.max(NEAR),
+            _ => self.next - offset <= NEAR,
         };
         if !is_sequential {
             self.next = offset + count;
