@@ -57,6 +57,18 @@ pub fn build_to_install_as(profile: &str) -> Result<PathBuf> {
     build_of(profile, &["gofer", "gofer-volumes"])
 }
 
+/// As [`build_to_install_as`], but without any library that is loaded: they run where there is no other file.
+pub fn build_static_as(profile: &str) -> Result<PathBuf> {
+    // With a target, even if it is the host, macros and build scripts are built without it, which they could not be with.
+    let fixed = |mut cargo: Command| {
+        let flags = env::var("RUSTFLAGS").unwrap_or_default();
+        cargo.args(["--target", "host-tuple"]).env("RUSTFLAGS", format!("{flags} -C target-feature=+crt-static"));
+        directory_of(&artifacts(cargo).context("the binaries do not build")?)
+    };
+    fixed(build_command(profile, &["fusebridge"]))?;
+    fixed(build_command(profile, &["gofer", "gofer-volumes"]))
+}
+
 /// Builds all programs, of what the tests themselves are built of, and gives the directory they are in.
 pub fn build() -> Result<PathBuf> {
     // Of a part of the workspace, dependencies could have other features, and most of them would be compiled once more.
@@ -70,28 +82,76 @@ pub fn build_release() -> Result<PathBuf> {
 
 /// Builds the programs of `packages`, or else of all, and gives the directory they are in.
 fn build_of(profile: &str, packages: &[&str]) -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let out = Command::new(cargo)
-        .current_dir(workspace())
-        .args(["build", "--profile", profile, "--bins"])
-        .args(packages.iter().flat_map(|package| ["--package", *package]))
-        .args(packages.is_empty().then_some("--workspace"))
-        .arg("--message-format=json-render-diagnostics")
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
-    if !out.status.success() {
-        bail!("the binaries do not build");
-    }
-    // Where cargo puts its output can be configured in many places. It says in its messages where it was in the end.
-    String::from_utf8_lossy(&out.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+    directory_of(&artifacts(build_command(profile, packages)).context("the binaries do not build")?)
+}
+
+fn build_command(profile: &str, packages: &[&str]) -> Command {
+    let mut cargo = cargo();
+    cargo.args(["build", "--profile", profile, "--bins"]);
+    cargo.args(packages.iter().flat_map(|package| ["--package", *package]));
+    cargo.args(packages.is_empty().then_some("--workspace"));
+    cargo
+}
+
+/// Where the programs among these things are.
+fn directory_of(artifacts: &[Value]) -> Result<PathBuf> {
+    artifacts
+        .iter()
         .filter_map(|message| message.get("executable").and_then(Value::as_str).map(PathBuf::from))
         .find(|path| PROGRAMS.iter().any(|program| path.ends_with(program)))
         .and_then(|path| path.parent().map(Path::to_path_buf))
         .context("cargo did not say where it put the programs")
+}
+
+/// A program that runs tests.
+#[derive(Debug)]
+pub struct TestProgram {
+    /// What it is called among all of the workspace.
+    pub name: String,
+    /// What cargo calls it in its package.
+    pub target: String,
+    /// The root of its package, in which it expects to run.
+    pub package: PathBuf,
+    /// The file.
+    pub executable: PathBuf,
+}
+
+/// Builds all programs and all tests of the workspace at once, and gives the directory of the programs and the tests.
+pub fn build_with_tests() -> Result<(PathBuf, Vec<TestProgram>)> {
+    let mut cargo = cargo();
+    cargo.args(["build", "--workspace", "--bins", "--examples", "--tests"]);
+    let artifacts = artifacts(cargo).context("the tests do not build")?;
+    Ok((directory_of(&artifacts)?, artifacts.iter().filter_map(test_program).collect()))
+}
+
+fn test_program(message: &Value) -> Option<TestProgram> {
+    if !message["profile"]["test"].as_bool()? {
+        return None;
+    }
+    let executable = PathBuf::from(message["executable"].as_str()?);
+    let package = Path::new(message["manifest_path"].as_str()?).parent()?.to_path_buf();
+    let target = message["target"]["name"].as_str()?.to_owned();
+    let kind = message["target"]["kind"][0].as_str()?;
+    let name = format!("{}-{kind}-{target}", package.file_name()?.display());
+    Some(TestProgram { name, target, package, executable })
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace());
+    cargo
+}
+
+/// Runs a command of cargo that builds, and gives what it says about each thing that it has built: where cargo puts its
+/// output can be configured in many places.
+fn artifacts(mut cargo: Command) -> Result<Vec<Value>> {
+    cargo.arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stderr(Stdio::inherit());
+    let out = cargo.output().context("cannot run cargo")?;
+    if !out.status.success() {
+        bail!("cargo: {}", out.status);
+    }
+    let lines = String::from_utf8_lossy(&out.stdout);
+    Ok(lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).collect())
 }
 
 /// The root of the source tree.

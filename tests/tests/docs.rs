@@ -35,10 +35,14 @@ fn chapter(path: &str, least: usize) -> Result<()> {
     if blocks.len() < least {
         bail!("only {} blocks of shell commands were found", blocks.len());
     }
-    for block in blocks {
+    for mut block in blocks {
+        // Where cargo builds if it is told to.
+        if let Some(target) = env::var_os("CARGO_TARGET_DIR").filter(|target| !target.is_empty()) {
+            block = block.replace("target/debug/", &format!("{}/debug/", target.display()));
+        }
         let mut shell = Command::new("bash");
         shell.args(["-euo", "pipefail", "-c", &block]).current_dir(&workspace);
-        shell.env("PATH", search_path()?).env_remove("CARGO_TARGET_DIR");
+        shell.env("PATH", search_path()?);
         command::succeed(&mut shell, LIMIT).context(block)?;
     }
     Ok(())

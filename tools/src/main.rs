@@ -10,7 +10,6 @@ mod production;
 mod semver;
 mod setup;
 mod shell;
-mod summary;
 mod test;
 
 use std::process::ExitCode;

@@ -16,6 +16,12 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
+    /// Whether the runner or a skipped test has printed this line, and not a program under test.
+    pub(crate) fn knows(line: &str) -> bool {
+        let starts = ["test ", "running ", skip::MARK];
+        starts.iter().any(|start| line.starts_with(start))
+    }
+
     /// Takes one line of output into account.
     pub(crate) fn line(&mut self, line: &str) {
         if line.starts_with(skip::MARK) {
@@ -47,6 +53,16 @@ impl fmt::Display for Summary {
 #[cfg(test)]
 mod tests {
     use super::Summary;
+
+    #[test]
+    fn what_programs_under_test_print_is_told_from_what_the_runner_does() {
+        for line in ["running 3 tests", "test a::b ... ok", "test result: ok. 2 passed", "SKIPPED: no runsc"] {
+            assert!(Summary::knows(line), "{line}");
+        }
+        for line in ["", "2026-11-29T07:51:33Z  WARN lisafs: problem", "thread 'a' panicked at b.rs:1:1:"] {
+            assert!(!Summary::knows(line), "{line}");
+        }
+    }
 
     #[test]
     fn lines_of_the_runner_add_up() {

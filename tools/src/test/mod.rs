@@ -1,0 +1,135 @@
+//! `cargo xtask test`: all checks and tests, with one summary line at the end.
+
+mod checks;
+mod programs;
+mod summary;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use e2e::bins;
+
+use crate::{setup, shell};
+use summary::Summary;
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only the tests, not the checks of format, lints and documentation.
+    #[arg(long)]
+    quick: bool,
+    /// Test programs that the compiler has optimised. It takes some minutes more to build them.
+    #[arg(long)]
+    release: bool,
+    /// Given to `cargo test`, for example a part of a test's name.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+/// Runs everything. The result says whether all of it was well.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    setup::run()?;
+    let mut outcome = Outcome::default();
+    let checks = if options.quick { Vec::new() } else { checks::all() };
+    if options.rest.is_empty() {
+        all(options, checks, &mut outcome)?
+    } else {
+        some(options, checks, &mut outcome)?
+    }
+    for check in &outcome.broken {
+        println!("FAILED: {check}");
+        outcome.summary.failed += 1;
+    }
+    println!("{}", outcome.summary);
+    Ok(outcome.summary.failed == 0)
+}
+
+/// What has come of all so far.
+#[derive(Default)]
+struct Outcome {
+    summary: Summary,
+    /// What failed and is not a test.
+    broken: Vec<String>,
+}
+
+impl Outcome {
+    /// What has been built, if it has.
+    fn built<T>(&mut self, what: &str, result: Result<T>) -> Option<T> {
+        let error = match result {
+            Ok(built) => return Some(built),
+            Err(error) => error,
+        };
+        eprintln!("xtask: {error:#}");
+        self.broken.push(format!("{what} do not build"));
+        None
+    }
+}
+
+/// All tests, and the checks meanwhile: the processor has time for them while tests wait.
+fn all(options: &Options, checks: Vec<Command>, outcome: &mut Outcome) -> Result<()> {
+    let Some((mut binaries, programs)) = outcome.built("the tests", bins::build_with_tests()) else {
+        return checks::one_by_one(checks, &mut outcome.broken);
+    };
+    if options.release {
+        let Some(optimised) = outcome.built("the programs", bins::build_release()) else { return Ok(()) };
+        binaries = optimised;
+    }
+    let (dead, checked) = thread::scope(|scope| {
+        let checks = scope.spawn(|| checks::aside(checks));
+        let dead = programs::run(programs, &binaries, &mut outcome.summary);
+        (dead, checks.join().unwrap_or_else(|_| bail!("the checks have panicked")))
+    });
+    outcome.broken.extend(dead?);
+    outcome.broken.extend(checked?);
+    for words in ["--workspace --doc --no-fail-fast", INSTALLED] {
+        watch(&mut test(words, &binaries), outcome)?;
+    }
+    Ok(())
+}
+
+/// Tested with the workspace, the gofer has what tests need, and what is installed has not.
+const INSTALLED: &str = "--package gofer --test installed";
+
+/// What the user has asked `cargo test` for.
+fn some(options: &Options, checks: Vec<Command>, outcome: &mut Outcome) -> Result<()> {
+    checks::one_by_one(checks, &mut outcome.broken)?;
+    let built = if options.release { bins::build_release() } else { bins::build() };
+    let Some(binaries) = outcome.built("the programs", built) else { return Ok(()) };
+    watch(test("--workspace --no-fail-fast", &binaries).args(&options.rest), outcome)
+}
+
+fn test(words: &str, binaries: &Path) -> Command {
+    let mut cargo = shell::cargo();
+    cargo.arg("test").args(words.split(' '));
+    with_environment(&mut cargo, binaries);
+    cargo
+}
+
+/// What all tests are told.
+fn with_environment(tests: &mut Command, binaries: &Path) {
+    tests.env(bins::DIRECTORY, binaries);
+    // Errors of tests say what went wrong; where in the test harness they were made helps nobody.
+    tests.env("RUST_LIB_BACKTRACE", "0");
+}
+
+/// Runs the tests, passing on and adding up what they print.
+fn watch(command: &mut Command, outcome: &mut Outcome) -> Result<()> {
+    let failed = outcome.summary.failed;
+    eprintln!("+ {}", shell::line(command));
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start the tests")?;
+    let output = child.stdout.take().context("no pipe")?;
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.context("cannot read what the tests print")?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        outcome.summary.line(&line);
+    }
+    // A test program that does not compile, or dies, has no result line.
+    if !child.wait()?.success() && outcome.summary.failed == failed {
+        outcome.broken.push(shell::line(command));
+    }
+    Ok(())
+}
