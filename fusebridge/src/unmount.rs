@@ -48,8 +48,8 @@ pub enum Unmounted {
 }
 
 /// How long somebody who only looks at a file system, as `df` does, may be in it without being in the way. On a busy
-/// machine the kernel itself takes a while to let go of one.
-const RETRY_TIMEOUT: Duration = Duration::from_millis(200);
+/// machine the kernel itself takes a while to let go of one, and tests of `fusebridge conform` are to pass there too.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often to look whether it is gone.
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);

@@ -181,6 +181,16 @@ fn run_gives_its_command_the_limits_that_it_has_itself() -> Result<()> {
 }
 
 #[test]
+fn too_small_a_limit_of_open_files_is_told() -> Result<()> {
+    let (served, _) = stage()?;
+    let mut run = fusebridge(["run"])?;
+    run.arg(served.path()).args(["--", "true"]);
+    let outcome = command::run(&mut process::with_descriptor_limit(&run, 64), LIMIT)?;
+    check::equal(&outcome.describe(), &outcome.status.code(), &Some(1))?;
+    check::holds(&outcome.describe(), outcome.stderr.trim_end().ends_with("for example with: ulimit -n 1024"))
+}
+
+#[test]
 fn a_mountpoint_is_made_and_taken_away() -> Result<()> {
     let (served, _) = stage()?;
     let mount = Mount::start(fusebridge(["mnt"])?.arg(served.path()))?;

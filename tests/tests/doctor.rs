@@ -57,6 +57,17 @@ fn nothing_is_left(scratch: &TempDir) -> Result<()> {
 }
 
 #[test]
+fn what_cannot_be_written_is_told() -> Result<()> {
+    let said = tempfile::tempfile()?;
+    let full = fs::OpenOptions::new().write(true).open("/dev/full")?;
+    let mut doctor = Command::new(bins::fusebridge()?);
+    let mut child = doctor.arg("doctor").stdout(full).stderr(said.try_clone()?).spawn()?;
+    let status = command::exit_status(&mut child, LIMIT)?;
+    check::holds(command::text(&said)?.as_str(), !status.success())?;
+    check::holds("it says why", command::text(&said)?.contains("cannot write to stdout: No space left"))
+}
+
+#[test]
 fn containers_can_run_here() -> Result<()> {
     let Some(runsc) = runsc() else { skip!("there is no runsc; run `cargo xtask setup`") };
     if !host::is_root() {

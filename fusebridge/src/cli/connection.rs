@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use super::signals::Event;
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
 use crate::reconnect::{self, Connected, Link};
+use lisafs::Errno;
 use lisafs::client::{Client, ClientOptions, ConnectError, Root};
 
 /// Why there is no connection to a server.
@@ -15,7 +16,7 @@ use lisafs::client::{Client, ClientOptions, ConnectError, Root};
 pub(super) enum ConnectionError {
     #[error("{0}")]
     Launch(#[from] LaunchError),
-    #[error("cannot connect to {spec}: {source}")]
+    #[error("cannot connect to {spec}: {source}{advice}", advice = advice(source))]
     Connect { spec: String, source: ConnectError },
     /// The server's process has said why by itself.
     #[error("the server did not start")]
@@ -30,6 +31,17 @@ impl ConnectionError {
     /// Whether the user was told of it by the server.
     pub(super) fn is_reported(&self) -> bool {
         matches!(self, ConnectionError::Reported)
+    }
+}
+
+/// What to do about `error`, if that is known.
+fn advice(error: &ConnectError) -> &'static str {
+    match error {
+        // As the server has told it.
+        ConnectError::Mount(why) if why.ends_with(&Errno::MFILE.to_string()) => {
+            "; allow it more open files, for example with: ulimit -n 1024"
+        }
+        _ => "",
     }
 }
 

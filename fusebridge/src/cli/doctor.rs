@@ -9,7 +9,7 @@ use gofer::doctor::{Finding, Level, for_mounts};
 use nix::unistd::geteuid;
 use subprocess::{End, Outcome, run};
 
-use super::Failure;
+use super::{Failure, no_stdout};
 
 const NOTES: &str = "Prints one line for each check:
   ok       works
@@ -36,11 +36,13 @@ impl Doctor {
     /// Examines this machine, and returns whether file systems can be mounted.
     pub(super) fn run(&self) -> Result<ExitCode, Failure> {
         let mut can_mount = true;
+        let mut unsaid = None;
         let mut tell = |finding: Finding| {
             can_mount &= finding.level != Level::Missing;
             let line = if self.json { finding.to_json() } else { finding.to_string() };
             // A reader who has gone does not matter: the exit status says it all.
-            _ = writeln!(io::stdout(), "{line}");
+            let said = writeln!(io::stdout(), "{line}");
+            unsaid = unsaid.take().or(said.err().filter(|error| error.kind() != io::ErrorKind::BrokenPipe));
             finding.level
         };
         for finding in for_mounts() {
@@ -55,7 +57,11 @@ impl Doctor {
             let backend = format!("host:{}", directory.path().display());
             tell(self.attempt("passthrough", &backend, "passthrough", Level::Note)?);
         }
-        Ok(if can_mount { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        match unsaid {
+            Some(error) => Err(no_stdout(&error)),
+            None if can_mount => Ok(ExitCode::SUCCESS),
+            None => Ok(ExitCode::FAILURE),
+        }
     }
 
     /// Mounts `backend`, and writes and reads a file there. That it cannot be done is of `level`.

@@ -1,5 +1,6 @@
 //! `gofer doctor`: whether containers can run on this machine.
 
+use std::cell::OnceCell;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ without root.";
 pub(super) enum Failure {
     #[error("doctor: only the program gofer itself can check this: run `gofer doctor`")]
     NotAlone,
+    #[error("doctor: cannot write to stdout: {0}")]
+    Unsaid(io::Error),
     #[error("doctor: {0}")]
     Io(#[from] io::Error),
 }
@@ -57,14 +60,19 @@ impl Doctor {
             return Err(Failure::NotAlone);
         }
         // A reader who has gone does not matter: the exit status says it all.
+        let unsaid = OnceCell::new();
         let report = |finding: &doctor::Finding| {
-            _ = if self.json {
-                writeln!(io::stdout(), "{}", finding.to_json())
-            } else {
-                writeln!(io::stdout(), "{finding}")
-            };
+            let line = if self.json { finding.to_json() } else { finding.to_string() };
+            if let Err(error) = writeln!(io::stdout(), "{line}")
+                && error.kind() != io::ErrorKind::BrokenPipe
+            {
+                _ = unsaid.set(error);
+            }
         };
         let can_run = doctor::examine(self.runsc, Duration::from_secs(self.time_limit), progress, report)?;
+        if let Some(error) = unsaid.into_inner() {
+            return Err(Failure::Unsaid(error));
+        }
         Ok(if can_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
