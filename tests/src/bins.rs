@@ -57,18 +57,6 @@ pub fn build_to_install_as(profile: &str) -> Result<PathBuf> {
     build_of(profile, &["gofer", "gofer-volumes"])
 }
 
-/// As [`build_to_install_as`], but without any library that is loaded: they run where there is no other file.
-pub fn build_static_as(profile: &str) -> Result<PathBuf> {
-    // With a target, even if it is the host, macros and build scripts are built without it, which they could not be with.
-    let fixed = |mut cargo: Command| {
-        let flags = env::var("RUSTFLAGS").unwrap_or_default();
-        cargo.args(["--target", "host-tuple"]).env("RUSTFLAGS", format!("{flags} -C target-feature=+crt-static"));
-        directory_of(&artifacts(cargo).context("the binaries do not build")?)
-    };
-    fixed(build_command(profile, &["fusebridge"]))?;
-    fixed(build_command(profile, &["gofer", "gofer-volumes"]))
-}
-
 /// Builds all programs, of what the tests themselves are built of, and gives the directory they are in.
 pub fn build() -> Result<PathBuf> {
     // Of a part of the workspace, dependencies could have other features, and most of them would be compiled once more.

@@ -1,6 +1,5 @@
 //! `cargo xtask dist`: the programs as they are installed, with what belongs beside them, and packages of all that.
 
-mod alone;
 mod attempt;
 
 use std::fs;
@@ -24,10 +23,6 @@ pub(crate) struct Options {
     /// Profile of the programs
     #[arg(long, default_value = "dist")]
     profile: String,
-    /// Programs that need no library, for systems without glibc and for containers FROM scratch; tries them in an empty
-    /// root as far as the user may
-    #[arg(long = "static", conflicts_with = "deb")]
-    fixed: bool,
     /// Also make Debian packages, in target/debian
     #[arg(long)]
     deb: bool,
@@ -44,13 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut make = shell::cargo();
     make.args(["run", "--quiet", "--package", "pages", "--features", "program", "--"]).arg(&pages);
     shell::succeed(&mut make)?;
-    let programs = if options.fixed {
-        let programs = bins::build_static_as(&options.profile)?;
-        alone::attempt(&programs)?;
-        programs
-    } else {
-        bins::build_to_install_as(&options.profile)?
-    };
+    let programs = bins::build_to_install_as(&options.profile)?;
     println!("programs: {}\nmanual pages, completions and units: {}", programs.display(), pages.display());
     if !options.deb {
         return Ok(());

@@ -35,9 +35,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut outcome = Outcome::default();
     let checks = if options.quick { Vec::new() } else { checks::all() };
     if options.rest.is_empty() {
-        all(options, checks, &mut outcome)?
+        all(options, checks, &mut outcome)?;
     } else {
-        some(options, checks, &mut outcome)?
+        some(options, checks, &mut outcome)?;
     }
     for check in &outcome.broken {
         println!("FAILED: {check}");
