@@ -27,7 +27,7 @@ use crate::mounts::{Pin, table};
 use crate::reconnect::Link;
 use crate::statistics::{Figures, Meter, Service};
 use crate::trace::{Facts, Recorder, RecorderOptions};
-use crate::unmount::{UnmountError, Unmounted, detach};
+use crate::unmount::{PATIENCE, UnmountError, Unmounted, detach};
 use ::conform::stderr::say;
 use lisafs::backend::FileType;
 use lisafs::client::{Client, ClientOptions};
@@ -250,8 +250,13 @@ impl Up {
     }
 
     /// Unmounts if it still is mounted, and waits until everything is gone. Those who are still in it get errors.
-    pub(super) fn take_down(mut self) -> Result<Unmounted, UnmountError> {
-        let taken_down = self.unmount();
+    pub(super) fn take_down(self) -> Result<Unmounted, UnmountError> {
+        self.take_down_with(PATIENCE)
+    }
+
+    /// Does [`take_down`](Self::take_down), and has `patience` with whoever is still in the mount.
+    pub(super) fn take_down_with(mut self, patience: Duration) -> Result<Unmounted, UnmountError> {
+        let taken_down = self.unmount(patience);
         // Nothing that is said later is of interest, and this process may be about to end.
         if let Some(Err(error)) = self.trace.take().map(|trace| trace.finish()) {
             say(format_args!("fusebridge: the trace is incomplete: {error}"));
@@ -259,9 +264,9 @@ impl Up {
         taken_down
     }
 
-    fn unmount(&mut self) -> Result<Unmounted, UnmountError> {
+    fn unmount(&mut self, patience: Duration) -> Result<Unmounted, UnmountError> {
         let Some(mut server) = self.server.take() else { return Ok(Unmounted::Gone) };
-        let unmounted = unmount_own(self.mountpoint.path(), &self.connection);
+        let unmounted = unmount_own(self.mountpoint.path(), &self.connection, patience);
         self.watcher = None;
         if let Some(link) = &self.link {
             link.end();
@@ -302,7 +307,7 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        if let Err(error) = self.unmount() {
+        if let Err(error) = self.unmount(PATIENCE) {
             say(format_args!("fusebridge: {error}"));
         }
     }
@@ -310,12 +315,12 @@ impl Drop for Up {
 
 /// Unmounts the mount of `connection` from `path`, or from where it was moved. What others have mounted there since
 /// stays.
-fn unmount_own(path: &Path, connection: &FuseConnection) -> Result<Unmounted, UnmountError> {
+fn unmount_own(path: &Path, connection: &FuseConnection, patience: Duration) -> Result<Unmounted, UnmountError> {
     let Some(device) = connection.device_number() else { return Ok(Unmounted::Gone) };
     let own = |path: &Path| Pin::at(path).ok().filter(|pin| connection.owns(pin));
     let mut places = std::iter::once(path.to_path_buf()).chain(places_of(device));
     match places.find_map(|place| own(&place).map(|pin| (place, pin))) {
-        Some((place, pin)) => match detach(pin, &place, device, || connection.is_alive()) {
+        Some((place, pin)) => match detach(pin, &place, device, patience, || connection.is_alive()) {
             // Somebody was faster.
             Err(UnmountError::NotMounted(_)) => Ok(Unmounted::Gone),
             result => result,

@@ -27,6 +27,10 @@ use conform::{Failure as CaseFailure, progress::Progress, report};
 /// What stands before a directory that is to be tested without a mount.
 const NATIVE: &str = "native:";
 
+/// How long whoever else looks at all mounts of the machine may be in one without failing the suites: namespaces that
+/// are being made or removed hold it, too.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What is tested.
 pub(super) enum Subject {
     /// It is mounted.
@@ -100,7 +104,7 @@ impl Subject {
             Err(error) => Ok((Tested::Impossible(error), None)),
         };
         let start = clock.now();
-        let unmounted = up.take_down();
+        let unmounted = up.take_down_with(PATIENCE);
         let (tested, cause) = tested?;
         let Tested::Suites(mut suites) = tested else { return Ok(tested) };
         let (lives, ended) = fate(cause, &unmounted);
