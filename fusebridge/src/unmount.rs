@@ -49,7 +49,7 @@ pub enum Unmounted {
 
 /// How long somebody who only looks at a file system, as `df` does, may be in it without being in the way. On a busy
 /// machine the kernel itself takes a while to let go of one.
-pub const PATIENCE: Duration = Duration::from_millis(200);
+const RETRY_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How often to look whether it is gone.
 const RETRY_INTERVAL: Duration = Duration::from_millis(2);
@@ -110,18 +110,12 @@ fn unmount_if(path: &Path, may: impl Fn(&TableEntry) -> bool) -> Result<Unmounte
     let state = PathBuf::from(format!("/sys/class/bdi/{}", entry.device));
     let number = || std::fs::metadata(&state).map(|metadata| metadata.ino()).ok();
     let before = number();
-    detach(pin, path, &entry.device, PATIENCE, || before.is_some() && number() == before)
+    detach(pin, path, &entry.device, || before.is_some() && number() == before)
 }
 
 /// Unmounts what `pin` holds, the root of a mount on `path` of the file system `device`, which `is_alive` as long as
-/// somebody is in it. Waits with `patience` until nobody is.
-pub fn detach(
-    pin: Pin,
-    path: &Path,
-    device: &str,
-    patience: Duration,
-    is_alive: impl Fn() -> bool,
-) -> Result<Unmounted, UnmountError> {
+/// somebody is in it.
+pub fn detach(pin: Pin, path: &Path, device: &str, is_alive: impl Fn() -> bool) -> Result<Unmounted, UnmountError> {
     let refused = |reason: String| UnmountError::Refused { reason, path: path.to_path_buf() };
     match umount2(&pin.path(), MntFlags::MNT_DETACH) {
         Ok(()) => {}
@@ -140,17 +134,10 @@ pub fn detach(
     }
     drop(pin);
     crate::statistics::remove_stale(device);
-    let start = Instant::now();
-    let mut next = patience.min(PATIENCE);
+    let deadline = Instant::now() + RETRY_TIMEOUT;
     while is_alive() {
-        if start.elapsed() >= next {
-            if is_elsewhere(device) {
-                return Ok(Unmounted::Gone);
-            }
-            if start.elapsed() >= patience {
-                return Ok(Unmounted::Detached);
-            }
-            next += PATIENCE;
+        if Instant::now() >= deadline {
+            return Ok(if is_elsewhere(device) { Unmounted::Gone } else { Unmounted::Detached });
         }
         std::thread::sleep(RETRY_INTERVAL);
     }

@@ -27,7 +27,7 @@ use crate::mounts::{Pin, table};
 use crate::reconnect::Link;
 use crate::statistics::{Figures, Meter, Service};
 use crate::trace::{Facts, Recorder, RecorderOptions};
-use crate::unmount::{PATIENCE, UnmountError, Unmounted, detach};
+use crate::unmount::{UnmountError, Unmounted, detach};
 use ::conform::stderr::say;
 use lisafs::backend::FileType;
 use lisafs::client::{Client, ClientOptions};
@@ -250,13 +250,8 @@ impl Up {
     }
 
     /// Unmounts if it still is mounted, and waits until everything is gone. Those who are still in it get errors.
-    pub(super) fn take_down(self) -> Result<Unmounted, UnmountError> {
-        self.take_down_with(PATIENCE)
-    }
-
-    /// Does [`take_down`](Self::take_down), and has `patience` with whoever is still in the mount.
-    pub(super) fn take_down_with(mut self, patience: Duration) -> Result<Unmounted, UnmountError> {
-        let taken_down = self.unmount(patience);
+    pub(super) fn take_down(mut self) -> Result<Unmounted, UnmountError> {
+        let taken_down = self.unmount();
         // Nothing that is said later is of interest, and this process may be about to end.
         if let Some(Err(error)) = self.trace.take().map(|trace| trace.finish()) {
             say(format_args!("fusebridge: the trace is incomplete: {error}"));
@@ -264,9 +259,22 @@ impl Up {
         taken_down
     }
 
-    fn unmount(&mut self, patience: Duration) -> Result<Unmounted, UnmountError> {
+    /// Whether all requests have been answered, or are within a while.
+    pub(super) fn becomes_idle(&self) -> bool {
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
+        // Where nobody can tell it is not held against the server.
+        while self.connection.waiting().is_ok_and(|waiting| waiting > 0) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        true
+    }
+
+    fn unmount(&mut self) -> Result<Unmounted, UnmountError> {
         let Some(mut server) = self.server.take() else { return Ok(Unmounted::Gone) };
-        let unmounted = unmount_own(self.mountpoint.path(), &self.connection, patience);
+        let unmounted = unmount_own(self.mountpoint.path(), &self.connection);
         self.watcher = None;
         if let Some(link) = &self.link {
             link.end();
@@ -307,7 +315,7 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        if let Err(error) = self.unmount(PATIENCE) {
+        if let Err(error) = self.unmount() {
             say(format_args!("fusebridge: {error}"));
         }
     }
@@ -315,12 +323,12 @@ impl Drop for Up {
 
 /// Unmounts the mount of `connection` from `path`, or from where it was moved. What others have mounted there since
 /// stays.
-fn unmount_own(path: &Path, connection: &FuseConnection, patience: Duration) -> Result<Unmounted, UnmountError> {
+fn unmount_own(path: &Path, connection: &FuseConnection) -> Result<Unmounted, UnmountError> {
     let Some(device) = connection.device_number() else { return Ok(Unmounted::Gone) };
     let own = |path: &Path| Pin::at(path).ok().filter(|pin| connection.owns(pin));
     let mut places = std::iter::once(path.to_path_buf()).chain(places_of(device));
     match places.find_map(|place| own(&place).map(|pin| (place, pin))) {
-        Some((place, pin)) => match detach(pin, &place, device, patience, || connection.is_alive()) {
+        Some((place, pin)) => match detach(pin, &place, device, || connection.is_alive()) {
             // Somebody was faster.
             Err(UnmountError::NotMounted(_)) => Ok(Unmounted::Gone),
             result => result,

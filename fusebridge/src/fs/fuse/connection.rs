@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -50,8 +51,18 @@ impl FuseConnection {
 
     /// Ends it while it is alive, for everybody who is still in the file system. Needs fusectl to be mounted.
     pub fn abort(&self) -> io::Result<()> {
+        std::fs::write(self.control("abort")?, "1")
+    }
+
+    /// How many requests have no answer yet. Needs fusectl to be mounted.
+    pub fn waiting(&self) -> io::Result<u64> {
+        std::fs::read_to_string(self.control("waiting")?)?.trim().parse().map_err(io::Error::other)
+    }
+
+    /// Where its file `name` is in fusectl.
+    fn control(&self, name: &str) -> io::Result<PathBuf> {
         let number = self.device_number().and_then(|device| device.strip_prefix("0:"));
         let number = number.ok_or_else(|| io::Error::other("the connection's number is not known"))?;
-        std::fs::write(format!("/sys/fs/fuse/connections/{number}/abort"), "1")
+        Ok(Path::new("/sys/fs/fuse/connections").join(number).join(name))
     }
 }

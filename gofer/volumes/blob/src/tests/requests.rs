@@ -6,6 +6,10 @@ use crate::record::Entry;
 
 const FILES: u64 = 3000;
 
+/// As many requests are few: each for 4 KiB would be more than 40. On a busy machine, some of the database's own come
+/// between them.
+const FEW: u64 = 30;
+
 /// How many objects, or parts of objects, are read while `work` is done.
 fn reads(fs: &BlobFs, work: impl FnOnce()) -> u64 {
     let gets = || fs.volume().store.requests.counts().get;
@@ -36,18 +40,16 @@ fn a_directory_and_its_files_are_few_requests() {
         );
     });
     assert_eq!(listed.len() as u64, FILES);
-    // Each request for 4 KiB would be more than 40 of them.
-    assert!(listing <= 12, "{listing} to list");
+    assert!(listing <= FEW, "{listing} to list");
     let ahead = reads(&fs, || {
         volume.warm(listed.iter()).into_iter().for_each(|part| volume.wait(part).unwrap());
     });
-    assert!(ahead <= 12, "{ahead} to read ahead");
+    assert!(ahead <= FEW, "{ahead} to read ahead");
     let looking = reads(&fs, || {
         let dir = volume.node(ROOT).unwrap();
         for entry in &listed {
             assert_eq!(volume.lookup(&dir, &entry.name).unwrap().ino, entry.ino);
         }
     });
-    // The database itself looks around now and then.
-    assert!(looking <= 12, "{looking} to look at all files");
+    assert!(looking <= FEW, "{looking} to look at all files");
 }
