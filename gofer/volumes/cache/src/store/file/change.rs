@@ -1,7 +1,7 @@
 //! Changes of a file that are made here, and so are made to its data, too.
 
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lisafs::backend::{IoSource, Result};
 
@@ -10,6 +10,24 @@ use crate::store::disk::on_disk;
 use crate::store::header::Version;
 use crate::store::map::{Chunk, Map, block_of, checksum, chunks};
 use crate::store::{BLOCK, CHUNK, index};
+
+/// A change that is being made, which is counted when it begins and when it ends: attributes that were asked for in
+/// between may be those from before. Declared after the gate is taken, and so dropped before the gate is free.
+#[must_use = "a change ends when this is dropped"]
+struct Changing<'a>(&'a AtomicU64);
+
+impl<'a> Changing<'a> {
+    fn new(changes: &'a AtomicU64) -> Self {
+        changes.fetch_add(1, Ordering::Release);
+        Changing(changes)
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
 
 /// Checksums of so many chunks are made anew at most; the others are fetched again.
 const MOST_CHANGED: usize = 4096;
@@ -21,7 +39,7 @@ impl CacheFile {
         loop {
             let body = self.gate.read();
             if body.is_loaded && body.version.is_none() {
-                self.changes.fetch_add(1, Ordering::Release);
+                let _changing = Changing::new(&self.changes);
                 return make();
             }
             drop(body);
@@ -40,13 +58,13 @@ impl CacheFile {
         {
             let body = self.gate.read();
             if body.is_loaded && body.version.is_none() {
-                self.changes.fetch_add(1, Ordering::Release);
+                let _changing = Changing::new(&self.changes);
                 return put(from);
             }
         }
         let mut body = self.gate.write();
         self.load(&mut body);
-        self.begin(&mut body);
+        let _changing = self.begin(&mut body);
         if !self.create(&mut body) {
             let count = put(from)?;
             body.size = body.size.max(offset.saturating_add(count as u64));
@@ -73,7 +91,7 @@ impl CacheFile {
     pub(crate) fn resize(&self, size: u64, set: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut body = self.gate.write();
         self.load(&mut body);
-        self.begin(&mut body);
+        let _changing = self.begin(&mut body);
         set()?;
         let resized = self.apply_size(&mut body, size);
         self.keep(&mut body, resized);
@@ -84,7 +102,7 @@ impl CacheFile {
     pub(crate) fn extend(&self, size: u64, extend: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut body = self.gate.write();
         self.load(&mut body);
-        self.begin(&mut body);
+        let _changing = self.begin(&mut body);
         extend()?;
         let size = size.max(body.size);
         let resized = self.apply_size(&mut body, size);
@@ -96,7 +114,7 @@ impl CacheFile {
     pub(crate) fn rewrite(&self, make: impl FnOnce() -> Result<()>, size: impl FnOnce() -> Result<u64>) -> Result<()> {
         let mut body = self.gate.write();
         self.load(&mut body);
-        self.begin(&mut body);
+        let _changing = self.begin(&mut body);
         let made = make();
         self.clear(&mut body);
         match size() {
@@ -107,10 +125,10 @@ impl CacheFile {
     }
 
     /// From now on the map file is not believed.
-    fn begin(&self, body: &mut Body) {
-        self.changes.fetch_add(1, Ordering::Release);
+    fn begin(&self, body: &mut Body) -> Changing<'_> {
+        let changing = Changing::new(&self.changes);
         if body.is_changed || body.version.is_none() {
-            return;
+            return changing;
         }
         body.is_changed = true;
         if let (Some(disk), Some(header)) = (&body.disk, body.header(self.key))
@@ -119,6 +137,7 @@ impl CacheFile {
             self.store.failed(&error);
             self.clear(body);
         }
+        changing
     }
 
     /// What cannot be kept is given up.
@@ -238,7 +257,7 @@ impl CacheFile {
 
     /// Begins to bring a file up to date that is open by donated descriptors: it stays the same file of the disk.
     pub(super) fn begin_refresh(&self, body: &mut Body, version: Version, inode: u64) {
-        self.begin(body);
+        let _changing = self.begin(body);
         let blocks: Vec<u64> = (0..body.size.max(version.size).div_ceil(BLOCK)).collect();
         *self.map.lock() = Map::default();
         self.store.remove_all(self.key, blocks);
@@ -259,5 +278,68 @@ impl CacheFile {
         };
         self.adopt(&mut body, version);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lisafs::backend::{IoTarget, Statx, StatxMask, StatxTimestamp};
+
+    use super::*;
+    use crate::store::{Key, Limits, Store};
+
+    /// Nothing is read from it.
+    struct Nothing;
+
+    impl Source for Nothing {
+        fn read_at(&self, _: IoTarget<'_>, _: u64) -> Result<usize> {
+            Err(incomplete())
+        }
+    }
+
+    fn stat(size: u64) -> Statx {
+        let time = StatxTimestamp::new(i64::try_from(size).unwrap(), 0);
+        Statx { mask: StatxMask::BASIC_STATS, size, mtime: time, ctime: time, ..Statx::default() }
+    }
+
+    /// A file of 4 bytes, which inode 1 has open in exclusive mode, and which `change` is made to; attributes are asked
+    /// for before, while and after it is. Says how long the cache takes the file to be in each case.
+    fn sizes(change: impl Fn(&CacheFile, &dyn Fn())) -> [Option<u64>; 3] {
+        let (before, after) = (stat(4), stat(9));
+        [0, 1, 2].map(|moment| {
+            let directory = tempfile::tempdir().unwrap();
+            let store = Store::open(directory.path(), Limits::new(1 << 30, None)).unwrap();
+            let file: Arc<CacheFile> = store.file(Key { volume: 1, device: (2, 3), ino: 4 });
+            file.validate(1, &before, file.changes(), true, &Nothing).unwrap();
+            assert_eq!(file.write((&b"four"[..]).into(), 0, |from| Ok(from.len())), Ok(4));
+            file.validate(1, &before, file.changes(), true, &Nothing).unwrap();
+            let asked = std::cell::Cell::new(file.changes());
+            change(&file, &|| asked.set(if moment == 1 { file.changes() } else { asked.get() }));
+            let answer = if moment == 2 { (file.changes(), after) } else { (asked.get(), before) };
+            file.validate(1, &answer.1, answer.0, true, &Nothing).unwrap();
+            file.size()
+        })
+    }
+
+    #[test]
+    fn attributes_from_before_a_change_do_not_undo_it() {
+        let grown = [Some(9); 3];
+        let write = |file: &CacheFile, during: &dyn Fn()| {
+            let put = |from: IoSource<'_>| {
+                during();
+                Ok(from.len())
+            };
+            assert_eq!(file.write((&b"fives"[..]).into(), 4, put), Ok(5));
+        };
+        assert_eq!(sizes(write), grown);
+        let set = |during: &dyn Fn()| {
+            during();
+            Ok(())
+        };
+        assert_eq!(sizes(|file, during| file.resize(9, || set(during)).unwrap()), grown);
+        assert_eq!(sizes(|file, during| file.extend(9, || set(during)).unwrap()), grown);
+        assert_eq!(sizes(|file, during| file.rewrite(|| set(during), || Ok(9)).unwrap()), grown);
     }
 }
