@@ -63,7 +63,16 @@ impl Bridge {
         with: impl FnOnce(IoSource<'_>) -> R,
     ) -> Result<R> {
         let Some(ahead) = handle.ahead() else { return self.read(id, handle, offset, size, with) };
-        let Some(content) = self.nodes.lock().content(id) else { return self.read(id, handle, offset, size, with) };
+        let timed = |with| {
+            let started = Instant::now();
+            let result = self.read(id, handle, offset, size, with);
+            ahead.answered(started.elapsed());
+            result
+        };
+        if !ahead.is_of_use(offset, size) {
+            return timed(with);
+        }
+        let Some(content) = self.nodes.lock().content(id) else { return timed(with) };
         let asked = Instant::now();
         let parts = ahead.take(offset, size, content, asked);
         if let Some(plan) = ahead.plan(size, content, self.client.max_read()) {
@@ -71,12 +80,7 @@ impl Bridge {
         }
         let is_in_part = |part: &Part| part.bytes().len() == size;
         match &*parts {
-            [] => {
-                let started = Instant::now();
-                let result = self.read(id, handle, offset, size, with);
-                ahead.answered(started.elapsed());
-                result
-            }
+            [] => timed(with),
             [part] if is_in_part(part) => Ok(with(IoSource::from(part.bytes()))),
             parts => {
                 let mut data = Vec::with_capacity(size);

@@ -103,6 +103,19 @@ impl Window {
 }
 
 impl Ahead {
+    /// Whether a reader who asks for `size` bytes at `offset` may get something that was read ahead, or is to.
+    pub(super) fn is_of_use(&self, offset: u64, size: usize) -> bool {
+        let mut window = self.window.lock();
+        if window.next == offset && (window.slow >= SLOW_READS || !window.chunks.is_empty()) {
+            return true;
+        }
+        if window.next != offset {
+            window.drop_all();
+        }
+        window.next = offset.saturating_add(size as u64);
+        false
+    }
+
     /// What there is for a reader who has asked at `asked` for `size` bytes at `offset`, in parts that follow each
     /// other from there on. Waits for what is on its way.
     pub(super) fn take(&self, offset: u64, size: usize, content: Content, asked: Instant) -> Vec<Part> {

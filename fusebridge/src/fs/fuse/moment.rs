@@ -39,9 +39,11 @@ pub(super) struct Changing<'a>(&'a Moments);
 pub(super) struct Begun(u64);
 
 impl Moments {
-    /// A lookup begins.
-    pub(super) fn begin(&self) -> Begun {
-        Begun(self.0.lock().changes)
+    /// A lookup of `thread` begins.
+    pub(super) fn begin(&self, thread: u32) -> Begun {
+        let mut state = self.0.lock();
+        state.told.remove(&thread);
+        Begun(state.changes)
     }
 
     /// `thread` is about to be `told` the outcome of a lookup.
@@ -98,7 +100,7 @@ mod tests {
     fn is_known(between: impl Fn(&Moments)) -> bool {
         (0..1000).any(|_| {
             let moments = Moments::default();
-            moments.remember(1, told(2), moments.begin());
+            moments.remember(1, told(2), moments.begin(1));
             between(&moments);
             moments.recall(1, NodeId(2)).is_some()
         })
@@ -110,10 +112,11 @@ mod tests {
         assert!(is_known(|moments| moments.end(3)));
         assert!(!is_known(|moments| _ = moments.recall(1, NodeId(2))));
         assert!(!is_known(|moments| moments.end(1)));
-        assert!(!is_known(|moments| moments.remember(1, told(3), moments.begin())));
+        assert!(!is_known(|moments| _ = moments.begin(1)));
+        assert!(!is_known(|moments| moments.remember(1, told(3), moments.begin(1))));
         assert!(!is_known(|moments| drop(moments.changing())));
         let moments = Moments::default();
-        moments.remember(1, told(2), moments.begin());
+        moments.remember(1, told(2), moments.begin(1));
         assert!(moments.recall(1, NodeId(3)).is_none() && moments.recall(2, NodeId(2)).is_none());
     }
 
@@ -121,10 +124,10 @@ mod tests {
     fn what_may_have_changed_meanwhile_is_not_remembered() {
         for _ in 0..100 {
             let moments = Moments::default();
-            let begun = moments.begin();
+            let begun = moments.begin(1);
             let changing = moments.changing();
             moments.remember(1, told(2), begun);
-            moments.remember(3, told(2), moments.begin());
+            moments.remember(3, told(2), moments.begin(3));
             drop(changing);
             moments.remember(4, told(2), begun);
             assert!([1, 3, 4].iter().all(|thread| moments.recall(*thread, NodeId(2)).is_none()));

@@ -50,6 +50,23 @@ fn only_slow_reads_in_a_row_are_gone_before() {
 }
 
 #[test]
+fn who_reads_quickly_or_elsewhere_needs_no_more_than_a_look() {
+    let ahead = Ahead::default();
+    assert!(!ahead.is_of_use(0, SIZE));
+    ahead.answered(SLOW);
+    assert!(!ahead.is_of_use(SIZE as u64, SIZE));
+    ahead.answered(SLOW);
+    assert!(ahead.is_of_use(2 * SIZE as u64, SIZE), "two slow reads, one behind the other");
+    assert!(!ahead.is_of_use(0, SIZE), "it went elsewhere");
+    assert!(!ahead.is_of_use(SIZE as u64, SIZE), "and begins anew");
+    let ahead = filled();
+    ahead.answered(Duration::ZERO);
+    assert!(ahead.is_of_use(2 * SIZE as u64, SIZE), "something is there");
+    assert!(!ahead.is_of_use(0, SIZE));
+    assert!(!ahead.is_of_use(SIZE as u64, SIZE), "nothing is there any more");
+}
+
+#[test]
 fn what_comes_next_is_there() {
     let ahead = filled();
     let (now, start, in_chunk) = (Instant::now(), 2 * SIZE as u64, (CHUNK / SIZE) as u64);

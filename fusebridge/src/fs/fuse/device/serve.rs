@@ -20,7 +20,6 @@ use crate::fs::fuse::abi::{
 };
 use crate::fs::fuse::convert::split_device;
 use crate::fs::fuse::handler::{Handler, Looked, Opened, Told, XattrReply, small_statistics, xattr_reply};
-use crate::fs::fuse::moment::Moments;
 use crate::fs::fuse::request::{Operation, Request};
 use crate::fs::identity::NodeId;
 
@@ -69,15 +68,12 @@ pub(super) fn follows_changes(operation: &Operation<'_>) -> bool {
     )
 }
 
-/// Whether `operation` leaves all attributes as they are, but for times of access.
+/// Whether `operation`, which asks for no attributes, leaves all of them as they are, but for times of access.
 fn changes_nothing(operation: &Operation<'_>) -> bool {
     use Operation as O;
     match operation {
         O::Open(open) => open.flags & TRUNCATE == 0,
-        O::Lookup { .. }
-        | O::GetAttr
-        | O::Statx(_)
-        | O::ReadLink
+        O::ReadLink
         | O::Read(_)
         | O::StatFs
         | O::GetXattr { .. }
@@ -97,21 +93,21 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
     use Operation as O;
     let id = NodeId(request.header.node);
     let (thread, moments) = (request.header.pid, handler.moments());
-    let begun = moments.map(Moments::begin);
-    let _changing = moments.filter(|_| !changes_nothing(&request.operation)).map(Moments::changing);
-    let recalled = match request.operation {
-        O::GetAttr | O::Statx(_) => moments.and_then(|moments| moments.recall(thread, id)),
-        _ => {
-            moments.inspect(|moments| moments.end(thread));
-            None
+    let (mut begun, mut recalled, mut _changing) = (None, None, None);
+    if let Some(moments) = moments {
+        match &request.operation {
+            O::Lookup { .. } => begun = Some((moments, moments.begin(thread))),
+            O::GetAttr | O::Statx(_) => recalled = moments.recall(thread, id),
+            operation if changes_nothing(operation) => moments.end(thread),
+            _ => _changing = Some(moments.changing()),
         }
-    };
+    }
     let getattr = || recalled.map_or_else(|| handler.getattr(id), Ok);
     let caller = |umask| handler.asking(caller(&request.header, umask));
     match request.operation {
         O::Lookup { name } => match handler.lookup(id, name) {
             Ok(Looked::Up(told)) => {
-                if let Some((moments, begun)) = moments.zip(begun) {
+                if let Some((moments, begun)) = begun {
                     moments.remember(thread, told, begun);
                 }
                 entry(handler, reply, Ok(told));
