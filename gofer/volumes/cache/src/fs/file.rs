@@ -85,11 +85,14 @@ impl Volume {
         let file = self.file(self.key(node));
         let reader = Reader::with(self.clone(), node.clone(), how, opened.file);
         let keeps = how.access.reads() && self.is_exclusive();
-        let changes = file.changes();
-        // Unless somebody has changed it already.
-        if let Some(stat) = node.inode.known_stat(self).filter(|_| self.is_exclusive()) {
-            // There is nothing yet, and so nothing to bring up to date.
-            let _ = file.validate(node.inode.number, &stat, changes, true, &reader);
+        if self.is_exclusive() {
+            let changes = file.changes();
+            // There may be data of a file that had the same number before.
+            match node.inode.stat(self, || reader.opened()?.stat()) {
+                // There is nothing yet, and so nothing to bring up to date.
+                Ok(stat) => drop(file.validate(node.inode.number, &stat, changes, true, &reader)),
+                Err(_) => file.invalidate(),
+            }
         }
         let (pattern, touched) = (Mutex::default(), OnceLock::new());
         let (volume, node, reader) = (self.clone(), Taken::new(node.clone()), Arc::new(reader));

@@ -192,8 +192,10 @@ impl Inodes {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let (identity, kind) = (identity(stat), stat.file_type());
         let mut files = self.files.lock();
-        let held = files.held.get(&identity).and_then(Weak::upgrade);
-        let replaced = match held {
+        let held = files.held.get(&identity).map(Weak::upgrade);
+        // If one is being dropped just now, its changes are not counted yet.
+        let changed = if held.is_some() { self.now() } else { files.changed };
+        let replaced = match held.flatten() {
             Some(inode) if inode.kind == kind => return inode,
             other => other,
         };
@@ -202,7 +204,7 @@ impl Inodes {
             identity,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             kind,
-            meta: Mutex::new(Meta::new(files.changed)),
+            meta: Mutex::new(Meta::new(changed)),
             readers: Mutex::default(),
             keeps_atime: AtomicBool::new(false),
             pending: Pending::default(),
@@ -214,5 +216,30 @@ impl Inodes {
         // Only now: the table is locked when it is the last reference that goes.
         drop(replaced);
         inode
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lisafs::backend::StatxMask;
+
+    use super::*;
+
+    #[test]
+    fn what_was_known_of_a_file_that_is_being_dropped_is_forgotten() {
+        let inodes = Arc::new(Inodes::default());
+        let stat = Statx { mask: StatxMask::BASIC_STATS, ino: 7, mode: 0o100_644, ..Statx::default() };
+        let (first, asked) = (inodes.get(&stat), inodes.now());
+        drop(first.change());
+        assert!(first.keep(asked).is_none() && first.keep(inodes.now()).is_some());
+        drop(first);
+        assert!(inodes.get(&stat).keep(asked).is_none(), "after it was dropped");
+        // Its last reference is gone, and it is not out of the table.
+        inodes.files.lock().held.insert(identity(&stat), Weak::new());
+        let asked = inodes.now();
+        inodes.tick();
+        let second = inodes.get(&stat);
+        assert!(second.keep(asked).is_none(), "while it is dropped");
+        assert!(second.keep(inodes.now()).is_some());
     }
 }
