@@ -37,6 +37,8 @@ fn any(end: u64) -> u64 {
 /// A directory that a server on a socket serves, which can be killed.
 struct Served {
     directory: TempDir,
+    /// What is wrong with it, as parameters of `fault:`.
+    fault: Option<&'static str>,
     socket: PathBuf,
     server: Option<Child>,
     _place: TempDir,
@@ -50,11 +52,22 @@ impl Served {
     fn on(directory: TempDir) -> Result<Self> {
         let place = scratch::memory()?;
         let socket = place.path().join("socket");
-        let mut served = Served { directory, socket, server: None, _place: place };
+        let mut served = Served { directory, fault: None, socket, server: None, _place: place };
         served.start()?;
-        let is_there = || std::os::unix::net::UnixStream::connect(&served.socket).is_ok();
-        wait::until("the server", LIMIT, is_there)?;
+        served.is_there()?;
         Ok(served)
+    }
+
+    fn is_there(&self) -> Result<()> {
+        wait::until("the server", LIMIT, || std::os::unix::net::UnixStream::connect(&self.socket).is_ok())
+    }
+
+    /// Starts it again with something wrong, or with nothing.
+    fn restart_with(&mut self, fault: Option<&'static str>) -> Result<()> {
+        self.kill()?;
+        self.fault = fault;
+        self.start()?;
+        self.is_there()
     }
 
     fn path(&self) -> &Path {
@@ -64,7 +77,11 @@ impl Served {
     /// Starts the server, which may take a while to be there.
     fn start(&mut self) -> Result<()> {
         let mut gofer = Command::new(bins::gofer()?);
-        gofer.args(["serve", "--socket"]).arg(&self.socket).arg(self.path()).stdin(Stdio::null());
+        gofer.args(["serve", "--socket"]).arg(&self.socket).stdin(Stdio::null());
+        match self.fault {
+            Some(fault) => gofer.arg(format!("fault:{}?{fault}", self.path().display())),
+            None => gofer.arg(self.path()),
+        };
         self.server = Some(gofer.spawn()?);
         Ok(())
     }
@@ -168,28 +185,46 @@ fn look(root: &Path, number: u64) -> Result<()> {
     check::equal("entries", &listed.len(), &5)
 }
 
-/// Changes names. Nobody knows of a change that was under way when the server has ended: it is an error, and may have
-/// happened.
-fn change(root: &Path, number: u64) -> Result<()> {
-    let (new, target) = (root.join(format!("new{number}")), root.join("target"));
-    let may_be_unsure = |result: io::Result<()>| match result {
-        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(false),
-        result => result.map(|()| true),
+/// Changes names. `may_be_others`: a file or directory that is there may be somebody else's. So whether one was made when
+/// the server ended nobody knows, which is an error.
+fn change_names(root: &Path, number: u64, may_be_others: bool) -> Result<()> {
+    let at = |name: &str| root.join(format!("{name}{number}"));
+    let is_made = |made: io::Result<()>| match made {
+        Err(error) if may_be_others && error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Ok(false),
+        made => made.map(|()| true),
     };
-    let made = may_be_unsure(File::create_new(&new).map(drop))?;
-    if !made && !new.exists() {
+    let (new, target) = (at("new"), root.join("target"));
+    if !is_made(File::create_new(&new).map(drop)).context("create")? && !new.exists() {
         return Ok(());
     }
-    fs::write(&new, content(number))?;
-    let renamed = may_be_unsure(fs::rename(&new, &target))?;
-    let has_moved = !new.exists();
-    ensure!(has_moved || !renamed, "the old name is still there");
-    if has_moved {
-        ensure!(fs::read(&target)? == content(number), "a file has lost its content with its name");
-    } else if may_be_unsure(fs::remove_file(&new))? {
-        ensure!(!new.exists(), "a removed file is there");
+    fs::write(&new, content(number)).context("write")?;
+    fs::rename(&new, &target).context("rename")?;
+    check::holds("the old name is gone", !new.exists())?;
+    check::holds("content moves with its name", fs::read(&target)? == content(number))?;
+    let (link, linked, directory, moved) = (at("link"), at("linked"), at("directory"), at("moved"));
+    std::os::unix::fs::symlink("target", &link).context("symlink")?;
+    fs::hard_link(&target, &linked).context("link")?;
+    check::holds("a link leads there", fs::read(&link)? == fs::read(&linked)?)?;
+    if is_made(fs::create_dir(&directory)).context("mkdir")? {
+        fs::rename(&directory, &moved).context("rename of a directory")?;
+        fs::remove_dir(&moved).context("rmdir")?;
+        check::holds("it is gone", !moved.exists() && !directory.exists())?;
+    }
+    for file in [link, linked] {
+        fs::remove_file(&file).context("unlink")?;
+        check::holds("it is gone", !file.exists())?;
     }
     Ok(())
+}
+
+/// Changes names that others may change, too.
+fn change(root: &Path, number: u64) -> Result<()> {
+    change_names(root, number, true)
+}
+
+/// Changes names that nobody else does: nothing is unsure.
+fn change_alone(root: &Path, number: u64) -> Result<()> {
+    change_names(root, number, false)
 }
 
 /// Works until `is_over`.
@@ -211,6 +246,7 @@ fn under_load(io: Io, access: Access) -> Result<()> {
         fs::write(path, content(number))?;
     }
     let mount = served.mount(io, access, &[])?;
+    let change: Step = if access == Access::Exclusive { change_alone } else { change };
     let steps: [(_, Step); 4] = [("overwrite", overwrite), ("append", append), ("look", look), ("change", change)];
     let workers = steps.map(|(name, step)| Worker { name, step, done: AtomicU64::new(0) });
     let is_over = AtomicBool::new(false);
@@ -256,6 +292,89 @@ fn nothing_goes_wrong_under_load() -> Result<()> {
 #[test]
 fn nothing_goes_wrong_under_load_with_caches_and_donated_files() -> Result<()> {
     under_load(Io::Auto, Access::Exclusive)
+}
+
+/// Each change of names, by servers of which each ends when it has made one, and before it has said so.
+fn changes_of_dying_servers(access: Access) -> Result<()> {
+    let directory = scratch::memory()?;
+    let fault = ["create", "mkdir", "mknod", "symlink", "link", "unlink", "rename"].map(|call| format!("exit={call}"));
+    let backend = format!(
+        "exec:exec {} serve --fd 3 --client kernel 'fault:{}?{}'",
+        bins::gofer()?.display(),
+        directory.path().display(),
+        fault.join("&")
+    );
+    let mount = Mount::start(mount::command(Io::Auto, access)?.arg("--reconnect").arg(backend))?;
+    let at = |name: &str| mount.path().join(name);
+    fs::write(at("file"), "content").context("create")?;
+    std::os::unix::fs::symlink("file", at("symlink")).context("symlink")?;
+    fs::hard_link(at("file"), at("link")).context("link")?;
+    fs::rename(at("link"), at("moved")).context("rename")?;
+    fs::remove_file(at("symlink")).context("unlink")?;
+    let mut changes = 5;
+    if access == Access::Exclusive {
+        fs::create_dir(at("directory")).context("mkdir")?;
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), fifo, mode, 0).context("mknod")?;
+        File::create_new(at("new")).context("create")?.write_all(b"content")?;
+        fs::rename(at("new"), at("directory/new")).context("rename")?;
+        changes += 4;
+    } else {
+        // Somebody else may have made them.
+        check::fails("mkdir", fs::create_dir(at("directory")), &[Errno::IO])?;
+        check::fails("create", File::create_new(at("new")), &[Errno::IO])?;
+        changes += 2;
+    }
+    let seen = names_in(mount.path())?;
+    check::equal("names", &seen, &names_in(directory.path())?)?;
+    let wanted: &[&str] = match access {
+        Access::Exclusive => &["directory", "directory/new", "fifo", "file", "moved"],
+        Access::Shared => &["directory", "file", "moved", "new"],
+    };
+    check::equal("names", &seen.iter().map(String::as_str).collect::<Vec<_>>().as_slice(), &wanted)?;
+    check::equal("links", &fs::metadata(at("file"))?.nlink(), &2)?;
+    check::equal("content", &fs::read_to_string(at("moved"))?.as_str(), &"content")?;
+    let warnings = mount.unmount_and_hear()?;
+    check::equal(&warnings, &warnings.matches("the server is back").count(), &changes)
+}
+
+/// All names below `directory`.
+fn names_in(directory: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().unwrap_or_default();
+        if entry.file_type()?.is_dir() {
+            names.extend(names_in(&entry.path())?.iter().map(|below| format!("{name}/{below}")));
+        }
+        names.push(name);
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[test]
+fn changes_are_made_once_by_servers_that_end_before_they_answer() -> Result<()> {
+    changes_of_dying_servers(Access::Exclusive)?;
+    changes_of_dying_servers(Access::Shared)
+}
+
+#[test]
+fn names_of_an_unsure_change_are_not_believed() -> Result<()> {
+    let mut served = Served::new()?;
+    let mount = served.mount(Io::Auto, Access::Exclusive, &["--time-limit", "1"])?;
+    let at = |name: &str| mount.path().join(name);
+    fs::write(at("old"), "content")?;
+    check::holds("the kernel knows both names", at("old").exists() && !at("new").exists() && !at("made").exists())?;
+    served.restart_with(Some("exit=rename&exit=mkdir"))?;
+    check::fails("rename", fs::rename(at("old"), at("new")), &[Errno::IO])?;
+    served.restart_with(Some("exit=mkdir"))?;
+    wait::until("what has happened is seen", LIMIT, || !at("old").exists() && at("new").exists())?;
+    check::equal("content", &fs::read_to_string(at("new"))?.as_str(), &"content")?;
+    check::fails("mkdir", fs::create_dir(at("made")), &[Errno::IO])?;
+    served.restart_with(None)?;
+    wait::until("it is seen", LIMIT, || at("made").is_dir())?;
+    mount.unmount()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use super::signals::Event;
 use crate::launch::{BackendSpec, LaunchError, Launcher, Server};
-use crate::reconnect::{self, Connected, Link};
+use crate::reconnect::{self, Connected, Link, Terms};
 use lisafs::Errno;
 use lisafs::client::{Client, ClientOptions, ConnectError, Root};
 
@@ -94,17 +94,19 @@ pub(super) fn connect_unless_interrupted(
 }
 
 /// Keeps connected to the server for `spec`, to which `first` is a connection that was made with `options`: gives
-/// another one, to the files of whichever server there is, for a client with options `own`.
+/// another one, to the files of whichever server there is, for a client with options `own`. `is_exclusive`: nobody else
+/// changes them.
 pub(super) fn keep_connected(
     first: Connected,
     launcher: Launcher,
     spec: BackendSpec,
     options: ClientOptions,
     own: &ClientOptions,
+    is_exclusive: bool,
 ) -> Result<(Client, Root, Server, Arc<Link>), ConnectionError> {
-    let (time_limit, name) = (options.time_limit, spec.to_string());
+    let (terms, name) = (Terms { time_limit: options.time_limit, is_exclusive }, spec.to_string());
     let again = move || connect(&launcher, &spec, &options).map_err(|error| error.to_string());
-    let (mut server, link) = reconnect::start(first, Box::new(again), time_limit)?;
+    let (mut server, link) = reconnect::start(first, Box::new(again), terms)?;
     let Some((socket, direct)) = server.socket.take().zip(server.direct()) else {
         unreachable!("a new server in this process has a connection")
     };

@@ -19,7 +19,9 @@ use super::connection::{ConnectionError, connect_unless_interrupted, keep_connec
 use super::extensions::Extensions;
 use super::options::MountArgs;
 use super::signals::Event;
-use crate::fs::{Bridge, FuseConnection, InProcess, IoMode, MountOptions, Mounted, Transport, ahead, calls_at_most};
+use crate::fs::{
+    Access, Bridge, FuseConnection, InProcess, IoMode, MountOptions, Mounted, Transport, ahead, calls_at_most,
+};
 use crate::launch::{BackendSpec, Launcher, Server};
 use crate::limits::Descriptors;
 use crate::mountpoint::{Mountpoint, raise_read_ahead};
@@ -137,7 +139,9 @@ impl Up {
         let (client, root, server, link) = if args.reconnect {
             // Recorded and counted is what the mount asks for, however often.
             let first = connect_unless_interrupted(&launcher, spec, &plain, events)?;
-            let (client, root, server, link) = keep_connected(first, launcher, spec.clone(), plain, &options)?;
+            let is_exclusive = args.access == Access::Exclusive;
+            let kept = keep_connected(first, launcher, spec.clone(), plain, &options, is_exclusive)?;
+            let (client, root, server, link) = kept;
             (client, root, server, Some(link))
         } else {
             let (client, root, server) = connect_unless_interrupted(&launcher, spec, &options, events)?;

@@ -24,6 +24,7 @@ use super::mapped::MappedFiles;
 use super::nodes::Nodes;
 use super::policy::Policy;
 use super::shares::Shares;
+use crate::reconnect::UNSURE;
 use lisafs::client::Client;
 
 /// The result of an operation.
@@ -226,7 +227,10 @@ impl Bridge {
         let fd = self.control(id)?;
         self.content_changes(id);
         if !change.mask().is_empty() {
-            self.client.set_stat(fd.id(), &change)?.map_err(|failure| failure.error.errno())?;
+            let set = self.client.set_stat(fd.id(), &change);
+            // Unless the server has said that it has set nothing.
+            let set = set.inspect_err(|_| self.invalidator.attributes(id))?;
+            set.map_err(|failure| failure.error.errno())?;
         }
         self.content_changes(id);
         let stat = self.access_lists.told(&self.client, fd.id(), self.client.fstat(fd.id())?)?;
@@ -269,7 +273,8 @@ impl Bridge {
     pub fn unlink(&self, parent: NodeId, name: &[u8], directory: bool) -> Result<()> {
         let what = if directory { Unlink::Directory } else { Unlink::File };
         let last = self.hold(parent, name);
-        self.client.unlink_at(self.control(parent)?.id(), name, what)?;
+        let unlinked = self.client.unlink_at(self.control(parent)?.id(), name, what);
+        self.settled(&[(parent, name)], unlinked)?;
         self.nodes.lock().lose_name(parent, name);
         self.restore(last);
         Ok(())
@@ -280,10 +285,30 @@ impl Bridge {
         const EXCHANGE: u32 = 2;
         let (old_dir, new_dir) = (self.control(from.0)?, self.control(to.0)?);
         let replaced = self.hold(to.0, to.1);
-        self.client.rename_at(old_dir.id(), from.1, new_dir.id(), to.1, flags)?;
+        let renamed = self.client.rename_at(old_dir.id(), from.1, new_dir.id(), to.1, flags);
+        self.settled(&[from, to], renamed)?;
         self.nodes.lock().renamed(from, to, flags & EXCHANGE != 0);
         self.restore(replaced);
         Ok(())
+    }
+
+    /// Nobody knows what has become of a change of `names`: the kernel is not to believe what it has of them, a moment
+    /// after it has the answer.
+    pub fn doubt(&self, names: &[(NodeId, &[u8])]) {
+        if !self.ttl().is_zero() {
+            names.iter().for_each(|(parent, name)| self.invalidator.name(*parent, name));
+        }
+    }
+
+    /// The outcome of a change of `names`, which are doubted if it is no certain one.
+    pub(super) fn settled<T>(&self, names: &[(NodeId, &[u8])], outcome: Result<T>) -> Result<T> {
+        outcome.map_err(|error| match error {
+            Errno::IO | UNSURE => {
+                self.doubt(names);
+                Errno::IO
+            }
+            error => error,
+        })
     }
 
     /// A control FD of the file `name` in `parent`, for those who are in it when the name, by which it could be walked

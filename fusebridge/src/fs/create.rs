@@ -9,6 +9,7 @@ use super::caller::Caller;
 use super::flags::{ACCESS_MODE, EXCLUSIVE, TRUNCATE};
 use super::handles::Handle;
 use super::identity::NodeId;
+use crate::reconnect::UNSURE;
 
 const SET_GID: u32 = 0o2000;
 const SET_IDS: u32 = 0o6000;
@@ -20,7 +21,8 @@ impl Bridge {
         let mode = if inherits { mode | SET_GID } else { mode };
         let dir = self.control(parent)?;
         let common = new_in(dir.id(), owner, permissions(mode).bits());
-        let inode = self.evictor.with_room(|| self.client.mkdir_at(common, name))?;
+        let made = self.evictor.with_room(|| self.client.mkdir_at(common, name));
+        let inode = self.settled(&[(parent, name)], made)?;
         self.made(parent, name, inode, mode)
     }
 
@@ -31,7 +33,8 @@ impl Bridge {
         let dir = self.control(parent)?;
         let with_type = u16::try_from(mode).map_err(|_| Errno::INVAL)?;
         let common = new_in(dir.id(), owner, with_type);
-        let inode = self.evictor.with_room(|| self.client.mknod_at(common, device.1, device.0, name))?;
+        let made = self.evictor.with_room(|| self.client.mknod_at(common, device.1, device.0, name));
+        let inode = self.settled(&[(parent, name)], made)?;
         self.made(parent, name, inode, mode)
     }
 
@@ -39,14 +42,18 @@ impl Bridge {
     pub fn symlink(&self, parent: NodeId, name: &[u8], target: &[u8], caller: Caller) -> Result<Entry> {
         let (owner, _) = self.owner_in(parent, caller);
         let dir = self.control(parent)?;
-        let inode = self.evictor.with_room(|| self.client.symlink_at(dir.id(), owner.uid, owner.gid, name, target))?;
+        let made = self.evictor.with_room(|| self.client.symlink_at(dir.id(), owner.uid, owner.gid, name, target));
+        let inode = self.settled(&[(parent, name)], made)?;
         self.enter(parent, name, &inode)
     }
 
     /// Makes a hard link to `id`.
     pub fn link(&self, id: NodeId, parent: NodeId, name: &[u8]) -> Result<Entry> {
         let (target, dir) = (self.control(id)?, self.control(parent)?);
-        let inode = self.evictor.with_room(|| self.client.link_at(dir.id(), target.id(), name))?;
+        let made = self.evictor.with_room(|| self.client.link_at(dir.id(), target.id(), name));
+        // How many links it has is told with it.
+        let made = made.inspect_err(|_| self.invalidator.attributes(id));
+        let inode = self.settled(&[(parent, name)], made)?;
         self.enter(parent, name, &inode)
     }
 
@@ -74,7 +81,7 @@ impl Bridge {
                 let again = if is_unread { None } else { self.open(entry.id, flags & !TRUNCATE).ok() };
                 Ok((entry, again.unwrap_or(handle)))
             }
-            Err(Errno::EXIST) if flags & EXCLUSIVE == 0 => {
+            Err(Errno::EXIST | UNSURE) if flags & EXCLUSIVE == 0 => {
                 let mut entry = self.lookup(parent, name)?;
                 // With this answer the kernel looks again, and does what is right for a directory, or goes where a link
                 // leads.
@@ -93,7 +100,7 @@ impl Bridge {
                     }
                 }
             }
-            Err(error) => Err(error),
+            Err(error) => self.settled(&[(parent, name)], Err(error)),
         }
     }
 

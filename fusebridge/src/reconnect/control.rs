@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use super::identity::Identity;
 use super::link::{Held, Link, Session};
 use super::open::Open;
+use super::outcome::{self, At, Outcome};
 use super::places::{PlaceId, ROOT};
 
 /// A control FD of each connection on which it was needed.
@@ -70,20 +71,38 @@ impl Control {
         Found::new(file, Statx { ino: number, ..inode.stat })
     }
 
-    /// Makes something in this directory, once.
+    /// Makes `new` of type `file_type` in this directory.
     fn make(
         &self,
         name: Name<'_>,
-        make: impl FnOnce(&Client, FdId) -> std::result::Result<Inode, Errno>,
+        (new, file_type): (&NewFile, FileType),
+        make: impl Fn(&Client, FdId) -> std::result::Result<Inode, Errno>,
     ) -> Result<Found> {
-        let (session, inode) = self.link.change(|session| self.fd(session), make)?;
+        let (session, inode) = self.link.change(
+            |session| self.fd(session),
+            make,
+            |session, dir| at(session, dir, name).made(file_type, new, self.link.is_exclusive),
+        )?;
         Ok(self.found(&session, name, &inode))
+    }
+
+    /// Which file `name` in this directory is, as far as it is known or the server says.
+    fn identity_of(&self, name: Name<'_>) -> Result<Option<Identity>> {
+        if let Some(known) = self.link.places.lock().identity_at((self.place, name.as_bytes())) {
+            return Ok(Some(known));
+        }
+        let (_, stat) = self.link.ask(|session| at(session, self.fd(session)?, name).stat())?;
+        Ok(stat.map(|stat| Identity::of(&stat)))
     }
 
     /// Asks something that can be asked again.
     fn ask<T>(&self, ask: impl Fn(&Client, FdId) -> std::result::Result<T, Errno>) -> Result<T> {
         self.link.ask(|session| Ok(ask(&session.client, self.fd(session)?)?)).map(|(_, answer)| answer)
     }
+}
+
+fn at<'a>(session: &'a Session, dir: FdId, name: Name<'a>) -> At<'a> {
+    At { client: &session.client, dir, name: name.as_bytes() }
 }
 
 fn common(dir: FdId, new: &NewFile, file_type: Option<FileType>) -> CreateCommon {
@@ -128,6 +147,7 @@ impl ControlFile for Control {
         let (session, (inode, fd, donated)) = self.link.change(
             |session| self.fd(session),
             |client, dir| client.open_create_at(common(dir, new, None), access.flags(), name.as_bytes()),
+            |session, dir| at(session, dir, name).created(access, new, self.link.is_exclusive),
         )?;
         let found = self.found(&session, name, &inode);
         let place = found.file.downcast::<Control>()?.place;
@@ -136,29 +156,44 @@ impl ControlFile for Control {
     }
 
     fn mkdir(&self, name: Name<'_>, new: &NewFile) -> Result<Found> {
-        self.make(name, |client, dir| client.mkdir_at(common(dir, new, None), name.as_bytes()))
+        let what = (new, FileType::Directory);
+        self.make(name, what, |client, dir| client.mkdir_at(common(dir, new, None), name.as_bytes()))
     }
 
     fn mknod(&self, name: Name<'_>, new: &NewFile, file_type: FileType, device: (u32, u32)) -> Result<Found> {
         let (major, minor) = device;
-        self.make(name, |client, dir| client.mknod_at(common(dir, new, Some(file_type)), minor, major, name.as_bytes()))
+        self.make(name, (new, file_type), |client, dir| {
+            client.mknod_at(common(dir, new, Some(file_type)), minor, major, name.as_bytes())
+        })
     }
 
     fn symlink(&self, name: Name<'_>, target: &[u8], new: &NewFile) -> Result<Found> {
-        self.make(name, |client, dir| client.symlink_at(dir, new.uid, new.gid, name.as_bytes(), target))
+        let (session, inode) = self.link.change(
+            |session| self.fd(session),
+            |client, dir| client.symlink_at(dir, new.uid, new.gid, name.as_bytes(), target),
+            |session, dir| at(session, dir, name).linked_to(target, new),
+        )?;
+        Ok(self.found(&session, name, &inode))
     }
 
     fn link(&self, name: Name<'_>, target: &dyn ControlFile) -> Result<Found> {
         let target: &Self = target.downcast()?;
+        let identity = self.link.places.lock().identity(target.place);
         let (session, inode) = self.link.change(
             |session| Ok((self.fd(session)?, target.fd(session)?)),
             |client, (dir, target)| client.link_at(dir, target, name.as_bytes()),
+            |session, (dir, _)| at(session, dir, name).linked(&identity),
         )?;
         Ok(self.found(&session, name, &inode))
     }
 
     fn unlink(&self, name: Name<'_>, what: Unlink) -> Result<()> {
-        self.link.change(|session| self.fd(session), |client, dir| client.unlink_at(dir, name.as_bytes(), what))?;
+        let identity = self.identity_of(name)?;
+        self.link.change(
+            |session| self.fd(session),
+            |client, dir| client.unlink_at(dir, name.as_bytes(), what),
+            |session, dir| at(session, dir, name).removed(identity.as_ref()),
+        )?;
         self.link.places.lock().removed((self.place, name.as_bytes()));
         Ok(())
     }
@@ -166,11 +201,17 @@ impl ControlFile for Control {
     fn rename(&self, name: Name<'_>, new_dir: &dyn ControlFile, new_name: Name<'_>, flags: RenameFlags) -> Result<()> {
         let new_dir: &Self = new_dir.downcast()?;
         let (from, to) = ((self.place, name.as_bytes()), (new_dir.place, new_name.as_bytes()));
+        let exchange = flags == RenameFlags::Exchange;
+        let source = self.identity_of(name)?;
+        let target = if exchange { new_dir.identity_of(new_name)? } else { None };
         let renamed = self.link.change(
             |session| Ok((self.fd(session)?, new_dir.fd(session)?)),
             |client, (dir, new_dir)| client.rename_at(dir, from.1, new_dir, to.1, flags.bits()),
+            |session, (dir, new_dir)| {
+                let now = [at(session, dir, name).stat()?, at(session, new_dir, new_name).stat()?];
+                Ok(outcome::renamed(flags, [source.as_ref(), target.as_ref()], now.each_ref().map(Option::as_ref)))
+            },
         );
-        let exchange = flags == RenameFlags::Exchange;
         match renamed {
             Ok(_) => self.link.places.lock().renamed(from, to, exchange),
             Err(error) if error == Errno::IO => {
@@ -197,8 +238,16 @@ impl ControlFile for Control {
     fn set_xattr(&self, name: &[u8], value: &[u8], flags: XattrFlags) -> Result<()> {
         if flags.contains(XattrFlags::CREATE) {
             // If it was there the second time, who has made it?
-            let set = |client: &Client, fd| client.set_xattr(fd, name, value, flags.bits());
-            return self.link.change(|session| self.fd(session), set).map(drop);
+            let made = self.link.change(
+                |session| self.fd(session),
+                |client, fd| client.set_xattr(fd, name, value, flags.bits()),
+                |session, fd| match session.client.get_xattr(fd, name, 0) {
+                    Ok(now) if now == value => Ok(Outcome::Done(())),
+                    Ok(_) | Err(Errno::NODATA) => Ok(Outcome::NotDone),
+                    Err(errno) => Err(errno.into()),
+                },
+            );
+            return made.map(drop);
         }
         self.ask(|client, fd| client.set_xattr(fd, name, value, flags.bits()))
     }
@@ -208,6 +257,15 @@ impl ControlFile for Control {
     }
 
     fn remove_xattr(&self, name: &[u8]) -> Result<()> {
-        self.link.change(|session| self.fd(session), |client, fd| client.remove_xattr(fd, name)).map(drop)
+        let removed = self.link.change(
+            |session| self.fd(session),
+            |client, fd| client.remove_xattr(fd, name),
+            |session, fd| match session.client.get_xattr(fd, name, 0) {
+                Err(Errno::NODATA) => Ok(Outcome::Done(())),
+                Ok(_) => Ok(Outcome::NotDone),
+                Err(errno) => Err(errno.into()),
+            },
+        );
+        removed.map(drop)
     }
 }

@@ -10,8 +10,9 @@ use lisafs::wire::{FdId, Inode};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::identity::Identity;
+use super::outcome::Outcome;
 use super::places::{PlaceId, Places, ROOT};
-use super::{Connect, Connected};
+use super::{Connect, Connected, Terms};
 use crate::launch::Server;
 
 /// How long to wait before a server is looked for again, at first and at most.
@@ -26,6 +27,8 @@ pub(crate) struct Link {
     state: Mutex<State>,
     changed: Condvar,
     time_limit: Duration,
+    /// Nobody else changes the files.
+    pub(super) is_exclusive: bool,
     pub(super) places: Mutex<Places>,
 }
 
@@ -56,6 +59,11 @@ impl Session {
     pub(super) fn root(&self) -> Result<FdId> {
         self.root.ok_or(Error::STALE)
     }
+
+    /// Whether a call has failed with `error` because the connection has ended.
+    fn has_ended_by(&self, error: &Error) -> bool {
+        *error == Errno::IO && self.client.is_dead()
+    }
 }
 
 /// An FD of one connection.
@@ -67,12 +75,13 @@ pub(super) struct Held {
 
 impl Link {
     /// Keeps a connection, `first` to begin with, and then those that `connect` makes.
-    pub(super) fn start(first: Connected, connect: Connect, time_limit: Duration) -> std::io::Result<Arc<Self>> {
+    pub(super) fn start(first: Connected, connect: Connect, terms: Terms) -> std::io::Result<Arc<Self>> {
         let state = State { session: None, generation: 0, obstacle: String::new(), is_overdue: false, is_over: false };
         let link = Arc::new(Link {
             state: Mutex::new(state),
             changed: Condvar::new(),
-            time_limit,
+            time_limit: terms.time_limit,
+            is_exclusive: terms.is_exclusive,
             places: Mutex::new(Places::new(Identity::of(&first.1.inode.stat))),
         });
         link.install(first);
@@ -189,31 +198,63 @@ impl Link {
     }
 
     /// Makes `call` on a connection, and again on the next one if it has ended meanwhile.
-    pub(super) fn ask<T>(&self, mut call: impl FnMut(&Session) -> Result<T>) -> Result<(Arc<Session>, T)> {
-        let deadline = Instant::now() + self.time_limit;
+    pub(super) fn ask<T>(&self, call: impl FnMut(&Session) -> Result<T>) -> Result<(Arc<Session>, T)> {
+        self.ask_until(Instant::now() + self.time_limit, call)
+    }
+
+    fn ask_until<T>(
+        &self,
+        deadline: Instant,
+        mut call: impl FnMut(&Session) -> Result<T>,
+    ) -> Result<(Arc<Session>, T)> {
         loop {
             let session = self.session(deadline)?;
             match call(&session) {
-                Err(error) if error == Errno::IO && session.client.is_dead() => {}
+                Err(error) if session.has_ended_by(&error) => {}
                 result => return result.map(|answer| (session, answer)),
             }
         }
     }
 
-    /// Makes `change` on a connection, once, with what `find` has found there.
-    pub(super) fn change<F, T>(
+    /// Makes a change on a connection, with what `find` has found there. If that ends before it has answered, `look`
+    /// says on the next one what has become of the change, which is made again if nothing has.
+    pub(super) fn change<F: Copy, T>(
         &self,
-        find: impl FnMut(&Session) -> Result<F>,
-        change: impl FnOnce(&Client, F) -> std::result::Result<T, Errno>,
+        mut find: impl FnMut(&Session) -> Result<F>,
+        mut change: impl FnMut(&Client, F) -> std::result::Result<T, Errno>,
+        mut look: impl FnMut(&Session, F) -> Result<Outcome<T>>,
     ) -> Result<(Arc<Session>, T)> {
-        let (session, found) = self.ask(find)?;
-        let changed = change(&session.client, found).map_err(|errno| {
-            if errno == Errno::IO && session.client.is_dead() {
-                return errno.because("the server has ended before it has answered, and may have done it or not");
+        let deadline = Instant::now() + self.time_limit;
+        let mut is_unsure = false;
+        loop {
+            let (session, found) = self.ask_until(deadline, &mut find)?;
+            if is_unsure {
+                match look(&session, found) {
+                    Ok(Outcome::Done(answer)) => return Ok((session, answer)),
+                    Ok(Outcome::NotDone) => {}
+                    Ok(Outcome::Unknown) => {
+                        return Err(
+                            Errno::IO.because("the server has ended before it has answered; it may have been done")
+                        );
+                    }
+                    Err(error) if session.has_ended_by(&error) => continue,
+                    Err(error) => return Err(error),
+                }
             }
-            errno.into()
-        });
-        Ok((session, changed?))
+            let error = match change(&session.client, found) {
+                Ok(answer) => return Ok((session, answer)),
+                Err(errno) => errno.into(),
+            };
+            if session.has_ended_by(&error) {
+                is_unsure = true;
+                continue;
+            }
+            if is_unsure && let Ok(Outcome::Done(answer)) = look(&session, found) {
+                // It has failed by its own success, which has come late.
+                return Ok((session, answer));
+            }
+            return Err(error);
+        }
     }
 
     /// Walks to `place` on this connection. The control FD is the caller's to [close](Self::close), but for the root's.

@@ -6,13 +6,14 @@
 //!
 //! Calls wait for the new connection, no longer than the time limit. What was under way is asked again if that makes no
 //! difference: reading, looking, setting, and writing at an offset. A change of names may have happened or not, and
-//! happens twice or fails by its own success if it is asked again: it is `EIO`.
+//! happens twice or fails by its own success if it is asked again: so what is there is looked at first ([`outcome`]).
 //!
 //! | module | subject |
 //! |---|---|
 //! | [`link`] | the connection, whichever it is, and waiting for it |
 //! | [`places`] | names |
 //! | [`identity`] | which files are the same |
+//! | [`outcome`] | what has become of changes that nobody has answered |
 //! | [`numbers`] | inode numbers that are given to other files meanwhile |
 //! | [`control`] | positions |
 //! | [`open`] | open files |
@@ -22,6 +23,7 @@ mod identity;
 mod link;
 mod numbers;
 mod open;
+mod outcome;
 mod places;
 #[cfg(test)]
 mod tests;
@@ -37,12 +39,22 @@ use lisafs::server::{ConnectError, Server as LisaFsServer};
 use crate::launch::Server;
 use control::Control;
 pub(crate) use link::Link;
+pub(crate) use outcome::UNSURE;
 
 /// A connection, its root, and who is at its other end.
 pub(crate) type Connected = (Client, Root, Server);
 
 /// Makes another connection, or says why not.
 pub(crate) type Connect = Box<dyn Fn() -> std::result::Result<Connected, String> + Send>;
+
+/// What holds for a mount whose server may be started again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// How long calls wait for a connection.
+    pub(crate) time_limit: Duration,
+    /// Nobody else changes the files: what is there, this mount has made.
+    pub(crate) is_exclusive: bool,
+}
 
 /// Why there is no backend.
 #[derive(Debug, thiserror::Error)]
@@ -55,14 +67,13 @@ pub(crate) enum StartError {
     System(#[from] std::io::Error),
 }
 
-/// Serves the files of `first`, and of what `connect` makes when that ends, in this process. Calls wait for up to
-/// `time_limit` for a connection.
+/// Serves the files of `first`, and of what `connect` makes when that ends, in this process.
 pub(crate) fn start(
     first: Connected,
     connect: Connect,
-    time_limit: Duration,
+    terms: Terms,
 ) -> std::result::Result<(Server, Arc<Link>), StartError> {
-    let backend = Reconnecting::new(first, connect, time_limit)?;
+    let backend = Reconnecting::new(first, connect, terms)?;
     let link = backend.link.clone();
     let (ours, theirs) = UnixStream::pair()?;
     let options = backend.options();
@@ -77,7 +88,7 @@ struct Reconnecting {
 }
 
 impl Reconnecting {
-    fn new(first: Connected, connect: Connect, time_limit: Duration) -> std::io::Result<Self> {
+    fn new(first: Connected, connect: Connect, terms: Terms) -> std::io::Result<Self> {
         let client = &first.0;
         let known = Options::stock_messages().with(MessageId::FLUSH).with(MessageId::LSEEK);
         let supported = MessageSet::of(known.iter().filter(|message| client.supports(*message)));
@@ -87,7 +98,7 @@ impl Reconnecting {
             .read_only(client.refuses_changes())
             .fds_are_descriptors(false)
             .client(ClientKind::Kernel);
-        Ok(Reconnecting { link: Link::start(first, connect, time_limit)?, options })
+        Ok(Reconnecting { link: Link::start(first, connect, terms)?, options })
     }
 }
 

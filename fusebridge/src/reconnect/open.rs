@@ -10,6 +10,7 @@ use lisafs::wire::FdId;
 use parking_lot::Mutex;
 
 use super::link::{Generation, Held, Link, Session};
+use super::outcome::Outcome;
 use super::places::{PlaceId, ROOT};
 
 /// An open FD of each connection on which it was needed.
@@ -182,7 +183,7 @@ impl OpenFile for Open {
         let allocate = |client: &Client, fd| client.fallocate(fd, bits, offset, length);
         // Twice would be two ranges.
         let (session, ()) = if flags.intersects(AllocateFlags::COLLAPSE_RANGE | AllocateFlags::INSERT_RANGE) {
-            self.link.change(|session| self.fd(session), allocate)?
+            self.link.change(|session| self.fd(session), allocate, |_, _| Ok(Outcome::Unknown))?
         } else {
             self.link.ask(|session| Ok(allocate(&session.client, self.fd(session)?)?))?
         };

@@ -85,6 +85,11 @@ impl Places {
         id
     }
 
+    /// Which file was at `entry`, if anybody has it.
+    pub(super) fn identity_at(&self, entry: Entry<'_>) -> Option<Identity> {
+        self.child(entry).map(|place| self.identity(place))
+    }
+
     /// Which file was at `place`.
     pub(super) fn identity(&self, place: PlaceId) -> Identity {
         self.slab[place].identity

@@ -4,7 +4,9 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gofer::extension::Claim;
 use gofer::extensions::memfs::{MemFs, MemOptions};
+use gofer::extensions::wrap::Wrapped;
 use lisafs::backend::{
     Access, Attachment, Backend, ClientKind, DirEntry, DirSink, Errno, IoSource, IoTarget, Mode, Name, NewFile,
     OpenFile, OpenHow, Options, RenameFlags, Result, Unlink,
@@ -15,6 +17,9 @@ use lisafs::testing::Subject;
 use parking_lot::Mutex;
 
 use super::*;
+
+mod dying;
+mod unsure;
 
 /// Files of a backend, for a client that may see all of them.
 struct Trusting(Arc<MemFs>);
@@ -37,6 +42,7 @@ struct Now {
     /// `None`: it does not come back.
     files: Option<Arc<MemFs>>,
     socket: Option<UnixStream>,
+    end: Option<dying::End>,
 }
 
 fn files() -> Arc<MemFs> {
@@ -45,7 +51,7 @@ fn files() -> Arc<MemFs> {
 
 impl Restarted {
     fn new() -> Self {
-        Restarted(Arc::new(Mutex::new(Now { files: Some(files()), socket: None })))
+        Restarted(Arc::new(Mutex::new(Now { files: Some(files()), socket: None, end: None })))
     }
 
     fn connect(&self) -> std::result::Result<Connected, String> {
@@ -53,7 +59,9 @@ impl Restarted {
         let files = now.files.clone().ok_or("gone")?;
         let (ours, theirs) = UnixStream::pair().unwrap();
         now.socket = Some(ours.try_clone().unwrap());
-        let connection = LisaFsServer::new().connect(theirs.into(), b"/", Arc::new(Trusting(files))).unwrap();
+        drop(now);
+        let backend = Wrapped::new(Claim::new(Arc::new(Trusting(files))), dying::Dying(self.clone()));
+        let connection = LisaFsServer::new().connect(theirs.into(), b"/", Arc::new(backend)).unwrap();
         let mut server = Server::here(connection, ours);
         let options = ClientOptions::default().channels(2);
         let (client, root) = Client::connect(server.socket.take().unwrap().into(), &options).unwrap();
@@ -62,8 +70,12 @@ impl Restarted {
 
     /// A mount's backend for it, whose calls wait for `limit`.
     fn backend(&self, limit: Duration) -> Reconnecting {
+        self.backend_on(Terms { time_limit: limit, is_exclusive: false })
+    }
+
+    fn backend_on(&self, terms: Terms) -> Reconnecting {
         let server = self.clone();
-        Reconnecting::new(self.connect().unwrap(), Box::new(move || server.connect()), limit).unwrap()
+        Reconnecting::new(self.connect().unwrap(), Box::new(move || server.connect()), terms).unwrap()
     }
 
     /// The server ends, and comes back with `files`.

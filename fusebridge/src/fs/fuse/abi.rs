@@ -117,6 +117,7 @@ pub(super) const LEAST_PAYLOAD: usize = 8192;
 /// Codes of notifications, which stand where answers have their error.
 pub(super) mod notify {
     pub(in super::super) const INVAL_INODE: i32 = 2;
+    pub(in super::super) const INVAL_ENTRY: i32 = 3;
     /// Since Linux 6.18.
     pub(in super::super) const PRUNE: i32 = 9;
 }
@@ -209,6 +210,8 @@ from_kernel! {
     /// Before a name, which is padded to 8 bytes.
     Dirent, 24 { node: u64, offset: u64, name_length: u32, kind: u32 }
     InvalInodeOut, 24 { node: u64, offset: i64, length: i64 }
+    /// A name and a NUL follow.
+    InvalEntryOut, 16 { parent: u64, name_length: u32, flags: u32 }
     PruneOut, 16 { count: u32, padding: u32, spare: u64 }
 
     /// What a ring's entry has besides data: first [`InHeader`] or [`OutHeader`], then what a request has behind its

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::connection::FuseConnection;
-use super::device::{End, Pool, Unattached, Usual, forget_attributes, handshake, mount_with_helper, pruner};
+use super::device::{End, Pool, Unattached, Usual, forget_old, handshake, mount_with_helper, pruner};
 use super::handler::Handler;
 use super::library::LibrarySession;
 use super::options::{MountOptions, Transport};
@@ -91,7 +91,7 @@ impl Mounted {
         // Before the first request that could need them.
         bridge.evictor().start(pruner(end.clone()))?;
         let notifier = end.clone();
-        bridge.invalidator().start(Arc::new(move |id, part| forget_attributes(&notifier, id, part)))?;
+        bridge.invalidator().start(Arc::new(move |old| forget_old(&notifier, old)))?;
         let session = match options.transport {
             Transport::Auto | Transport::Device | Transport::Ring => {
                 Session::Device(start(bridge, end, options, wants_ring)?)

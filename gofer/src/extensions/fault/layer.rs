@@ -23,6 +23,7 @@ pub struct Fault {
     latencies: Vec<(Calls, Duration)>,
     errors: Vec<(Calls, Errno, Chance)>,
     shorts: Vec<(Call, Chance)>,
+    exits: Vec<(Calls, Chance)>,
     defects: Defects,
     /// Attributes by device and inode number, as they were first seen. Only filled for [`Defect::StaleStat`] and
     /// [`Defect::FrozenTimes`].
@@ -41,10 +42,12 @@ impl Fault {
         let mut chance = |probability: Probability| Chance::new(probability, seed, streams.next().unwrap_or_default());
         let errors = parameters.errors.into_iter();
         let shorts = parameters.shorts.into_iter();
+        let exits = parameters.exits.into_iter();
         let mut fault = Fault {
             latencies: parameters.latencies,
             errors: errors.map(|(calls, errno, probability)| (calls, errno, chance(probability))).collect(),
             shorts: shorts.map(|(call, probability)| (call, chance(probability))).collect(),
+            exits: exits.map(|(calls, probability)| (calls, chance(probability))).collect(),
             defects: Defects::none(),
             first_seen: Mutex::default(),
             next_ino: AtomicU64::new(1 << 40),
@@ -83,7 +86,12 @@ impl Layer for Fault {
         self.errors.iter().find(failed).map_or(Ok(()), |(_, errno, _)| Err((*errno).into()))
     }
 
-    fn after(&self, _: Call, (): (), _: std::result::Result<u64, Errno>) {}
+    fn after(&self, call: Call, (): (), outcome: std::result::Result<u64, Errno>) {
+        if outcome.is_ok() && self.exits.iter().any(|(calls, chance)| calls.contains(call) && chance.hits()) {
+            tracing::warn!(call = call.name(), "the server ends before it answers");
+            std::process::exit(1);
+        }
+    }
 
     fn skips(&self, call: Call) -> bool {
         match call {

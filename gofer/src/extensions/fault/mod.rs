@@ -8,6 +8,7 @@
 //! | `latency=DURATION[@CALL]` | calls take longer by this: a number with `ns`, `us`, `ms` or `s` |
 //! | `error=ERRNO@CALL[:PROBABILITY]` | calls fail with this error, and have no effect |
 //! | `short=read[:PROBABILITY]`, `short=write[:PROBABILITY]` | fewer bytes than asked for are read or written, but at least one |
+//! | `exit=CALL[:PROBABILITY]` | the process that serves ends when it has done such a call, before it has answered |
 //! | `defect=DEFECT[:PROBABILITY]` | answers are wrong in one of the ways below |
 //! | `seed=N` | makes chance the same each time |
 //!

@@ -13,7 +13,7 @@ use lisafs::backend::Errno;
 #[non_exhaustive]
 pub enum FaultError {
     /// There is no such parameter.
-    #[error("unknown parameter {0:?}; known are latency=, error=, short=, defect= and seed=")]
+    #[error("unknown parameter {0:?}; known are latency=, error=, short=, exit=, defect= and seed=")]
     Unknown(String),
     /// What is behind the `=` means nothing.
     #[error("{name}={value}: {wanted}")]
@@ -33,6 +33,7 @@ pub(super) struct Parameters {
     pub(super) latencies: Vec<(Calls, Duration)>,
     pub(super) errors: Vec<(Calls, Errno, Probability)>,
     pub(super) shorts: Vec<(Call, Probability)>,
+    pub(super) exits: Vec<(Calls, Probability)>,
     pub(super) defects: Vec<(Defect, Probability)>,
     pub(super) seed: Option<u64>,
 }
@@ -57,6 +58,7 @@ impl Parameters {
             "latency" => ("latency", latency(value).map(|latency| self.latencies.push(latency))),
             "error" => ("error", error(value).map(|error| self.errors.push(error))),
             "short" => ("short", short(value).map(|short| self.shorts.push(short))),
+            "exit" => ("exit", exit(value).map(|exit| self.exits.push(exit))),
             "defect" => ("defect", defect(value).map(|defect| self.defects.push(defect))),
             "seed" => ("seed", seed(value).map(|seed| self.seed = Some(seed))),
             _ => return Err(FaultError::Unknown(name.to_owned())),
@@ -95,6 +97,14 @@ fn short(text: &str) -> Parsed<(Call, Probability)> {
         "write" => Ok((Call::Write, probability)),
         _ => Err("only reads and writes can be short: short=read or short=write:0.5".to_owned()),
     }
+}
+
+fn exit(text: &str) -> Parsed<(Calls, Probability)> {
+    let (call, probability) = probability(text)?;
+    if call.is_empty() {
+        return Err("say after which calls, for example exit=rename".to_owned());
+    }
+    Ok((calls(call)?, probability))
 }
 
 fn defect(text: &str) -> Parsed<(Defect, Probability)> {
@@ -150,7 +160,8 @@ mod tests {
 
     #[test]
     fn parameters_are_understood() {
-        let text = "latency=5ms&latency=1.5us@xattr&error=EIO@write:0.01&short=read&defect=zero-ino:0.5&seed=42";
+        let text =
+            "latency=5ms&latency=1.5us@xattr&error=EIO@write:0.01&short=read&exit=rename&defect=zero-ino:0.5&seed=42";
         let expected = Parameters {
             latencies: vec![
                 (Calls::all_but_attach(), Duration::from_millis(5)),
@@ -158,6 +169,7 @@ mod tests {
             ],
             errors: vec![(Calls::of(&[Call::Write]), Errno::IO, Probability::parse("0.01").unwrap())],
             shorts: vec![(Call::Read, Probability::ALWAYS)],
+            exits: vec![(Calls::of(&[Call::Rename]), Probability::ALWAYS)],
             defects: vec![(Defect::ZeroIno, Probability::parse("0.5").unwrap())],
             seed: Some(42),
         };
@@ -170,7 +182,7 @@ mod tests {
     #[test]
     fn mistakes_are_told_in_one_line() {
         let error = |text: &str| Parameters::parse(text).unwrap_err().to_string();
-        assert_eq!(error("b"), "unknown parameter \"b\"; known are latency=, error=, short=, defect= and seed=");
+        assert_eq!(error("b"), "unknown parameter \"b\"; known are latency=, error=, short=, exit=, defect= and seed=");
         assert_eq!(
             error("latency=5"),
             "latency=5: not a duration of at most an hour; for example 5ms, 100us or latency=1.5s@write"
@@ -192,6 +204,7 @@ mod tests {
         assert_eq!(error("short=read:2"), {
             "short=read:2: \"2\" is not a probability; use a number from 0 to 1, for example 0.01"
         });
+        assert_eq!(error("exit="), "exit=: say after which calls, for example exit=rename");
         assert_eq!(error("seed=1&seed=2"), "seed=2: given twice");
         assert_eq!(error("defect=wrong-size:0.1&defect=wrong-size"), "defect=wrong-size: given twice");
         assert_eq!(error("seed=a\nb"), "seed=a\\nb: not a 64-bit number");

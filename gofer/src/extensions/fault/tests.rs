@@ -67,7 +67,7 @@ fn wrappers_nest() {
     root.rename(name("g"), &*root, name("h"), RenameFlags::Replace).unwrap();
     assert_eq!(file.stat().unwrap().nlink, 2);
     assert_eq!(open_error("fault:mem:?latecy=1ms"), {
-        "fault: unknown parameter \"latecy\"; known are latency=, error=, short=, defect= and seed="
+        "fault: unknown parameter \"latecy\"; known are latency=, error=, short=, exit=, defect= and seed="
     });
     assert!(open_error("fault:?latency=1ms").contains("no BACKEND after the colon"));
 }

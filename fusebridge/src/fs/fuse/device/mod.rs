@@ -24,7 +24,7 @@ pub(super) use attach::Unattached;
 pub(super) use end::{End, error_number};
 pub(super) use helper::mount_with_helper;
 pub(super) use init::{BUFFER, handshake};
-pub(super) use notify::{forget_attributes, pruner};
+pub(super) use notify::{forget_old, pruner};
 pub(super) use origin::Origin;
 pub use pool::calls_at_most;
 pub(super) use pool::{Pool, Usual, Worker};

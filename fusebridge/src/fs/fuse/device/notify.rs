@@ -8,18 +8,34 @@ use zerocopy::IntoBytes;
 
 use super::end::End;
 use crate::fs::evict::Prune;
-use crate::fs::fuse::abi::{InvalInodeOut, PruneOut, notify};
+use crate::fs::fuse::abi::{InvalEntryOut, InvalInodeOut, PruneOut, notify};
 use crate::fs::identity::NodeId;
+use crate::fs::invalidate::Old;
 
-/// Has the kernel drop attributes of `id`, and data of a part of it: offset and length.
-pub(in super::super) fn forget_attributes(end: &End, id: NodeId, part: Option<(u64, u64)>) {
-    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    // A negative offset leaves data alone.
-    let (offset, length) = part.map_or((-1, 0), |(offset, length)| (whole(offset), whole(length)));
-    let body = InvalInodeOut { node: id.0, offset, length };
-    if let Err(error) = end.notify(notify::INVAL_INODE, &[body.as_bytes()]) {
-        tracing::debug!(%error, id = id.0, "the kernel keeps what it has of a file");
+/// Has the kernel forget what is `old`.
+pub(in super::super) fn forget_old(end: &End, old: &Old) {
+    let told = match old {
+        // A negative offset leaves data alone.
+        Old::Attributes(id) => invalidate(end, *id, -1, 0),
+        Old::Data(id, offset, length) => {
+            let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            invalidate(end, *id, whole(*offset), whole(*length))
+        }
+        Old::Name(parent, name) => {
+            let len = u32::try_from(name.len()).unwrap_or(u32::MAX);
+            let body = InvalEntryOut { parent: parent.0, name_length: len, flags: 0 };
+            end.notify(notify::INVAL_ENTRY, &[body.as_bytes(), name, b"\0"])
+        }
+    };
+    if let Err(error) = told {
+        // `ENOENT`: it has nothing of it.
+        tracing::debug!(%error, ?old, "the kernel keeps what it has");
     }
+}
+
+fn invalidate(end: &End, id: NodeId, offset: i64, length: i64) -> rustix::io::Result<()> {
+    let body = InvalInodeOut { node: id.0, offset, length };
+    end.notify(notify::INVAL_INODE, &[body.as_bytes()])
 }
 
 /// So many files are named in one notification.

@@ -71,11 +71,17 @@ impl<'a> Reply<'a> {
 
     /// Answers that it is done, or why not.
     pub(super) fn done(&self, result: Result<()>) {
+        self.tell_done(result);
+    }
+
+    /// The same. `false`: it is done, and nobody waits for the answer any more.
+    pub(super) fn tell_done(&self, result: Result<()>) -> bool {
         match result {
-            Ok(()) => {
-                self.bytes(&[]);
+            Ok(()) => self.bytes(&[]),
+            Err(error) => {
+                self.refuse(error);
+                true
             }
-            Err(error) => self.refuse(error),
         }
     }
 

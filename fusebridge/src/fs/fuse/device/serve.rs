@@ -1,7 +1,7 @@
 //! Each request, done and answered.
 //!
 //! If nobody waits for the answer any more, what the kernel would have been told of is given back: files that it does
-//! not know of, and open ones that it will not close.
+//! not know of, and open ones that it will not close; and names that have changed without its knowledge are doubted.
 
 use lisafs::backend::SetStat;
 use lisafs::wire::Timespec;
@@ -104,6 +104,11 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
     }
     let getattr = || recalled.map_or_else(|| handler.getattr(id), Ok);
     let caller = |umask| handler.asking(caller(&request.header, umask));
+    let settle = |is_told: bool, names: &[(NodeId, &[u8])]| {
+        if !is_told {
+            handler.bridge.doubt(names);
+        }
+    };
     match request.operation {
         O::Lookup { name } => match handler.lookup(id, name) {
             Ok(Looked::Up(told)) => {
@@ -133,24 +138,29 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
         O::ReadLink => bytes(reply, handler.bridge.readlink(id)),
         O::Symlink { name, target } => {
             let made = handler.bridge.symlink(id, name, target, caller(0));
-            entry(handler, reply, made.map(|entry| handler.tell(entry)));
+            let is_told = entry(handler, reply, made.map(|entry| handler.tell(entry)));
+            settle(is_told, &[(id, name)]);
         }
         O::MkNod(node, name) => {
             let made = handler.bridge.mknod(id, name, node.mode, split_device(node.device), caller(node.umask));
-            entry(handler, reply, made.map(|entry| handler.tell(entry)));
+            let is_told = entry(handler, reply, made.map(|entry| handler.tell(entry)));
+            settle(is_told, &[(id, name)]);
         }
         O::MkDir(dir, name) => {
             let made = handler.bridge.mkdir(id, name, dir.mode, caller(dir.umask));
-            entry(handler, reply, made.map(|entry| handler.tell(entry)));
+            let is_told = entry(handler, reply, made.map(|entry| handler.tell(entry)));
+            settle(is_told, &[(id, name)]);
         }
-        O::Unlink { name } => reply.done(handler.bridge.unlink(id, name, false)),
-        O::RmDir { name } => reply.done(handler.bridge.unlink(id, name, true)),
+        O::Unlink { name } => settle(reply.tell_done(handler.bridge.unlink(id, name, false)), &[(id, name)]),
+        O::RmDir { name } => settle(reply.tell_done(handler.bridge.unlink(id, name, true)), &[(id, name)]),
         O::Rename { to, name, new_name } => {
-            reply.done(handler.bridge.rename((id, name), (NodeId(to.new_parent), new_name), to.flags));
+            let names = [(id, name), (NodeId(to.new_parent), new_name)];
+            settle(reply.tell_done(handler.bridge.rename(names[0], names[1], to.flags)), &names);
         }
         O::Link(link, name) => {
             let made = handler.bridge.link(NodeId(link.old), id, name);
-            entry(handler, reply, made.map(|entry| handler.tell(entry)));
+            let is_told = entry(handler, reply, made.map(|entry| handler.tell(entry)));
+            settle(is_told, &[(id, name)]);
         }
         O::Open(open) => {
             let opened = handler.open(id, request.header.pid, open.flags, |file| reply.register(file));
@@ -167,6 +177,7 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
                     if !reply.body(&CreateOut { entry: entry_out(&told), open: open_out(&opened) }) {
                         handler.release(told.id, opened.handle);
                         handler.bridge.forget(told.id, 1);
+                        settle(false, &[(id, name)]);
                     }
                 }
                 Err(error) => reply.refuse(error),
@@ -264,14 +275,20 @@ fn zeros<T: FromZeros>() -> T {
     T::new_zeroed()
 }
 
-fn entry(handler: &Handler<Backing>, reply: &Reply<'_>, told: Result<Told>) {
+/// Answers with a file. `false`: nobody waits for that any more.
+fn entry(handler: &Handler<Backing>, reply: &Reply<'_>, told: Result<Told>) -> bool {
     match told {
         Ok(told) => {
-            if !reply.body(&entry_out(&told)) {
+            let is_told = reply.body(&entry_out(&told));
+            if !is_told {
                 handler.bridge.forget(told.id, 1);
             }
+            is_told
         }
-        Err(error) => reply.refuse(error),
+        Err(error) => {
+            reply.refuse(error);
+            true
+        }
     }
 }
 
