@@ -48,9 +48,22 @@ impl Volume {
 
     /// The file `name` of a directory.
     pub(crate) fn lookup(self: &Arc<Self>, dir: &Node, name: &[u8]) -> Result<Arc<Node>, Errno> {
-        self.check_dir(dir)?;
-        let entry = self.entry(dir, name)?.ok_or(Errno::NOENT)?;
-        self.node(entry.ino)
+        loop {
+            self.check_dir(dir)?;
+            let entry = self.entry(dir, name)?.ok_or(Errno::NOENT)?;
+            if let Some(node) = self.found(dir, &entry)? {
+                return Ok(node);
+            }
+        }
+    }
+
+    /// The file of an entry that was there a moment ago; `None` if it has been removed since, and the file with it.
+    fn found(self: &Arc<Self>, dir: &Node, entry: &Entry) -> Result<Option<Arc<Node>>, Errno> {
+        if let Some(node) = self.live(entry.ino)? {
+            return Ok(Some(node));
+        }
+        let is_there = self.entry(dir, &entry.name)?.is_some_and(|now| now.ino == entry.ino);
+        if is_there { Err(self.missing(entry.ino)) } else { Ok(None) }
     }
 
     /// `ENOTDIR` if this is no directory, `ENOENT` if it is removed: nothing is in it, and nothing will be.
@@ -351,4 +364,36 @@ fn pointing(mut bucket: Bucket, name: &[u8], node: &Node) -> Result<Vec<u8>, Err
     entry.ino = node.ino;
     entry.kind = node.lock().inode.mode & S_IFMT;
     Ok(encode(&bucket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::S_IFREG;
+    use crate::tests::Scene;
+
+    /// A name that is removed after somebody has read it, and the file with it.
+    #[test]
+    fn a_file_that_goes_while_it_is_looked_up_is_not_found() {
+        let scene = Scene::with("memory:?interval=1m");
+        let fs = crate::BlobFs::new(scene.open());
+        let volume = fs.volume();
+        let dir = volume.node(ROOT).unwrap();
+        let make = |name: &[u8]| {
+            drop(volume.make(&dir, name, Inode { mode: S_IFREG | 0o644, ..Inode::default() }).unwrap());
+            volume.sync().unwrap();
+            volume.entry(&dir, name).unwrap().unwrap()
+        };
+        let entry = make(b"gone");
+        assert_eq!(volume.found(&dir, &entry).unwrap().map(|node| node.ino), Some(entry.ino));
+        volume.unlink(&dir, b"gone", false).unwrap();
+        volume.sync().unwrap();
+        assert!(volume.found(&dir, &entry).unwrap().is_none(), "after the commit");
+        let entry = make(b"going");
+        volume.unlink(&dir, b"going", false).unwrap();
+        // A commit has begun, and the database still has the file.
+        let frozen = volume.freeze(Vec::new());
+        assert_eq!(frozen.doomed, [entry.ino]);
+        assert!(volume.found(&dir, &entry).unwrap().is_none(), "during the commit");
+    }
 }

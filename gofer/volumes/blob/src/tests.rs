@@ -30,7 +30,7 @@ lisafs::testing::suite!(
 
 /// A store that outlives volumes.
 #[derive(Clone)]
-struct Scene {
+pub(crate) struct Scene {
     objects: Arc<dyn ObjectStore>,
     location: Location,
     /// Where the volume is.
@@ -42,7 +42,7 @@ impl Scene {
         Self::with("memory:")
     }
 
-    fn with(location: &str) -> Self {
+    pub(crate) fn with(location: &str) -> Self {
         Scene { objects: Arc::new(InMemory::new()), location: Location::parse(location).unwrap(), prefix: "" }
     }
 
@@ -66,7 +66,7 @@ impl Scene {
         Manager::of(self.store(), &self.location).unwrap()
     }
 
-    fn open(&self) -> Opened {
+    pub(crate) fn open(&self) -> Opened {
         self.try_open().unwrap()
     }
 

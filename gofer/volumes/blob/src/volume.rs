@@ -60,8 +60,8 @@ pub(crate) struct Volume {
     nodes: Mutex<HashMap<u64, Weak<Node>>>,
     /// Files with changes to commit.
     dirty: Mutex<HashMap<u64, Arc<Node>>>,
-    /// Files without a name that nobody uses any more.
-    doomed: Mutex<Vec<u64>>,
+    /// Files without a name that nobody uses any more. Taken with `nodes` held, too.
+    doomed: Mutex<Doomed>,
     counters: Counters,
     /// How many commits are durable.
     pub(crate) durable: watch::Sender<u64>,
@@ -71,6 +71,15 @@ pub(crate) struct Volume {
     lost: AtomicBool,
     /// Minor number of the device.
     pub(crate) device: u32,
+}
+
+/// Files that are to be deleted.
+#[derive(Default)]
+struct Doomed {
+    /// By the next commit.
+    next: Vec<u64>,
+    /// By the commit under way: the database still has them.
+    going: Vec<u64>,
 }
 
 /// The counters of [`State`], as they are now.
@@ -184,38 +193,54 @@ impl Volume {
 
     /// The file of a number that some name leads to.
     pub(crate) fn node(self: &Arc<Self>, ino: u64) -> Result<Arc<Node>, Errno> {
+        self.live(ino)?.ok_or_else(|| self.missing(ino))
+    }
+
+    /// The same of a number that some name has led to a moment ago; `None` if the file is gone, or about to go.
+    pub(crate) fn live(self: &Arc<Self>, ino: u64) -> Result<Option<Arc<Node>>, Errno> {
         if let Some(node) = self.known(ino) {
-            return Ok(node);
+            return Ok(Some(node));
         }
         loop {
             let (published, version) = (self.published.load(Ordering::Acquire), self.meta.version());
-            let node = Node::new(self, ino, self.inode(ino)?, version);
+            self.check()?;
+            let inode: Option<Inode> = self.wait(self.meta.record("inode", &key::inode(ino)))?;
             let mut nodes = self.nodes.lock();
             // Somebody else may have been faster.
-            if let Some(other) = nodes.get(&ino).and_then(Weak::upgrade) {
-                drop(nodes);
-                return Ok(other);
+            match nodes.get(&ino).map(Weak::upgrade) {
+                Some(Some(other)) => {
+                    drop(nodes);
+                    return Ok(Some(other));
+                }
+                // It is being dropped, upon which it may be doomed.
+                Some(None) => {
+                    drop(nodes);
+                    std::thread::yield_now();
+                    continue;
+                }
+                None => {}
             }
-            // And may have changed it, and be gone already.
+            let is_doomed = self.is_doomed(ino);
+            // Or somebody may have changed it, and be gone already.
             if self.published.load(Ordering::Acquire) == published {
-                nodes.insert(ino, Arc::downgrade(&node));
-                return Ok(node);
+                return Ok(inode.filter(|inode| inode.nlink > 0 && !is_doomed).map(|inode| {
+                    let node = Node::new(self, ino, inode, version);
+                    nodes.insert(ino, Arc::downgrade(&node));
+                    node
+                }));
             }
             drop(nodes);
         }
     }
 
-    /// The attributes of a file as the database has them.
-    pub(crate) fn inode(&self, ino: u64) -> Result<Inode, Errno> {
-        self.check()?;
-        self.wait(self.meta.record("inode", &key::inode(ino)))?.ok_or_else(|| {
-            if self.options.read_only {
-                tracing::debug!(ino, "a file was deleted after its name was read, unless the volume is damaged");
-                return Errno::NOENT;
-            }
-            tracing::error!(ino, "the volume is damaged: a name leads to a file that does not exist");
-            Errno::IO
-        })
+    /// What a name that leads to no file is.
+    pub(crate) fn missing(&self, ino: u64) -> Errno {
+        if self.options.read_only {
+            tracing::debug!(ino, "a file was deleted after its name was read, unless the volume is damaged");
+            return Errno::NOENT;
+        }
+        tracing::error!(ino, "the volume is damaged: a name leads to a file that does not exist");
+        Errno::IO
     }
 
     /// Reads a file's attributes again if the volume is only read here, and somebody else has written since.
@@ -265,6 +290,7 @@ impl Volume {
     pub(crate) fn publish(&self) {
         self.published.fetch_add(1, Ordering::AcqRel);
         self.overlay.committed();
+        self.doomed.lock().going.clear();
     }
 
     pub(crate) fn known(&self, ino: u64) -> Option<Arc<Node>> {
@@ -289,13 +315,13 @@ impl Volume {
 
     /// Notes that the last user of a file is gone.
     pub(crate) fn dropped(&self, ino: u64, inode: &Inode) {
+        // First: whoever looks for it and finds it gone is to know why.
+        if inode.nlink == 0 && !self.options.read_only {
+            self.doom(ino, inode);
+        }
         let mut nodes = self.nodes.lock();
         if nodes.get(&ino).is_some_and(|node| node.strong_count() == 0) {
             nodes.remove(&ino);
-        }
-        drop(nodes);
-        if inode.nlink == 0 && !self.options.read_only {
-            self.doom(ino, inode);
         }
     }
 
@@ -305,7 +331,7 @@ impl Volume {
         let mut doomed = self.doomed.lock();
         self.counters.files.fetch_sub(1, Ordering::Relaxed);
         self.count_bytes(0, inode.held);
-        doomed.push(ino);
+        doomed.next.push(ino);
         drop(doomed);
         self.commits.changed();
     }
@@ -316,8 +342,9 @@ impl Volume {
     }
 
     /// Whether a file is about to be deleted.
-    pub(crate) fn is_doomed(&self, ino: u64) -> bool {
-        self.doomed.lock().contains(&ino)
+    fn is_doomed(&self, ino: u64) -> bool {
+        let doomed = self.doomed.lock();
+        doomed.next.contains(&ino) || doomed.going.contains(&ino)
     }
 
     /// How often the volume was opened for writing, this time included.
@@ -334,13 +361,14 @@ impl Volume {
     pub(crate) fn take_doomed(&self) -> (Vec<u64>, State) {
         let mut doomed = self.doomed.lock();
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        (std::mem::take(&mut *doomed), self.state())
+        doomed.going = std::mem::take(&mut doomed.next);
+        (doomed.going.clone(), self.state())
     }
 
     /// Whether there is nothing to commit.
     pub(crate) fn is_clean(&self) -> bool {
         let has_moves = self.collector.has_moves();
-        !has_moves && self.overlay.is_empty() && self.dirty.lock().is_empty() && self.doomed.lock().is_empty()
+        !has_moves && self.overlay.is_empty() && self.dirty.lock().is_empty() && self.doomed.lock().next.is_empty()
     }
 
     /// The number of a new segment, which nobody else who has or had the volume open gives to one of his.

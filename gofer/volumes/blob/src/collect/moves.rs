@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::node::{Data, Dirty, Node};
-use crate::record::{CHUNK_BLOCKS, Chunk, Inode, Place, Stored};
+use crate::record::{CHUNK_BLOCKS, Chunk, Place, Stored};
 use crate::volume::Volume;
 use crate::{Errno, key};
 
@@ -39,16 +39,7 @@ impl Volume {
     }
 
     fn prepare_file(self: &Arc<Self>, ino: u64, mut moves: Vec<Move>) -> Result<Option<NodeMoves>, Errno> {
-        let node = match self.known(ino) {
-            Some(node) => node,
-            None => {
-                let inode: Option<Inode> = self.wait(self.meta.record("inode", &key::inode(ino)))?;
-                if inode.is_none_or(|inode| inode.nlink == 0) || self.is_doomed(ino) {
-                    return Ok(None);
-                }
-                self.node(ino)?
-            }
-        };
+        let Some(node) = self.live(ino)? else { return Ok(None) };
         let mut chunks: BTreeMap<u64, Chunk> = BTreeMap::new();
         for number in moves.iter().map(|it| it.block / CHUNK_BLOCKS) {
             if let std::collections::btree_map::Entry::Vacant(entry) = chunks.entry(number) {
