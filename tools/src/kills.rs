@@ -1,5 +1,5 @@
 //! `cargo xtask kill-volumes`, `kill-blob`, `kill-cache` and `kill-servers`: processes that are killed at random moments,
-//! and what idle ones cost.
+//! and what idle ones cost. `cargo xtask soak`: many users of one mount.
 
 use std::process::Command;
 
@@ -44,6 +44,17 @@ pub(crate) struct ServerOptions {
     kills: u32,
 }
 
+/// How long, and of what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SoakOptions {
+    /// Seconds for each kind of mount
+    #[arg(default_value_t = 60)]
+    seconds: u32,
+    /// Only mounts whose description has this in it, such as `CacheHostBack` or `small`
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
 /// Runs the tests of volumes that are killed or idle in their long form. The result says whether none has failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     // What is measured is not to wait for what is killed.
@@ -68,12 +79,26 @@ pub(crate) fn run_servers(options: &ServerOptions) -> Result<bool> {
     long("reconnect", &["under_load"], &[("SERVER_KILLS", options.kills)])
 }
 
-/// Runs those tests of the program `tests` that `arguments` name, as `settings` say how often.
-fn long(tests: &str, arguments: &[&str], settings: &[(&str, u32)]) -> Result<bool> {
+/// Many users of one mount at once, for long.
+pub(crate) fn run_soak(options: &SoakOptions) -> Result<bool> {
     setup::run()?;
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(bins::workspace()).args(["test", "--workspace", "--test", tests, "--", "--nocapture"]);
-    command.args(arguments).env(bins::DIRECTORY, bins::directory()?);
-    command.envs(settings.iter().map(|(name, count)| (name, count.to_string())));
+    let mut command = tests("soak")?;
+    command.env("SOAK_SECONDS", options.seconds.to_string()).env("SOAK_ONLY", &options.only);
     Ok(shell::run(&mut command)?.success())
+}
+
+/// Runs those tests of the program `tests_of` that `arguments` name, as `settings` say how often.
+fn long(tests_of: &str, arguments: &[&str], settings: &[(&str, u32)]) -> Result<bool> {
+    setup::run()?;
+    let mut command = tests(tests_of)?;
+    command.args(arguments).envs(settings.iter().map(|(name, count)| (name, count.to_string())));
+    Ok(shell::run(&mut command)?.success())
+}
+
+/// Runs the program `name` of tests, whose own arguments may follow.
+fn tests(name: &str) -> Result<Command> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(bins::workspace()).args(["test", "--workspace", "--test", name, "--", "--nocapture"]);
+    command.env(bins::DIRECTORY, bins::directory()?);
+    Ok(command)
 }

@@ -47,6 +47,9 @@ enum Task {
     KillCache(kills::CacheOptions),
     /// Kill the server of a mount with --reconnect under load, and check that nobody notices.
     KillServers(kills::ServerOptions),
+    /// Have many users work on files of one mount at once, and check that nobody finds anything else than what was
+    /// written: caches, blob and encrypted volumes, host directories.
+    Soak(kills::SoakOptions),
     /// Kill volume servers, gofers and sandboxes at random moments and check what is left.
     KillVolumes(kills::Options),
     /// Run the commands of gofer/docs/production.md in Docker, podman and containerd, and gofer-volumes under systemd.
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Task::KillBlob(options) => kills::run_blob(&options),
         Task::KillCache(options) => kills::run_cache(&options),
         Task::KillServers(options) => kills::run_servers(&options),
+        Task::Soak(options) => kills::run_soak(&options),
         Task::KillVolumes(options) => kills::run(&options),
         Task::Production(options) => production::run(&options),
         Task::Miri => analysis::miri(),
