@@ -7,7 +7,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use gofer::extensions::wrap::Call;
 use gofer_cache::Limits;
-use lisafs::backend::{Access, Errno, Mode, NO_ID, NewFile, OpenBox, OpenHow, RenameFlags, SetStat, Timespec, Unlink};
+use lisafs::backend::{
+    Access, AllocateFlags, Errno, Mode, NO_ID, NewFile, OpenBox, OpenHow, RenameFlags, SetStat, Timespec, Unlink,
+};
 
 use common::killed::{below, close, closed, copy, error_of, killed};
 use common::{Scene, back, bytes, content, create, dirty, name, open_file, read, root, walk, write};
@@ -328,4 +330,22 @@ fn a_damaged_journal_is_an_error_and_never_other_bytes() {
     close(&scene, None);
     assert_eq!(error_of(file.sync()), Errno::IO);
     assert_eq!(below(&scene, "file"), b"");
+}
+
+#[test]
+fn what_went_past_the_disk_of_the_cache_is_synced_by_the_backend() {
+    let mut options = back();
+    options.fsync_locally = true;
+    let scene = Scene::new(&options);
+    let file = create(&scene.claim, "file");
+    // The backend has this at once, and nothing of what comes next.
+    file.allocate(AllocateFlags::empty(), 0, 5000).unwrap();
+    close(&scene, Some(Errno::NOSPC));
+    scene.layer.take(Call::Sync);
+    for syncs in [1, 0] {
+        assert_eq!(writes(&file, b"later").unwrap(), 5);
+        file.sync().unwrap();
+        assert_eq!(scene.layer.take(Call::Sync), syncs);
+    }
+    close(&scene, None);
 }

@@ -262,6 +262,7 @@ impl ControlFile for Control {
         };
         // What has come of it is in the outcome.
         let _ = if volume.is_exclusive() { file.resize(size, set) } else { file.pass(set) };
+        node.inode.pending.pass();
         outcome
     }
 

@@ -45,7 +45,12 @@ impl Volume {
         if how.truncate {
             let _change = node.inode.change();
             let truncate = || reader.opened().map(drop);
-            if self.is_exclusive() { file.resize(0, truncate)? } else { file.pass(truncate)? }
+            if self.is_exclusive() {
+                file.resize(0, truncate)?;
+            } else {
+                file.pass(truncate)?;
+            }
+            node.inode.pending.pass();
         } else if how.access.writes() {
             reader.opened()?;
         }
@@ -124,7 +129,9 @@ impl CachedFile {
 
     fn change<T>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
         let _change = self.node.inode.change();
-        make()
+        let made = make();
+        self.node.inode.pending.pass();
+        made
     }
 
     /// Where a read at `offset` gets its data if that is behind the end as it was when the file was opened: others may
@@ -231,13 +238,15 @@ impl OpenFile for CachedFile {
         let inode = &self.node.inode;
         if let Some(back) = self.volume.back.as_ref().filter(|_| inode.pending.is_dirty()) {
             if back.syncs_locally {
-                return inode.pending.sync_locally(back);
-            }
-            if back.flush(inode)? {
+                inode.pending.sync_locally(back)?;
+                if !inode.pending.has_passed() {
+                    return Ok(());
+                }
+            } else if back.flush(inode)? {
                 return Ok(());
             }
         }
-        self.reader.opened()?.sync()
+        inode.pending.sync_passed(|| self.reader.opened()?.sync())
     }
 
     fn allocate(&self, flags: AllocateFlags, offset: u64, length: u64) -> Result<()> {

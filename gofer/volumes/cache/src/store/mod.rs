@@ -118,14 +118,22 @@ impl Store {
 
     /// The file `key`, whether there is data of it or not.
     pub(crate) fn file(self: &Arc<Self>, key: Key) -> Arc<CacheFile> {
-        let mut table = self.table.lock();
-        if let Some(file) = table.live.get(&key).and_then(|live| live.file.upgrade()) {
-            return file;
+        loop {
+            let mut table = self.table.lock();
+            match table.live.get(&key).map(|live| live.file.upgrade()) {
+                Some(Some(file)) => return file,
+                // It is being dropped, and perhaps its data is removed: the next one's is not to be taken for that.
+                Some(None) => {}
+                None => {
+                    let heat = Arc::default();
+                    let file = Arc::new(CacheFile::new(self.clone(), key, Arc::clone(&heat)));
+                    table.live.insert(key, Live { file: Arc::downgrade(&file), heat });
+                    return file;
+                }
+            }
+            drop(table);
+            std::thread::yield_now();
         }
-        let heat = Arc::default();
-        let file = Arc::new(CacheFile::new(self.clone(), key, Arc::clone(&heat)));
-        table.live.insert(key, Live { file: Arc::downgrade(&file), heat });
-        file
     }
 
     /// Forgets that a file is open, which is being dropped.

@@ -25,6 +25,8 @@ pub(in crate::fs) struct Pending {
     is_dirty: AtomicBool,
     /// The file is gone, and with it layers that were not uploaded.
     is_dropped: AtomicBool,
+    /// Changes went past the journals since the backend was told to keep them.
+    has_passed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -155,6 +157,25 @@ impl Unsaved {
 impl Pending {
     pub(in crate::fs) fn is_dirty(&self) -> bool {
         self.is_dirty.load(Ordering::Acquire)
+    }
+
+    /// Notes a change that went past the journals.
+    pub(in crate::fs) fn pass(&self) {
+        self.has_passed.store(true, Ordering::Release);
+    }
+
+    pub(in crate::fs) fn has_passed(&self) -> bool {
+        self.has_passed.load(Ordering::Acquire)
+    }
+
+    /// Has the backend `sync` the file, with what went past the journals.
+    pub(in crate::fs) fn sync_passed(&self, sync: impl FnOnce() -> Result<()>) -> Result<()> {
+        let has_passed = self.has_passed.swap(false, Ordering::AcqRel);
+        sync().inspect_err(|_| {
+            if has_passed {
+                self.pass();
+            }
+        })
     }
 
     /// Whether the file is gone, and with it what was not uploaded. Whoever [takes](Inode::take) a file and then finds

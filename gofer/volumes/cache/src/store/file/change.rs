@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lisafs::backend::{IoSource, Result};
+use lisafs::backend::{Errno, Error, IoSource, Result};
 
 use super::{Body, CacheFile, Source, incomplete, now};
 use crate::store::disk::on_disk;
@@ -66,22 +66,13 @@ impl CacheFile {
         self.load(&mut body);
         let _changing = self.begin(&mut body);
         if !self.create(&mut body) {
-            let count = put(from)?;
+            let count = put(from).map_err(|error| self.unsure(&mut body, error))?;
             body.size = body.size.max(offset.saturating_add(count as u64));
             return Ok(count);
         }
         // What the client changes meanwhile must not make a difference between the two.
         let bytes = from.to_vec();
-        let count = match put(IoSource::from(&bytes[..])) {
-            Ok(count) => count,
-            Err(error) => {
-                // It may have changed something.
-                let end = offset.saturating_add(bytes.len() as u64);
-                let mut map = self.map.lock();
-                chunks(offset, end.min(body.size)).for_each(|chunk| map.set(chunk, Chunk::Absent));
-                return Err(error);
-            }
-        };
+        let count = put(IoSource::from(&bytes[..])).map_err(|error| self.unsure(&mut body, error))?;
         let written = self.apply(&mut body, &bytes[..count], offset);
         self.keep(&mut body, written);
         Ok(count)
@@ -92,7 +83,7 @@ impl CacheFile {
         let mut body = self.gate.write();
         self.load(&mut body);
         let _changing = self.begin(&mut body);
-        set()?;
+        set().map_err(|error| self.unsure(&mut body, error))?;
         let resized = self.apply_size(&mut body, size);
         self.keep(&mut body, resized);
         Ok(())
@@ -103,7 +94,7 @@ impl CacheFile {
         let mut body = self.gate.write();
         self.load(&mut body);
         let _changing = self.begin(&mut body);
-        extend()?;
+        extend().map_err(|error| self.unsure(&mut body, error))?;
         let size = size.max(body.size);
         let resized = self.apply_size(&mut body, size);
         self.keep(&mut body, resized);
@@ -138,6 +129,15 @@ impl CacheFile {
             self.clear(body);
         }
         changing
+    }
+
+    /// A change has failed that may have been made in part, of which the size can be one: what there is, only the
+    /// backend knows.
+    fn unsure(&self, body: &mut Body, error: Error) -> Error {
+        if error != Errno::OPNOTSUPP {
+            self.forget(body);
+        }
+        error
     }
 
     /// What cannot be kept is given up.
@@ -341,5 +341,47 @@ mod tests {
         assert_eq!(sizes(|file, during| file.resize(9, || set(during)).unwrap()), grown);
         assert_eq!(sizes(|file, during| file.extend(9, || set(during)).unwrap()), grown);
         assert_eq!(sizes(|file, during| file.rewrite(|| set(during), || Ok(9)).unwrap()), grown);
+    }
+
+    #[test]
+    fn what_a_failed_change_has_left_only_the_backend_knows() {
+        type Make<'a> = &'a dyn Fn(&CacheFile) -> Result<()>;
+        let full = || Err(Errno::NOSPC.into());
+        let changes: [Make<'_>; 3] = [
+            &|file| file.write((&b"fives"[..]).into(), 4, |_| full().map(|()| 0)).map(drop),
+            &|file| file.resize(9, full),
+            &|file| file.extend(9, full),
+        ];
+        for change in changes {
+            let directory = tempfile::tempdir().unwrap();
+            let store = Store::open(directory.path(), Limits::new(1 << 30, None)).unwrap();
+            let file: Arc<CacheFile> = store.file(Key { volume: 1, device: (2, 3), ino: 4 });
+            file.validate(1, &stat(4), file.changes(), true, &Nothing).unwrap();
+            assert_eq!(file.write((&b"four"[..]).into(), 0, |from| Ok(from.len())), Ok(4));
+            assert_eq!(change(&file).map_err(|error| error.errno()), Err(Errno::NOSPC));
+            assert_eq!(file.size(), None);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_dropped_takes_nothing_from_the_next_one() {
+        const OTHERS: u64 = 1 << 20;
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), Limits::new(1 << 30, None)).unwrap();
+        let key = Key { volume: 1, device: (2, 3), ino: 4 };
+        store.claim(OTHERS);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let file = store.file(key);
+                        file.validate(1, &stat(4), file.changes(), true, &Nothing).unwrap();
+                        file.write((&b"four"[..]).into(), 0, |from| Ok(from.len())).unwrap();
+                    }
+                });
+            }
+        });
+        store.file(key).invalidate();
+        assert_eq!(store.bytes(), OTHERS);
     }
 }
