@@ -221,9 +221,10 @@ fn nothing_stays_open(transport: Transport) -> Result<()> {
     let stuck = (0..2).map(|_| Stuck::new(OPEN, &file)).collect::<Result<Vec<_>>>()?;
     stuck.iter().for_each(|stuck| process::kill(stuck.0.id()));
     stuck.into_iter().try_for_each(|stuck| stuck.ended().map(drop))?;
-    // Half a second after the answers have come, at most.
     let is_open = || opened(mount.server, "file").is_ok_and(|count| count > 0);
-    wait::until("the answers come late", LIMIT, is_open)?;
+    // They come 4 seconds after the calls, and what they opened is closed within half a second: on a busy machine,
+    // perhaps before anybody looks.
+    let _ = wait::until("the answers come late", Duration::from_secs(6), is_open);
     wait::until("what came late is closed", LIMIT, || !is_open())?;
     mount.end()
 }
