@@ -4,6 +4,8 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::thread;
+use std::time::Duration;
 
 use gofer_cache::{Limits, Options};
 use lisafs::backend::{Access, Errno, OpenHow};
@@ -60,6 +62,23 @@ fn who_opens_a_file_gets_what_it_is_now() {
         fs::remove_file(&path).unwrap();
         assert_eq!(look(&scene, "file"), None);
     }
+}
+
+#[test]
+fn who_was_told_of_a_file_from_memory_and_takes_his_time_hears_that_it_is_another() {
+    const TTL: Duration = Duration::from_secs(1);
+    let scene = Scene::new(&Options::default().ttl(TTL));
+    scene.put("file", b"old");
+    // The first answer is the backend's, the second one is remembered.
+    let told = [(); 2].map(|()| walk(&scene.claim, "file").file);
+    scene.put("new", b"new");
+    fs::rename(scene.files.path().join("new"), scene.files.path().join("file")).unwrap();
+    thread::sleep(TTL);
+    let opened = told[1].open(OpenHow::new(Access::Read));
+    assert_eq!(opened.err().map(|error| error.errno()), Some(Errno::STALE));
+    assert_eq!(look(&scene, "file").unwrap(), b"new");
+    // Who insists has it by another way.
+    assert_eq!(read(&told[1].open(OpenHow::new(Access::Read)).unwrap().file, 0, 10), b"old");
 }
 
 #[test]

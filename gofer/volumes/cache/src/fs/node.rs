@@ -17,6 +17,8 @@ pub(super) struct Node {
     place: Option<(Arc<Node>, Box<[u8]>)>,
     /// It may be elsewhere by now.
     has_moved: AtomicBool,
+    /// Its name was said to lead to it without asking the backend.
+    is_from_memory: AtomicBool,
 }
 
 impl Drop for Node {
@@ -84,7 +86,16 @@ impl Volume {
         let Found { file, stat, .. } = found;
         let place = place.map(|(dir, name)| (dir, name.into()));
         let inode = self.inodes.get(&stat);
-        (Arc::new(Node { inode, inner: file, place, has_moved: AtomicBool::new(false) }), stat)
+        (
+            Arc::new(Node {
+                inode,
+                inner: file,
+                place,
+                has_moved: AtomicBool::default(),
+                is_from_memory: AtomicBool::default(),
+            }),
+            stat,
+        )
     }
 
     /// The entry `name` of `dir`, whose attributes may have to be asked for.
@@ -98,6 +109,7 @@ impl Volume {
             match self.known(dir, name.as_bytes()) {
                 Some(Some(node)) => {
                     self.store.stats.metadata_hits.add(1);
+                    node.is_from_memory.store(true, Ordering::Relaxed);
                     let stat = node.inode.stat(self, || node.inner.stat())?;
                     return Ok((node, stat));
                 }
@@ -162,7 +174,10 @@ impl Volume {
                     return Ok(found.stat);
                 }
                 Err(error) if error != Errno::NOENT => return Err(error),
-                _ if is_known => {
+                // Whoever opens it may have been told of it when others had replaced it already. After that, once: who
+                // is told of it anew knows better.
+                _ if is_known || node.is_from_memory.swap(false, Ordering::Relaxed) => {
+                    node.is_from_memory.store(false, Ordering::Relaxed);
                     self.names.remove(dir.inode.number, name.as_bytes());
                     return Err(Error::STALE);
                 }
