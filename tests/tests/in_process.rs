@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use e2e::modes::{Access, Io, Transport};
 use e2e::mount::{self, Mount};
 use e2e::ring::Switch;
-use e2e::{bins, check, command, process};
+use e2e::{bins, check, command, process, scratch};
 use rustix::io::Errno;
 
 /// Long enough for anything here.
@@ -31,6 +31,29 @@ fn there_is_no_process_beside_it() -> Result<()> {
         check::equal("processes", &process::family(mount.pid())?.len(), &1)?;
         mount.unmount()
     })
+}
+
+#[test]
+fn what_ships_is_there_by_default() -> Result<()> {
+    let (host, other, cache) = (scratch::memory()?, scratch::memory()?, scratch::memory()?);
+    let [host, other, cache] = [&host, &other, &cache].map(|directory| directory.path().display());
+    for (backend, processes) in [
+        (format!("host:{host}"), 1),
+        (format!("readonly:{host}"), 1),
+        (format!("cache:{host}?dir={cache}"), 1),
+        ("cache:blob:memory:?dir=".to_owned() + &cache.to_string(), 1),
+        ("blob:memory:".to_owned(), 1),
+        (format!("blob:file://{other}?create"), 1),
+        // For tests of servers that end alone.
+        ("fault:mem:".to_owned(), 2),
+        (format!("cache:fault:{host}?dir={cache}"), 2),
+    ] {
+        let mut command = mount::command(Io::Rpc, Access::Shared)?;
+        let mount = Mount::start(command.arg(&backend)).with_context(|| backend.clone())?;
+        check::equal(&format!("processes of {backend}"), &process::family(mount.pid())?.len(), &processes)?;
+        mount.unmount()?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -146,13 +146,17 @@ pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Whether what serves `spec` is content with the memory, threads and descriptors that a mount has anyway, and never
-/// meant to end alone.
-fn is_light(spec: &BackendSpec) -> bool {
-    const LIGHT: [&str; 4] = ["host", "mem", "readonly", "crypt"];
+/// Whether `spec` is of what ships, and so known to do well in the mount's process, and never meant to end alone.
+fn is_made_for_it(spec: &BackendSpec) -> bool {
+    const WRAPPERS: [&str; 3] = ["readonly", "crypt", "cache"];
+    const ENDS: [&str; 3] = ["host", "mem", "blob"];
     match spec {
         BackendSpec::Host(_) => true,
-        BackendSpec::Extension(backend) => chain(backend).all(|(name, _)| LIGHT.contains(&name)),
+        BackendSpec::Extension(backend) => {
+            // What follows may be a path with a colon in it, or an address.
+            let inner = chain(backend).map(|(name, _)| name).find(|name| !WRAPPERS.contains(name));
+            inner.is_none_or(|name| ENDS.contains(&name))
+        }
         BackendSpec::Unix(_) | BackendSpec::Exec(_) => false,
     }
 }
@@ -177,7 +181,7 @@ impl MountArgs {
         };
         match (self.server, obstacle) {
             (ServerPlace::Separate, _) => Ok(false),
-            (ServerPlace::Auto, _) => Ok(obstacle.is_none() && is_light(spec)),
+            (ServerPlace::Auto, _) => Ok(obstacle.is_none() && is_made_for_it(spec)),
             (ServerPlace::InProcess, None) => Ok(true),
             (ServerPlace::InProcess, Some(obstacle)) => Err(obstacle),
         }

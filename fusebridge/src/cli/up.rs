@@ -362,9 +362,15 @@ fn within(spec: &BackendSpec, mountpoint: &Path) -> Option<PathBuf> {
 /// Whether `mountpoint` is in a directory that `spec` names, on its own or for an extension, as far as that can be told
 /// from its text.
 fn serves(spec: &BackendSpec, mountpoint: &Path) -> bool {
-    let is_above = |directory: &OsStr| {
-        let path = directory.as_bytes().split(|byte| *byte == b'?').next().unwrap_or_default();
+    let is_path_above = |path: &[u8]| {
+        let path = path.strip_prefix(b"file://").unwrap_or(path);
         Path::new(OsStr::from_bytes(path)).canonicalize().is_ok_and(|directory| mountpoint.starts_with(directory))
+    };
+    // Options can be paths, too: `dir=DIR`.
+    let is_above = |argument: &OsStr| {
+        let mut parts = argument.as_bytes().split(|byte| matches!(byte, b'?' | b'&'));
+        parts.next().is_some_and(is_path_above)
+            || parts.any(|option| option.splitn(2, |byte| *byte == b'=').nth(1).is_some_and(is_path_above))
     };
     match spec {
         BackendSpec::Host(directory) => is_above(directory.as_os_str()),
@@ -423,5 +429,27 @@ fn stack_depth(client: &Client, root: &lisafs::wire::Inode) -> u32 {
     match client.fstatfs(root.control_fd) {
         Ok(stat) if matches!(stat.kind, OVERLAYFS | FUSE) => 2,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_the_mountpoint_in_it_is_known_by_its_paths() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, mountpoint) = (directory.path().display(), directory.path().join("a/mnt"));
+        std::fs::create_dir_all(&mountpoint).unwrap();
+        std::fs::create_dir(directory.path().join("b")).unwrap();
+        let serves = |backend: String| serves(&BackendSpec::Extension(backend.into()), &mountpoint);
+        assert!(serves(format!("readonly:{root}/a")));
+        assert!(serves(format!("readonly:host:{root}")));
+        assert!(serves(format!("cache:{root}/b?dir={root}/a&size=1g")));
+        assert!(serves(format!("cache:blob:file://{root}/a?ro?dir={root}/b")));
+        assert!(!serves(format!("readonly:{root}/b")));
+        assert!(!serves(format!("cache:{root}/b?dir={root}/c&size=1g")));
+        assert!(!serves(format!("cache:blob:file://{root}/b?ro?dir={root}/b")));
+        assert!(!serves("mem:mode=755".to_owned()));
     }
 }

@@ -95,7 +95,11 @@ fn what_the_disk_of_the_cache_had_is_never_lost() -> Result<()> {
         // An upload takes a while, so that kills come in the midst of some.
         let backend =
             format!("cache:fault:{files}?latency=2ms?dir={cache}&access=exclusive&write=back&size=64m&free=0");
-        Mount::start(Command::new(bins::fusebridge()?).args(["mnt", "--access", "exclusive"]).arg(backend))
+        Mount::start(
+            Command::new(bins::fusebridge()?)
+                .args(["mnt", "--server", "separate", "--access", "exclusive"])
+                .arg(backend),
+        )
     };
     let done = AtomicU64::new(0);
     for round in 0..kills(5) {
@@ -153,7 +157,11 @@ fn no_acknowledged_byte_is_lost_and_no_cache_is_damaged() -> Result<()> {
         let mount = || {
             let (files, cache) = (files.path().display(), cache.path().display());
             let backend = format!("cache:{files}?dir={cache}&access={access}&size=24m&free=0");
-            Mount::start(Command::new(bins::fusebridge()?).args(["mnt", "--access", access]).arg(backend))
+            Mount::start(
+                Command::new(bins::fusebridge()?)
+                    .args(["mnt", "--server", "separate", "--access", access])
+                    .arg(backend),
+            )
         };
         let is_same = |mount: &Mount| -> Result<()> {
             for entry in fs::read_dir(files.path())? {

@@ -57,7 +57,8 @@ fn a_read_only_file_in_the_cache_needs_no_server() -> Result<()> {
     let (files, cache) = (scratch::memory()?, scratch::disk()?);
     let content: Vec<u8> = (0..=250).cycle().take(3_000_000).collect();
     fs::write(files.path().join("file"), &content)?;
-    let mount = cached(&["--read-only", "--access", "exclusive"], files.path(), cache.path(), "&access=exclusive")?;
+    let flags = ["--server", "separate", "--read-only", "--access", "exclusive"];
+    let mount = cached(&flags, files.path(), cache.path(), "&access=exclusive")?;
     let path = mount.path().join("file");
     check::holds("through the server", fs::read(&path)? == content)?;
     // The kernel has its own copy of what it was sent; not of what it will read by itself.
@@ -110,7 +111,7 @@ fn a_directory_has_one_process() -> Result<()> {
     let mount = cached(&[], files.path(), cache.path(), "")?;
     let backend = format!("cache:mem:?dir={}", cache.path().display());
     let second = command::run(Command::new(bins::fusebridge()?).args(["run", &backend, "--", "true"]), LIMIT)?;
-    let server = process::family(mount.pid())?[1];
+    let server = mount.pid();
     let wanted = format!("is in use by process {server}; give each process a cache directory of its own");
     check::holds(&second.describe(), second.stderr.contains(&wanted) && second.stderr.lines().count() == 1)?;
     let cli = |words: &[&str]| {
