@@ -25,7 +25,8 @@ pub(super) struct Moments(Mutex<State>);
 #[derive(Default)]
 struct State {
     told: HashMap<u32, (Told, Instant)>,
-    /// Requests that change something, so far.
+    /// Beginnings and ends of requests that change something, so far: who has asked in the middle of one may have been
+    /// told what was before.
     changes: u64,
     /// Those of them that are under way.
     changing: usize,
@@ -81,7 +82,9 @@ impl Moments {
 
 impl Drop for Changing<'_> {
     fn drop(&mut self) {
-        self.0.0.lock().changing -= 1;
+        let mut state = self.0.0.lock();
+        state.changes += 1;
+        state.changing -= 1;
     }
 }
 
@@ -128,9 +131,11 @@ mod tests {
             let changing = moments.changing();
             moments.remember(1, told(2), begun);
             moments.remember(3, told(2), moments.begin(3));
+            let in_the_middle = moments.begin(5);
             drop(changing);
             moments.remember(4, told(2), begun);
-            assert!([1, 3, 4].iter().all(|thread| moments.recall(*thread, NodeId(2)).is_none()));
+            moments.remember(5, told(2), in_the_middle);
+            assert!([1, 3, 4, 5].iter().all(|thread| moments.recall(*thread, NodeId(2)).is_none()));
         }
     }
 }
