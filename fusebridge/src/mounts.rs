@@ -59,12 +59,14 @@ pub fn mounted_on(path: &Path) -> io::Result<Vec<TableEntry>> {
 
 /// Whether processes in other mount namespaces have the file system with device `device` in theirs.
 pub fn is_elsewhere(device: &str) -> bool {
-    let namespace = |process: &Path| std::fs::read_link(process.join("ns/mnt")).ok();
-    let Some(own) = namespace(Path::new("/proc/self")) else { return false };
+    let link = |process: &Path, name: &str| std::fs::read_link(process.join(name)).ok();
+    let Some(own) = link(Path::new("/proc/self"), "ns/mnt") else { return false };
     let Ok(processes) = std::fs::read_dir("/proc") else { return false };
-    let mut seen = std::collections::HashSet::from([own]);
+    let mut seen = std::collections::HashSet::new();
     processes.flatten().map(|entry| entry.path()).any(|process| {
-        namespace(&process).is_some_and(|found| seen.insert(found))
+        let Some(namespace) = link(&process, "ns/mnt").filter(|namespace| *namespace != own) else { return false };
+        // A process sees the mounts below its root only. That of a thread group's leader that has ended is unknown.
+        seen.insert((namespace, link(&process, "root")))
             && table_at(&process.join("mountinfo")).is_ok_and(|table| table.iter().any(|entry| entry.device == device))
     })
 }
@@ -160,6 +162,36 @@ pub fn mount_id(fd: BorrowedFd<'_>) -> io::Result<MountId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mount_is_elsewhere_though_the_first_process_there_has_another_root() {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let [mounted, root] = ["mounted", "root"].map(|name| place.path().join(name));
+        [&mounted, &root].into_iter().for_each(|directory| std::fs::create_dir(directory).unwrap());
+        // The process with the lowest number sees nothing but its root.
+        let script = "mount -t tmpfs private \"$1\"; mountpoint -d \"$1\"; mount --bind / \"$2\"
+            exec 3<&0; cat <&3 >/dev/null & exec chroot \"$2\" cat";
+        let mut shell = Command::new("unshare");
+        shell.args(["--mount", "sh", "-ec", script, "sh"]).arg(&mounted).arg(&root);
+        let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut device = String::new();
+        said.read_line(&mut device).unwrap();
+        let is_seen = std::iter::repeat_with(|| is_elsewhere(device.trim())).take(100).any(|is_seen| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            let is_chrooted =
+                std::fs::read_link(format!("/proc/{}/root", child.id())).is_ok_and(|path| path != Path::new("/"));
+            is_chrooted && is_seen
+        });
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(is_seen);
+    }
 
     #[test]
     fn lines_of_the_table_are_understood() {

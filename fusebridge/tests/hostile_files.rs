@@ -48,8 +48,8 @@ fn an_error_in_a_listing_shows_behind_what_was_listed() {
     let handle = bridge.open(NodeId::ROOT, 0).unwrap();
     let mut names = Vec::new();
     let mut list = |offset| {
-        bridge.list(NodeId::ROOT, &handle, offset, |entry, _| {
-            names.push(entry.name.to_vec());
+        bridge.list(NodeId::ROOT, &handle, offset, |entries, _| {
+            names.push(entries[0].name.to_vec());
             Ok(true)
         })
     };

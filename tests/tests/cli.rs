@@ -310,6 +310,25 @@ fn nothing_stays_mounted_if_nobody_can_be_told() -> Result<()> {
 }
 
 #[test]
+fn help_that_cannot_be_written_is_an_error() -> Result<()> {
+    for (program, arguments, name) in [
+        (bins::fusebridge()?, &["--help"][..], "fusebridge"),
+        (bins::fusebridge()?, &["--version"], "fusebridge"),
+        (bins::fusebridge()?, &["trace", "show", "--help"], "fusebridge"),
+        (bins::gofer()?, &["serve", "--help"], "gofer"),
+        (bins::volumes()?, &["-h"], "gofer-volumes"),
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full")?;
+        let output = Command::new(program).args(arguments).stdout(full).output()?;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let expected = format!("{name}: cannot write to stdout: No space left on device (os error 28)\n");
+        check::equal("stderr", &told, &expected)?;
+        check::equal("the status", &output.status.code(), &Some(1))?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_signal_ends_the_waiting_for_a_server() -> Result<()> {
     let (served, point) = stage()?;
     let socket = served.path().join("socket");

@@ -152,3 +152,113 @@ fn it_takes_fewer_requests_than_reads() -> Result<()> {
     // 64 reads, and the one that finds the end.
     check::holds(&format!("{reads} requests"), reads < 40)
 }
+
+/// Files in a directory of a mount whose server takes a while for each answer.
+struct SlowNames {
+    directory: TempDir,
+    mount: Mount,
+}
+
+/// How many.
+const FILES: usize = 60;
+
+impl SlowNames {
+    fn new(access: Access, options: &[&str]) -> Result<Self> {
+        let directory = scratch::memory()?;
+        for number in 0..FILES {
+            fs::write(directory.path().join(format!("file{number}")), "1")?;
+        }
+        let backend = format!("fault:host:{}?latency=3ms", directory.path().display());
+        let mount = Mount::start(mount::command(Io::Rpc, access)?.args(options).arg(backend))?;
+        Ok(SlowNames { directory, mount })
+    }
+
+    /// The names in the order of a listing, with the sizes of the first `count` of the files.
+    fn begun(&self, count: usize) -> Result<Vec<String>> {
+        let entries = fs::read_dir(self.mount.path())?.collect::<std::io::Result<Vec<_>>>()?;
+        let names: Vec<String> = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        check::equal("names", &names.len(), &FILES)?;
+        for name in &names[..count] {
+            check::equal("size", &self.size(name)?, &1)?;
+        }
+        Ok(names)
+    }
+
+    fn size(&self, name: &str) -> std::io::Result<u64> {
+        fs::symlink_metadata(self.mount.path().join(name)).map(|stat| stat.len())
+    }
+}
+
+#[test]
+fn who_goes_through_a_directory_sees_what_is_changed_through_the_mount() -> Result<()> {
+    let slow = SlowNames::new(Access::Shared, &[])?;
+    let at = |name: &str| slow.mount.path().join(name);
+    for (index, change) in [
+        (|path| Ok(OpenOptions::new().append(true).open(path)?.write_all_at(b"more", 1)?)) as fn(&Path) -> Result<()>,
+        |path| Ok(OpenOptions::new().write(true).open(path)?.set_len(5)?),
+        |path| {
+            fs::write(path.with_extension("new"), "12345")?;
+            Ok(fs::rename(path.with_extension("new"), path)?)
+        },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let names = slow.begun(20)?;
+        let next = &names[21 + index];
+        change(&at(next))?;
+        check::equal("the size now", &slow.size(next)?, &5)?;
+        // As it was, for the next one.
+        fs::write(slow.directory.path().join(next), "1")?;
+    }
+    let names = slow.begun(20)?;
+    fs::remove_file(at(&names[25]))?;
+    check::fails("stat", slow.size(&names[25]), &[rustix::io::Errno::NOENT])?;
+    slow.mount.unmount()
+}
+
+#[test]
+fn who_goes_through_a_directory_sees_what_others_change_a_second_later() -> Result<()> {
+    let slow = SlowNames::new(Access::Shared, &[])?;
+    let names = slow.begun(20)?;
+    for name in &names {
+        fs::write(slow.directory.path().join(name), "12345")?;
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    for name in &names {
+        check::equal("the size now", &slow.size(name)?, &5)?;
+    }
+    slow.mount.unmount()
+}
+
+/// How many messages of each kind `work` makes in a mount with 60 files.
+fn messages(access: Access, work: &str) -> Result<std::collections::BTreeMap<String, usize>> {
+    let place = scratch::memory()?;
+    let trace = place.path().join("trace");
+    let slow = SlowNames::new(access, &["--no-xattr", "--trace", &trace.to_string_lossy()])?;
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", work]).current_dir(slow.mount.path());
+    command::succeed(&mut shell, LIMIT)?;
+    slow.mount.unmount()?;
+    let shown = command::succeed(Command::new(bins::fusebridge()?).args(["trace", "show"]).arg(&trace), LIMIT)?;
+    let mut counts = std::collections::BTreeMap::new();
+    for word in
+        shown.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with(char::is_uppercase)))
+    {
+        *counts.entry(word.to_owned()).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+#[test]
+fn going_through_a_directory_asks_for_each_file_once() -> Result<()> {
+    for access in [Access::Shared, Access::Exclusive] {
+        let counts = messages(access, "find . -size +0 >/dev/null")?;
+        let count = |message: &str| counts.get(message).copied().unwrap_or(0);
+        let walks = count("Walk") + count("WalkStat");
+        // Those that the kernel has no room for are asked for twice.
+        check::holds(&format!("{counts:?}"), (FILES..FILES + FILES / 2).contains(&walks))?;
+        check::holds(&format!("{counts:?}"), count("FStat") < FILES / 2)?;
+    }
+    Ok(())
+}

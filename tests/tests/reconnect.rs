@@ -409,8 +409,9 @@ fn what_is_not_there_any_more_is_stale_and_locks_are_kept() -> Result<()> {
     mount.unmount()
 }
 
-/// A killed server does not hold removed files any more, and their inode numbers go to others.
-fn numbers_come_again(access: Access) -> Result<()> {
+/// A killed server does not hold removed files any more, and their inode numbers go to others: here, unless other
+/// programs get them first. Returns whether they have come here.
+fn numbers_come_again(access: Access) -> Result<bool> {
     let mut served = Served::on(scratch::disk()?)?;
     let mount = served.mount(Io::Rpc, access, &[])?;
     let (root, below) = (mount.path(), served.path().to_path_buf());
@@ -448,15 +449,19 @@ fn numbers_come_again(access: Access) -> Result<()> {
             failed => check::fails("read", failed, &[Errno::STALE, Errno::IO])?,
         }
     }
-    check::holds("the file system gives numbers again", again > 0)?;
     drop(removed);
-    mount.unmount()
+    mount.unmount()?;
+    Ok(again > 0)
 }
 
 #[test]
 fn another_file_with_the_number_of_a_removed_one_is_another_file() -> Result<()> {
-    numbers_come_again(Access::Shared)?;
-    numbers_come_again(Access::Exclusive)
+    for access in [Access::Shared, Access::Exclusive] {
+        let mut tries = (0..8).map(|_| numbers_come_again(access));
+        let have_come = tries.find(|come| !matches!(come, Ok(false))).transpose()?.is_some();
+        check::holds("the file system gives numbers again", have_come)?;
+    }
+    Ok(())
 }
 
 #[test]

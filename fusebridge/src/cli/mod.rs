@@ -190,7 +190,7 @@ fn run_command(program: Program, mut arguments: Vec<OsString>) -> Result<ExitCod
             }
         }
     }
-    let matches = command.get_matches_from(&arguments);
+    let matches = gofer::cli::matches(command, arguments.iter().cloned());
     let cli = Cli::from_arg_matches(&matches)?;
     // The command's own, or those of the command below it.
     let given = matches.subcommand().map(|(_, given)| given.subcommand().map_or(given, |(_, given)| given));

@@ -12,7 +12,7 @@ use lisafs::wire::{FdId, Inode, MessageId, StatFs, Statx};
 use parking_lot::{Mutex, RwLock};
 
 use super::access_lists::AccessLists;
-use super::ahead::Fetchers;
+use super::ahead::{Fetchers, NameAhead, Walks};
 use super::caller::Caller;
 use super::control::Control;
 use super::evict::Evictor;
@@ -51,6 +51,7 @@ pub struct Bridge {
     pub(super) recent: Recent,
     pub(super) mapped: MappedFiles<Handle>,
     pub(super) fetchers: Fetchers,
+    pub(super) walks: Walks,
     pub(super) access_lists: AccessLists,
     /// See [`opening`](Self::opening).
     pub(super) opening: RwLock<()>,
@@ -85,6 +86,7 @@ impl Bridge {
             recent: Recent::default(),
             mapped: MappedFiles::default(),
             fetchers: Fetchers::default(),
+            walks: Walks::default(),
             opening: RwLock::default(),
             hides_maps: AtomicBool::new(false),
             covered: OnceLock::new(),
@@ -94,6 +96,11 @@ impl Bridge {
     /// How the mount behaves.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// From now on, [`changing`](Walks::changing) is held while a request changes something.
+    pub(super) fn changes_are_told(&self) {
+        self.walks.are_told();
     }
 
     /// How many files the server holds descriptors for, and how many are open.
@@ -128,8 +135,12 @@ impl Bridge {
 
     /// Makes `inode` known under `name` in `parent`.
     pub(super) fn enter(&self, parent: NodeId, name: &[u8], inode: &Inode) -> Result<Entry> {
-        let control = Control::new(&self.client, inode.control_fd);
-        let stat = self.access_lists.told(&self.client, inode.control_fd, inode.stat)?;
+        self.enter_by(parent, name, Control::new(&self.client, inode.control_fd), inode.stat)
+    }
+
+    /// The same for a file with `control` and attributes `stat`.
+    pub(super) fn enter_by(&self, parent: NodeId, name: &[u8], control: Arc<Control>, stat: Statx) -> Result<Entry> {
+        let stat = self.access_lists.told(&self.client, control.id(), stat)?;
         let (known, fds) = {
             let mut nodes = self.nodes.lock();
             (nodes.insert(parent, name, &stat, control), nodes.fds())
@@ -161,12 +172,26 @@ impl Bridge {
             self.nodes.lock().looked_up_again(covered.id, &stat);
             return Ok(Entry { id: covered.id, stat });
         }
-        let dir = self.control(parent)?;
-        if let Some(entry) = self.look_again(parent, dir.id(), name)? {
+        if let Some(entry) = self.name_ahead(parent, name)? {
             return Ok(entry);
         }
-        let inode = self.evictor.with_room(|| self.client.lookup(dir.id(), name))?;
-        self.enter(parent, name, &inode)
+        self.timed(parent, name, || {
+            let dir = self.control(parent)?;
+            if let Some(entry) = self.look_again(parent, dir.id(), name)? {
+                return Ok(entry);
+            }
+            let inode = self.evictor.with_room(|| self.client.lookup(dir.id(), name))?;
+            self.enter(parent, name, &inode)
+        })
+    }
+
+    /// The same, of which `found` is known already.
+    pub(super) fn lookup_as(&self, parent: NodeId, name: &[u8], found: Option<NameAhead>) -> Result<Entry> {
+        let entry = match found {
+            Some(found) => self.use_ahead(parent, name, found)?,
+            None => None,
+        };
+        entry.map_or_else(|| self.lookup(parent, name), Ok)
     }
 
     /// Looks at a name that is known already by its attributes, which needs no new control FD. `None`: walk.
@@ -182,6 +207,11 @@ impl Bridge {
         if Identity::of(&stat) != identity {
             return Ok(None);
         }
+        self.again(id, stat)
+    }
+
+    /// A known file, which was seen once more. `None`: it is not known any more.
+    pub(super) fn again(&self, id: NodeId, stat: Statx) -> Result<Option<Entry>> {
         // The kernel may have forgotten it meanwhile, as it does with what it was told when it finds another file in a
         // name's place: then it looks the name up once more at once.
         let Ok(control) = self.control(id) else { return Ok(None) };
@@ -202,6 +232,11 @@ impl Bridge {
 
     /// Attributes of `id`.
     pub fn getattr(&self, id: NodeId) -> Result<Statx> {
+        self.directory_ahead(id).map_or_else(|| self.getattr_of_server(id), Ok)
+    }
+
+    /// The same, asked for now.
+    pub(super) fn getattr_of_server(&self, id: NodeId) -> Result<Statx> {
         let fd = self.control(id)?;
         let stat = self.access_lists.told(&self.client, fd.id(), self.client.fstat(fd.id())?)?;
         self.see(id, &stat)?;

@@ -23,17 +23,20 @@ const CHUNK: i32 = 65536;
 const DIRECTORY: u8 = 4;
 
 impl Bridge {
-    /// Calls `each` with the entries from `offset` on, each with the offset behind it, until it returns `false` or the
-    /// directory ends. Offset 0 reads the directory anew. An error behind the first of these entries shows when the
+    /// Calls `each` with the entries from `offset` on, with those of them that are read already and the offset behind
+    /// the first one, until it returns `false` or the directory ends. Offset 0 reads the directory anew. An error behind the first of these entries shows when the
     /// listing goes on.
     pub fn list(
         &self,
         id: NodeId,
         handle: &Handle,
         offset: u64,
-        mut each: impl FnMut(&DirEntry, u64) -> Result<bool>,
+        mut each: impl FnMut(&[DirEntry], u64) -> Result<bool>,
     ) -> Result<()> {
         let own = self.listing(id, handle, offset);
+        if offset == 0 && self.goes_ahead() {
+            self.walks.listed(id, &own);
+        }
         let mut listing = own.lock();
         if offset == 0 {
             let parent = self.nodes.lock().parent(id);
@@ -52,9 +55,9 @@ impl Bridge {
                     self.recent.put(id, &own, listing.entries.len());
                 }
             }
-            let Some(entry) = listing.entries.get(position) else { return Ok(()) };
+            let Some(entries @ [_, ..]) = listing.entries.get(position..) else { return Ok(()) };
             position += 1;
-            if !each(entry, position as u64)? {
+            if !each(entries, position as u64)? {
                 return Ok(());
             }
         }

@@ -88,6 +88,9 @@ impl Bridge {
     /// Closes handle `number` on `id`.
     pub fn release(&self, id: NodeId, number: u64) {
         let handle = self.handles.remove(number);
+        if handle.as_ref().is_some_and(|handle| handle.is_writable()) {
+            self.walks.changed();
+        }
         if handle.as_ref().is_some_and(|handle| handle.is_past_cache()) {
             self.mapped.close(id);
         }

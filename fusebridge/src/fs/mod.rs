@@ -2,7 +2,7 @@
 //!
 //! | FUSE request | what the server is asked |
 //! |---|---|
-//! | LOOKUP | WalkStat if the name is known, to see whether it is still the same file; else Walk of one name |
+//! | LOOKUP | WalkStat if the name is known, to see whether it is still the same file; else Walk of one name; for several names at once, and FStat of their directory, if somebody goes through it in a shared mount whose server is slow ([`ahead`]) |
 //! | FORGET | Close, in batches |
 //! | GETATTR | FStat |
 //! | SETATTR | SetStat and FStat; a truncation through a handle goes to its donated file |
@@ -18,7 +18,7 @@
 //! | FSYNC, FSYNCDIR | nothing with a donated file, else FSync |
 //! | RELEASE, RELEASEDIR | Close, in batches |
 //! | READDIR | Getdents64 |
-//! | READDIRPLUS | Getdents64, then as LOOKUP for each entry |
+//! | READDIRPLUS | Getdents64, then as LOOKUP for each entry, for several at once if the server is slow |
 //! | STATFS | FStatFS |
 //! | GETXATTR, SETXATTR, LISTXATTR, REMOVEXATTR | FGetXattr, FSetXattr, FListXattr, FRemoveXattr; access control lists are refused where the server keeps none, and after setting one FStat, and SetStat if the set-group-id bit must go |
 //! | FALLOCATE | FAllocate |

@@ -31,7 +31,10 @@ impl Bridge {
         if remembers && self.nodes.lock().has_no_capabilities(id) {
             return Err(Errno::NODATA);
         }
-        let value = self.client.get_xattr(self.control(id)?.id(), name, 0);
+        let value = match self.attribute_ahead(id, name) {
+            Some(value) => value,
+            None => self.client.get_xattr(self.control(id)?.id(), name, 0),
+        };
         if remembers && value == Err(Errno::NODATA) {
             self.nodes.lock().set_no_capabilities(id, true);
         }

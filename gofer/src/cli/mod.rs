@@ -104,7 +104,7 @@ fn run(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<ExitCode, Error> {
     let registry = Registry::new(extensions)?;
-    let matches = complete(command, &registry).get_matches_from(arguments);
+    let matches = self::matches(complete(command, &registry), arguments);
     let cli = Cli::from_arg_matches(&matches)?;
     match (cli.command, matches.subcommand()) {
         (Command::Serve(serve), Some((_, flags))) => {
@@ -116,6 +116,21 @@ fn run(
         (Command::Serve(_), None) => unreachable!("a command was found"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `arguments` say to `command`. Mistakes are told and end the process, as does the help that was asked for: with
+/// success, unless it cannot be written.
+pub fn matches(command: clap::Command, arguments: impl IntoIterator<Item = OsString>) -> clap::ArgMatches {
+    let name = command.get_name().to_owned();
+    command.try_get_matches_from(arguments).unwrap_or_else(|error| {
+        if error.use_stderr() {
+            error.exit();
+        }
+        let written = error.print().and_then(|()| std::io::Write::flush(&mut std::io::stdout()));
+        let Err(why) = written else { std::process::exit(0) };
+        eprintln!("{name}: cannot write to stdout: {why}");
+        std::process::exit(1);
+    })
 }
 
 /// `command` with the flags of all extensions.

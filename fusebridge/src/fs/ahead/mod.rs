@@ -11,8 +11,11 @@
 //! * Where a file ends is always asked: a reader that waits for more finds it.
 //!
 //! A server that answers quickly is asked for each read: that costs less than what would be copied twice.
+//!
+//! For who goes through a directory, `names` does the same with names and attributes.
 
 mod fetchers;
+mod names;
 mod window;
 
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use super::identity::NodeId;
 use super::policy::Access;
 pub(super) use fetchers::Fetchers;
 pub use fetchers::MOST_THREADS;
+pub(super) use names::{Ahead as NameAhead, Walks};
 pub(super) use window::Ahead;
 use window::{Part, Plan};
 

@@ -1,5 +1,6 @@
 //! What the bridge does for each request, in the kernel's terms, whichever way requests come.
 
+use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,6 +87,9 @@ pub(super) trait Names {
 
 /// Takes a listing with what is known of each file.
 pub(super) trait NamesAndAttributes {
+    /// For how many more files with short names there is room, as far as that is known.
+    fn room(&self) -> usize;
+
     /// Adds a file as [`Names::add`] does, with what is `known`. The kernel counts it as looked up if that is anything.
     fn add(&mut self, known: Option<&Told>, id: NodeId, next: u64, mode: u32, name: &[u8]) -> bool;
 }
@@ -238,6 +242,9 @@ impl<B> Handler<B> {
         let is_backed = backing.is_some();
         let is_past_cache = self.is_past_cache(id, &handle, flags, is_backed);
         let open_flags = self.open_flags(&handle, is_past_cache, is_backed);
+        if handle.is_writable() {
+            self.bridge.walks.changed();
+        }
         if is_backed && handle.can_change_by_map() {
             self.bridge.may_change_unseen(id);
         }
@@ -375,7 +382,8 @@ impl<B> Handler<B> {
     /// Lists a directory from `offset` on, as far as it fits.
     pub(super) fn readdir(&self, (id, handle): (NodeId, u64), offset: u64, to: &mut impl Names) -> Result<()> {
         let handle = self.bridge.handle(handle)?;
-        self.bridge.list(id, &handle, offset, |entry, next| {
+        self.bridge.list(id, &handle, offset, |entries, next| {
+            let entry = &entries[0];
             Ok(to.add(entry.id, next, u32::from(entry.kind) << 12, &entry.name))
         })
     }
@@ -388,10 +396,19 @@ impl<B> Handler<B> {
         to: &mut impl NamesAndAttributes,
     ) -> Result<()> {
         let handle = self.bridge.handle(handle)?;
-        self.bridge.list(parent, &handle, offset, |listed, next| {
+        // What was looked up together, from this entry on.
+        let mut ahead = VecDeque::new();
+        self.bridge.list(parent, &handle, offset, |entries, next| {
+            let listed = &entries[0];
+            if ahead.is_empty() && self.bridge.looks_up_slowly() {
+                let names: Vec<_> = entries.iter().take(to.room()).map(|entry| entry.name.clone()).collect();
+                let names = names.split(|name| matches!(&**name, b"." | b"..")).next().unwrap_or_default();
+                ahead.extend(self.bridge.look_up_all(parent, names)?);
+            }
+            let found = ahead.pop_front().flatten();
             let known = match &*listed.name {
                 b"." | b".." => None,
-                name => match self.bridge.lookup(parent, name) {
+                name => match self.bridge.lookup_as(parent, name, found) {
                     Ok(entry) => Some(self.tell(entry)),
                     // It has gone meanwhile.
                     Err(Errno::NOENT) => return Ok(true),

@@ -48,6 +48,7 @@ fn wants_ring(transport: Transport, has_messages: bool) -> io::Result<bool> {
 /// Answers what comes over `end`, or over rings if `wants_ring`.
 fn start(bridge: &Arc<Bridge>, end: Arc<End>, options: &MountOptions, wants_ring: bool) -> io::Result<Arc<Pool>> {
     let handler = Handler::new(bridge.clone(), options.stack_depth);
+    bridge.changes_are_told();
     let must = options.transport == Transport::Ring;
     let rings = match wants_ring.then(|| Rings::new(&end)).transpose() {
         Ok(rings) => rings,

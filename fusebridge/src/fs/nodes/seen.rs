@@ -5,6 +5,7 @@ use lisafs::wire::{FileType, Statx};
 use super::Nodes;
 use crate::fs::ahead::Content;
 use crate::fs::identity::NodeId;
+use crate::fs::names::Name;
 
 /// The set-group-id bit.
 pub(super) const SET_GID: u16 = 0o2000;
@@ -65,6 +66,16 @@ impl<F> Nodes<F> {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.size = node.size.max(size);
         }
+    }
+
+    /// One of the names of `id`.
+    pub fn name(&self, id: NodeId) -> Option<Name> {
+        self.nodes.get(&id)?.names.first().cloned()
+    }
+
+    /// Whether somebody has `id` open.
+    pub fn is_open(&self, id: NodeId) -> bool {
+        self.nodes.get(&id).is_some_and(|node| node.handles > 0)
     }
 
     /// Whether `id` is on the same device as the root.

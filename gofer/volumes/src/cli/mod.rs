@@ -110,7 +110,7 @@ fn complete(command: clap::Command, registry: &Registry) -> clap::Command {
 fn run(program: Program) -> Result<ExitCode, Error> {
     let command = program.command(Cli::command());
     let registry = Registry::new(program.extensions(crate::extensions()))?;
-    let matches = complete(command, &registry).get_matches();
+    let matches = gofer::cli::matches(complete(command, &registry), std::env::args_os());
     match Cli::from_arg_matches(&matches)?.command {
         Command::Serve { file, log } => {
             gofer::log::init(&log)?;

@@ -148,6 +148,12 @@ impl Names for Listing {
 }
 
 impl NamesAndAttributes for Listing {
+    fn room(&self) -> usize {
+        /// Of usual names.
+        const NAME: usize = 16;
+        (self.limit - self.bytes.len()) / (size_of::<EntryOut>() + size_of::<Dirent>() + NAME)
+    }
+
     fn add(&mut self, known: Option<&Told>, id: NodeId, next: u64, mode: u32, name: &[u8]) -> bool {
         // Number 0 stands for "not known", unlike in the answer to a lookup.
         let entry = known.map_or_else(zerocopy::FromZeros::new_zeroed, entry_out);

@@ -99,7 +99,7 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
             O::Lookup { .. } => begun = Some((moments, moments.begin(thread))),
             O::GetAttr | O::Statx(_) => recalled = moments.recall(thread, id),
             operation if changes_nothing(operation) => moments.end(thread),
-            _ => _changing = Some(moments.changing()),
+            _ => _changing = Some((moments.changing(), handler.bridge.walks.changing())),
         }
     }
     let getattr = || recalled.map_or_else(|| handler.getattr(id), Ok);

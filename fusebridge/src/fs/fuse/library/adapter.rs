@@ -84,6 +84,11 @@ impl Names for ReplyDirectory {
 }
 
 impl NamesAndAttributes for ReplyDirectoryPlus {
+    fn room(&self) -> usize {
+        // The library does not say.
+        1
+    }
+
     fn add(&mut self, known: Option<&Told>, id: NodeId, next: u64, mode: u32, name: &[u8]) -> bool {
         let is_dots = matches!(name, b"." | b"..");
         let (attr, ttl) = if let Some(told) = known {
