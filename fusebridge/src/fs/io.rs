@@ -164,9 +164,10 @@ impl Bridge {
     /// Writes `data` to `id` at `offset`, or if it `appends`, behind what others have appended meanwhile. Fewer bytes
     /// than there are is the answer if an error came up behind them.
     pub fn write(&self, id: NodeId, handle: &Handle, offset: u64, data: &[u8], appends: bool) -> Result<usize> {
-        // One write alone can be asked not to append (RWF_NOAPPEND); only its place tells.
-        let is_at_end = || self.nodes.lock().size(id).is_none_or(|size| offset >= size);
-        if !appends || self.policy.access != Access::Shared || !is_at_end() {
+        // One write alone can be asked not to append (RWF_NOAPPEND); only its place tells. What others have appended the
+        // kernel may not know yet, though it was seen here.
+        let may_be_end = || self.nodes.lock().least_end(id).is_none_or(|end| offset >= end);
+        if !appends || self.policy.access != Access::Shared || !may_be_end() {
             return self.change(id, handle, offset, data.len() as u64, || self.write_at(handle, offset, data));
         }
         // Somewhere from there on.

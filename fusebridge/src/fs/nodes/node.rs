@@ -39,6 +39,8 @@ pub(super) struct Node<F> {
     pub(super) gid: u32,
     /// Size as last seen.
     pub(super) size: u64,
+    /// The kernel does not believe that the file ends before this.
+    pub(super) end: u64,
     /// When data and attributes were changed, as last seen.
     times: (StatxTimestamp, StatxTimestamp),
     /// Another one for each change of the content that was seen or made.
@@ -67,6 +69,7 @@ impl<F> Node<F> {
             mode: stat.mode,
             gid: stat.gid,
             size: stat.size,
+            end: stat.size,
             times: (stat.mtime, stat.ctime),
             version: 0,
             changes_unseen: false,
@@ -79,6 +82,8 @@ impl<F> Node<F> {
         let times = (stat.mtime, stat.ctime);
         self.version += u64::from((self.size, self.times) != (stat.size, times));
         (self.size, self.times) = (stat.size, times);
+        // Of several answers, it may have believed any, but none from before its own last write.
+        self.end = self.end.min(stat.size);
     }
 
     /// Whether it holds a control FD and can do without: what has no name could not be walked to again, and what is

@@ -61,10 +61,16 @@ impl<F> Nodes<F> {
         self.nodes.get_mut(&id).is_some_and(|node| std::mem::replace(&mut node.changes_unseen, changes))
     }
 
-    /// Remembers that `id` is at least `size` large.
+    /// Where the kernel may believe that `id` ends: not before this.
+    pub fn least_end(&self, id: NodeId) -> Option<u64> {
+        self.nodes.get(&id).map(|node| node.end)
+    }
+
+    /// Remembers that `id` is at least `size` large, and that the kernel knows.
     pub fn grown(&mut self, id: NodeId, size: u64) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.size = node.size.max(size);
+            node.end = node.end.max(size);
         }
     }
 

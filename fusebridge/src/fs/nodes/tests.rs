@@ -238,3 +238,19 @@ fn a_set_group_id_directory_passes_its_group_on() {
     assert_eq!(nodes.inheritance(dir).gid, Some(42));
     assert_eq!(nodes.inheritance(NodeId::ROOT).gid, None);
 }
+
+#[test]
+fn the_kernel_may_believe_in_any_end_that_it_was_told() {
+    let mut nodes = table();
+    let id = nodes.add(NodeId::ROOT, "a", 2, 101, FILE);
+    let sized = |size| Statx { size, ..stat(101, FILE) };
+    nodes.grown(id, 10);
+    // Others append, and answers overtake each other.
+    for (size, end) in [(20, 10), (15, 10), (5, 5), (30, 5)] {
+        assert!(nodes.see(id, &sized(size)));
+        assert_eq!((nodes.size(id), nodes.least_end(id)), (Some(size), Some(end)));
+    }
+    // It appends, and what is in between is not its own.
+    nodes.grown(id, 12);
+    assert_eq!((nodes.size(id), nodes.least_end(id)), (Some(30), Some(12)));
+}
