@@ -1,5 +1,6 @@
 //! How many messages an operation costs, as `gofer/docs/architecture.md` says it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -9,6 +10,7 @@ use anyhow::{Context, Result};
 use e2e::modes::{Access, Io};
 use e2e::mount::{self, Mount};
 use e2e::{bins, check, command, scratch};
+use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -18,15 +20,21 @@ const FILES: usize = 60;
 /// What is not of one operation: made ahead, or in batches whenever there is time.
 const APART: &[&str] = &["Mount", "Channel", "Close"];
 
-/// How many messages it takes to do `work` in a new mount of a directory with files.
-fn messages(access: Access, repository: &Path, work: &str) -> Result<usize> {
-    let (directory, place) = (scratch::memory()?, scratch::memory()?);
-    for number in 0..FILES {
+/// A directory with so many files.
+fn directory(files: usize) -> Result<TempDir> {
+    let directory = scratch::memory()?;
+    for number in 0..files {
         fs::write(directory.path().join(format!("file{number}")), "content")?;
     }
+    Ok(directory)
+}
+
+/// The names of the messages that it takes to do `work` in a new mount of `backend`; `$1` is `repository`.
+fn sent(access: Access, backend: &OsStr, repository: &Path, work: &str) -> Result<Vec<String>> {
+    let place = scratch::memory()?;
     let trace = place.path().join("trace");
     let mut command = mount::command(Io::Rpc, access)?;
-    let mount = Mount::start(command.arg("--trace").arg(&trace).arg(mount::backend(directory.path())))?;
+    let mount = Mount::start(command.arg("--trace").arg(&trace).arg(backend))?;
     let mut shell = Command::new("sh");
     shell.args(["-euc", work, "sh"]).arg(repository).current_dir(mount.path());
     command::succeed(&mut shell, LIMIT)?;
@@ -34,7 +42,13 @@ fn messages(access: Access, repository: &Path, work: &str) -> Result<usize> {
     let shown = command::succeed(Command::new(bins::fusebridge()?).args(["trace", "show"]).arg(&trace), LIMIT)?;
     let name =
         |line: &str| line.split_whitespace().find(|word| word.starts_with(char::is_uppercase)).map(str::to_owned);
-    Ok(shown.lines().filter_map(name).filter(|name| !APART.contains(&name.as_str())).count())
+    Ok(shown.lines().filter_map(name).filter(|name| !APART.contains(&name.as_str())).collect())
+}
+
+/// How many messages it takes to do `work` in a new mount of a directory with files.
+fn messages(access: Access, repository: &Path, work: &str) -> Result<usize> {
+    let directory = directory(FILES)?;
+    Ok(sent(access, &mount::backend(directory.path()), repository, work)?.len())
 }
 
 /// A repository with a commit.
@@ -70,4 +84,19 @@ fn operations_cost_as_many_messages_as_the_table_says() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn names_are_listed_without_attributes_where_these_take_long() -> Result<()> {
+    const MANY: usize = 1200;
+    let (directory, place) = (directory(MANY)?, scratch::memory()?);
+    let looked_up = |backend: String| -> Result<usize> {
+        let sent = sent(Access::Exclusive, backend.as_ref(), place.path(), "test $(ls | wc -l) = 1200")?;
+        Ok(sent.iter().filter(|name| name.starts_with("Walk")).count())
+    };
+    let quick = looked_up(format!("host:{}", directory.path().display()))?;
+    check::holds(&format!("all of {quick}"), quick >= MANY)?;
+    // One request of the kernel has a few hundred files.
+    let slow = looked_up(format!("fault:host:{}?latency=2ms@walk", directory.path().display()))?;
+    check::holds(&format!("the first of {slow}"), slow < MANY / 2)
 }

@@ -77,6 +77,11 @@ impl Evictor {
         Ok(())
     }
 
+    /// Whether files can be looked up that nobody has asked for, without giving others up soon.
+    pub fn has_spare(&self) -> bool {
+        self.nodes.lock().fds() < self.shared.max - self.shared.max / 16
+    }
+
     /// Says that `held` control FDs are held now.
     pub fn held(&self, held: usize) {
         if held > self.shared.max {

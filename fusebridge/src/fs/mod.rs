@@ -18,7 +18,7 @@
 //! | FSYNC, FSYNCDIR | nothing with a donated file, else FSync |
 //! | RELEASE, RELEASEDIR | Close, in batches |
 //! | READDIR | Getdents64 |
-//! | READDIRPLUS | Getdents64, then as LOOKUP for each entry, for several at once if the server is slow |
+//! | READDIRPLUS | Getdents64, then as LOOKUP for each entry, for several at once if the server is slow; then, and where descriptors are scarce, only for the first of a directory |
 //! | STATFS | FStatFS |
 //! | GETXATTR, SETXATTR, LISTXATTR, REMOVEXATTR | FGetXattr, FSetXattr, FListXattr, FRemoveXattr; access control lists are refused where the server keeps none, and after setting one FStat, and SetStat if the set-group-id bit must go |
 //! | FALLOCATE | FAllocate |

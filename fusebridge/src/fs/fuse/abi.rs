@@ -60,7 +60,6 @@ pub(super) mod capability {
     pub(in super::super) const DONT_MASK: u64 = 1 << 6;
     pub(in super::super) const AUTO_INVAL_DATA: u64 = 1 << 12;
     pub(in super::super) const DO_READDIRPLUS: u64 = 1 << 13;
-    pub(in super::super) const READDIRPLUS_AUTO: u64 = 1 << 14;
     pub(in super::super) const ASYNC_DIO: u64 = 1 << 15;
     pub(in super::super) const PARALLEL_DIROPS: u64 = 1 << 18;
     pub(in super::super) const POSIX_ACL: u64 = 1 << 20;

@@ -125,9 +125,11 @@ impl<B> Handler<B> {
             | capability::NO_EXPORT_SUPPORT
             // Without this a file that is open past the cache cannot be mapped to be shared.
             | capability::DIRECT_IO_ALLOW_MMAP;
-        // What may not be remembered need not be told beforehand.
+        // What may not be remembered need not be told beforehand. Left to itself (READDIRPLUS_AUTO), the kernel would do
+        // without attributes for all but the beginning of a listing when that is read to its end before any file is
+        // looked at: as nearly everybody does.
         if !policy.ttl().is_zero() {
-            wanted |= capability::DO_READDIRPLUS | capability::READDIRPLUS_AUTO;
+            wanted |= capability::DO_READDIRPLUS;
         }
         wanted |= match policy.keeps_cache() {
             true => capability::CACHE_SYMLINKS | capability::EXPLICIT_INVAL_DATA,
@@ -396,11 +398,13 @@ impl<B> Handler<B> {
         to: &mut impl NamesAndAttributes,
     ) -> Result<()> {
         let handle = self.bridge.handle(handle)?;
+        // Those of a long listing take a slow server long, and many descriptors, and may not be wanted.
+        let has_attributes = offset == 0 || !self.bridge.looks_up_slowly() && self.bridge.evictor().has_spare();
         // What was looked up together, from this entry on.
         let mut ahead = VecDeque::new();
         self.bridge.list(parent, &handle, offset, |entries, next| {
             let listed = &entries[0];
-            if ahead.is_empty() && self.bridge.looks_up_slowly() {
+            if has_attributes && ahead.is_empty() && self.bridge.looks_up_slowly() {
                 let names: Vec<_> = entries.iter().take(to.room()).map(|entry| entry.name.clone()).collect();
                 let names = names.split(|name| matches!(&**name, b"." | b"..")).next().unwrap_or_default();
                 ahead.extend(self.bridge.look_up_all(parent, names)?);
@@ -408,6 +412,7 @@ impl<B> Handler<B> {
             let found = ahead.pop_front().flatten();
             let known = match &*listed.name {
                 b"." | b".." => None,
+                _ if !has_attributes => None,
                 name => match self.bridge.lookup_as(parent, name, found) {
                     Ok(entry) => Some(self.tell(entry)),
                     // It has gone meanwhile.
