@@ -24,8 +24,8 @@ const DIRECTORY: u8 = 4;
 
 impl Bridge {
     /// Calls `each` with the entries from `offset` on, with those of them that are read already and the offset behind
-    /// the first one, until it returns `false` or the directory ends. Offset 0 reads the directory anew. An error behind the first of these entries shows when the
-    /// listing goes on.
+    /// the first one, until it returns `false` or the directory ends. Offset 0 reads the directory anew. An error
+    /// behind the first of these entries shows when the listing goes on.
     pub fn list(
         &self,
         id: NodeId,

@@ -16,6 +16,7 @@
 
 mod fetchers;
 mod names;
+mod share;
 mod window;
 
 use std::sync::Arc;

@@ -191,11 +191,19 @@ impl Walks {
         walks.insert(directory, Walk::new(listing.clone()));
     }
 
+    /// A lookup took so long.
+    fn took(&self, took: Duration) {
+        let before = self.slow.load(Ordering::Relaxed);
+        let slow = if took >= SLOW { before + 1 } else { 0 };
+        // As a rule it stays 0, which all threads can go on reading.
+        if slow != before {
+            self.slow.store(slow, Ordering::Relaxed);
+        }
+    }
+
     /// `name` in `directory` was looked up, which took so long.
     fn answered(&self, directory: NodeId, name: &[u8], took: Duration) {
         let is_slow = took >= SLOW;
-        let slow = if is_slow { self.slow.load(Ordering::Relaxed) + 1 } else { 0 };
-        self.slow.store(slow, Ordering::Relaxed);
         let mut walks = self.walks.lock();
         let Some(walk) = walks.get_mut(&directory) else { return };
         if walk.is_last(name) {
@@ -231,7 +239,11 @@ impl Bridge {
     pub(in crate::fs) fn timed<T>(&self, parent: NodeId, name: &[u8], look_up: impl FnOnce() -> T) -> T {
         let started = Instant::now();
         let found = look_up();
-        self.walks.answered(parent, name, started.elapsed());
+        let took = started.elapsed();
+        self.walks.took(took);
+        if self.goes_ahead() {
+            self.walks.answered(parent, name, took);
+        }
         found
     }
 

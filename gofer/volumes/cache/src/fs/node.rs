@@ -174,15 +174,15 @@ impl Volume {
                     return Ok(found.stat);
                 }
                 Err(error) if error != Errno::NOENT => return Err(error),
-                // Whoever opens it may have been told of it when others had replaced it already. After that, once: who
-                // is told of it anew knows better.
-                _ if is_known || node.is_from_memory.swap(false, Ordering::Relaxed) => {
-                    node.is_from_memory.store(false, Ordering::Relaxed);
-                    self.names.remove(dir.inode.number, name.as_bytes());
-                    return Err(Error::STALE);
+                _ => {
+                    // Whoever opens it may have been told of it when others had replaced it already. Said once: who is
+                    // told of it anew knows better, and who insists knows it by another name, or has it open.
+                    let is_from_memory = node.is_from_memory.swap(false, Ordering::Relaxed);
+                    if is_known || is_from_memory {
+                        self.names.remove(dir.inode.number, name.as_bytes());
+                        return Err(Error::STALE);
+                    }
                 }
-                // Whoever opens it knows it by another name, or has it open.
-                _ => {}
             }
         }
         let stat = node.inner.stat()?;
