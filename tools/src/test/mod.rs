@@ -39,6 +39,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     } else {
         some(options, checks, &mut outcome)?;
     }
+    if !outcome.summary.reports.is_empty() {
+        print!("\nWhat failed, once more:\n{}", outcome.summary.reports);
+    }
     for check in &outcome.broken {
         println!("FAILED: {check}");
         outcome.summary.failed += 1;

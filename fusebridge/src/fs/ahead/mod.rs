@@ -114,7 +114,7 @@ impl Bridge {
                 return;
             }
             let Some(permit) = self.fetchers.admit() else { return };
-            let ticket = ahead.expect(offset, length, plan.version, permit);
+            let ticket = ahead.expect(Instant::now(), offset, length, plan.version, permit);
             let (client, handle, ahead) = (self.client.clone(), handle.clone(), ahead.clone());
             self.fetchers.run(Box::new(move || {
                 if !ahead.is_expected(ticket) {

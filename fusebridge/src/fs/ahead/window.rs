@@ -168,12 +168,12 @@ impl Ahead {
         (count > 0).then_some(Plan { offset, count, length, end: content.size, version: content.version })
     }
 
-    /// `length` bytes at `offset` are about to be asked for, when the file's content was `version`.
-    pub(super) fn expect(&self, offset: u64, length: usize, version: u64, permit: Permit) -> u64 {
+    /// `length` bytes at `offset` are asked for at `asked`, when the file's content was `version`.
+    pub(super) fn expect(&self, asked: Instant, offset: u64, length: usize, version: u64, permit: Permit) -> u64 {
         let mut window = self.window.lock();
         window.tickets += 1;
         let ticket = window.tickets;
-        let (range, asked) = (offset..offset + length as u64, Instant::now());
+        let range = offset..offset + length as u64;
         window.chunks.push_back(Chunk { ticket, range, asked, version, state: State::Coming, _permit: permit });
         ticket
     }
