@@ -1,26 +1,27 @@
 //! Reading blocks from segments: those next to each other at once, those of different segments side by side.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures::future::join_all;
+use parking_lot::Mutex;
 
 use crate::cache::{BlockKey, Claim};
-use crate::node::{Data, Node};
-use crate::record::{CHUNK_BLOCKS, Chunk, Place, Stored};
+use crate::node::{Data, LOOKED_UP, Node};
+use crate::record::{CHUNK_BLOCKS, Chunk, Place, Stored, decode};
+use crate::segment::{self, Reading};
 use crate::volume::Volume;
-use crate::{Errno, key, segment};
+use crate::{Errno, key};
 
-/// Bytes that are asked for at once, at most.
-const LARGEST: u32 = 4 << 20;
+/// Bytes that are asked for at once, at most: a whole segment.
+#[expect(clippy::cast_possible_truncation, reason = "it is small")]
+const LARGEST: u32 = segment::TARGET as u32;
 
 /// Bytes between two blocks that are rather read than asked around.
 const GAP: u32 = 32 << 10;
 
-/// So many successive chunks of a file are looked up at once for who reads far ahead.
-const LOOKED_UP: u64 = 256;
-
-/// And so many are far.
+/// Who reads so many successive chunks ahead will need more of them.
 const FAR: u64 = 4;
 
 impl Volume {
@@ -38,7 +39,9 @@ impl Volume {
                 continue;
             }
             let mine: Vec<Stored> = missing.into_iter().filter(|stored| claim.contains(stored.into())).collect();
-            found.extend(self.wait(self.fetch_claimed(mine, &claim))?);
+            let mut taken = Mutex::new(Vec::new());
+            self.wait(self.fetch_claimed(mine, &claim, &|key, data| taken.lock().push((key, data))))?;
+            found.extend(taken.get_mut().drain(..));
         }
         Ok(wanted.iter().filter_map(|stored| found.get(&stored.into()).cloned()).collect())
     }
@@ -53,60 +56,75 @@ impl Volume {
         true
     }
 
-    /// Fetches blocks that are claimed.
-    async fn fetch_claimed(&self, mut blocks: Vec<Stored>, _: &Claim<'_>) -> Result<HashMap<BlockKey, Data>, Errno> {
+    /// Fetches blocks that are claimed. Each goes to who waits for it as soon as it is here, and to `take`.
+    async fn fetch_claimed(
+        &self,
+        mut blocks: Vec<Stored>,
+        claim: &Claim<'_>,
+        take: &(impl Fn(BlockKey, Data) + Sync),
+    ) -> Result<(), Errno> {
         blocks.sort_unstable_by_key(|stored| (stored.volume, stored.segment, stored.offset));
         blocks.dedup();
         let runs: Vec<&[Stored]> = blocks.chunk_by(is_near).flat_map(split).collect();
-        let mut all = HashMap::new();
-        for run in join_all(runs.into_iter().map(|run| self.fetch_run(run))).await {
-            all.extend(run?);
-        }
-        Ok(all)
+        let fetched = join_all(runs.into_iter().map(|run| self.fetch_run(run, claim, take))).await;
+        fetched.into_iter().collect()
     }
 
     /// Fetches blocks that are near each other by one request.
-    async fn fetch_run(&self, run: &[Stored]) -> Result<Vec<(BlockKey, Data)>, Errno> {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(Vec::new()) };
+    async fn fetch_run(
+        &self,
+        run: &[Stored],
+        claim: &Claim<'_>,
+        take: &(impl Fn(BlockKey, Data) + Sync),
+    ) -> Result<(), Errno> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
         let end = last.offset.checked_add(last.len).ok_or(Errno::IO)?;
         let prefix = self.prefixes.get(usize::from(first.volume)).ok_or_else(|| {
             tracing::error!(volume = first.volume, "the volume is damaged: data refers to an unknown volume");
             Errno::IO
         })?;
-        let bytes = segment::read(&self.store, prefix, first.segment, first.offset..end).await.map_err(|error| {
+        let failed = |error: object_store::Error| {
             let error = crate::error::reason(&error);
             tracing::error!(segment = format_args!("{:016x}", first.segment), error, "cannot read file data");
             Errno::IO
-        })?;
-        run.iter()
-            .map(|stored| {
-                let start = (stored.offset - first.offset) as usize;
-                let part = bytes.get(start..start + stored.len as usize).ok_or(Errno::IO)?;
-                let data = Arc::new(segment::unpack(stored, part, self.superblock.block)?);
-                self.blocks.put(stored.into(), data.clone());
-                Ok((stored.into(), data))
-            })
-            .collect()
+        };
+        let range = first.offset..end;
+        let mut reading = Reading::start(&self.store, prefix, first.segment, range).await.map_err(failed)?;
+        let mut at = first.offset;
+        for stored in run {
+            // Two places of one segment never overlap, unless the volume is damaged.
+            let gap = stored.offset.checked_sub(at).ok_or(Errno::IO)?;
+            reading.skip(gap as usize).await.map_err(failed)?;
+            let bytes = reading.take(stored.len as usize).await.map_err(failed)?;
+            at = stored.offset + stored.len;
+            let data = Arc::new(segment::unpack(stored, bytes, self.superblock.block)?);
+            claim.release(stored.into(), data.clone());
+            take(stored.into(), data);
+        }
+        Ok(())
     }
 
     /// Fetches a file's blocks from `first` to before `end` that are not here, if they are in the store. Who needs them
     /// later finds them; who needs them now waits.
     pub(crate) async fn prefetch(self: Arc<Self>, node: Arc<Node>, first: u64, end: u64) {
-        let mut blocks = Vec::new();
         let chunks = first / CHUNK_BLOCKS..end.div_ceil(CHUNK_BLOCKS);
-        if chunks.end.saturating_sub(chunks.start) >= FAR {
-            // One request of the database for hundreds of MiB, before one for each few.
-            let from = chunks.start / LOOKED_UP * LOOKED_UP;
-            let range = key::chunk(node.ino, from)..key::chunk(node.ino, from + LOOKED_UP);
-            let _ = self.meta.scan(range, usize::MAX).await;
+        if chunks.end.saturating_sub(chunks.start) >= FAR && self.look_up(&node, &chunks).await.is_err() {
+            return;
         }
-        for number in chunks {
+        // What is left of a segment comes by the same request, if much is wanted.
+        let whole = u64::from(LARGEST) / self.block();
+        let most = if end - first >= whole { end + whole } else { end };
+        let mut blocks: Vec<Stored> = Vec::new();
+        'all: for number in chunks.start..most.div_ceil(CHUNK_BLOCKS) {
             let Ok(chunk) = self.chunk_for_prefetch(&node, number).await else { return };
             for (index, place) in chunk.places() {
                 let block = number * CHUNK_BLOCKS + index as u64;
                 if let Place::Stored(stored) = place
-                    && (first..end).contains(&block)
+                    && (first..most).contains(&block)
                 {
+                    if block >= end && !blocks.last().is_some_and(|last| is_near(last, stored)) {
+                        break 'all;
+                    }
                     blocks.push(*stored);
                 }
             }
@@ -114,7 +132,35 @@ impl Volume {
         let claim = self.blocks.claim(blocks.iter().map(BlockKey::from));
         blocks.retain(|stored| claim.contains(stored.into()));
         // Whoever needs them hears of errors.
-        let _ = self.fetch_claimed(blocks, &claim).await;
+        let _ = self.fetch_claimed(blocks, &claim, &|_, _| ()).await;
+    }
+
+    /// Has a file remember where a part of it is and what comes next, if it does not know where all of the part is: one
+    /// request to the database instead of many.
+    async fn look_up(&self, node: &Node, chunks: &Range<u64>) -> Result<(), Errno> {
+        let (first, then) = {
+            let state = node.lock();
+            match chunks.clone().find(|number| state.chunk(*number).is_none()) {
+                Some(first) => (first, state.forgotten),
+                None => return Ok(()),
+            }
+        };
+        let end = first + LOOKED_UP;
+        let records = self.meta.scan(key::chunk(node.ino, first)..key::chunk(node.ino, end), usize::MAX).await?;
+        let mut found = HashMap::new();
+        for record in records {
+            let (_, number) = key::chunk_of(&record.key).ok_or(Errno::IO)?;
+            found.insert(number, decode::<Chunk>("chunk", &record.value)?);
+        }
+        if self.has_moved_on(node).await? {
+            return Ok(());
+        }
+        let mut state = node.lock();
+        state.make_room();
+        for number in first..end {
+            state.remember(number, Arc::new(found.remove(&number).unwrap_or_default()), then);
+        }
+        Ok(())
     }
 
     async fn chunk_for_prefetch(&self, node: &Node, number: u64) -> Result<Arc<Chunk>, Errno> {
@@ -177,9 +223,9 @@ mod tests {
         assert!(is_near(&stored(1, 0, 100), &stored(1, 100 + GAP, 5)));
         assert!(!is_near(&stored(1, 0, 100), &stored(1, 101 + GAP, 5)));
         assert!(!is_near(&stored(1, 0, 100), &stored(2, 100, 5)));
-        let run: Vec<Stored> = (0..100).map(|i| stored(1, i << 16, 1 << 16)).collect();
+        let run: Vec<Stored> = (0..200).map(|i| stored(1, i << 16, 1 << 16)).collect();
         let lengths: Vec<usize> = split(&run).into_iter().map(<[Stored]>::len).collect();
-        assert_eq!(lengths, [64, 36]);
+        assert_eq!(lengths, [128, 72]);
         assert_eq!(split(&[stored(1, 0, LARGEST + 1)]).len(), 1);
     }
 }

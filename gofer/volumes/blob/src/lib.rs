@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod admin;
+mod ahead;
 mod backend;
 mod cache;
 mod collect;

@@ -11,8 +11,11 @@ use crate::volume::Volume;
 /// The root's number.
 pub(crate) const ROOT: u64 = 1;
 
+/// Successive chunks that are looked up together for who reads far ahead.
+pub(crate) const LOOKED_UP: u64 = 64;
+
 /// Chunks that a file remembers.
-const CHUNKS: usize = 64;
+const CHUNKS: usize = 4 * LOOKED_UP as usize;
 
 /// A file of any type. There is one for each number, as long as somebody uses it or it has changes to commit.
 pub(crate) struct Node {
@@ -121,6 +124,13 @@ impl State {
             self.chunks.clear();
         }
         self.chunks.insert(chunk, content);
+    }
+
+    /// Makes sure that [`LOOKED_UP`] more are remembered together.
+    pub(crate) fn make_room(&mut self) {
+        if self.chunks.len() as u64 + LOOKED_UP > CHUNKS as u64 {
+            self.chunks.clear();
+        }
     }
 
     /// Forgets where blocks are: a commit has moved some.

@@ -4,12 +4,15 @@
 
 use std::ops::Range;
 
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
+use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
-use slatedb::bytes::{BufMut, Bytes, BytesMut};
+use slatedb::bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::location::Compression;
+use crate::node::Data;
 use crate::record::{Codec, Stored};
 use crate::{Errno, Store};
 
@@ -44,18 +47,28 @@ pub(crate) struct Listed {
     pub(crate) crc: u32,
 }
 
-/// A segment that is being filled.
+/// A segment that is being filled. Blocks are not copied: many are in memory anyway when they are sent.
 pub(crate) struct Builder {
     volume: u16,
     number: u64,
-    bytes: BytesMut,
+    blocks: Vec<Bytes>,
+    len: usize,
     listed: Vec<Listed>,
+}
+
+/// A block whose bytes go to the store as they are.
+struct Block(Data);
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl Builder {
     /// An empty segment of a volume.
     pub(crate) fn new(volume: u16, number: u64) -> Self {
-        Builder { volume, number, bytes: BytesMut::new(), listed: Vec::new() }
+        Builder { volume, number, blocks: Vec::new(), len: 0, listed: Vec::new() }
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -64,12 +77,12 @@ impl Builder {
 
     /// Whether it is large enough.
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes.len() >= TARGET
+        self.len >= TARGET
     }
 
     /// Puts a block in.
-    pub(crate) fn add(&mut self, ino: u64, block: u64, data: &[u8], compression: Compression) -> Stored {
-        let offset = u32::try_from(self.bytes.len()).expect("a full segment takes no block");
+    pub(crate) fn add(&mut self, ino: u64, block: u64, data: &Data, compression: Compression) -> Stored {
+        let offset = u32::try_from(self.len).expect("a full segment takes no block");
         let compressed = match compression {
             Compression::None => None,
             // An eighth saved pays for the time.
@@ -77,22 +90,28 @@ impl Builder {
                 Some(lz4_flex::block::compress(data)).filter(|less| less.len() + data.len() / 8 < data.len())
             }
         };
-        let (bytes, codec) = compressed.as_deref().map_or((data, Codec::None), |less| (less, Codec::Lz4));
+        let (bytes, codec) = match compressed {
+            Some(less) => (Bytes::from(less), Codec::Lz4),
+            None => (Bytes::from_owner(Block(data.clone())), Codec::None),
+        };
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("a block is short");
-        let (len, plain, crc) = (length(bytes), length(data), crc32fast::hash(bytes));
-        self.bytes.put_slice(bytes);
+        let (len, plain, crc) = (length(&bytes), length(data), crc32fast::hash(&bytes));
+        self.len += bytes.len();
+        self.blocks.push(bytes);
         self.listed.push(Listed { ino, block, len, crc });
         Stored { volume: self.volume, segment: self.number, offset, len, plain, codec, crc }
     }
 
     /// The object.
-    pub(crate) fn finish(mut self) -> Bytes {
+    pub(crate) fn finish(mut self) -> PutPayload {
         let list = postcard::to_allocvec(&self.listed).expect("records have no maps or floats");
-        self.bytes.put_slice(&list);
-        self.bytes.put_u32_le(u32::try_from(list.len()).expect("a list of a few thousand blocks is short"));
-        self.bytes.put_u32_le(crc32fast::hash(&list));
-        self.bytes.put_slice(MAGIC);
-        self.bytes.freeze()
+        let mut end = BytesMut::with_capacity(list.len() + 16);
+        end.put_slice(&list);
+        end.put_u32_le(u32::try_from(list.len()).expect("a list of a few thousand blocks is short"));
+        end.put_u32_le(crc32fast::hash(&list));
+        end.put_slice(MAGIC);
+        self.blocks.push(end.freeze());
+        self.blocks.into_iter().collect()
     }
 }
 
@@ -108,8 +127,8 @@ pub(crate) fn list(object: &[u8]) -> Option<Vec<Listed>> {
 }
 
 /// Sends a segment to the store.
-pub(crate) async fn upload(store: &Store, number: u64, object: Bytes) -> Result<(), object_store::Error> {
-    store.objects.put(&path(number), PutPayload::from_bytes(object)).await.map(drop)
+pub(crate) async fn upload(store: &Store, number: u64, object: PutPayload) -> Result<(), object_store::Error> {
+    store.objects.put(&path(number), object).await.map(drop)
 }
 
 /// Reads a part of a segment from the store. `prefix` is the place of the volume that made it.
@@ -122,6 +141,64 @@ pub(crate) async fn read(
     store.root.get_range(&path_in(prefix, number), range.start.into()..range.end.into()).await
 }
 
+/// A part of a segment that is being read.
+pub(crate) struct Reading {
+    body: BoxStream<'static, Result<Bytes, object_store::Error>>,
+    /// What has come of it, and was not taken yet.
+    here: Bytes,
+}
+
+impl Reading {
+    /// Asks for a part of a segment. `prefix` is the place of the volume that made it.
+    pub(crate) async fn start(
+        store: &Store,
+        prefix: &Path,
+        number: u64,
+        range: Range<u32>,
+    ) -> Result<Self, object_store::Error> {
+        let range = GetRange::Bounded(range.start.into()..range.end.into());
+        let options = GetOptions { range: Some(range), ..GetOptions::default() };
+        let answer = store.root.get_opts(&path_in(prefix, number), options).await?;
+        let body = match answer.payload {
+            GetResultPayload::Stream(body) => body,
+            // As a stream, a file is read by very small parts.
+            GetResultPayload::File(..) => stream::iter([answer.bytes().await]).boxed(),
+        };
+        Ok(Reading { body, here: Bytes::new() })
+    }
+
+    /// The next `count` bytes, as soon as they have come.
+    pub(crate) async fn take(&mut self, count: usize) -> Result<Vec<u8>, object_store::Error> {
+        let mut bytes = Vec::with_capacity(count);
+        while bytes.len() < count {
+            self.more().await?;
+            let part = self.here.split_to(self.here.len().min(count - bytes.len()));
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes)
+    }
+
+    /// Leaves out the next `count` bytes.
+    pub(crate) async fn skip(&mut self, mut count: usize) -> Result<(), object_store::Error> {
+        while count > 0 {
+            self.more().await?;
+            let part = self.here.len().min(count);
+            self.here.advance(part);
+            count -= part;
+        }
+        Ok(())
+    }
+
+    /// Waits until something is here.
+    async fn more(&mut self) -> Result<(), object_store::Error> {
+        while self.here.is_empty() {
+            let end = || object_store::Error::Generic { store: "segment", source: "it is too short".into() };
+            self.here = self.body.next().await.ok_or_else(end)??;
+        }
+        Ok(())
+    }
+}
+
 /// The object of a segment of the volume at `prefix`.
 pub(crate) fn path_in(prefix: &Path, number: u64) -> Path {
     prefix.parts().chain(path(number).parts()).collect()
@@ -129,21 +206,21 @@ pub(crate) fn path_in(prefix: &Path, number: u64) -> Path {
 
 /// The data of a block, from its bytes in the segment; `EIO` and a line in the log if they are not those that were
 /// written.
-pub(crate) fn unpack(stored: &Stored, bytes: &[u8], largest: u32) -> Result<Vec<u8>, Errno> {
+pub(crate) fn unpack(stored: &Stored, bytes: Vec<u8>, largest: u32) -> Result<Vec<u8>, Errno> {
     let damaged = |what: &str| {
         let Stored { segment, offset, .. } = stored;
         tracing::error!(segment = format_args!("{segment:016x}"), offset, "the volume is damaged: {what}");
         Errno::IO
     };
-    if bytes.len() != stored.len as usize || crc32fast::hash(bytes) != stored.crc {
+    if bytes.len() != stored.len as usize || crc32fast::hash(&bytes) != stored.crc {
         return Err(damaged("a block is not what was written"));
     }
     if stored.plain > largest {
         return Err(damaged("a block is too long"));
     }
     let data = match stored.codec {
-        Codec::None => bytes.to_vec(),
-        Codec::Lz4 => lz4_flex::block::decompress(bytes, stored.plain as usize)
+        Codec::None => bytes,
+        Codec::Lz4 => lz4_flex::block::decompress(&bytes, stored.plain as usize)
             .map_err(|_| damaged("a block cannot be decompressed"))?,
     };
     if data.len() != stored.plain as usize {
@@ -169,7 +246,7 @@ mod tests {
     #[test]
     fn blocks_come_back_and_damage_is_told() {
         let mut builder = Builder::new(0, 7);
-        let zeros = builder.add(1, 0, &[0; 5000], Compression::Lz4);
+        let zeros = builder.add(1, 0, &vec![0; 5000].into(), Compression::Lz4);
         let mut state = 1_u32;
         let mut next = || {
             state ^= state << 13;
@@ -177,13 +254,13 @@ mod tests {
             state ^= state << 5;
             state.to_le_bytes()[1]
         };
-        let random: Vec<u8> = (0..5000).map(|_| next()).collect();
+        let random: Data = (0..5000).map(|_| next()).collect::<Vec<u8>>().into();
         let raw = builder.add(1, 1, &random, Compression::Lz4);
         assert_eq!((zeros.codec, raw.codec), (Codec::Lz4, Codec::None));
-        let object = builder.finish();
-        let part = |stored: &Stored| &object[stored.offset as usize..(stored.offset + stored.len) as usize];
+        let object = Bytes::from(builder.finish());
+        let part = |stored: &Stored| object[stored.offset as usize..(stored.offset + stored.len) as usize].to_vec();
         assert_eq!(unpack(&zeros, part(&zeros), 1 << 16), Ok(vec![0; 5000]));
-        assert_eq!(unpack(&raw, part(&raw), 1 << 16), Ok(random));
+        assert_eq!(unpack(&raw, part(&raw), 1 << 16).as_ref(), Ok(&*random));
         let listed = list(&object).unwrap();
         assert_eq!((listed.len(), listed[1].block, listed[1].crc), (2, 1, raw.crc));
         assert_eq!(unpack(&raw, part(&zeros), 1 << 16), Err(Errno::IO));

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::ahead::Readers;
 use crate::cache::Blocks;
 use crate::collect::Collector;
 use crate::commit::Commits;
@@ -46,6 +47,7 @@ pub(crate) struct Volume {
     /// Metadata that was read ahead.
     pub(crate) warmed: Warm,
     pub(crate) blocks: Blocks,
+    pub(crate) readers: Readers,
     pub(crate) commits: Commits,
     pub(crate) collector: Collector,
     /// Which volume's segments are this one's own.
@@ -123,6 +125,7 @@ impl Volume {
     ) -> Arc<Self> {
         Arc::new(Volume {
             blocks: Blocks::new(options.cache),
+            readers: Readers::new(options.cache),
             commits: Commits::new(options.dirty),
             collector: Collector::default(),
             own: superblock.index(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use e2e::{bins, command, host, s3};
 use subject::Subject;
-use work::{Sizes, Source};
+use work::{Part, Sizes, Source};
 
 use super::columns::Samples;
 use super::quietness::Quietness;
@@ -31,9 +31,15 @@ pub(crate) struct BlobOptions {
     /// The size of the large file.
     #[arg(long, default_value_t = 1024)]
     mebibytes: u32,
+    /// So many times something of the large file is read at random.
+    #[arg(long, default_value_t = 5000)]
+    reads: u32,
     /// Only subjects with this in their names.
     #[arg(long, default_value = "", hide_default_value = true)]
     only: String,
+    /// Only this part of the work.
+    #[arg(long)]
+    part: Option<Part>,
     /// Small sizes: shows that everything works, the figures mean little.
     #[arg(long)]
     quick: bool,
@@ -52,7 +58,7 @@ pub(crate) fn run(options: &BlobOptions) -> Result<()> {
     }
     bins::build_to_install()?;
     let server = s3::server()?;
-    let sizes = if options.quick { Sizes::QUICK } else { Sizes::new(options.files, options.mebibytes) };
+    let sizes = if options.quick { Sizes::QUICK } else { Sizes::new(options.files, options.mebibytes, options.reads) };
     let source = Source::make(sizes)?;
     for &latency in &options.latency {
         measure(options, server, latency, &source)?;
@@ -70,7 +76,7 @@ fn measure(options: &BlobOptions, server: SocketAddr, latency: u32, source: &Sou
             eprintln!("{latency} ms, round {}: {}", round + 1, subject.name());
             quietness.look();
             let bucket = format!("bench-{latency}-{round}-{number}");
-            let figures = work::run(subject, server, &bucket, latency, source);
+            let figures = work::run(subject, server, &bucket, (latency, options.part), source);
             samples.add(subject.name(), figures.with_context(|| subject.name())?);
         }
     }

@@ -23,6 +23,17 @@ const LIMIT: Duration = Duration::from_secs(1800);
 const MIB: usize = 1 << 20;
 const FILES_IN_EACH: u32 = 50;
 
+/// A part of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Part {
+    /// Many small files.
+    Tree,
+    /// One large file.
+    Large,
+    /// What people do with trees.
+    Repository,
+}
+
 /// How much is done.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
@@ -37,8 +48,8 @@ impl Sizes {
     /// A try.
     pub(super) const QUICK: Self = Self { files: 50, mebibytes: 8, reads: 200, tracked: 50 };
 
-    pub(super) const fn new(files: u32, mebibytes: u32) -> Self {
-        Self { files, mebibytes, reads: 5000, tracked: 200 }
+    pub(super) const fn new(files: u32, mebibytes: u32, reads: u32) -> Self {
+        Self { files, mebibytes, reads, tracked: 200 }
     }
 }
 
@@ -65,21 +76,28 @@ impl Source {
     }
 }
 
-/// Measures one subject once, in a new bucket.
+/// Measures one subject once, in a new bucket: all of the work, or a part.
 pub(super) fn run(
     subject: Subject,
     server: SocketAddr,
     bucket: &str,
-    latency: u32,
+    (latency, part): (u32, Option<Part>),
     source: &Source,
 ) -> Result<Vec<Figure>> {
     s3::bucket_in(server, bucket)?;
     let proxy = Proxy::start(server, 0)?;
     proxy.set_latency(Duration::from_millis(latency.into()));
     let mut run = Run { subject, bucket, proxy, source, memory: 0.0, figures: Vec::new() };
-    run.tree().context("small files")?;
-    run.large().context("a large file")?;
-    run.repository().context("a repository")?;
+    let wants = |one| part.is_none_or(|part| part == one);
+    if wants(Part::Tree) {
+        run.tree().context("small files")?;
+    }
+    if wants(Part::Large) {
+        run.large().context("a large file")?;
+    }
+    if wants(Part::Repository) {
+        run.repository().context("a repository")?;
+    }
     run.figures.push(Figure { name: "memory, at most", unit: Unit::Size, value: run.memory });
     Ok(run.figures)
 }

@@ -37,7 +37,7 @@ impl Volume {
         }
         full.extend(open);
         let full: Vec<_> = full.into_iter().map(|builder| (builder.number(), builder.finish())).collect();
-        frozen.objects = full.iter().map(|(number, object)| (*number, object.len() as u64)).collect();
+        frozen.objects = full.iter().map(|(number, object)| (*number, object.content_length() as u64)).collect();
         stream::iter(full)
             .map(|(number, object)| async move { segment::upload(&self.store, number, object).await })
             .buffer_unordered(UPLOADS)
