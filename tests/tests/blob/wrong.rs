@@ -1,11 +1,15 @@
 //! What cannot work: one line that says why, and nothing is written.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
-use e2e::{check, s3};
+use e2e::mount::Mount;
+use e2e::{bins, check, command, host, s3, scratch, skip};
+use tempfile::TempDir;
 
-use crate::scene::Bucket;
+use crate::scene::{Bucket, LIMIT};
 
 /// One line on stderr, which has `wanted` in it and no secret.
 fn refused(bucket: &Bucket, words: &[&str], wanted: &str) -> Result<()> {
@@ -119,4 +123,74 @@ fn what_a_store_refuses_is_told() -> Result<()> {
         check::holds(&format!("{wanted} in {error}"), error.contains(wanted))?;
     }
     check::equal("objects", &s3::objects(&bucket.name)?, &before)
+}
+
+/// A file system in memory on a directory, until dropped.
+struct Disk(TempDir);
+
+impl Disk {
+    fn new(options: &str) -> Result<Self> {
+        let disk = Disk(scratch::memory()?);
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(disk.0.path());
+        command::succeed(&mut mount, LIMIT)?;
+        Ok(disk)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Else its directory could not be removed, which is told.
+        let _ = command::succeed(Command::new("umount").arg(self.0.path()), LIMIT);
+    }
+}
+
+/// A mount of the volume with a cache in `cache`.
+fn cached(bucket: &Bucket, cache: &Path) -> Result<Mount> {
+    let mut command = Command::new(bins::fusebridge()?);
+    let backend = format!("cache:blob:{}?dir={}&access=exclusive&free=0", bucket.url(), cache.display());
+    Mount::start(s3::with_credentials(command.arg("mnt").arg(backend), bucket.proxy.address()))
+}
+
+#[test]
+fn a_cache_directory_that_cannot_be_used_is_told() -> Result<()> {
+    if !host::is_root() {
+        skip!("mounting needs root");
+    }
+    let bucket = Bucket::new()?;
+    bucket.blob(&["mkfs", &bucket.url()])?.success()?;
+    let before = s3::objects(&bucket.name)?;
+    let (foreign, used) = (scratch::disk()?, scratch::disk()?);
+    fs::write(foreign.path().join("letter"), "dear")?;
+    let (full, unwritable) = (Disk::new("size=4k")?, Disk::new("ro")?);
+    fs::write(full.0.path().join("lost+found"), [0; 4096])?;
+    let letter = foreign.path().join("letter");
+    for (cache, wanted) in [
+        (foreign.path(), "is not empty and not a cache of this version; use another directory, or empty it"),
+        (&letter, "File exists"),
+        (full.0.path(), "No space left on device"),
+        (unwritable.0.path(), "Read-only file system"),
+    ] {
+        let error = cached(&bucket, cache).err().map_or_else(String::new, |error| error.to_string());
+        let is_told = error.contains(wanted) && error.contains(&cache.display().to_string());
+        check::holds(&format!("{wanted} in {error}"), is_told)?;
+    }
+    check::equal("objects", &s3::objects(&bucket.name)?, &before)?;
+    // A cache may be that of several volumes, of one process at a time.
+    let other = Bucket::new()?;
+    other.blob(&["mkfs", &other.url()])?.success()?;
+    for (bucket, content) in [(&bucket, "one"), (&other, "other")] {
+        let mount = cached(bucket, used.path())?;
+        fs::write(mount.path().join("file"), content)?;
+        let error = cached(&other, used.path()).err().map_or_else(String::new, |error| error.to_string());
+        let wanted = format!("is in use by process {}; give each process a cache directory of its own", mount.pid());
+        check::holds(&format!("{wanted} in {error}"), error.contains(&wanted))?;
+        mount.unmount()?;
+    }
+    for (bucket, content) in [(&bucket, "one"), (&other, "other"), (&bucket, "one")] {
+        let mount = cached(bucket, used.path())?;
+        check::equal("content", &fs::read_to_string(mount.path().join("file"))?.as_str(), &content)?;
+        mount.unmount()?;
+    }
+    Ok(())
 }

@@ -55,8 +55,8 @@ impl Default for Options {
             create: false,
             interval: Duration::from_secs(5),
             horizon: Duration::from_secs(300),
-            dirty: 64 << 20,
-            cache: 64 << 20,
+            dirty: 32 << 20,
+            cache: 48 << 20,
             timeout: Duration::from_secs(30),
             compression: Compression::None,
         }

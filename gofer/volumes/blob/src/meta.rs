@@ -21,7 +21,7 @@ use crate::record::decode;
 use crate::{Errno, Error, Store};
 
 /// Bytes of metadata that are kept in memory.
-const CACHE: u64 = 32 << 20;
+const CACHE: u64 = 16 << 20;
 
 /// Bytes of a table that a scan asks for at once: by itself, the database asks for 4 KiB, waits, and asks for the next.
 const SCAN_AHEAD: usize = 256 << 10;
@@ -65,8 +65,8 @@ impl Meta {
         let mut settings = Settings {
             // Every commit says when it is to be durable.
             flush_interval: None,
-            max_unflushed_bytes: 64 << 20,
-            l0_sst_size_bytes: 16 << 20,
+            max_unflushed_bytes: 24 << 20,
+            l0_sst_size_bytes: 8 << 20,
             // A store that is away is waited for; how long a caller waits is another matter.
             object_store_max_retries: None,
             compactor_options: Some(CompactorOptions::default()),

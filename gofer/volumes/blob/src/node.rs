@@ -15,7 +15,7 @@ pub(crate) const ROOT: u64 = 1;
 pub(crate) const LOOKED_UP: u64 = 64;
 
 /// Chunks that a file remembers.
-const CHUNKS: usize = 4 * LOOKED_UP as usize;
+const CHUNKS: usize = 256;
 
 /// A file of any type. There is one for each number, as long as somebody uses it or it has changes to commit.
 pub(crate) struct Node {
