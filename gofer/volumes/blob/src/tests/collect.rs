@@ -23,10 +23,10 @@ fn what_nothing_refers_to_is_deleted() {
     let scene = Scene::hasty();
     let fs = BlobFs::new(scene.open());
     let root = root(&fs);
-    create(&root, "a", &noise(20 << 20, 1));
+    create(&root, "a", &noise(12 << 20, 1));
     create(&root, "b", &noise(100_000, 2));
     sync(&fs);
-    assert_eq!(scene.segments().len(), 3);
+    assert_eq!(scene.segments().len(), 2);
     root.unlink(name("a"), Unlink::File).unwrap();
     sync(&fs);
     // What is dead may be in one segment with what is not.
