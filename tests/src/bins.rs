@@ -46,31 +46,47 @@ pub fn build_to_install() -> Result<()> {
     if env::var_os(DIRECTORY).is_some_and(|dir| !dir.is_empty()) {
         return directory().map(drop);
     }
-    BUILT.set(build_to_install_as("dist")).map_err(|_| anyhow!("the binaries are there already"))?;
+    BUILT.set(build_to_install_as("dist", Linking::Dynamic)).map_err(|_| anyhow!("the binaries are there already"))?;
     directory().map(drop)
 }
 
 /// Builds all programs in `profile`, each with the features it is installed with, and gives the directory they are in.
-pub fn build_to_install_as(profile: &str) -> Result<PathBuf> {
+pub fn build_to_install_as(profile: &str, linking: Linking) -> Result<PathBuf> {
     // One after the other: together, the gofer would get what fusebridge wants for tests.
-    build_of(profile, &["fusebridge"])?;
-    build_of(profile, &["gofer", "gofer-volumes"])
+    build_of(profile, &["fusebridge"], linking)?;
+    build_of(profile, &["gofer", "gofer-volumes"], linking)
+}
+
+/// What a program is linked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linking {
+    /// The shared libraries of the system that it is built on: it runs there, and on newer ones.
+    Dynamic,
+    /// All that it needs: it runs wherever Linux does.
+    Static,
 }
 
 /// Builds all programs, of what the tests themselves are built of, and gives the directory they are in.
 pub fn build() -> Result<PathBuf> {
     // Of a part of the workspace, dependencies could have other features, and most of them would be compiled once more.
-    build_of("dev", &[])
+    build_of("dev", &[], Linking::Dynamic)
 }
 
 /// Builds all programs in the release profile and gives the directory they are in.
 pub fn build_release() -> Result<PathBuf> {
-    build_of("release", &[])
+    build_of("release", &[], Linking::Dynamic)
 }
 
 /// Builds the programs of `packages`, or else of all, and gives the directory they are in.
-fn build_of(profile: &str, packages: &[&str]) -> Result<PathBuf> {
-    directory_of(&artifacts(build_command(profile, packages)).context("the binaries do not build")?)
+fn build_of(profile: &str, packages: &[&str], linking: Linking) -> Result<PathBuf> {
+    let mut build = build_command(profile, packages);
+    if linking == Linking::Static {
+        // With a target named, what runs while it is built is linked as ever. Without, macros could not be loaded.
+        build.args(["--target", "host-tuple"]);
+        let flags = env::var("RUSTFLAGS").unwrap_or_default();
+        build.env("RUSTFLAGS", format!("{flags} -C target-feature=+crt-static").trim_start());
+    }
+    directory_of(&artifacts(build).context("the binaries do not build")?)
 }
 
 fn build_command(profile: &str, packages: &[&str]) -> Command {

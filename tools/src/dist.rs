@@ -1,5 +1,6 @@
 //! `cargo xtask dist`: the programs as they are installed, with what belongs beside them, and packages of all that.
 
+mod alone;
 mod attempt;
 
 use std::fs;
@@ -7,7 +8,7 @@ use std::process::Command;
 
 use ::conform::tool::Tool;
 use anyhow::{Context, Result};
-use e2e::bins;
+use e2e::bins::{self, Linking};
 
 use crate::shell;
 
@@ -23,6 +24,10 @@ pub(crate) struct Options {
     /// Profile of the programs
     #[arg(long, default_value = "dist")]
     profile: String,
+    /// Programs that need no shared libraries, for any Linux. They know the users and groups of /etc/passwd and
+    /// /etc/group only
+    #[arg(long = "static", conflicts_with = "deb")]
+    is_static: bool,
     /// Also make Debian packages, in target/debian
     #[arg(long)]
     deb: bool,
@@ -39,7 +44,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut make = shell::cargo();
     make.args(["run", "--quiet", "--package", "pages", "--features", "program", "--"]).arg(&pages);
     shell::succeed(&mut make)?;
-    let programs = bins::build_to_install_as(&options.profile)?;
+    let linking = if options.is_static { Linking::Static } else { Linking::Dynamic };
+    let programs = bins::build_to_install_as(&options.profile, linking)?;
+    if options.is_static {
+        alone::run(&programs, &PACKAGES)?;
+    }
     println!("programs: {}\nmanual pages, completions and units: {}", programs.display(), pages.display());
     if !options.deb {
         return Ok(());

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod accounts;
 mod auto_unmount;
 mod conform;
 mod connection;

@@ -1,8 +1,8 @@
 //! Options about whom files belong to, with the names that bindfs and sshfs have for them.
 
 use clap::Args;
-use nix::unistd::{Group, User};
 
+use super::accounts;
 use crate::fs::{Ids, Owners};
 
 /// Whom files belong to in the mount.
@@ -70,13 +70,11 @@ fn map(text: &str) -> Result<Map, String> {
 }
 
 fn user(text: &str) -> Result<u32, String> {
-    let by_name = || User::from_name(text).ok().flatten().map(|user| user.uid.as_raw());
-    number(text).or_else(by_name).ok_or_else(|| format!("there is no user {text:?}"))
+    number(text).or_else(|| accounts::user(text)).ok_or_else(|| format!("there is no user {text:?}"))
 }
 
 fn group(text: &str) -> Result<u32, String> {
-    let by_name = || Group::from_name(text).ok().flatten().map(|group| group.gid.as_raw());
-    number(text).or_else(by_name).ok_or_else(|| format!("there is no group {text:?}"))
+    number(text).or_else(|| accounts::group(text)).ok_or_else(|| format!("there is no group {text:?}"))
 }
 
 /// The largest number stands for "none" in system calls.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::backend::{Error, Result};
+use crate::backend::{ClientKind, Error, Result};
 use crate::transport::{Channel, Ended, FdSocket, PacketMemory, Role, Stopper};
 use crate::wire::ChannelHeader;
 
@@ -14,6 +14,7 @@ pub(super) struct Channels {
     shared: Mutex<Shared>,
     slots: Vec<Slot>,
     capacity: usize,
+    client: ClientKind,
 }
 
 #[derive(Default)]
@@ -67,12 +68,13 @@ pub(super) struct Opened {
 }
 
 impl Channels {
-    /// Slots for `count` channels with messages of up to `max_message` bytes.
-    pub(super) fn new(count: usize, max_message: usize) -> Self {
+    /// Slots for `count` channels of a `client` with messages of up to `max_message` bytes.
+    pub(super) fn new(count: usize, max_message: usize, client: ClientKind) -> Self {
         Channels {
             shared: Mutex::default(),
             slots: (0..count).map(|_| Slot::default()).collect(),
             capacity: size_of::<ChannelHeader>() + max_message,
+            client,
         }
     }
 
@@ -117,6 +119,7 @@ impl Channels {
         let (ours, theirs) = FdSocket::pair()?;
         let memory = rustix::io::fcntl_dupfd_cloexec(memory.as_fd(), 3)?;
         let channel = Channel::new(window, Role::Server);
+        let channel = if self.client == ClientKind::Sandbox { channel.of_sandbox() } else { channel };
         if !state.has_thread {
             // It waits for the state, which is locked here.
             add_thread(index)?;

@@ -57,7 +57,7 @@ impl Session {
             backend,
             max_message,
             fds: FdTable::new(options.max_fds),
-            channels: Channels::new(server.channels.min(options.max_channels), max_message),
+            channels: Channels::new(server.channels.min(options.max_channels), max_message, options.client),
             mount: options.tree_locks.then_some(path),
             closing: AtomicBool::new(false),
             has_warned: AtomicBool::new(false),

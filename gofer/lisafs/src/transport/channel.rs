@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use super::handover::{CLIENT_ACTIVE, Handover, SERVER_ACTIVE, shut_down};
-use super::spin::Spin;
+use super::spin::{self, Spin};
 use super::window::Mapping;
 use super::{Ended, Window};
 use crate::iobuf::{IoSource, IoTarget};
@@ -44,7 +44,12 @@ impl Channel {
     /// The end `role` of the channel in `window`.
     pub fn new(window: Window, role: Role) -> Self {
         let stopper = Stopper { mapping: window.mapping().clone(), stopped: Arc::default() };
-        Channel { window, role, stopper, spin: Spin::new() }
+        Channel { window, role, stopper, spin: Spin::new(spin::LONGEST) }
+    }
+
+    /// This end, which serves a sandbox: it leaves the processor to others sooner.
+    pub(crate) fn of_sandbox(self) -> Self {
+        Channel { spin: Spin::new(spin::FOR_SANDBOXES), ..self }
     }
 
     /// What shuts this channel down from another thread.
