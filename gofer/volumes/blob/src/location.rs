@@ -56,7 +56,7 @@ impl Default for Options {
             interval: Duration::from_secs(5),
             horizon: Duration::from_secs(300),
             dirty: 32 << 20,
-            cache: 48 << 20,
+            cache: 32 << 20,
             timeout: Duration::from_secs(30),
             compression: Compression::None,
         }

@@ -2,7 +2,12 @@
 //!
 //! The blocks stand one behind the other, then what they are, so that damage can be told from disorder, then a trailer.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -161,8 +166,8 @@ impl Reading {
         let answer = store.root.get_opts(&path_in(prefix, number), options).await?;
         let body = match answer.payload {
             GetResultPayload::Stream(body) => body,
-            // As a stream, a file is read by very small parts.
-            GetResultPayload::File(..) => stream::iter([answer.bytes().await]).boxed(),
+            // As the crate's stream, a file is read by very small parts.
+            GetResultPayload::File(file, path) => parts_of(file, path, answer.range),
         };
         Ok(Reading { body, here: Bytes::new() })
     }
@@ -197,6 +202,29 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// A part of a file, piece by piece.
+fn parts_of(file: File, path: PathBuf, range: Range<u64>) -> BoxStream<'static, Result<Bytes, object_store::Error>> {
+    /// Of so many bytes.
+    const PIECE: usize = 1 << 20;
+    let (file, path) = (Arc::new(file), Arc::new(path));
+    let pieces = range.clone().step_by(PIECE).map(move |start| (start, (start + PIECE as u64).min(range.end)));
+    let read = move |(start, end): (u64, u64)| {
+        let (file, path) = (file.clone(), path.clone());
+        let read = move || {
+            let mut bytes = vec![0; usize::try_from(end - start).unwrap_or_default()];
+            file.read_exact_at(&mut bytes, start).map(|()| Bytes::from(bytes))
+        };
+        async move {
+            let bytes = tokio::task::spawn_blocking(read).await.map_err(io::Error::other).flatten();
+            bytes.map_err(|source| object_store::Error::Generic {
+                store: "file",
+                source: format!("{}: {source}", path.display()).into(),
+            })
+        }
+    };
+    stream::iter(pieces).then(read).boxed()
 }
 
 /// The object of a segment of the volume at `prefix`.
