@@ -33,6 +33,8 @@ pub struct IoSource<'a> {
 unsafe impl Send for IoTarget<'_> {}
 // SAFETY: as above.
 unsafe impl Send for IoSource<'_> {}
+// SAFETY: the memory is only read through it, which others may do at once.
+unsafe impl Sync for IoSource<'_> {}
 
 impl<'a> IoTarget<'a> {
     /// A view of `len` bytes at `start`.

@@ -46,7 +46,8 @@ pub enum Found<F> {
 /// All nodes of a mount, with control FDs `F`.
 #[derive(Debug)]
 pub struct Nodes<F> {
-    nodes: HashMap<NodeId, Node<F>>,
+    /// Boxed, since a table has room for twice as many as it was made for.
+    nodes: HashMap<NodeId, Box<Node<F>>>,
     numbering: Numbering,
     /// Second-chance queue of those with a control FD.
     clock: VecDeque<(NodeId, u32)>,
@@ -65,7 +66,7 @@ impl<F: Clone> Nodes<F> {
         let name = Name { parent: NodeId::ROOT, name: Arc::from(&b""[..]) };
         (node.lookups, node.kept, node.control, node.walked_by) = (1, true, Some(control), Some(name));
         Nodes {
-            nodes: HashMap::from([(NodeId::ROOT, node)]),
+            nodes: HashMap::from([(NodeId::ROOT, Box::new(node))]),
             numbering: Numbering::new(identity),
             clock: VecDeque::new(),
             tickets: 0,
@@ -174,7 +175,7 @@ impl<F: Clone> Nodes<F> {
         let identity = Identity::of(stat);
         let id = self.numbering.number(identity);
         let is_other = |node: &Node<F>| node.identity != identity || node.file_type != stat.file_type();
-        if id == NodeId::ROOT || self.nodes.get(&id).is_some_and(is_other) {
+        if id == NodeId::ROOT || self.nodes.get(&id).is_some_and(|node| is_other(node)) {
             // The server shows the root inside itself, or two files with one identity. Following either would corrupt
             // both.
             return None;
@@ -185,7 +186,7 @@ impl<F: Clone> Nodes<F> {
             self.lose_name(parent, name);
         }
         let name = Name { parent, name: known.map_or_else(|| Arc::from(name), |(name, _)| name) };
-        self.nodes.entry(id).or_insert_with(|| Node::new(identity, stat));
+        self.nodes.entry(id).or_insert_with(|| Box::new(Node::new(identity, stat)));
         let entered = name.name.clone();
         self.change(id, |node| {
             node.lookups += 1;

@@ -235,10 +235,12 @@ impl ChannelEnd {
     }
 }
 
-/// The first `len` bytes of `buffer`, which only ever grows: nothing is allocated or cleared once it is large enough.
+/// `len` bytes of `buffer`, with whatever is in them. It only ever grows: nothing is allocated or cleared once it is
+/// large enough.
 pub(super) fn grow(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
     if buffer.len() < len {
-        buffer.resize(len, 0);
+        // Of new memory from the system, what nobody writes to takes no room. Most messages are far from the longest.
+        *buffer = vec![0; len];
     }
     &mut buffer[..len]
 }

@@ -72,8 +72,12 @@ impl Pathway for DirectCall<'_> {
         let Room { request: encoded, answer, .. } = self.room();
         encoded.clear();
         let mut sink = BoundedBuffer { bytes: encoded, limit: max_message };
-        request.encode(&mut sink).map_err(|DoesNotFit| CallError::TooLong(id))?;
-        let Answered { message, len, fds } = server.answer(id, encoded, grow(answer, max_message))?;
+        // Data that is written stays where it is.
+        let data = request.encode_head(&mut sink).map_err(|DoesNotFit| CallError::TooLong(id))?;
+        if data.len() > max_message - encoded.len() {
+            return Err(CallError::TooLong(id));
+        }
+        let Answered { message, len, fds } = server.answer(id, (encoded, data), grow(answer, max_message))?;
         Ok(Answer { id: message, payload: Payload::Private(&answer[..len]), fds })
     }
 }

@@ -36,13 +36,22 @@ impl Direct {
         Direct(Arc::new(RwLock::new(Some(session))))
     }
 
-    /// Answers the request `payload` into `answer`, which has room for the longest message.
-    pub(crate) fn answer(&self, message: MessageId, payload: &[u8], answer: &mut [u8]) -> Result<Answered, Ended> {
+    /// Answers the request `payload` into `answer`, which has room for the longest message. `data` is behind the payload
+    /// of a PWrite.
+    pub(crate) fn answer(
+        &self,
+        message: MessageId,
+        (payload, data): (&[u8], &[u8]),
+        answer: &mut [u8],
+    ) -> Result<Answered, Ended> {
         let session = self.0.read();
         let session = session.as_deref().ok_or(Ended::ShutDown)?;
         let max = session.max_message.min(answer.len());
         let mut reply = Reply::new(IoTarget::from(&mut answer[..max]));
-        let (payload, data) = payload.split_at(Request::private_len(message, payload.len()));
+        let (payload, data) = match data {
+            [] => payload.split_at(Request::private_len(message, payload.len())),
+            data => (payload, data),
+        };
         let request = Request { payload, data: IoSource::from(data) };
         let message = Context::new(session).answer(message, request, &mut reply);
         Ok(Answered { message, len: reply.len(), fds: std::mem::take(reply.fds()) })

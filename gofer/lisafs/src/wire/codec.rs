@@ -74,6 +74,12 @@ pub trait Wire<'a>: Sized {
     /// Appends its bytes.
     fn encode(&self, to: &mut (impl Sink + ?Sized)) -> Result<(), DoesNotFit>;
 
+    /// Appends its bytes but for the data at its end, if it has such, which is the answer.
+    fn encode_head(&self, to: &mut (impl Sink + ?Sized)) -> Result<&[u8], DoesNotFit> {
+        self.encode(to)?;
+        Ok(&[])
+    }
+
     /// Reads one from the start of `bytes`, ignoring what follows.
     fn from_bytes(bytes: &'a [u8]) -> Result<Self, Malformed> {
         Self::decode(&mut Reader::new(bytes))

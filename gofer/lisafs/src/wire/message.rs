@@ -565,9 +565,14 @@ impl<'a> Wire<'a> for PWriteReq<'a> {
     }
 
     fn encode(&self, to: &mut (impl Sink + ?Sized)) -> Result<(), DoesNotFit> {
+        let data = self.encode_head(to)?;
+        to.put(data)
+    }
+
+    fn encode_head(&self, to: &mut (impl Sink + ?Sized)) -> Result<&[u8], DoesNotFit> {
         let count = u32::try_from(self.data.len()).map_err(|_| DoesNotFit)?;
         PWriteHead { offset: self.offset, fd: self.fd, count }.encode(to)?;
-        to.put(self.data)
+        Ok(self.data)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Content: encrypted blocks in, plain bytes out. The way back is in [`write`](super::write).
 
-use arrayvec::ArrayVec;
 use lisafs::backend::{Error, IoTarget, OpenFile, Result};
+use parking_lot::Mutex;
 
 use super::Volume;
-use super::buffer::BLOCKS;
-use super::helpers::{MOST, SHARE};
+use super::buffer::Parts;
+use super::helpers::in_order;
 use super::inode::Inode;
 use super::node::Node;
 use crate::format::{BLOCK, FileId, Layout};
@@ -53,55 +53,37 @@ impl Content<'_> {
         }
     }
 
-    /// Reads on several threads, if that is worth waking them.
     fn read_parts(&self, into: IoTarget<'_>, offset: u64, id: FileId) -> Result<usize> {
-        let threads = self.volume.threads().min(into.len() / (SHARE * BLOCK));
-        let Some(helpers) = self.volume.helpers.filter(|_| threads > 1) else {
-            return self.read_part(into, offset, id);
-        };
-        let each = (into.len() / threads).next_multiple_of(BLOCK);
-        let (mut parts, mut rest, mut at) = (ArrayVec::<_, MOST>::new(), into, offset);
-        while !rest.is_empty() {
-            let len = if parts.len() == threads - 1 { rest.len() } else { rest.len().min(each - within(at)) };
-            let (part, more) = rest.split_at(len);
-            parts.push((part, at, len));
-            (rest, at) = (more, at.saturating_add(len as u64));
+        let parts = Parts::new(offset, into.len());
+        let count = parts.count();
+        if count == 1 {
+            return self.read_blocks(into, offset, id);
         }
-        let mut counts: ArrayVec<_, MOST> = parts.iter().map(|(_, _, len)| (*len, Ok(0))).collect();
-        helpers.in_place_scope(|scope| {
-            let mut places = counts.iter_mut().zip(parts);
-            let own = places.next();
-            for ((_, count), (part, at, _)) in places {
-                scope.spawn(move |_| *count = self.read_part(part, at, id));
+        let mut targets = Vec::with_capacity(count);
+        let mut rest = into;
+        for number in 0..count {
+            let (part, more) = rest.split_at(parts.get(number).0.len());
+            targets.push(Mutex::new(Some(part)));
+            rest = more;
+        }
+        let read = |number: usize| {
+            let (range, at) = parts.get(number);
+            let target = targets[number].lock().take();
+            (range.len(), target.map_or(Ok(0), |target| self.read_blocks(target, at, id)))
+        };
+        let mut done = Ok(0);
+        in_order(self.volume.helpers, count, read, |(wanted, read)| match (&mut done, read) {
+            (Ok(done), Ok(count)) => {
+                *done += count;
+                // Behind the end there is nothing.
+                count == wanted
             }
-            if let Some(((_, count), (part, at, _))) = own {
-                *count = self.read_part(part, at, id);
+            (_, read) => {
+                done = read;
+                false
             }
         });
-        let mut done = 0;
-        for (len, count) in counts {
-            let count = count?;
-            done += count;
-            // Behind the end there is nothing.
-            if count < len {
-                break;
-            }
-        }
-        Ok(done)
-    }
-
-    fn read_part(&self, mut into: IoTarget<'_>, offset: u64, id: FileId) -> Result<usize> {
-        let mut done = 0;
-        while done < into.len() {
-            let Some(at) = offset.checked_add(done as u64) else { break };
-            let wanted = (into.len() - done).min(BLOCKS * BLOCK - within(at));
-            let count = self.read_blocks(into.part(done, wanted), at, id)?;
-            done += count;
-            if count < wanted {
-                break;
-            }
-        }
-        Ok(done)
+        done
     }
 
     /// Reads what is in a buffer full of blocks.

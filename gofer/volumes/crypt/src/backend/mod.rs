@@ -132,11 +132,6 @@ impl Volume {
         Ok(Found::new(Control { volume: self.clone(), node }, stat))
     }
 
-    /// How many threads can work on one request.
-    fn threads(&self) -> usize {
-        self.helpers.map_or(1, |helpers| helpers.current_num_threads() + 1).min(helpers::MOST)
-    }
-
     /// Notes a change, as long as the answer lives.
     fn note(&self, bytes: &[u8]) -> Option<Noted<'_>> {
         self.notes.as_ref().map(|notes| notes.note(bytes))

@@ -1,11 +1,10 @@
 //! Writing content: plain bytes in, encrypted blocks out.
 
-use arrayvec::ArrayVec;
 use lisafs::backend::{AllocateFlags, Errno, Error, IoSource, Result};
 
-use super::buffer::{BLOCKS, Buffer, LEAD};
+use super::buffer::{Buffer, LEAD, Parts};
 use super::content::{Content, PLAIN, State, within};
-use super::helpers::MOST;
+use super::helpers::in_order;
 use super::redo::{NOTE, Note};
 use crate::format::{BLOCK, FileId, HEADER_LEN};
 
@@ -40,60 +39,32 @@ impl Content<'_> {
         self.reserve(&state, offset, end)?;
         self.close_gap(&mut state, offset)?;
         let id = state.id.unwrap_or_else(FileId::random);
+        // What comes after has nothing to do with what is changed before: the parts meet between blocks. So they are
+        // encrypted on several threads, while this one writes those that are ready.
+        let (parts, size) = (Parts::new(offset, from.len()), state.size);
+        let prepare = |number| {
+            let (range, at) = parts.get(number);
+            self.prepare(size, id, from.part(range.start, range.len()), at)
+        };
         let mut done = 0;
-        while done < from.len() {
-            for ready in self.prepare_some(&state, id, from, offset, done) {
-                let wanted = ready.as_ref().map_or(0, |ready| ready.taken);
-                match ready.and_then(|ready| self.commit(&mut state, ready)) {
-                    Ok(count) => {
-                        done += count;
-                        if count < wanted {
-                            return Ok(done);
-                        }
-                    }
-                    // What was written counts. Whoever writes the rest gets the error, since its cause lasts.
-                    Err(_) if done > 0 => return Ok(done),
-                    Err(error) => return Err(error),
+        let mut failed = None;
+        in_order(self.volume.helpers, parts.count(), prepare, |ready| {
+            let wanted = ready.as_ref().map_or(0, |ready| ready.taken);
+            match ready.and_then(|ready| self.commit(&mut state, ready)) {
+                Ok(count) => {
+                    done += count;
+                    count == wanted
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    false
                 }
             }
-        }
-        Ok(done)
-    }
-
-    /// Encrypts what comes after the first `done` bytes: as much as one buffer takes, or several on as many threads.
-    fn prepare_some(
-        &self,
-        state: &State,
-        id: FileId,
-        from: IoSource<'_>,
-        offset: u64,
-        mut done: usize,
-    ) -> ArrayVec<Result<Ready<'_>>, MOST> {
-        let mut parts = ArrayVec::<_, MOST>::new();
-        while done < from.len() && parts.len() < self.volume.threads() {
-            let at = offset + done as u64;
-            let len = (from.len() - done).min(BLOCKS * BLOCK - within(at));
-            parts.push((from.part(done, len), at));
-            done += len;
-        }
-        // What comes after has nothing to do with what is changed before: the parts meet between blocks.
-        let prepare = |(part, at)| self.prepare(state.size, id, part, at);
-        match self.volume.helpers {
-            Some(helpers) if parts.len() > 1 => {
-                let mut ready: ArrayVec<Option<Result<Ready<'_>>>, MOST> = parts.iter().map(|_| None).collect();
-                helpers.in_place_scope(|scope| {
-                    let mut places = ready.iter_mut().zip(parts);
-                    let own = places.next();
-                    for (place, part) in places {
-                        scope.spawn(move |_| *place = Some(prepare(part)));
-                    }
-                    if let Some((place, part)) = own {
-                        *place = Some(prepare(part));
-                    }
-                });
-                ready.into_iter().flatten().collect()
-            }
-            _ => parts.into_iter().map(prepare).collect(),
+        });
+        match failed {
+            // What was written counts. Whoever writes the rest gets the error, since its cause lasts.
+            Some(error) if done == 0 => Err(error),
+            _ => Ok(done),
         }
     }
 
