@@ -62,7 +62,7 @@ pub fn build_to_install_as(profile: &str, linking: Linking) -> Result<PathBuf> {
 pub enum Linking {
     /// The shared libraries of the system that it is built on: it runs there, and on newer ones.
     Dynamic,
-    /// All that it needs: it runs wherever Linux does.
+    /// All that it needs.
     Static,
 }
 

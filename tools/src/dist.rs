@@ -24,7 +24,7 @@ pub(crate) struct Options {
     /// Profile of the programs
     #[arg(long, default_value = "dist")]
     profile: String,
-    /// Programs that need no shared libraries, for any Linux. They know the users and groups of /etc/passwd and
+    /// Programs that need no shared libraries. They know the users and groups of /etc/passwd and
     /// /etc/group only
     #[arg(long = "static", conflicts_with = "deb")]
     is_static: bool,

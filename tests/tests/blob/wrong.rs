@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::Result;
 use e2e::mount::Mount;
-use e2e::{bins, check, command, host, s3, scratch, skip};
-use tempfile::TempDir;
+use e2e::scratch::{self, Tmpfs};
+use e2e::{bins, check, host, s3, skip};
 
-use crate::scene::{Bucket, LIMIT};
+use crate::scene::Bucket;
 
 /// One line on stderr, which has `wanted` in it and no secret.
 fn refused(bucket: &Bucket, words: &[&str], wanted: &str) -> Result<()> {
@@ -125,26 +125,6 @@ fn what_a_store_refuses_is_told() -> Result<()> {
     check::equal("objects", &s3::objects(&bucket.name)?, &before)
 }
 
-/// A file system in memory on a directory, until dropped.
-struct Disk(TempDir);
-
-impl Disk {
-    fn new(options: &str) -> Result<Self> {
-        let disk = Disk(scratch::memory()?);
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(disk.0.path());
-        command::succeed(&mut mount, LIMIT)?;
-        Ok(disk)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Else its directory could not be removed, which is told.
-        let _ = command::succeed(Command::new("umount").arg(self.0.path()), LIMIT);
-    }
-}
-
 /// A mount of the volume with a cache in `cache`.
 fn cached(bucket: &Bucket, cache: &Path) -> Result<Mount> {
     let mut command = Command::new(bins::fusebridge()?);
@@ -162,14 +142,14 @@ fn a_cache_directory_that_cannot_be_used_is_told() -> Result<()> {
     let before = s3::objects(&bucket.name)?;
     let (foreign, used) = (scratch::disk()?, scratch::disk()?);
     fs::write(foreign.path().join("letter"), "dear")?;
-    let (full, unwritable) = (Disk::new("size=4k")?, Disk::new("ro")?);
-    fs::write(full.0.path().join("lost+found"), [0; 4096])?;
+    let (full, unwritable) = (Tmpfs::new("size=4k")?, Tmpfs::new("ro")?);
+    fs::write(full.path().join("lost+found"), [0; 4096])?;
     let letter = foreign.path().join("letter");
     for (cache, wanted) in [
         (foreign.path(), "is not empty and not a cache of this version; use another directory, or empty it"),
         (&letter, "File exists"),
-        (full.0.path(), "No space left on device"),
-        (unwritable.0.path(), "Read-only file system"),
+        (full.path(), "No space left on device"),
+        (unwritable.path(), "Read-only file system"),
     ] {
         let error = cached(&bucket, cache).err().map_or_else(String::new, |error| error.to_string());
         let is_told = error.contains(wanted) && error.contains(&cache.display().to_string());

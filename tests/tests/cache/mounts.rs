@@ -77,32 +77,21 @@ fn a_full_disk_is_no_error() -> Result<()> {
     if !host::is_root() {
         skip!("mounting a small tmpfs needs root");
     }
-    let (files, cache) = (scratch::memory()?, scratch::memory()?);
-    let small = || {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m,nr_inodes=100", "small"]).arg(cache.path());
-        command::succeed(&mut mount, LIMIT)
-    };
-    small()?;
-    let story = || -> Result<()> {
-        let mount = cached(&[], files.path(), cache.path(), "&access=exclusive")?;
-        for round in 0..2 {
-            for number in 0..60_u8 {
-                let (path, content) = (mount.path().join(number.to_string()), vec![number; 50_000]);
-                if round == 0 {
-                    fs::write(&path, &content)?;
-                }
-                check::holds(&format!("file {number}"), fs::read(&path)? == content)?;
-                check::holds("below", fs::read(files.path().join(number.to_string()))? == content)?;
+    let (files, cache) = (scratch::memory()?, scratch::Tmpfs::new("size=1m,nr_inodes=100")?);
+    let mount = cached(&[], files.path(), cache.path(), "&access=exclusive")?;
+    for round in 0..2 {
+        for number in 0..60_u8 {
+            let (path, content) = (mount.path().join(number.to_string()), vec![number; 50_000]);
+            if round == 0 {
+                fs::write(&path, &content)?;
             }
-            // Somebody else takes what is left.
-            fs::write(cache.path().join("ballast"), vec![1; 1 << 20]).unwrap_or_default();
+            check::holds(&format!("file {number}"), fs::read(&path)? == content)?;
+            check::holds("below", fs::read(files.path().join(number.to_string()))? == content)?;
         }
-        mount.unmount()
-    };
-    let told = story();
-    command::succeed(Command::new("umount").arg("--lazy").arg(cache.path()), LIMIT)?;
-    told
+        // Somebody else takes what is left.
+        fs::write(cache.path().join("ballast"), vec![1; 1 << 20]).unwrap_or_default();
+    }
+    mount.unmount()
 }
 
 #[test]

@@ -50,9 +50,7 @@ impl Summary {
             }
         }
     }
-}
 
-impl Summary {
     /// The reports are between two lines of the same text, of which the second one begins a list of names.
     fn report(&mut self, line: &str) {
         if line == "failures:" {

@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 
 use crate::cache::{BlockKey, Claim};
 use crate::node::{Data, LOOKED_UP, Node};
+use crate::reading::Reading;
 use crate::record::{CHUNK_BLOCKS, Chunk, Place, Stored, decode};
-use crate::segment::{self, Reading};
 use crate::volume::Volume;
-use crate::{Errno, key};
+use crate::{Errno, key, segment};
 
 /// Bytes that are asked for at once, at most: a whole segment.
 #[expect(clippy::cast_possible_truncation, reason = "it is small")]

@@ -24,6 +24,7 @@ mod names;
 mod node;
 mod open;
 mod overlay;
+mod reading;
 mod record;
 mod seek;
 mod segment;

@@ -53,6 +53,7 @@ impl Content<'_> {
         }
     }
 
+    /// Reads what does not fit into one buffer on several threads.
     fn read_parts(&self, into: IoTarget<'_>, offset: u64, id: FileId) -> Result<usize> {
         let parts = Parts::new(offset, into.len());
         let count = parts.count();

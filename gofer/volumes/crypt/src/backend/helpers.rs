@@ -40,8 +40,8 @@ pub(super) fn in_order<T: Send>(
         (0..count).all(|number| take(make(number)));
         return;
     };
-    let line = Line { make, next: AtomicUsize::new(0), made: Mutex::new(Vec::new()), is_made: Condvar::new() };
-    line.made.lock().resize_with(count, || None);
+    let made = Mutex::new((0..count).map(|_| None).collect());
+    let line = Line { make, next: AtomicUsize::new(0), made, is_made: Condvar::new() };
     helpers.in_place_scope(|scope| {
         for _ in 0..helpers.current_num_threads().min(count - 1) {
             // Each is woken once, and stays as long as there is something to do.
