@@ -1,6 +1,6 @@
 //! A socket that clients connect to.
 
-use std::fs::remove_file;
+use std::fs::{remove_file, rename};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -30,6 +30,21 @@ impl Listener {
         };
         listener.set_nonblocking(true)?;
         Ok(Listener { listener, path: path.to_owned(), file: Held::at(path).ok() })
+    }
+
+    /// Listens at `path`, where nobody else listens any more who should: whoever connects there from now on reaches this
+    /// socket. A file that is not a socket stays.
+    pub fn take_over(path: &Path) -> io::Result<Self> {
+        match Held::at(path) {
+            Ok(file) => file.must_be_socket()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let aside = path.with_added_extension(format!("{}.new", std::process::id()));
+        let mut listener = Self::bind(&aside)?;
+        rename(&aside, path)?;
+        listener.path = path.to_owned();
+        Ok(listener)
     }
 
     /// Listens on a socket that somebody else has made. Its file is removed with it if it is at `path`.
@@ -84,9 +99,7 @@ impl Drop for Listener {
 
 fn remove_stale(path: &Path) -> io::Result<()> {
     let file = Held::at(path)?;
-    if FileType::from_raw_mode(fstat(&file.0)?.st_mode) != FileType::Socket {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is not a socket"));
-    }
+    file.must_be_socket()?;
     match UnixStream::connect(format!("/proc/self/fd/{}", file.0.as_raw_fd())) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => file.remove_from(path),
         _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "a server listens there")),
@@ -100,6 +113,13 @@ struct Held(OwnedFd);
 impl Held {
     fn at(path: &Path) -> io::Result<Self> {
         Ok(Held(open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?))
+    }
+
+    fn must_be_socket(&self) -> io::Result<()> {
+        if FileType::from_raw_mode(fstat(&self.0)?.st_mode) != FileType::Socket {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is not a socket"));
+        }
+        Ok(())
     }
 
     fn is_at(&self, path: &Path) -> io::Result<bool> {
@@ -135,6 +155,25 @@ mod tests {
         let path = directory.path().join("socket");
         drop(Listener::bind(&path).unwrap());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn who_takes_over_is_reached() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let first = Listener::take_over(&path).unwrap();
+        let second = Listener::take_over(&path).unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        assert!(first.accept().unwrap().is_none());
+        assert!(second.accept().unwrap().is_some());
+        drop(first);
+        UnixStream::connect(&path).unwrap();
+        drop(second);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+
+        fs::write(&path, "data").unwrap();
+        assert_eq!(Listener::take_over(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "data");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use e2e::mount::{Mount, Point, backend};
 use e2e::{bins, check, command, host, process, scratch, skip, user, wait};
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -170,6 +171,28 @@ fn a_running_mount_can_be_asked_for_its_statistics() -> Result<()> {
     mount.unmount()?;
     let outcome = command::run(fusebridge("stats")?.arg(&point), LIMIT)?;
     check::holds(&outcome.describe(), !outcome.status.success() && outcome.stderr.contains("is no mount of fusebridge"))
+}
+
+/// The kernel gives the number of a file system that is gone to the next one.
+#[test]
+fn a_process_whose_mount_is_gone_does_not_answer_for_the_next() -> Result<()> {
+    if !host::is_root() {
+        skip!("detaching the mount of a process that is stopped needs root");
+    }
+    let daemon = Daemon::start("")?;
+    process::stop(daemon.pid)?;
+    unmount(daemon.point.path(), UnmountFlags::DETACH)?;
+    let mount = Mount::start(&mut fusebridge("mnt --io rpc mem:")?)?;
+    fs::write(mount.path().join("file"), [7; 5000])?;
+    let ask = || command::succeed(fusebridge("stats")?.arg(mount.path()), LIMIT);
+    let heading = format!("mem: on {}, up for ", mount.path().display());
+    let before = ask()?;
+    check::holds(&before, before.contains(&heading) && before.contains(" 5000 "))?;
+    process::signal(daemon.pid, Signal::CONT);
+    wait::until("the end of the daemon", LIMIT, || !process::alive(daemon.pid))?;
+    let after = ask()?;
+    check::holds(&after, after.contains(&heading))?;
+    mount.unmount()
 }
 
 #[test]

@@ -35,7 +35,8 @@ impl Service {
             _ => {}
         }
         let path = directory.join(device);
-        let listener = Listener::bind(&path)?;
+        // The kernel gives the number of a file system that is gone to the next one. Whoever listens there served that.
+        let listener = Listener::take_over(&path)?;
         set_permissions(path, Permissions::from_mode(0o600))?;
         Self::start(ExporterListener::Unix(listener), figures)
     }

@@ -30,6 +30,9 @@ pub(crate) struct RunscOptions {
     /// Only how long containers take to start, or only what they do then.
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// Only with a runsc whose description contains this, such as "Systrap".
+    #[arg(long)]
+    runsc: Option<String>,
 }
 
 /// What is measured.
@@ -51,7 +54,12 @@ pub(crate) fn run(options: &RunscOptions) -> Result<()> {
     let sizes = if options.quick { Sizes::QUICK } else { Sizes::FULL };
     // With directfs on, the gofer has nothing to do once the container runs.
     let current = Runsc::current().into_iter().filter(|runsc| runsc.directfs() == DirectFs::Off);
-    for runsc in Runsc::debian().into_iter().chain(current) {
+    let wanted = |runsc: &Runsc| options.runsc.as_ref().is_none_or(|part| runsc.to_string().contains(part));
+    let chosen: Vec<Runsc> = Runsc::debian().into_iter().chain(current).filter(wanted).collect();
+    if chosen.is_empty() {
+        bail!("no runsc to measure with; install Debian's, or name one by the variable RUNSC");
+    }
+    for runsc in chosen {
         let mut samples = Samples::default();
         for round in 1..=options.rounds {
             eprintln!("{runsc}, round {round}");
