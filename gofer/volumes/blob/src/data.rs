@@ -325,7 +325,7 @@ impl Change<'_> {
         let now = dirty.held();
         let replaced = self.state.dirty.insert(block, dirty).map_or(0, |dirty| dirty.held());
         self.state.inode.held = (self.state.inode.held + now).saturating_sub(before);
-        self.volume.commits.data(now, replaced);
+        self.volume.commits.waits(now, replaced);
         self.volume.count_bytes(now, before);
     }
 
@@ -337,7 +337,7 @@ impl Change<'_> {
         if let Some(dirty) = self.state.dirty.get_mut(&block) {
             // Not shared with this any more, so that it is only copied if a commit has it.
             dirty.data = dirty.data.take().filter(|_| data.is_none());
-            self.volume.commits.data(dirty.held(), before);
+            self.volume.commits.waits(dirty.held(), before);
         }
         let mut bytes = data.take().map_or_else(Vec::new, Arc::unwrap_or_clone);
         if bytes.len() < end {
@@ -365,7 +365,7 @@ impl Change<'_> {
         let mut freed: u64 = gone.map(|(_, held)| held).sum();
         let dirty = self.state.dirty.split_off(&first);
         let dropped: u64 = dirty.values().map(Dirty::held).sum();
-        self.volume.commits.data(0, dropped);
+        self.volume.commits.waits(0, dropped);
         freed += dropped;
         self.state.inode.held = self.state.inode.held.saturating_sub(freed);
         self.volume.count_bytes(0, freed);
@@ -402,7 +402,7 @@ impl Change<'_> {
                 0 if reaches_end && block < limit => self.put(block, None, before),
                 0 if reaches_end => {
                     let replaced = self.state.dirty.remove(&block).map_or(0, |dirty| dirty.held());
-                    self.volume.commits.data(0, replaced);
+                    self.volume.commits.waits(0, replaced);
                     self.volume.count_bytes(0, before);
                     self.state.inode.held = self.state.inode.held.saturating_sub(before);
                 }

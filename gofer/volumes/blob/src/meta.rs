@@ -3,17 +3,18 @@
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use slatedb::bytes::Bytes;
 use slatedb::config::{
-    CheckpointOptions, CheckpointScope, CompactorOptions, DbReaderOptions, DurabilityLevel, FlushOptions, FlushType,
-    GarbageCollectorOptions, ScanOptions, Settings,
+    CheckpointOptions, CheckpointScope, CompactionWorkerOptions, CompactorOptions, CompressionCodec, DbReaderOptions,
+    DurabilityLevel, FlushOptions, FlushType, GarbageCollectorOptions, ScanOptions, Settings,
 };
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
-use slatedb::{Checkpoint, CloseReason, Db, DbReader, DbReaderMode, ErrorKind, KeyValue, WriteBatch};
+use slatedb::manifest::SsTableView;
+use slatedb::{Checkpoint, CloseReason, Db, DbReader, DbReaderMode, ErrorKind, KeyValue, SstBlockSize, WriteBatch};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -23,6 +24,10 @@ use crate::{Errno, Error, Store};
 /// Bytes of metadata that are kept in memory.
 const CACHE: u64 = 16 << 20;
 
+/// Parts of tables that are compressed and read one by one. Of smaller ones a million files have so many that where they
+/// are has no room in [`CACHE`].
+const BLOCK: SstBlockSize = SstBlockSize::Block16Kib;
+
 /// Bytes of a table that a scan asks for at once: by itself, the database asks for 4 KiB, waits, and asks for the next.
 const SCAN_AHEAD: usize = 256 << 10;
 
@@ -31,6 +36,14 @@ const FOLLOW: Duration = Duration::from_secs(2);
 
 /// How long a reader that does not follow keeps what it looks at.
 const STAY: Duration = Duration::from_secs(60 * 60);
+
+/// Objects of the log that are read by whoever opens the database after a crash, at most: when there are so many, what
+/// is in them goes into a table. Each of them costs several requests then.
+pub(crate) const LOGGED: u64 = 64;
+
+/// Tables that are not merged yet, at most. Each is one more to look at for whoever reads, but whoever has to write one
+/// more waits until some are merged, and somebody looks for that only every five seconds.
+const UNMERGED: usize = 16;
 
 /// What a reader sees.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +65,10 @@ pub(crate) struct Meta {
     limit: Duration,
     /// Somebody else writes now.
     fenced: AtomicBool,
+    /// Objects of the log since the last table.
+    logged: AtomicU64,
+    /// A table is being made of them.
+    is_tabling: Arc<AtomicBool>,
 }
 
 enum Kind {
@@ -65,11 +82,14 @@ impl Meta {
         let mut settings = Settings {
             // Every commit says when it is to be durable.
             flush_interval: None,
-            max_unflushed_bytes: 24 << 20,
+            max_unflushed_bytes: 20 << 20,
             l0_sst_size_bytes: 8 << 20,
+            l0_max_ssts: UNMERGED,
+            l0_max_ssts_per_key: UNMERGED,
+            compression_codec: COMPRESSION,
             // A store that is away is waited for; how long a caller waits is another matter.
             object_store_max_retries: None,
-            compactor_options: Some(CompactorOptions::default()),
+            compactor_options: Some(merging()),
             garbage_collector_options: Some(GarbageCollectorOptions::default()),
             ..Settings::default()
         };
@@ -80,6 +100,7 @@ impl Meta {
         }
         let db = Db::builder(store.meta(), store.root.clone())
             .with_settings(settings)
+            .with_sst_block_size(BLOCK)
             .with_db_cache(Arc::new(cache()), 0)
             .build();
         let db = timeout(limit, db).await.map_err(|_| Error::Silent(store.url.clone()))?;
@@ -109,7 +130,7 @@ impl Meta {
     }
 
     fn of(db: Kind, limit: Duration) -> Self {
-        Meta { db, limit, fenced: AtomicBool::new(false) }
+        Meta { db, limit, fenced: AtomicBool::new(false), logged: AtomicU64::new(0), is_tabling: Arc::default() }
     }
 
     /// How long a call may take.
@@ -177,9 +198,30 @@ impl Meta {
     pub(crate) async fn flush(&self) -> Result<(), Failure> {
         let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read has no commits") };
         match timeout(self.limit, db.flush()).await {
-            Ok(flushed) => flushed.map_err(|error| self.failure(&error)),
-            Err(_) => Err(Failure::Passing("it does not answer".to_owned())),
+            Ok(flushed) => flushed.map_err(|error| self.failure(&error))?,
+            Err(_) => return Err(Failure::Passing("it does not answer".to_owned())),
         }
+        if self.logged.fetch_add(1, Ordering::Relaxed) + 1 >= LOGGED {
+            self.table();
+        }
+        Ok(())
+    }
+
+    /// Has what is in the log put into a table. Nobody waits for that.
+    pub(crate) fn table(&self) {
+        let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read has no log") };
+        if self.is_tabling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.logged.store(0, Ordering::Relaxed);
+        let (db, is_tabling) = (Db::clone(db), self.is_tabling.clone());
+        tokio::spawn(async move {
+            // What fails here fails again where somebody waits for it.
+            if let Err(error) = db.flush_with_options(FlushOptions { flush_type: FlushType::MemTable }).await {
+                tracing::debug!(%error, "no table could be made of the log");
+            }
+            is_tabling.store(false, Ordering::Release);
+        });
     }
 
     /// Has checkpoints from now on see all that was applied before, wherever they are made.
@@ -216,6 +258,15 @@ impl Meta {
             Kind::Writer(db) => db.manifest().id(),
             Kind::Reader(db) => db.manifest().id(),
         }
+    }
+
+    /// Bytes of the tables that are in use.
+    pub(crate) fn table_bytes(&self) -> u64 {
+        let manifest = match &self.db {
+            Kind::Writer(db) => db.manifest(),
+            Kind::Reader(db) => db.manifest(),
+        };
+        manifest.all_sst_views().map(SsTableView::estimate_size).sum()
     }
 
     /// A number that grows with what can be seen.
@@ -282,6 +333,31 @@ pub(crate) enum Failure {
     Fenced,
     /// It may work the next time.
     Passing(String),
+}
+
+/// How tables are compressed: records of files that were made together have much in common.
+const COMPRESSION: Option<CompressionCodec> = Some(CompressionCodec::Lz4);
+
+/// How tables are merged: with little memory, by one process.
+fn merging() -> CompactorOptions {
+    let worker = CompactionWorkerOptions {
+        max_concurrent_compactions: 1,
+        max_subcompactions: 1,
+        // Of each of up to eight tables, and of each run of them.
+        bytes_to_fetch: 512 << 10,
+        max_fetch_tasks: 1,
+        max_sst_size: 64 << 20,
+        compression_codec: COMPRESSION,
+        // Who died while merging has left a job that nobody else does before this is over, and new tables wait for it.
+        heartbeat_interval: Duration::from_secs(3),
+        ..CompactionWorkerOptions::default()
+    };
+    CompactorOptions {
+        max_concurrent_compactions: 1,
+        worker: Some(worker),
+        worker_heartbeat_timeout: Duration::from_secs(10),
+        ..CompactorOptions::default()
+    }
 }
 
 fn cache() -> MokaCache {

@@ -90,7 +90,7 @@ impl Volume {
         let kind = inode.mode & S_IFMT;
         let _barrier = self.barrier.read();
         let node = self.create(inode);
-        self.overlay.apply([(bucket_key, Some(with_entry(bucket, name, node.ino, kind)?))]);
+        self.change_metadata([(bucket_key, Some(with_entry(bucket, name, node.ino, kind)?))]);
         self.entries_changed(dir, 1, i64::from(is_dir), now());
         Ok(node)
     }
@@ -118,7 +118,7 @@ impl Volume {
             inode.mode & S_IFMT
         };
         self.changed(target);
-        self.overlay.apply([(bucket_key, Some(with_entry(bucket, name, target.ino, kind)?))]);
+        self.change_metadata([(bucket_key, Some(with_entry(bucket, name, target.ino, kind)?))]);
         self.entries_changed(dir, 1, 0, now());
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Volume {
         let _barrier = self.barrier.read();
         let now = now();
         self.lose_name(&victim, now);
-        self.overlay.apply([removal]);
+        self.change_metadata([removal]);
         self.entries_changed(dir, -1, -i64::from(is_directory), now);
         Ok(())
     }
@@ -200,7 +200,7 @@ impl Volume {
         };
         let _barrier = self.barrier.read();
         let now = now();
-        self.overlay.apply([removal, insertion]);
+        self.change_metadata([removal, insertion]);
         self.moved_to(moved, new.dir, now);
         self.entries_changed(old.dir, -1, -is_dir, now);
         self.entries_changed(new.dir, 1, is_dir, now);
@@ -223,7 +223,7 @@ impl Volume {
         let changes = self.point(new, moved, self.without(old.dir, old.name)?)?;
         let _barrier = self.barrier.read();
         let now = now();
-        self.overlay.apply(changes);
+        self.change_metadata(changes);
         self.lose_name(target, now);
         self.moved_to(moved, new.dir, now);
         let is_dir = i64::from(moved_is_dir);
@@ -242,7 +242,7 @@ impl Volume {
         let changes = self.point(new, moved, first)?;
         let _barrier = self.barrier.read();
         let now = now();
-        self.overlay.apply(changes);
+        self.change_metadata(changes);
         self.moved_to(moved, new.dir, now);
         self.moved_to(target, old.dir, now);
         self.entries_changed(old.dir, 0, -shift, now);
@@ -319,7 +319,7 @@ impl Volume {
         drop(state);
         if is_nameless {
             // Who opens the volume after a crash deletes it.
-            self.overlay.apply([(key::orphan(node.ino), Some(Vec::new()))]);
+            self.change_metadata([(key::orphan(node.ino), Some(Vec::new()))]);
         }
         self.changed(node);
     }

@@ -144,7 +144,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         let state = self.state.get_mut();
         if let Some(volume) = self.volume.upgrade() {
-            volume.commits.data(0, state.dirty.values().map(Dirty::held).sum());
+            volume.commits.waits(0, state.dirty.values().map(Dirty::held).sum());
             volume.dropped(self.ino, &state.inode);
         }
     }

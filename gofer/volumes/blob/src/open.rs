@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use slatedb::WriteBatch;
 use tokio::runtime::Runtime;
@@ -184,13 +185,20 @@ async fn open(
     if options.read_only {
         return look(store, superblock, location, runtime).await;
     }
+    let begun = Instant::now();
+    let step = |what| tracing::debug!(what, after = ?begun.elapsed(), "opening the volume");
+    let (recalling, memory) = store.recalling();
     // First: a volume that has lost something is left as it is.
-    let (head, _) = head::glance(&store, &superblock, options.timeout).await?;
+    let (head, _) = head::glance(&recalling, &superblock, options.timeout).await?;
+    step("it is as far as was noted");
     // The database would try again and again where the store does not let us write: its answer is wanted.
     head.write(&store).await?;
-    let meta = Meta::write(&store, options.timeout).await?;
+    let meta = Meta::write(&recalling, options.timeout).await?;
+    memory.forget();
+    step("nobody else writes");
     let damaged = |what: &str| Error::Damaged { url: store.url.clone(), what: what.to_owned() };
     let mut state = head::state(&store, &meta).await?;
+    let was_closed = state.is_closed;
     // Before any segment has a number: whoever had the volume before may still be sending his.
     state.openings += 1;
     state.commits += 1;
@@ -199,6 +207,10 @@ async fn open(
     batch.put(key::state(), encode(&state));
     let written = write(&meta, batch).await;
     written.map_err(|failure| damaged(&format!("it cannot be written to: {failure:?}")))?;
+    if !was_closed {
+        // Or processes that die soon, again and again, would make the log long.
+        meta.table();
+    }
     let unreadable = |_| damaged("its files without a name cannot be read");
     let orphans = meta.scan(key::orphans(), usize::MAX).await.map_err(unreadable)?;
     let mut inodes = Vec::new();
@@ -210,6 +222,7 @@ async fn open(
     for (ino, inode) in inodes {
         volume.doom(ino, &inode);
     }
+    step("open");
     Ok(volume)
 }
 

@@ -21,7 +21,16 @@ pub(crate) struct Overlay {
 #[derive(Default)]
 struct State {
     current: Changes,
+    /// Bytes of `current`, with what the memory for it costs beside.
+    size: u64,
     committing: Option<Arc<Changes>>,
+}
+
+/// Memory that a change takes beside its key and value: here, and in the batch that is made of it.
+const OVERHEAD: u64 = 512;
+
+fn size(key: &[u8], value: Option<&Vec<u8>>) -> u64 {
+    (key.len() + value.map_or(0, Vec::len)) as u64 + OVERHEAD
 }
 
 impl Overlay {
@@ -42,9 +51,19 @@ impl Overlay {
         changes
     }
 
-    /// Makes `changes`, all at once.
-    pub(crate) fn apply(&self, changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>) {
-        self.state.write().current.extend(changes);
+    /// Makes `changes`, all at once. Says how many bytes more there are to commit, and how many less.
+    pub(crate) fn apply(&self, changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>) -> (u64, u64) {
+        let mut state = self.state.write();
+        let (mut more, mut less) = (0, 0);
+        for (key, value) in changes {
+            more += size(&key, value.as_ref());
+            let length = key.len();
+            if let Some(before) = state.current.insert(key, value) {
+                less += (length + before.map_or(0, |before| before.len())) as u64 + OVERHEAD;
+            }
+        }
+        state.size = (state.size + more).saturating_sub(less);
+        (more, less)
     }
 
     /// Whether there is nothing to commit.
@@ -52,13 +71,14 @@ impl Overlay {
         self.state.read().current.is_empty()
     }
 
-    /// Takes the changes since the last commit for the next one. They stay visible until it is [done](Self::committed).
-    pub(crate) fn freeze(&self) -> Arc<Changes> {
+    /// Takes the changes since the last commit for the next one, and says how many bytes they are. They stay visible
+    /// until it is [done](Self::committed).
+    pub(crate) fn freeze(&self) -> (Arc<Changes>, u64) {
         let mut state = self.state.write();
         let frozen = Arc::new(std::mem::take(&mut state.current));
         debug_assert!(state.committing.is_none(), "one commit at a time");
         state.committing = Some(frozen.clone());
-        frozen
+        (frozen, std::mem::take(&mut state.size))
     }
 
     /// The commit has written what it took.
@@ -80,14 +100,16 @@ mod tests {
         let overlay = Overlay::default();
         assert!(overlay.is_empty());
         overlay.apply([(key("a"), Some(key("1"))), (key("b"), Some(key("1")))]);
-        let frozen = overlay.freeze();
+        let (frozen, bytes) = overlay.freeze();
+        assert_eq!(bytes, 4 + 2 * OVERHEAD);
         assert_eq!((frozen.len(), overlay.is_empty()), (2, true));
-        overlay.apply([(key("a"), None), (key("c"), Some(key("2")))]);
+        assert_eq!(overlay.apply([(key("a"), None), (key("c"), Some(key("2")))]), (3 + 2 * OVERHEAD, 0));
+        assert_eq!(overlay.apply([(key("c"), Some(key("22")))]), (3 + OVERHEAD, 2 + OVERHEAD));
         assert_eq!(overlay.get(b"a"), Some(None));
         assert_eq!(overlay.get(b"b"), Some(Some(key("1"))));
         assert_eq!(overlay.get(b"d"), None);
         let all: Vec<_> = overlay.range(&(key("a")..key("d"))).into_iter().collect();
-        assert_eq!(all, [(key("a"), None), (key("b"), Some(key("1"))), (key("c"), Some(key("2")))]);
+        assert_eq!(all, [(key("a"), None), (key("b"), Some(key("1"))), (key("c"), Some(key("22")))]);
         assert!(overlay.range(&(key("b")..key("b"))).is_empty());
         overlay.committed();
         assert_eq!((overlay.get(b"a"), overlay.get(b"b")), (Some(None), None));

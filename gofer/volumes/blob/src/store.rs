@@ -1,6 +1,7 @@
 //! The object store of a volume: a client with time limits, and the prefix below which everything is.
 
 mod counted;
+mod recall;
 
 use std::fs;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use uuid::Uuid;
 
 use self::counted::Counted;
 pub(crate) use self::counted::Requests;
+pub(crate) use self::recall::Memory;
+use self::recall::Recalling;
 use crate::{Error, Location};
 
 /// The database's place below the volume's prefix.
@@ -112,6 +115,12 @@ impl Store {
     /// Where the database of metadata is.
     pub(crate) fn meta(&self) -> Path {
         self.prefix.clone().join(META)
+    }
+
+    /// The same store, whose log of the database is remembered until the memory forgets it.
+    pub(crate) fn recalling(&self) -> (Store, Memory) {
+        let (root, memory) = Recalling::new(self.root.clone(), self.meta().join("wal"));
+        (Store { root: Arc::new(root), ..self.clone() }, memory)
     }
 
     /// What the database offers beside reading and writing.

@@ -1,6 +1,7 @@
 //! What all files of a volume share.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -79,10 +80,13 @@ pub(crate) struct Volume {
 #[derive(Default)]
 struct Doomed {
     /// By the next commit.
-    next: Vec<u64>,
+    next: HashSet<u64>,
     /// By the commit under way: the database still has them.
-    going: Vec<u64>,
+    going: HashSet<u64>,
 }
+
+/// Memory that a file with changes takes beside its data: here, and in the commit that is made of it.
+pub(crate) const NODE: u64 = 3 << 10;
 
 /// The counters of [`State`], as they are now.
 struct Counters {
@@ -312,7 +316,14 @@ impl Volume {
 
     /// Notes that `node` has changes to commit. The caller holds the barrier.
     pub(crate) fn changed(&self, node: &Arc<Node>) {
-        self.dirty.lock().entry(node.ino).or_insert_with(|| node.clone());
+        self.write_too(node);
+        self.commits.changed();
+    }
+
+    /// Makes changes of the metadata, all at once. The caller holds the barrier.
+    pub(crate) fn change_metadata(&self, changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>) {
+        let (more, less) = self.overlay.apply(changes);
+        self.commits.waits(more, less);
         self.commits.changed();
     }
 
@@ -334,14 +345,23 @@ impl Volume {
         let mut doomed = self.doomed.lock();
         self.counters.files.fetch_sub(1, Ordering::Relaxed);
         self.count_bytes(0, inode.held);
-        doomed.next.push(ino);
+        doomed.next.insert(ino);
         drop(doomed);
         self.commits.changed();
     }
 
-    /// Has the commit that is about to begin write a file. The caller holds the barrier for writing.
+    /// Has the next commit write a file. The caller holds the barrier.
     pub(crate) fn write_too(&self, node: &Arc<Node>) {
-        self.dirty.lock().entry(node.ino).or_insert_with(|| node.clone());
+        let is_new = match self.dirty.lock().entry(node.ino) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(node.clone());
+                true
+            }
+        };
+        if is_new {
+            self.commits.waits(NODE, 0);
+        }
     }
 
     /// Whether a file is about to be deleted.
@@ -365,7 +385,7 @@ impl Volume {
         let mut doomed = self.doomed.lock();
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
         doomed.going = std::mem::take(&mut doomed.next);
-        (doomed.going.clone(), self.state())
+        (doomed.going.iter().copied().collect(), self.state())
     }
 
     /// Whether there is nothing to commit.

@@ -85,7 +85,7 @@ impl Volume {
             }
         }
         let _barrier = self.barrier.read();
-        self.overlay.apply([(key, Some(value.to_vec()))]);
+        self.change_metadata([(key, Some(value.to_vec()))]);
         self.xattrs_changed(node, i32::from(!exists));
         Ok(())
     }
@@ -103,7 +103,7 @@ impl Volume {
             return Err(Errno::NODATA);
         }
         let _barrier = self.barrier.read();
-        self.overlay.apply([(key, None)]);
+        self.change_metadata([(key, None)]);
         self.xattrs_changed(node, -1);
         Ok(())
     }

@@ -179,6 +179,7 @@ fn du_text(usage: &Usage) -> String {
         ("dead", segments.dead),
         ("data in the store", segments.bytes),
         ("metadata in the store", usage.metadata.bytes),
+        ("metadata in use", usage.metadata.live),
         ("of other volumes", usage.borrowed),
     ];
     lines.iter().map(|(what, bytes)| format!("{:>14}  {what}\n", HumanBytes(*bytes).to_string())).collect()

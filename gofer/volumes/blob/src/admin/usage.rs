@@ -53,6 +53,9 @@ pub struct MetadataUsage {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Bytes of those that the current state is in, but for the log. The others are of snapshots, or deleted after some
+    /// minutes.
+    pub live: u64,
 }
 
 impl Manager {
@@ -61,6 +64,7 @@ impl Manager {
         self.wait(async {
             let meta = Meta::read(&self.store, View::Glance, self.limit()).await?;
             let found = self.count(&meta).await;
+            let live = meta.table_bytes();
             meta.close().await;
             let (state, mut segments, borrowed) = found?;
             (segments.objects, segments.bytes) = self.objects("data").await?;
@@ -70,7 +74,7 @@ impl Manager {
                 content: state.bytes,
                 segments,
                 borrowed,
-                metadata: MetadataUsage { objects, bytes },
+                metadata: MetadataUsage { objects, bytes, live },
                 openings: state.openings,
                 commits: state.commits,
                 is_open: !state.is_closed,

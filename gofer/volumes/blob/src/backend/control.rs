@@ -96,7 +96,7 @@ impl ControlFile for Control {
                 Ok(Opened::new(BlobFile::new(self.0.clone(), how.no_atime)))
             }
             S_IFDIR if how.access != Access::Read || how.truncate => Err(Error::ISDIR),
-            S_IFDIR => Ok(Opened::new(BlobDir { file: self.0.clone(), no_atime: how.no_atime })),
+            S_IFDIR => Ok(Opened::new(BlobDir::new(self.0.clone(), how.no_atime))),
             S_IFLNK => Err(Error::LOOP),
             // Special files are opened by the client's own kernel.
             _ => Err(Error::PERM),

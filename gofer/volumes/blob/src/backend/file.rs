@@ -5,10 +5,12 @@ use std::sync::Arc;
 use lisafs::backend::{
     AllocateFlags, DirEntry, DirSink, Error, FileType, IoSource, IoTarget, OpenFile, Result, SeekTo, Statx,
 };
+use parking_lot::Mutex;
 
 use super::File;
 use crate::ahead::Ahead;
 use crate::data::MAX_SIZE;
+use crate::list::Rest;
 
 /// An open regular file.
 pub(super) struct BlobFile {
@@ -80,9 +82,17 @@ impl OpenFile for BlobFile {
 
 /// An open directory.
 pub(super) struct BlobDir {
-    pub(super) file: File,
+    file: File,
     /// Whether listing leaves the time of access.
-    pub(super) no_atime: bool,
+    no_atime: bool,
+    /// What the last answer had no room for.
+    rest: Mutex<Rest>,
+}
+
+impl BlobDir {
+    pub(super) fn new(file: File, no_atime: bool) -> Self {
+        BlobDir { file, no_atime, rest: Mutex::default() }
+    }
 }
 
 impl OpenFile for BlobDir {
@@ -96,10 +106,13 @@ impl OpenFile for BlobDir {
 
     fn read_dir(&self, from: u64, sink: &mut dyn DirSink) -> Result<()> {
         let volume = self.file.volume();
-        volume.list(&self.file.node, from, |entry, next| {
+        // Taken, so that others do not wait while the store is asked.
+        let mut rest = std::mem::take(&mut *self.rest.lock());
+        volume.list(&self.file.node, from, &mut rest, |entry, next| {
             let file_type = FileType::from_mode(entry.kind.into());
             sink.add(&DirEntry::new(&entry.name, entry.ino, file_type, next).on_device(0, volume.device))
         })?;
+        *self.rest.lock() = rest;
         if !self.no_atime {
             self.file.accessed();
         }

@@ -169,7 +169,6 @@ impl Volume {
     /// Drops the counts of segments that are deleted.
     fn forget_segments(&self, numbers: &HashSet<u64>) {
         let _barrier = self.barrier.read();
-        self.overlay.apply(numbers.iter().map(|number| (key::segment(self.own, *number), None)));
-        self.commits.changed();
+        self.change_metadata(numbers.iter().map(|number| (key::segment(self.own, *number), None)));
     }
 }

@@ -64,7 +64,7 @@ impl Volume {
                 // What has changed since is written anyway.
                 if let std::collections::btree_map::Entry::Vacant(entry) = state.dirty.entry(it.block) {
                     entry.insert(Dirty { data: Some(it.data) });
-                    self.commits.data(bytes, 0);
+                    self.commits.waits(bytes, 0);
                 }
             }
             drop(state);

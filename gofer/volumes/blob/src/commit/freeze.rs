@@ -9,12 +9,14 @@ use crate::collect::NodeMoves;
 use crate::node::{Data, Node};
 use crate::overlay::Changes;
 use crate::record::{Inode, Place, State};
-use crate::volume::Volume;
+use crate::volume::{NODE, Volume};
 
 /// All changes up to a moment.
 pub(crate) struct Frozen {
     /// Names and attributes.
     pub(crate) changes: Arc<Changes>,
+    /// Bytes that it was said to take, without data.
+    pub(crate) size: u64,
     pub(crate) files: Vec<FrozenFile>,
     /// Files that are to be deleted.
     pub(crate) doomed: Vec<u64>,
@@ -55,9 +57,10 @@ impl Volume {
     pub(crate) fn freeze(&self, moves: Vec<NodeMoves>) -> Frozen {
         let barrier = self.barrier.write();
         self.begin_moves(moves);
-        let changes = self.overlay.freeze();
+        let (changes, mut size) = self.overlay.freeze();
         let mut files = Vec::new();
         for node in self.take_dirty() {
+            size += NODE;
             if Arc::strong_count(&node) == 1 && node.lock().inode.nlink == 0 {
                 // Nobody has it but this, and nobody can find it: dropping it dooms it.
                 continue;
@@ -68,6 +71,7 @@ impl Volume {
         drop(barrier);
         Frozen {
             changes,
+            size,
             files,
             doomed,
             state,

@@ -29,7 +29,7 @@ pub(crate) struct Commits {
     done: Condvar,
     /// Whether there was a change since the last commit began.
     has_changes: AtomicBool,
-    /// Bytes of data that wait for a commit.
+    /// Bytes that wait for a commit: data, and about what changes of metadata take.
     dirty: AtomicU64,
     /// How many of them may.
     limit: u64,
@@ -47,7 +47,7 @@ struct Progress {
 }
 
 impl Commits {
-    /// Nothing to do yet. `limit` is how many bytes of data may wait.
+    /// Nothing to do yet. `limit` is how many bytes may wait.
     pub(crate) fn new(limit: u64) -> Self {
         Commits {
             progress: Mutex::default(),
@@ -68,8 +68,8 @@ impl Commits {
         self.wanted.notify_one();
     }
 
-    /// Notes that bytes of data wait, and that others do so no more.
-    pub(crate) fn data(&self, more: u64, less: u64) {
+    /// Notes that bytes wait, and that others do so no more.
+    pub(crate) fn waits(&self, more: u64, less: u64) {
         let before = self.dirty.fetch_add(more.wrapping_sub(less), Ordering::AcqRel);
         let now = before.wrapping_add(more).wrapping_sub(less);
         if before < self.limit / 2 && now >= self.limit / 2 {
@@ -77,7 +77,7 @@ impl Commits {
         }
     }
 
-    /// Bytes of data that wait.
+    /// Bytes that wait.
     pub(crate) fn waiting(&self) -> u64 {
         self.dirty.load(Ordering::Acquire)
     }
@@ -171,7 +171,8 @@ impl Volume {
                 return None;
             }
             let due = progress.since.map(|since| since + self.options.interval);
-            let is_wanted = progress.wanted > progress.begun || progress.stop;
+            let is_much = progress.since.is_some() && self.commits.waiting() >= self.commits.limit / 2;
+            let is_wanted = progress.wanted > progress.begun || progress.stop || is_much;
             if is_wanted || due.is_some_and(|due| Instant::now() >= due) {
                 break;
             }

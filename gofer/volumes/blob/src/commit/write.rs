@@ -182,7 +182,7 @@ impl Volume {
                 if state.dirty.get(&block.number).is_some_and(is_same)
                     && let Some(dirty) = state.dirty.remove(&block.number)
                 {
-                    self.commits.data(0, dirty.held());
+                    self.commits.waits(0, dirty.held());
                 }
                 if let (Place::Stored(stored), Some(data)) = (&block.place, &block.data) {
                     self.blocks.put(stored.into(), data.clone());
@@ -191,6 +191,7 @@ impl Volume {
             state.keep = state.next_keep;
             state.forget();
         }
+        self.commits.waits(0, frozen.size);
         self.publish();
     }
 }

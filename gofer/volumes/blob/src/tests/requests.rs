@@ -53,3 +53,33 @@ fn a_directory_and_its_files_are_few_requests() {
     });
     assert!(looking <= FEW, "{looking} to look at all files");
 }
+
+#[test]
+fn the_log_is_read_once_after_a_crash() {
+    const SYNCED: u64 = 40;
+    let scene = Scene::new();
+    let fs = BlobFs::new(scene.open());
+    for number in 0..SYNCED {
+        create(&root(&fs), &number.to_string(), b"content").opened.file.sync().unwrap();
+    }
+    let left = scene.crash();
+    drop(fs);
+    let fs = BlobFs::new(left.open());
+    let gets = fs.volume().store.requests.counts().get;
+    assert!(gets < 3 * SYNCED, "{gets} to open it");
+    assert_eq!(read(&root(&fs), "39"), Ok(b"content".to_vec()));
+}
+
+#[test]
+fn a_long_log_becomes_a_table() {
+    let scene = Scene::new();
+    let fs = BlobFs::new(scene.open());
+    let before = fs.volume().meta.table_bytes();
+    for number in 0..crate::meta::LOGGED {
+        create(&root(&fs), &number.to_string(), b"content").opened.file.sync().unwrap();
+    }
+    // Nobody waits for it but this.
+    while fs.volume().meta.table_bytes() <= before {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}

@@ -3,6 +3,7 @@
 mod deep;
 mod objects;
 mod repair;
+mod sorted;
 mod verdict;
 mod walk;
 

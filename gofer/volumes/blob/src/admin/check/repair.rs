@@ -20,8 +20,7 @@ impl Manager {
         let volume = opened.volume();
         {
             let _barrier = volume.barrier.read();
-            volume.overlay.apply(repairs);
-            volume.commits.changed();
+            volume.change_metadata(repairs);
         }
         volume.sync().map_err(|_| self.damaged("it cannot be written to"))?;
         drop(opened);

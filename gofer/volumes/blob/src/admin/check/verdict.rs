@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::walk::Walk;
+use super::walk::{File, Walk};
 use crate::key;
 use crate::node::ROOT;
-use crate::record::{Inode, S_IFDIR, S_IFMT, Segment, encode};
+use crate::record::{S_IFMT, Segment, encode};
 
 impl Walk<'_> {
     /// Judges what is in the metadata alone.
@@ -13,13 +13,11 @@ impl Walk<'_> {
         self.report.files = self.inodes.len() as u64;
         self.report.nameless = self.nameless.len() as u64;
         let inodes = std::mem::take(&mut self.inodes);
-        if inodes.get(&ROOT).is_none_or(|root| !root.is(S_IFDIR)) {
+        if inodes.get(ROOT).is_none_or(|root| !root.is_dir()) {
             self.report.problem("there is no root directory");
         }
-        let mut sorted: Vec<_> = inodes.iter().collect();
-        sorted.sort_unstable_by_key(|(ino, _)| **ino);
-        for (ino, inode) in sorted {
-            self.judge_file(*ino, inode);
+        for (ino, inode) in inodes.iter() {
+            self.judge_file(ino, inode);
         }
         self.inodes = inodes;
         self.judge_strays();
@@ -28,7 +26,7 @@ impl Walk<'_> {
         self.judge_counters();
     }
 
-    fn judge_file(&mut self, ino: u64, inode: &Inode) {
+    fn judge_file(&mut self, ino: u64, inode: &File) {
         let mut wrong = Vec::new();
         let names = self.names.get(&ino);
         let count = names.map_or(0, |names| names.count);
@@ -39,7 +37,7 @@ impl Walk<'_> {
         if (inode.nlink == 0) != is_nameless {
             wrong.push(if is_nameless { "it is to be deleted and has links" } else { "it has no links" }.to_owned());
         }
-        if inode.is(S_IFDIR) {
+        if inode.is_dir() {
             let (all, directories) = self.dirs.get(&ino).map_or((0, 0), |entries| (entries.all, entries.directories));
             let expected = u32::from(ino != ROOT && !is_nameless);
             if count != expected {
@@ -64,14 +62,14 @@ impl Walk<'_> {
                 self.repairs.push((key::orphan(ino), Some(Vec::new())));
             }
         }
-        let (held, end) = self.data.get(&ino).map_or((0, 0), |data| (data.held, data.end));
+        let (held, end) = self.data.get(ino).map_or((0, 0), |data| (data.held, data.end));
         if inode.held != held {
             wrong.push(format!("it says it holds {} bytes but holds {held}", inode.held));
         }
         if end > inode.size.div_ceil(self.superblock.block.into()) {
             wrong.push("it has data beyond its end".to_owned());
         }
-        let xattrs = self.xattrs.get(&ino).copied().unwrap_or_default();
+        let xattrs = self.xattrs.get(ino).copied().unwrap_or_default();
         if inode.xattrs != xattrs {
             wrong.push(format!("it says it has {} extended attributes but has {xattrs}", inode.xattrs));
         }
@@ -82,34 +80,38 @@ impl Walk<'_> {
 
     /// What belongs to files that are not there.
     fn judge_strays(&mut self) {
-        let is_missing = |ino: &&u64| !self.inodes.contains_key(ino);
+        let is_missing = |ino: u64| !self.inodes.contains(ino);
         let mut problems: Vec<String> = Vec::new();
-        let named = self.names.iter().filter(|(ino, _)| is_missing(ino));
+        let named = self.names.iter().filter(|(ino, _)| is_missing(**ino));
         problems.extend(
             named.map(|(ino, it)| format!("a name in directory {} leads to file {ino}, which does not exist", it.dir)),
         );
         problems.extend(
             self.dirs
                 .keys()
-                .filter(is_missing)
+                .filter(|ino| is_missing(**ino))
                 .map(|ino| format!("there are names in directory {ino}, which does not exist")),
         );
         problems.extend(
-            self.data.keys().filter(is_missing).map(|ino| format!("there is data of file {ino}, which does not exist")),
+            self.data
+                .iter()
+                .filter(|(ino, _)| is_missing(*ino))
+                .map(|(ino, _)| format!("there is data of file {ino}, which does not exist")),
         );
         problems.extend(
             self.xattrs
-                .keys()
-                .filter(is_missing)
-                .map(|ino| format!("there are attributes of file {ino}, which does not exist")),
+                .iter()
+                .filter(|(ino, _)| is_missing(*ino))
+                .map(|(ino, _)| format!("there are attributes of file {ino}, which does not exist")),
         );
         problems.extend(
             self.nameless
                 .iter()
-                .filter(is_missing)
+                .filter(|ino| is_missing(**ino))
                 .map(|ino| format!("file {ino} is to be deleted but does not exist")),
         );
-        let lost: Vec<_> = self.nameless.iter().filter(is_missing).map(|ino| (key::orphan(*ino), None)).collect();
+        let lost: Vec<_> =
+            self.nameless.iter().filter(|ino| is_missing(**ino)).map(|ino| (key::orphan(*ino), None)).collect();
         self.repairs.extend(lost);
         problems.sort_unstable();
         for problem in problems {
@@ -121,7 +123,7 @@ impl Walk<'_> {
     fn judge_tree(&mut self) {
         let mut below = HashSet::from([ROOT]);
         let mut lost = Vec::new();
-        for ino in self.inodes.iter().filter(|(_, inode)| inode.is(S_IFDIR)).map(|(ino, _)| *ino) {
+        for ino in self.inodes.iter().filter(|(_, inode)| inode.is_dir()).map(|(ino, _)| ino) {
             let mut path = Vec::new();
             let mut seen = HashSet::new();
             let mut at = ino;
@@ -185,13 +187,13 @@ impl Walk<'_> {
     fn judge_counters(&mut self) {
         let Some(state) = self.state else { return self.report.problem("there are no counters") };
         let files = self.inodes.len() as u64;
-        let bytes: u64 = self.inodes.values().map(|inode| inode.held).sum();
+        let bytes: u64 = self.inodes.iter().map(|(_, inode)| inode.held).sum();
         if (state.files, state.bytes) != (files, bytes) {
             let (said, held) = (state.files, state.bytes);
             self.report
                 .problem(format!("the volume says it has {said} files of {held} bytes; it has {files} of {bytes}"));
         }
-        if self.inodes.keys().any(|ino| *ino >= state.next_ino) {
+        if self.inodes.iter().any(|(ino, _)| ino >= state.next_ino) {
             self.report.problem("numbers of files would be given twice");
         }
         if self

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use super::sorted::Sorted;
 use super::{Progress, Report};
 use crate::meta::Meta;
 use crate::record::{Bucket, CHUNK_BLOCKS, Chunk, Codec, Inode, Place, S_IFDIR, S_IFMT, Segment, State, decode};
@@ -21,14 +22,38 @@ pub(super) struct Walk<'a> {
     pub(super) report: Report,
     pub(super) repairs: Vec<Repair>,
     pub(super) state: Option<State>,
-    pub(super) inodes: HashMap<u64, Inode>,
+    pub(super) inodes: Sorted<File>,
     pub(super) names: HashMap<u64, Names>,
     pub(super) dirs: HashMap<u64, Entries>,
-    pub(super) data: HashMap<u64, Data>,
-    pub(super) xattrs: HashMap<u64, u32>,
+    pub(super) data: Sorted<Data>,
+    pub(super) xattrs: Sorted<u32>,
     pub(super) nameless: HashSet<u64>,
     pub(super) segments: HashMap<(u16, u64), Segment>,
     pub(super) uses: HashMap<(u16, u64), Use>,
+}
+
+/// Of a file's attributes, those that other records depend on: there may be millions of files.
+#[derive(Clone, Copy, Default)]
+pub(super) struct File {
+    pub(super) mode: u16,
+    pub(super) nlink: u32,
+    pub(super) xattrs: u32,
+    pub(super) size: u64,
+    pub(super) held: u64,
+    pub(super) parent: u64,
+}
+
+impl File {
+    pub(super) fn is_dir(&self) -> bool {
+        self.mode & S_IFMT == S_IFDIR
+    }
+}
+
+impl From<Inode> for File {
+    fn from(inode: Inode) -> Self {
+        let Inode { mode, nlink, xattrs, size, held, parent, .. } = inode;
+        File { mode, nlink, xattrs, size, held, parent }
+    }
 }
 
 /// The names of a file.
@@ -80,11 +105,11 @@ impl<'a> Walk<'a> {
             report: Report::default(),
             repairs: Vec::new(),
             state: None,
-            inodes: HashMap::new(),
+            inodes: Sorted::default(),
             names: HashMap::new(),
             dirs: HashMap::new(),
-            data: HashMap::new(),
-            xattrs: HashMap::new(),
+            data: Sorted::default(),
+            xattrs: Sorted::default(),
             nameless: HashSet::new(),
             segments: HashMap::new(),
             uses: HashMap::new(),
@@ -124,17 +149,15 @@ impl<'a> Walk<'a> {
                 self.chunk(ino, number, &decode("chunk", value)?);
             }
             Some(b'I') => {
-                let mut inode: Inode = decode("inode", value)?;
-                // Nothing depends on it, and it takes room.
-                inode.target = Vec::new();
-                self.inodes.insert(key::ino_of(key).ok_or(Errno::IO)?, inode);
+                let inode: Inode = decode("inode", value)?;
+                *self.inodes.entry(key::ino_of(key).ok_or(Errno::IO)?) = inode.into();
             }
             Some(b'O') => drop(self.nameless.insert(key::ino_of(key).ok_or(Errno::IO)?)),
             Some(b'S') => {
                 let segment = key::segment_of(key).ok_or(Errno::IO)?;
                 self.segments.insert(segment, decode("segment", value)?);
             }
-            Some(b'X') => *self.xattrs.entry(key::xattr_of(key).ok_or(Errno::IO)?.0).or_default() += 1,
+            Some(b'X') => *self.xattrs.entry(key::xattr_of(key).ok_or(Errno::IO)?.0) += 1,
             _ => return Err(Errno::IO),
         }
         Ok(())
@@ -162,7 +185,7 @@ impl<'a> Walk<'a> {
     }
 
     fn chunk(&mut self, ino: u64, number: u64, chunk: &Chunk) {
-        let data = self.data.entry(ino).or_default();
+        let data = self.data.entry(ino);
         for (index, place) in chunk.places() {
             let block = number * CHUNK_BLOCKS + index as u64;
             data.held += place.held();

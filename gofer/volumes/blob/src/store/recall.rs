@@ -1,0 +1,170 @@
+//! A store that remembers the log of the database while a volume is opened.
+//!
+//! The log is read twice then, to see whether all of it is there and to have it, and the database asks for each of its
+//! objects four times: how long it is, its end, where its parts are, and those. After a crash there can be many.
+//! Objects of the log never change.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use object_store::path::Path;
+use object_store::{
+    Attributes, CopyOptions, Extensions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult,
+    MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use parking_lot::Mutex;
+use slatedb::bytes::Bytes;
+
+/// Bytes of the largest object that is remembered. Larger ones are few.
+const LARGEST: u64 = 1 << 20;
+
+/// Bytes that are remembered at most.
+const MOST: usize = 16 << 20;
+
+/// Objects that are remembered, until they are [forgotten](Self::forget).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory(Arc<Mutex<Option<Objects>>>);
+
+#[derive(Debug, Default)]
+struct Objects {
+    all: HashMap<Path, (ObjectMeta, Bytes)>,
+    bytes: usize,
+}
+
+impl Memory {
+    fn new() -> Self {
+        Memory(Arc::new(Mutex::new(Some(Objects::default()))))
+    }
+
+    /// Asks the store for everything from now on.
+    pub(crate) fn forget(&self) {
+        *self.0.lock() = None;
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.lock().as_ref().is_some_and(|objects| objects.bytes < MOST)
+    }
+
+    fn get(&self, location: &Path) -> Option<(ObjectMeta, Bytes)> {
+        self.0.lock().as_ref()?.all.get(location).cloned()
+    }
+
+    fn put(&self, meta: ObjectMeta, bytes: Bytes) {
+        if let Some(objects) = &mut *self.0.lock() {
+            objects.bytes += bytes.len();
+            objects.all.insert(meta.location.clone(), (meta, bytes));
+        }
+    }
+}
+
+/// The store.
+#[derive(Debug)]
+pub(super) struct Recalling {
+    inner: Arc<dyn ObjectStore>,
+    /// Where the log is.
+    log: Path,
+    memory: Memory,
+}
+
+impl Recalling {
+    pub(super) fn new(inner: Arc<dyn ObjectStore>, log: Path) -> (Self, Memory) {
+        let memory = Memory::new();
+        (Recalling { inner, log, memory: memory.clone() }, memory)
+    }
+
+    /// An object of the log, if it is known or can be.
+    async fn object(&self, location: &Path) -> Result<Option<(ObjectMeta, Bytes)>> {
+        if let Some(object) = self.memory.get(location) {
+            return Ok(Some(object));
+        }
+        if !self.memory.is_open() {
+            return Ok(None);
+        }
+        let found = self.inner.get_opts(location, GetOptions::default()).await?;
+        let meta = found.meta.clone();
+        if meta.size > LARGEST {
+            return Ok(None);
+        }
+        let bytes = found.bytes().await?;
+        self.memory.put(meta.clone(), bytes.clone());
+        Ok(Some((meta, bytes)))
+    }
+}
+
+/// The part of an object that `wanted` is; nothing if it is none.
+fn part(wanted: Option<&GetRange>, length: u64) -> Option<std::ops::Range<u64>> {
+    let range = match wanted {
+        None => 0..length,
+        Some(GetRange::Bounded(range)) => range.start..range.end.min(length),
+        Some(GetRange::Offset(start)) => *start..length,
+        Some(GetRange::Suffix(count)) => length.saturating_sub(*count)..length,
+    };
+    (range.start < range.end || wanted.is_none()).then_some(range)
+}
+
+impl fmt::Display for Recalling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Recalling {
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let GetOptions { if_match, if_none_match, if_modified_since, if_unmodified_since, version, .. } = &options;
+        let is_plain = if_match.is_none() && if_none_match.is_none() && version.is_none();
+        let is_plain = is_plain && if_modified_since.is_none() && if_unmodified_since.is_none();
+        if is_plain
+            && location.prefix_matches(&self.log)
+            && let Some((meta, bytes)) = self.object(location).await?
+            && let Some(range) = part(options.range.as_ref(), meta.size)
+            && let (Ok(start), Ok(end)) = (usize::try_from(range.start), usize::try_from(range.end))
+        {
+            let bytes = if options.head { Bytes::new() } else { bytes.slice(start..end) };
+            let payload = GetResultPayload::Stream(async move { Ok(bytes) }.into_stream().boxed());
+            return Ok(GetResult {
+                payload,
+                meta,
+                range,
+                attributes: Attributes::default(),
+                extensions: Extensions::default(),
+            });
+        }
+        self.inner.get_opts(location, options).await
+    }
+
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.inner.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
