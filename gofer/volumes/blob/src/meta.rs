@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use slatedb::bytes::Bytes;
 use slatedb::config::{
-    CheckpointOptions, CheckpointScope, CompactionWorkerOptions, CompactorOptions, CompressionCodec, DbReaderOptions,
-    DurabilityLevel, FlushOptions, FlushType, GarbageCollectorOptions, ScanOptions, Settings,
+    CheckpointOptions, CheckpointScope, CloseOptions, CompactionWorkerOptions, CompactorOptions, CompressionCodec,
+    DbReaderOptions, DurabilityLevel, FlushOptions, FlushType, GarbageCollectorOptions, ScanOptions, Settings,
 };
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
 use slatedb::manifest::SsTableView;
@@ -207,10 +207,18 @@ impl Meta {
         Ok(())
     }
 
-    /// Has what is in the log put into a table. Nobody waits for that.
+    /// Whether there can be one more table, and another one after it.
+    fn has_room(&self) -> bool {
+        match &self.db {
+            Kind::Writer(db) => db.manifest().l0().len() + 2 < UNMERGED,
+            Kind::Reader(_) => false,
+        }
+    }
+
+    /// Has what is in the log put into a table, if there is room for one. Nobody waits for that.
     pub(crate) fn table(&self) {
         let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read has no log") };
-        if self.is_tabling.swap(true, Ordering::AcqRel) {
+        if !self.has_room() || self.is_tabling.swap(true, Ordering::AcqRel) {
             return;
         }
         self.logged.store(0, Ordering::Relaxed);
@@ -280,7 +288,12 @@ impl Meta {
     /// Closes it.
     pub(crate) async fn close(&self) {
         let closed = match &self.db {
-            Kind::Writer(db) => timeout(self.limit, db.close()).await,
+            Kind::Writer(db) => {
+                // Without room for a table, this would wait until others are merged.
+                let flush = if self.has_room() { FlushType::MemTable } else { FlushType::Wal };
+                let options = CloseOptions::default().with_flush_type(Some(flush));
+                timeout(self.limit, db.close_with_options(options)).await
+            }
             Kind::Reader(db) => timeout(self.limit, db.close()).await,
         };
         match closed {
