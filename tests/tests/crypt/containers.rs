@@ -63,7 +63,8 @@ fn of_a_volume_server() -> Result<()> {
 fn of_its_own_gofer() -> Result<()> {
     let Some(runsc) = Runsc::debian() else { skip!("there is no runsc of Debian") };
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--quiet", "--package", "gofer-crypt", "--example", "crypt_gofer"]);
+    // With the workspace's features, which what it depends on has been built with.
+    build.args(["build", "--quiet", "--example", "crypt_gofer"]);
     command::succeed(build.current_dir(bins::workspace()), std::time::Duration::from_secs(600))?;
     let gofer = bins::workspace().join("target/debug/examples/crypt_gofer");
     let volume = Volume::new(Config::XChaCha)?;

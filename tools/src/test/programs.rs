@@ -18,8 +18,10 @@ use super::summary::Summary;
 const PER_CORE: usize = 1;
 
 /// Those that take longest begin first, so that none is left alone in the end.
-const LONGEST: [&str; 10] =
-    ["conformance", "realwork", "docs", "runsc", "crypt", "interrupts", "blob", "budget", "conform", "doctor"];
+const LONGEST: [&str; 8] = ["conformance", "realwork", "runsc", "interrupts", "blob", "budget", "conform", "doctor"];
+
+/// Those that call cargo for this workspace, which waits until the checks beside the tests are done.
+const LAST: [&str; 2] = ["crypt", "docs"];
 
 /// Runs them all, and adds up what they print. The result has the names of those that ended without saying what failed.
 pub(super) fn run(programs: Vec<TestProgram>, binaries: &Path, summary: &mut Summary) -> Result<Vec<String>> {
@@ -48,8 +50,11 @@ pub(super) fn run(programs: Vec<TestProgram>, binaries: &Path, summary: &mut Sum
 }
 
 fn in_order(mut programs: Vec<TestProgram>) -> VecDeque<TestProgram> {
-    let place = |program: &TestProgram| LONGEST.iter().position(|name| program.target == *name);
-    programs.sort_by_key(|program| place(program).unwrap_or(LONGEST.len()));
+    let place = |program: &TestProgram| {
+        let in_list = |list: &[&str]| list.iter().position(|name| program.target == *name);
+        in_list(&LONGEST).or_else(|| in_list(&LAST).map(|at| LONGEST.len() + 1 + at)).unwrap_or(LONGEST.len())
+    };
+    programs.sort_by_key(place);
     programs.into()
 }
 
