@@ -359,7 +359,7 @@ fn merging() -> CompactorOptions {
         // Of each of up to eight tables, and of each run of them.
         bytes_to_fetch: 512 << 10,
         max_fetch_tasks: 1,
-        max_sst_size: 64 << 20,
+        max_sst_size: 16 << 20,
         compression_codec: COMPRESSION,
         // Who died while merging has left a job that nobody else does before this is over, and new tables wait for it.
         heartbeat_interval: Duration::from_secs(3),

@@ -194,7 +194,6 @@ async fn open(
     // The database would try again and again where the store does not let us write: its answer is wanted.
     head.write(&store).await?;
     let meta = Meta::write(&recalling, options.timeout).await?;
-    memory.forget();
     step("nobody else writes");
     let damaged = |what: &str| Error::Damaged { url: store.url.clone(), what: what.to_owned() };
     let mut state = head::state(&store, &meta).await?;
@@ -218,6 +217,7 @@ async fn open(
         let inode: Option<Inode> = meta.record("inode", &key::inode(ino)).await.map_err(unreadable)?;
         inodes.extend(inode.map(|inode| (ino, inode)));
     }
+    memory.forget();
     let volume = Volume::new(superblock, options.clone(), store, meta, &state, runtime.handle().clone());
     for (ino, inode) in inodes {
         volume.doom(ino, &inode);

@@ -117,9 +117,9 @@ impl Store {
         self.prefix.clone().join(META)
     }
 
-    /// The same store, whose log of the database is remembered until the memory forgets it.
+    /// The same store, which remembers the database's log and small tables until the memory forgets them.
     pub(crate) fn recalling(&self) -> (Store, Memory) {
-        let (root, memory) = Recalling::new(self.root.clone(), self.meta().join("wal"));
+        let (root, memory) = Recalling::new(self.root.clone(), &self.meta());
         (Store { root: Arc::new(root), ..self.clone() }, memory)
     }
 

@@ -1,8 +1,8 @@
-//! A store that remembers the log of the database while a volume is opened.
+//! A store that remembers the log and the small tables of the database while a volume is opened.
 //!
 //! The log is read twice then, to see whether all of it is there and to have it, and the database asks for each of its
-//! objects four times: how long it is, its end, where its parts are, and those. After a crash there can be many.
-//! Objects of the log never change.
+//! objects four times: how long it is, its end, where its parts are, and those. After a crash there can be many. The
+//! same is done with tables. Neither ever change.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,8 +18,11 @@ use object_store::{
 use parking_lot::Mutex;
 use slatedb::bytes::Bytes;
 
-/// Bytes of the largest object that is remembered. Larger ones are few.
+/// Bytes of the largest object of the log that is remembered. Larger ones are few.
 const LARGEST: u64 = 1 << 20;
+
+/// Bytes of the largest table. Of larger ones little is read.
+const LARGEST_TABLE: u64 = 64 << 10;
 
 /// Bytes that are remembered at most.
 const MOST: usize = 16 << 20;
@@ -30,7 +33,8 @@ pub(crate) struct Memory(Arc<Mutex<Option<Objects>>>);
 
 #[derive(Debug, Default)]
 struct Objects {
-    all: HashMap<Path, (ObjectMeta, Bytes)>,
+    /// Nothing of those that are too large.
+    all: HashMap<Path, Option<(ObjectMeta, Bytes)>>,
     bytes: usize,
 }
 
@@ -48,14 +52,14 @@ impl Memory {
         self.0.lock().as_ref().is_some_and(|objects| objects.bytes < MOST)
     }
 
-    fn get(&self, location: &Path) -> Option<(ObjectMeta, Bytes)> {
+    fn get(&self, location: &Path) -> Option<Option<(ObjectMeta, Bytes)>> {
         self.0.lock().as_ref()?.all.get(location).cloned()
     }
 
-    fn put(&self, meta: ObjectMeta, bytes: Bytes) {
+    fn put(&self, location: &Path, object: Option<(ObjectMeta, Bytes)>) {
         if let Some(objects) = &mut *self.0.lock() {
-            objects.bytes += bytes.len();
-            objects.all.insert(meta.location.clone(), (meta, bytes));
+            objects.bytes += object.as_ref().map_or(0, |(_, bytes)| bytes.len());
+            objects.all.insert(location.clone(), object);
         }
     }
 }
@@ -64,33 +68,40 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Recalling {
     inner: Arc<dyn ObjectStore>,
-    /// Where the log is.
+    /// Where the log is, and where tables are.
     log: Path,
+    tables: Path,
     memory: Memory,
 }
 
 impl Recalling {
-    pub(super) fn new(inner: Arc<dyn ObjectStore>, log: Path) -> (Self, Memory) {
+    /// `meta` is where the database is.
+    pub(super) fn new(inner: Arc<dyn ObjectStore>, meta: &Path) -> (Self, Memory) {
         let memory = Memory::new();
-        (Recalling { inner, log, memory: memory.clone() }, memory)
+        let [log, tables] = ["wal", "compacted"].map(|part| meta.clone().join(part));
+        (Recalling { inner, log, tables, memory: memory.clone() }, memory)
     }
 
-    /// An object of the log, if it is known or can be.
+    /// An object that is known or can be.
     async fn object(&self, location: &Path) -> Result<Option<(ObjectMeta, Bytes)>> {
-        if let Some(object) = self.memory.get(location) {
-            return Ok(Some(object));
+        let is_log = location.prefix_matches(&self.log);
+        if !is_log && !location.prefix_matches(&self.tables) {
+            return Ok(None);
+        }
+        if let Some(known) = self.memory.get(location) {
+            return Ok(known);
         }
         if !self.memory.is_open() {
             return Ok(None);
         }
-        let found = self.inner.get_opts(location, GetOptions::default()).await?;
+        // Objects of the log may be empty and have no part at all. Of a large table no more is to be sent than that.
+        let range = (!is_log).then_some(GetRange::Bounded(0..LARGEST_TABLE));
+        let found = self.inner.get_opts(location, GetOptions { range, ..GetOptions::default() }).await?;
         let meta = found.meta.clone();
-        if meta.size > LARGEST {
-            return Ok(None);
-        }
-        let bytes = found.bytes().await?;
-        self.memory.put(meta.clone(), bytes.clone());
-        Ok(Some((meta, bytes)))
+        let is_small = meta.size <= if is_log { LARGEST } else { LARGEST_TABLE };
+        let object = if is_small { Some((meta, found.bytes().await?)) } else { None };
+        self.memory.put(location, object.clone());
+        Ok(object)
     }
 }
 
@@ -118,7 +129,6 @@ impl ObjectStore for Recalling {
         let is_plain = if_match.is_none() && if_none_match.is_none() && version.is_none();
         let is_plain = is_plain && if_modified_since.is_none() && if_unmodified_since.is_none();
         if is_plain
-            && location.prefix_matches(&self.log)
             && let Some((meta, bytes)) = self.object(location).await?
             && let Some(range) = part(options.range.as_ref(), meta.size)
             && let (Ok(start), Ok(end)) = (usize::try_from(range.start), usize::try_from(range.end))
