@@ -31,10 +31,13 @@ const MOST: usize = 16 << 20;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory(Arc<Mutex<Option<Objects>>>);
 
+/// An object. By its attributes a writer finds out whether it is his, if the answer to his request got lost.
+type Object = (ObjectMeta, Attributes, Bytes);
+
 #[derive(Debug, Default)]
 struct Objects {
     /// Nothing of those that are too large.
-    all: HashMap<Path, Option<(ObjectMeta, Bytes)>>,
+    all: HashMap<Path, Option<Object>>,
     bytes: usize,
 }
 
@@ -52,13 +55,13 @@ impl Memory {
         self.0.lock().as_ref().is_some_and(|objects| objects.bytes < MOST)
     }
 
-    fn get(&self, location: &Path) -> Option<Option<(ObjectMeta, Bytes)>> {
+    fn get(&self, location: &Path) -> Option<Option<Object>> {
         self.0.lock().as_ref()?.all.get(location).cloned()
     }
 
-    fn put(&self, location: &Path, object: Option<(ObjectMeta, Bytes)>) {
+    fn put(&self, location: &Path, object: Option<Object>) {
         if let Some(objects) = &mut *self.0.lock() {
-            objects.bytes += object.as_ref().map_or(0, |(_, bytes)| bytes.len());
+            objects.bytes += object.as_ref().map_or(0, |(_, _, bytes)| bytes.len());
             objects.all.insert(location.clone(), object);
         }
     }
@@ -83,7 +86,7 @@ impl Recalling {
     }
 
     /// An object that is known or can be.
-    async fn object(&self, location: &Path) -> Result<Option<(ObjectMeta, Bytes)>> {
+    async fn object(&self, location: &Path) -> Result<Option<Object>> {
         let is_log = location.prefix_matches(&self.log);
         if !is_log && !location.prefix_matches(&self.tables) {
             return Ok(None);
@@ -97,9 +100,9 @@ impl Recalling {
         // Objects of the log may be empty and have no part at all. Of a large table no more is to be sent than that.
         let range = (!is_log).then_some(GetRange::Bounded(0..LARGEST_TABLE));
         let found = self.inner.get_opts(location, GetOptions { range, ..GetOptions::default() }).await?;
-        let meta = found.meta.clone();
+        let (meta, attributes) = (found.meta.clone(), found.attributes.clone());
         let is_small = meta.size <= if is_log { LARGEST } else { LARGEST_TABLE };
-        let object = if is_small { Some((meta, found.bytes().await?)) } else { None };
+        let object = if is_small { Some((meta, attributes, found.bytes().await?)) } else { None };
         self.memory.put(location, object.clone());
         Ok(object)
     }
@@ -129,19 +132,13 @@ impl ObjectStore for Recalling {
         let is_plain = if_match.is_none() && if_none_match.is_none() && version.is_none();
         let is_plain = is_plain && if_modified_since.is_none() && if_unmodified_since.is_none();
         if is_plain
-            && let Some((meta, bytes)) = self.object(location).await?
+            && let Some((meta, attributes, bytes)) = self.object(location).await?
             && let Some(range) = part(options.range.as_ref(), meta.size)
             && let (Ok(start), Ok(end)) = (usize::try_from(range.start), usize::try_from(range.end))
         {
             let bytes = if options.head { Bytes::new() } else { bytes.slice(start..end) };
             let payload = GetResultPayload::Stream(async move { Ok(bytes) }.into_stream().boxed());
-            return Ok(GetResult {
-                payload,
-                meta,
-                range,
-                attributes: Attributes::default(),
-                extensions: Extensions::default(),
-            });
+            return Ok(GetResult { payload, meta, range, attributes, extensions: Extensions::default() });
         }
         self.inner.get_opts(location, options).await
     }
@@ -176,5 +173,37 @@ impl ObjectStore for Recalling {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.inner.copy_opts(from, to, options).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use object_store::{Attribute, ObjectStoreExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_is_remembered_as_it_is() {
+        let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let (store, memory) = Recalling::new(inner.clone(), &Path::from("meta"));
+        let path = Path::from("meta/wal/1.sst");
+        let attributes = Attributes::from_iter([(Attribute::ContentType, "mine")]);
+        let options = PutOptions { attributes: attributes.clone(), ..PutOptions::default() };
+        assert!(store.get(&path).await.is_err(), "not yet");
+        store.put_opts(&path, "0123456789".into(), options).await.unwrap();
+        for _ in 0..2 {
+            let found = store.get(&path).await.unwrap();
+            assert_eq!((found.meta.size, &found.attributes), (10, &attributes));
+            assert_eq!(store.get_range(&path, 2..5).await.unwrap(), "234");
+            let end = GetOptions { range: Some(GetRange::Suffix(3)), ..GetOptions::default() };
+            assert_eq!(store.get_opts(&path, end).await.unwrap().bytes().await.unwrap(), "789");
+            assert_eq!(store.head(&path).await.unwrap().size, 10);
+            // What is remembered is not asked for.
+            inner.delete(&path).await.unwrap();
+            inner.put(&path, "x".into()).await.unwrap();
+        }
+        memory.forget();
+        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "x");
     }
 }
