@@ -82,6 +82,29 @@ fn who_was_told_of_a_file_from_memory_and_takes_his_time_hears_that_it_is_anothe
 }
 
 #[test]
+fn who_goes_by_a_name_from_memory_never_opens_what_others_have_removed() {
+    let scene = Scene::new(&Options::default().ttl(Duration::from_secs(3600)));
+    let path = scene.files.path().join("file");
+    let ways = [
+        OpenHow::new(Access::Read),
+        OpenHow::new(Access::Write),
+        OpenHow::new(Access::ReadWrite),
+        OpenHow::new(Access::Write).truncate(true),
+    ];
+    for how in ways {
+        scene.put("file", b"old");
+        // A kernel that has had a position for long goes on with that, and not with those that it is told of later.
+        let (first, told) = (walk(&scene.claim, "file"), [(); 2].map(|()| walk(&scene.claim, "file")));
+        drop(told);
+        scene.put("new", b"new");
+        fs::rename(scene.files.path().join("new"), &path).unwrap();
+        let opened = first.file.open(how);
+        assert_eq!(opened.err().map(|error| error.errno()), Some(Errno::STALE), "{how:?}");
+        assert_eq!(look(&scene, "file").unwrap(), b"new", "{how:?}");
+    }
+}
+
+#[test]
 fn who_has_a_file_open_sees_it_grow() {
     let scene = Scene::new(&strict());
     scene.put("log", b"one\n");

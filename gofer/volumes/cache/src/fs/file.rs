@@ -36,6 +36,9 @@ impl Volume {
     /// Opens a regular file.
     pub(super) fn open_file(self: &Arc<Self>, node: &Arc<Node>, how: OpenHow) -> Result<Opened> {
         let (file, node) = (self.file(self.key(node)), Taken::new(node.clone()));
+        if how.access.writes() || how.truncate {
+            self.check_name(&node)?;
+        }
         let emptied = self.empty_unsaved(&node, how)?;
         let how = how.truncate(how.truncate && emptied.is_none());
         let back = self.back.as_ref().filter(|_| how.truncate);

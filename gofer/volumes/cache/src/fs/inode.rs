@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::back::Pending;
 use super::meta::Meta;
+use super::node;
 use super::reader::Reader;
 
 /// Device and inode number.
@@ -35,6 +36,8 @@ pub(super) struct Inode {
     /// How many clients have the file open, or a position of it.
     uses: AtomicUsize,
     place: Mutex<Place>,
+    /// The name that was last said to lead to it without asking the backend, where others may change that.
+    told: Mutex<Option<node::Entry>>,
 }
 
 /// Where a file is in the tree, by one of its names.
@@ -94,6 +97,18 @@ impl Inode {
 
     pub(super) fn is_used(&self) -> bool {
         self.uses.load(Ordering::SeqCst) > 0
+    }
+
+    /// Notes that a client was told by `name` of the file, or knows better than that.
+    pub(super) fn tell(&self, name: Option<node::Entry>) {
+        let old = std::mem::replace(&mut *self.told.lock(), name);
+        // Only now: it may be the last reference to a directory.
+        drop(old);
+    }
+
+    /// The name by which a client was told of the file from memory.
+    pub(super) fn told(&self) -> Option<node::Entry> {
+        self.told.lock().clone()
     }
 
     /// Notes where the file is now.
@@ -210,6 +225,7 @@ impl Inodes {
             pending: Pending::default(),
             uses: AtomicUsize::new(0),
             place: Mutex::default(),
+            told: Mutex::default(),
         });
         files.held.insert(identity, Arc::downgrade(&inode));
         drop(files);

@@ -3,22 +3,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lisafs::backend::{ControlBox, Errno, Error, Found, Name, Result, Statx};
+use lisafs::backend::{ControlBox, Errno, Error, FileType, Found, Name, Result, Statx};
 
 use super::Volume;
 use super::back::Unsaved;
 use super::inode::{Inode, Place, identity};
+
+/// A name in a directory.
+pub(super) type Entry = (Arc<Node>, Box<[u8]>);
 
 /// A position in the backend's tree.
 pub(super) struct Node {
     pub(super) inode: Arc<Inode>,
     pub(super) inner: ControlBox,
     /// Where it was found.
-    place: Option<(Arc<Node>, Box<[u8]>)>,
+    place: Option<Entry>,
     /// It may be elsewhere by now.
     has_moved: AtomicBool,
-    /// Its name was said to lead to it without asking the backend.
-    is_from_memory: AtomicBool,
 }
 
 impl Drop for Node {
@@ -59,6 +60,12 @@ impl Node {
     /// Somebody here has renamed it.
     pub(super) fn moved(&self) {
         self.has_moved.store(true, Ordering::Relaxed);
+        self.inode.tell(None);
+    }
+
+    /// Where it was found, unless somebody here has renamed it since.
+    fn current_place(&self) -> Option<&Entry> {
+        self.place.as_ref().filter(|_| !self.has_moved.load(Ordering::Relaxed))
     }
 }
 
@@ -86,16 +93,7 @@ impl Volume {
         let Found { file, stat, .. } = found;
         let place = place.map(|(dir, name)| (dir, name.into()));
         let inode = self.inodes.get(&stat);
-        (
-            Arc::new(Node {
-                inode,
-                inner: file,
-                place,
-                has_moved: AtomicBool::default(),
-                is_from_memory: AtomicBool::default(),
-            }),
-            stat,
-        )
+        (Arc::new(Node { inode, inner: file, place, has_moved: AtomicBool::default() }), stat)
     }
 
     /// The entry `name` of `dir`, whose attributes may have to be asked for.
@@ -109,7 +107,10 @@ impl Volume {
             match self.known(dir, name.as_bytes()) {
                 Some(Some(node)) => {
                     self.store.stats.metadata_hits.add(1);
-                    node.is_from_memory.store(true, Ordering::Relaxed);
+                    // A directory could be told of in one that is below it by now.
+                    if !self.is_exclusive() && node.inode.kind == Some(FileType::Regular) {
+                        node.inode.tell(Some((dir.clone(), name.as_bytes().into())));
+                    }
                     let stat = node.inode.stat(self, || node.inner.stat())?;
                     return Ok((node, stat));
                 }
@@ -155,6 +156,20 @@ impl Volume {
         }
     }
 
+    /// Whether it is known from memory that `name` in `dir` leads to the file of `node`.
+    fn leads_to(&self, dir: &Node, name: &[u8], node: &Node) -> bool {
+        self.known(dir, name).flatten().is_some_and(|known| Arc::ptr_eq(&known.inode, &node.inode))
+    }
+
+    /// A file is about to be opened of which nothing is kept. `ESTALE` as from [`stat_to_open`](Self::stat_to_open).
+    pub(super) fn check_name(&self, node: &Arc<Node>) -> Result<()> {
+        let is_known = || node.current_place().is_some_and(|(dir, name)| self.leads_to(dir, name, node));
+        if self.is_exclusive() || node.inode.told().is_none() && !is_known() {
+            return Ok(());
+        }
+        self.stat_to_open(node).map(drop)
+    }
+
     /// The attributes of a file that is about to be opened, asked for where others may have changed it. `ESTALE` if its
     /// name leads elsewhere by now, of which the client must hear; a kernel then looks it up again.
     pub(super) fn stat_to_open(&self, node: &Arc<Node>) -> Result<Statx> {
@@ -163,26 +178,27 @@ impl Volume {
         }
         self.store.stats.metadata_misses.add(1);
         let asked = self.inodes.now();
-        let place = node.place.as_ref().filter(|_| !node.has_moved.load(Ordering::Relaxed));
-        if let Some((dir, name)) = place
-            && let Ok(name) = Name::new(name)
+        // The client may have been told of it by another name than that by which it has the position.
+        let told = node.inode.told();
+        let is_told = told.is_some();
+        if let Some((dir, name)) = told.or_else(|| node.current_place().cloned())
+            && let Ok(known) = Name::new(&name)
         {
-            let is_known = self.known(dir, name.as_bytes()).flatten().is_some_and(|known| Arc::ptr_eq(&known, node));
-            match self.with_room(|| dir.inner.walk(name)) {
+            let is_known = is_told || self.leads_to(&dir, &name, node);
+            match self.with_room(|| dir.inner.walk(known)) {
                 Ok(found) if identity(&found.stat) == node.inode.identity => {
                     node.inode.keep_stat(asked, &found.stat);
                     return Ok(found.stat);
                 }
                 Err(error) if error != Errno::NOENT => return Err(error),
-                _ => {
-                    // Whoever opens it may have been told of it when others had replaced it already. Said once: who is
-                    // told of it anew knows better, and who insists knows it by another name, or has it open.
-                    let is_from_memory = node.is_from_memory.swap(false, Ordering::Relaxed);
-                    if is_known || is_from_memory {
-                        self.names.remove(dir.inode.number, name.as_bytes());
-                        return Err(Error::STALE);
-                    }
+                // Whoever opens it may have been told of it when others had replaced it already. Said once: who is told
+                // of it anew knows better, and who insists knows it by another name, or has it open.
+                _ if is_known => {
+                    node.inode.tell(None);
+                    self.names.remove(dir.inode.number, &name);
+                    return Err(Error::STALE);
                 }
+                _ => {}
             }
         }
         let stat = node.inner.stat()?;
