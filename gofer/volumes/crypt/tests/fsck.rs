@@ -19,6 +19,13 @@ use tempfile::TempDir;
 use common::stored::{as_path, dir_iv, encrypted};
 use common::{DEFAULT, password};
 
+/// Changes one byte. Writing a certain one would now and then change nothing: what is encrypted is random.
+fn flip(file: &File, at: u64) {
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[!byte[0]], at).unwrap();
+}
+
 /// An encrypted directory with some files.
 struct Volume {
     directory: TempDir,
@@ -184,7 +191,7 @@ struct Case {
 const OF_FILES: [Case; 16] = [
     Case { does: |_| {}, finds: &[], gocryptfs: false },
     Case {
-        does: |volume| volume.change("file", |file| file.write_all_at(b"x", volume.block(3) + 100).unwrap()),
+        does: |volume| volume.change("file", |file| flip(file, volume.block(3) + 100)),
         finds: &["file: block 3 is damaged (from byte 12288)"],
         gocryptfs: true,
     },
@@ -311,7 +318,7 @@ const OF_NAMES: [Case; 15] = [
     // Content is looked at, too.
     Case {
         does: |volume| {
-            volume.change("other", |file| file.write_all_at(b"x", volume.block(0)).unwrap());
+            volume.change("other", |file| flip(file, volume.block(0)));
             fs::rename(volume.path("other"), volume.beside("", b"hello")).unwrap();
         },
         finds: &["hello: the name does not decrypt", "hello: block 0 is damaged (from byte 0)"],
@@ -459,7 +466,7 @@ fn deep_trees_need_few_descriptors() {
         fs::set_permissions(volume.path(&path), fs::Permissions::from_mode(0o700)).unwrap();
     }
     volume.write(&format!("{path}/file"), b"x");
-    volume.change(&format!("{path}/file"), |file| file.write_all_at(b"x", 30).unwrap());
+    volume.change(&format!("{path}/file"), |file| flip(file, 30));
     volume.write("d/e", b"x");
     let (summary, lines) = volume.check();
     assert_eq!((summary.directories, summary.files), (102, 2));

@@ -23,9 +23,18 @@ pub(crate) struct Requests {
     delete: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
+    /// Parts of the database's tables. Its housekeeping, which comes at any time, reads other objects.
+    #[cfg(test)]
+    tables: AtomicU64,
 }
 
 impl Requests {
+    /// How many of the requests were for tables of the database, or parts of them.
+    #[cfg(test)]
+    pub(crate) fn tables(&self) -> u64 {
+        self.tables.load(Ordering::Relaxed)
+    }
+
     /// The counts so far.
     pub(crate) fn counts(&self) -> RequestCounts {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -83,6 +92,10 @@ impl ObjectStore for Counted {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         count(&self.requests.get, 1);
+        #[cfg(test)]
+        if location.as_ref().contains("/compacted/") {
+            count(&self.requests.tables, 1);
+        }
         let is_head = options.head;
         let result = self.inner.get_opts(location, options).await?;
         if !is_head {

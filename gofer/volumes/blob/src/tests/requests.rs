@@ -6,16 +6,14 @@ use crate::record::Entry;
 
 const FILES: u64 = 3000;
 
-/// As many requests are few: each for 4 KiB would be more than 40. On a busy machine, some of the database's own come
-/// between them.
-const FEW: u64 = 30;
+/// As many requests are few: each for 4 KiB would be more than 40.
+const FEW: u64 = 20;
 
-/// How many objects, or parts of objects, are read while `work` is done.
+/// How many tables of the database, or parts of them, are read while `work` is done.
 fn reads(fs: &BlobFs, work: impl FnOnce()) -> u64 {
-    let gets = || fs.volume().store.requests.counts().get;
-    let before = gets();
+    let before = fs.volume().store.requests.tables();
     work();
-    gets() - before
+    fs.volume().store.requests.tables() - before
 }
 
 #[test]
@@ -66,7 +64,8 @@ fn the_log_is_read_once_after_a_crash() {
     drop(fs);
     let fs = BlobFs::new(left.open());
     let gets = fs.volume().store.requests.counts().get;
-    assert!(gets < 3 * SYNCED, "{gets} to open it");
+    // About 100, and what the database's housekeeping adds meanwhile; more than 300 if nothing were remembered.
+    assert!(gets < 5 * SYNCED, "{gets} to open it");
     assert_eq!(read(&root(&fs), "39"), Ok(b"content".to_vec()));
 }
 
