@@ -62,6 +62,10 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        // One that a failed test has left, perhaps stopped.
+        if process_of(self.point.path()).is_ok_and(|pid| pid == self.pid) {
+            process::kill(self.pid);
+        }
         _ = fs::remove_file(&self.log);
     }
 }

@@ -17,9 +17,9 @@ use super::context::Context;
 use super::error::SuiteError;
 use super::tool::FSX;
 
-/// The operations with their weights. Operations that few file systems have (swapping or collapsing ranges, posting
+/// What fsx does: the operations with their weights. Operations that few file systems have (swapping or collapsing ranges, posting
 /// `POSIX_FADV` hints to readahead) are left out, synchronisation is rare because it is slow.
-const CONFIG: &str = "\
+pub const CONFIG: &str = "\
 nomsyncafterwrite = false
 
 [opsize]

@@ -31,6 +31,7 @@ pub use clock::Clock;
 pub use context::{Cause, Observer, Settings, Stop};
 pub use error::SuiteError;
 pub use expect::Expectations;
+pub use fsx::CONFIG as FSX_CONFIG;
 pub use judge::Judgement;
 pub use mount::catalogue;
 pub use mount::worker;

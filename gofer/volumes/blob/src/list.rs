@@ -50,7 +50,7 @@ impl Volume {
                 left.entries.pop_front();
             }
             match left.next.take() {
-                Some(start) => (left.entries, left.next) = self.page(dir, start, from)?,
+                Some(start) => left = Rest { from: left.from, ..self.page(dir, start, from)? },
                 None => {
                     // Who asks next is told without another look that this was the end.
                     if left.from != from {
@@ -62,14 +62,8 @@ impl Volume {
         }
     }
 
-    /// Entries of a directory that are not before `from`, of some records from the key `start` on, and where to go on.
-    #[expect(clippy::type_complexity, reason = "used once")]
-    fn page(
-        self: &Arc<Self>,
-        dir: &Node,
-        start: Vec<u8>,
-        from: u64,
-    ) -> Result<(VecDeque<(Entry, u64)>, Option<Vec<u8>>), Errno> {
+    /// Entries of a directory that are not before `from`, of some records from the key `start` on.
+    fn page(self: &Arc<Self>, dir: &Node, start: Vec<u8>, from: u64) -> Result<Rest, Errno> {
         let range = start..key::buckets_from(dir.ino, 0).end;
         let page = self.scan(&range, PAGE)?;
         let mut entries = VecDeque::with_capacity(page.records.len());
@@ -80,6 +74,6 @@ impl Volume {
             entries.extend(placed.filter(|(at, _)| *at >= from).map(|(at, entry)| (entry, at + 1)));
         }
         drop(self.warm(entries.iter().map(|(entry, _)| entry)));
-        Ok((entries, page.next))
+        Ok(Rest { from, entries, next: page.next })
     }
 }

@@ -68,7 +68,7 @@ pub(crate) struct Meta {
     /// Objects of the log since the last table.
     logged: AtomicU64,
     /// A table is being made of them.
-    is_tabling: Arc<AtomicBool>,
+    makes_table: Arc<AtomicBool>,
 }
 
 enum Kind {
@@ -130,7 +130,7 @@ impl Meta {
     }
 
     fn of(db: Kind, limit: Duration) -> Self {
-        Meta { db, limit, fenced: AtomicBool::new(false), logged: AtomicU64::new(0), is_tabling: Arc::default() }
+        Meta { db, limit, fenced: AtomicBool::new(false), logged: AtomicU64::new(0), makes_table: Arc::default() }
     }
 
     /// How long a call may take.
@@ -202,7 +202,7 @@ impl Meta {
             Err(_) => return Err(Failure::Passing("it does not answer".to_owned())),
         }
         if self.logged.fetch_add(1, Ordering::Relaxed) + 1 >= LOGGED {
-            self.table();
+            self.make_table();
         }
         Ok(())
     }
@@ -216,19 +216,19 @@ impl Meta {
     }
 
     /// Has what is in the log put into a table, if there is room for one. Nobody waits for that.
-    pub(crate) fn table(&self) {
+    pub(crate) fn make_table(&self) {
         let Kind::Writer(db) = &self.db else { unreachable!("a volume that is only read has no log") };
-        if !self.has_room() || self.is_tabling.swap(true, Ordering::AcqRel) {
+        if !self.has_room() || self.makes_table.swap(true, Ordering::AcqRel) {
             return;
         }
         self.logged.store(0, Ordering::Relaxed);
-        let (db, is_tabling) = (Db::clone(db), self.is_tabling.clone());
+        let (db, makes_table) = (Db::clone(db), self.makes_table.clone());
         tokio::spawn(async move {
             // What fails here fails again where somebody waits for it.
             if let Err(error) = db.flush_with_options(FlushOptions { flush_type: FlushType::MemTable }).await {
                 tracing::debug!(%error, "no table could be made of the log");
             }
-            is_tabling.store(false, Ordering::Release);
+            makes_table.store(false, Ordering::Release);
         });
     }
 

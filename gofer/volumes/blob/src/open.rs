@@ -208,7 +208,7 @@ async fn open(
     written.map_err(|failure| damaged(&format!("it cannot be written to: {failure:?}")))?;
     if !was_closed {
         // Or processes that die soon, again and again, would make the log long.
-        meta.table();
+        meta.make_table();
     }
     let unreadable = |_| damaged("its files without a name cannot be read");
     let orphans = meta.scan(key::orphans(), usize::MAX).await.map_err(unreadable)?;

@@ -2,7 +2,7 @@
 //!
 //! The log is read twice then, to see whether all of it is there and to have it, and the database asks for each of its
 //! objects four times: how long it is, its end, where its parts are, and those. After a crash there can be many. The
-//! same is done with tables. Neither ever change.
+//! same is done with tables. Neither ever changes.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -106,6 +106,11 @@ impl Inode {
         drop(old);
     }
 
+    /// Whether a client was told of the file from memory.
+    pub(super) fn is_told(&self) -> bool {
+        self.told.lock().is_some()
+    }
+
     /// The name by which a client was told of the file from memory.
     pub(super) fn told(&self) -> Option<node::Entry> {
         self.told.lock().clone()

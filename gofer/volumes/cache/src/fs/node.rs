@@ -164,7 +164,7 @@ impl Volume {
     /// A file is about to be opened of which nothing is kept. `ESTALE` as from [`stat_to_open`](Self::stat_to_open).
     pub(super) fn check_name(&self, node: &Arc<Node>) -> Result<()> {
         let is_known = || node.current_place().is_some_and(|(dir, name)| self.leads_to(dir, name, node));
-        if self.is_exclusive() || node.inode.told().is_none() && !is_known() {
+        if self.is_exclusive() || !node.inode.is_told() && !is_known() {
             return Ok(());
         }
         self.stat_to_open(node).map(drop)

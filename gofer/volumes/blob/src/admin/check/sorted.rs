@@ -13,12 +13,11 @@ impl<T: Default> Sorted<T> {
     /// The value of `number`, which is not less than any before.
     pub(super) fn entry(&mut self, number: u64) -> &mut T {
         debug_assert!(self.0.last().is_none_or(|(last, _)| *last <= number), "keys are read in order");
-        let is_last = self.0.last().is_some_and(|(last, _)| *last == number);
-        let at = if is_last { self.0.len() - 1 } else { self.0.len() };
-        if !is_last {
+        if self.0.last().is_none_or(|(last, _)| *last != number) {
             self.0.push((number, T::default()));
         }
-        &mut self.0[at].1
+        let last = self.0.len() - 1;
+        &mut self.0[last].1
     }
 }
 
