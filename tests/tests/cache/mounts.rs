@@ -156,8 +156,11 @@ fn caches_have_metrics() -> Result<()> {
     let socket = cache.path().join("metrics");
     fs::write(files.path().join("file"), vec![7; 100_000])?;
     let directory = cache.path().join("cache");
-    let volume =
-        format!("data = 'cache:{}?dir={}&access=exclusive&size=1g'", files.path().display(), directory.display());
+    let volume = format!(
+        "data = 'cache:{}?dir={}&access=exclusive&size=1g&free=0'",
+        files.path().display(),
+        directory.display()
+    );
     let server = VolumeServer::with(&format!("metrics = 'unix:{}'", socket.display()), &volume)?;
     let mut command = Command::new(bins::fusebridge()?);
     let mount = Mount::start(command.args(["mnt", "--access", "shared", "--io", "rpc"]).arg(server.backend("data")))?;
