@@ -2,6 +2,7 @@
 
 mod archive;
 mod blob;
+mod busy;
 mod cache;
 mod columns;
 mod cpu;
@@ -17,8 +18,10 @@ mod table;
 mod work;
 
 use anyhow::{Result, bail};
+use busy::Busy;
 use clap::ValueEnum;
 use e2e::{bins, host, scratch};
+use quietness::Quietness;
 use subject::Subject;
 use table::Samples;
 use work::Sizes;
@@ -58,8 +61,11 @@ pub(crate) struct FuseOptions {
     /// Small sizes: shows that everything works, the figures mean little.
     #[arg(long)]
     quick: bool,
+    /// Measure beside so many busy processes.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    busy: usize,
     /// Put the tables into the README.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "busy")]
     update_readme: bool,
 }
 
@@ -89,11 +95,11 @@ fn fuse(options: &FuseOptions) -> Result<()> {
     }
     bins::directory()?;
     let sizes = if options.quick { Sizes::QUICK } else { Sizes::FULL };
-    let mut text = String::new();
+    let (mut text, mut quietness) = (String::new(), Quietness::default());
     for &backing in &options.backing {
-        text.push_str(&measure(options, backing, sizes)?);
+        text.push_str(&measure(options, backing, sizes, &mut quietness)?);
     }
-    println!("{text}");
+    println!("{text}{quietness}");
     if options.update_readme {
         readme::update(&text)?;
     }
@@ -102,7 +108,7 @@ fn fuse(options: &FuseOptions) -> Result<()> {
 
 /// All rounds on one backing directory. The subjects take turns within each round, so that a slow moment of the machine
 /// does not hit only one of them.
-fn measure(options: &FuseOptions, backing: Backing, sizes: Sizes) -> Result<String> {
+fn measure(options: &FuseOptions, backing: Backing, sizes: Sizes, quietness: &mut Quietness) -> Result<String> {
     let mut samples = Samples::default();
     let mut subjects = Subject::all(options.all_ways);
     subjects.retain(|subject| *subject == Subject::Native || subject.name().contains(&options.only));
@@ -113,6 +119,8 @@ fn measure(options: &FuseOptions, backing: Backing, sizes: Sizes) -> Result<Stri
                 Backing::Tmpfs => scratch::memory()?,
                 Backing::Disk => scratch::disk()?,
             };
+            quietness.look();
+            let _busy = Busy::start(options.busy)?;
             samples.add(subject, work::run(subject, directory.path(), sizes)?);
         }
     }
@@ -120,5 +128,10 @@ fn measure(options: &FuseOptions, backing: Backing, sizes: Sizes) -> Result<Stri
         Backing::Tmpfs => "tmpfs",
         Backing::Disk => "the disk (ext4 here)",
     };
-    Ok(samples.markdown(title, options.rounds))
+    let title = match options.busy {
+        0 => title.to_owned(),
+        1 => format!("{title} beside a busy process"),
+        busy => format!("{title} beside {busy} busy processes"),
+    };
+    Ok(samples.markdown(&title, options.rounds))
 }
