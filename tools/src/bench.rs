@@ -15,6 +15,7 @@ mod readme;
 mod runsc;
 mod subject;
 mod table;
+mod wake;
 mod work;
 
 use anyhow::{Result, bail};
@@ -33,6 +34,8 @@ use crate::setup;
 pub(crate) enum Bench {
     /// The mount beside the native directory and bindfs, in one run.
     Fuse(FuseOptions),
+    /// What an operation on the mount asks of whom, who is woken for it, and on which processor each runs.
+    Wake(wake::WakeOptions),
     /// Containers with runsc's own gofer and with ours, in one run; also on the runsc that the variable RUNSC names.
     Runsc(runsc::RunscOptions),
     /// Encrypted volumes in gocryptfs's mount and in ours, in one run.
@@ -81,6 +84,7 @@ enum Backing {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Fuse(options) => fuse(options),
+        Bench::Wake(options) => wake::run(options),
         Bench::Runsc(options) => runsc::run(options),
         Bench::Crypt(options) => crypt::run(options),
         Bench::Cache(options) => cache::run(options),

@@ -60,7 +60,7 @@ impl Way {
 }
 
 /// Names a directory of programs that were built earlier.
-const EARLIER: &str = "EARLIER";
+pub(crate) const EARLIER: &str = "EARLIER";
 /// Names libfuse's `passthrough_hp`.
 const PASSTHROUGH_HP: &str = "PASSTHROUGH_HP";
 
