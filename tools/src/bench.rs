@@ -15,6 +15,7 @@ mod readme;
 mod runsc;
 mod subject;
 mod table;
+mod usage;
 mod wake;
 mod work;
 

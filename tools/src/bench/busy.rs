@@ -1,9 +1,13 @@
 //! Processes that use all the processor time they can get.
 
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e::process;
+use e2e::{process, wait};
+
+/// How long they may take to start.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Busy processes. They end when this is dropped, and with this thread, however it ends.
 #[derive(Debug, Default)]
@@ -20,6 +24,12 @@ impl Busy {
         }
         Ok(busy)
     }
+
+    /// Waits until all of them are under way.
+    pub(crate) fn are_under_way(&self) -> Result<()> {
+        let is_busy = |child: &Child| process::ticks(child.id()).is_ok_and(|ticks| ticks > 1);
+        wait::until("busy processes have used processor time", LIMIT, || self.0.iter().all(is_busy))
+    }
 }
 
 impl Drop for Busy {
@@ -34,18 +44,13 @@ impl Drop for Busy {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use e2e::wait;
-
     use super::*;
 
     #[test]
     fn they_are_busy_until_dropped() {
         let busy = Busy::start(2).unwrap();
         let pids: Vec<u32> = busy.0.iter().map(Child::id).collect();
-        let are_busy = || pids.iter().all(|pid| process::ticks(*pid).is_ok_and(|ticks| ticks > 1));
-        wait::until("both have used processor time", Duration::from_secs(30), are_busy).unwrap();
+        busy.are_under_way().unwrap();
         drop(busy);
         assert!(pids.iter().all(|pid| !process::alive(*pid)));
     }

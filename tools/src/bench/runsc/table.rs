@@ -30,6 +30,15 @@ pub(crate) enum Way {
 impl Way {
     /// All of them, in the order of the table.
     pub(crate) const ALL: [Self; 3] = [Self::Stock, Self::Ours, Self::Volume];
+
+    /// Its name in tables.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Stock => "runsc's own gofer",
+            Self::Ours => "ours",
+            Self::Volume => "volume server",
+        }
+    }
 }
 
 /// The figures of all rounds.

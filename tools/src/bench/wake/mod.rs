@@ -5,7 +5,6 @@ mod messages;
 mod operations;
 mod table;
 mod tracefs;
-mod usage;
 
 use std::collections::HashMap;
 use std::env;
@@ -22,10 +21,10 @@ use e2e::{bins, host, process, scratch};
 use operations::{OPERATIONS, Operation, Part, Sizes};
 use table::{LEGEND, Sample, Samples, Used};
 use tracefs::Tracer;
-use usage::{Usage, threads};
 
 use super::quietness::Quietness;
 use super::subject::EARLIER;
+use super::usage::{Usage, threads};
 use crate::setup;
 
 /// How to look at the chain.

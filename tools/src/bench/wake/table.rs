@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::chain::Chain;
-use super::usage::Usage;
 use crate::bench::table::median;
+use crate::bench::usage::Usage;
 
 /// What was seen of one operation on one mount, in one round. All is for one operation.
 #[derive(Clone, Debug)]

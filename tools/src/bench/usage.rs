@@ -1,5 +1,6 @@
 //! What threads have used so far, as /proc has it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::ops::{Add, Sub};
 use std::path::Path;
@@ -8,15 +9,15 @@ use anyhow::{Context, Result};
 
 /// What one thread or several have used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// Processor time, in nanoseconds.
-    pub(super) cpu: u64,
+    pub(crate) cpu: u64,
     /// How often they have gone to sleep.
-    pub(super) voluntary: u64,
+    pub(crate) voluntary: u64,
     /// How often another thread took the processor from them.
-    pub(super) involuntary: u64,
+    pub(crate) involuntary: u64,
     /// How often they have gone to another processor.
-    pub(super) migrations: u64,
+    pub(crate) migrations: u64,
 }
 
 impl Add for Usage {
@@ -47,7 +48,7 @@ impl Usage {
     }
 
     /// That of all threads of `processes`.
-    pub(super) fn of_processes(processes: &[u32]) -> Result<Usage> {
+    pub(crate) fn of_processes(processes: &[u32]) -> Result<Usage> {
         let mut sum = Usage::default();
         for pid in processes {
             for thread in threads(*pid)? {
@@ -59,7 +60,7 @@ impl Usage {
     }
 
     /// That of `thread` of process `pid`.
-    pub(super) fn of_thread(pid: u32, thread: u32) -> Result<Usage> {
+    pub(crate) fn of_thread(pid: u32, thread: u32) -> Result<Usage> {
         let directory = format!("/proc/{pid}/task/{thread}");
         let read = |name: &str| fs::read_to_string(Path::new(&directory).join(name)).with_context(|| directory.clone());
         let schedstat = read("schedstat")?;
@@ -76,8 +77,30 @@ impl Usage {
     }
 }
 
+/// What each thread of some processes has used, for those whose threads come and go.
+#[derive(Debug)]
+pub(crate) struct Usages(HashMap<u32, Usage>);
+
+impl Usages {
+    /// Those of `processes`, which may end while we look.
+    pub(crate) fn of_processes(processes: &[u32]) -> Self {
+        let of_process = |pid: &u32| {
+            let pid = *pid;
+            let threads = threads(pid).unwrap_or_default().into_iter();
+            threads.filter_map(move |thread| Some((thread, Usage::of_thread(pid, thread).ok()?)))
+        };
+        Self(processes.iter().flat_map(of_process).collect())
+    }
+
+    /// What those that are still there have used since `earlier`.
+    pub(crate) fn since(&self, earlier: &Self) -> Usage {
+        let since = |(thread, now): (&u32, &Usage)| *now - earlier.0.get(thread).copied().unwrap_or_default();
+        self.0.iter().map(since).fold(Usage::default(), Add::add)
+    }
+}
+
 /// The threads of process `pid`.
-pub(super) fn threads(pid: u32) -> Result<Vec<u32>> {
+pub(crate) fn threads(pid: u32) -> Result<Vec<u32>> {
     let entries = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))?;
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
 }
@@ -107,5 +130,13 @@ mod tests {
         let usage = Usage::of_processes(&[pid]).unwrap();
         assert!(usage.cpu > 0, "{usage:?}");
         assert_eq!(Usage::default() - usage, Usage::default());
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_takes_nothing_from_others() {
+        let usage = |cpu| Usage { cpu, ..Usage::default() };
+        let earlier = Usages(HashMap::from([(1, usage(5)), (2, usage(100))]));
+        let later = Usages(HashMap::from([(1, usage(15)), (3, usage(7))]));
+        assert_eq!(later.since(&earlier), usage(17));
     }
 }
