@@ -26,6 +26,7 @@ mod names;
 mod node;
 mod pattern;
 mod reader;
+mod recent;
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -43,6 +44,7 @@ use control::Control;
 use inode::{Inodes, Place};
 use names::Names;
 use node::Node;
+use recent::recent;
 
 /// Who else changes the files. The names are those of runsc.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -256,7 +258,7 @@ impl CacheFs {
             store,
             inodes: Arc::default(),
             names: Names::new(names),
-            recent: Cache::new(files),
+            recent: recent(files),
             is_read_only,
             back: back.clone(),
             keeps_names,

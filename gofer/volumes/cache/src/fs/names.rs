@@ -7,6 +7,7 @@ use quick_cache::sync::Cache;
 
 use super::meta::Dated;
 use super::node::Node;
+use super::recent::recent;
 
 /// A name in the directory with this number.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -31,7 +32,7 @@ pub(super) struct Names(Cache<Key, Entry>);
 impl Names {
     /// At most `count`.
     pub(super) fn new(count: usize) -> Self {
-        Names(Cache::new(count))
+        Names(recent(count))
     }
 
     /// Where `name` leads in the directory with the number `dir`, if that is known.
