@@ -11,7 +11,8 @@ use crate::shell;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// One of `requests` (a client that sends anything), `answers` (a server that does), `trace` (a file that is no
-    /// recording), `crypt` (an encrypted volume in which others have written). Without, one after the other.
+    /// recording), `crypt` (an encrypted volume in which others have written), `fuse` and `ring` (requests that no kernel
+    /// sends, over the device and in entries of a ring). Without, one after the other.
     #[arg(value_parser = TARGETS)]
     target: Option<String>,
     /// Seconds for each.
@@ -19,7 +20,7 @@ pub(crate) struct Options {
     seconds: u32,
 }
 
-const TARGETS: [&str; 5] = ["requests", "answers", "trace", "crypt", "fuse"];
+const TARGETS: [&str; 6] = ["requests", "answers", "trace", "crypt", "fuse", "ring"];
 
 /// Runs the targets. The result says whether none has failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {

@@ -63,6 +63,6 @@ mod write_back;
 mod xattr;
 
 pub use bridge::Bridge;
-pub use fuse::{FuseConnection, InProcess, MountOptions, Mounted, Transport, calls_at_most, is_request};
+pub use fuse::{FuseConnection, FuzzedEntry, InProcess, MountOptions, Mounted, Transport, calls_at_most, is_request};
 pub use owners::{Ids, Owners};
 pub use policy::{Access, IoMode, Policy};

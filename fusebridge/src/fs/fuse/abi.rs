@@ -114,6 +114,10 @@ pub(super) mod ring {
 pub(super) const LEAST_PAYLOAD: usize = 8192;
 
 /// Codes of notifications, which stand where answers have their error.
+///
+/// Not among them is `FUSE_NOTIFY_INC_EPOCH` (8, since Linux 6.16), by which all names are asked for again. It takes away what is
+/// mounted within the file system, in all mount namespaces (`findings/fuse-epoch-unmounts.sh`), which no server may do
+/// that has only been restarted.
 pub(super) mod notify {
     pub(in super::super) const INVAL_INODE: i32 = 2;
     pub(in super::super) const INVAL_ENTRY: i32 = 3;

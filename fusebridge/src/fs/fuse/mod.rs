@@ -20,4 +20,5 @@ pub use connection::FuseConnection;
 pub use device::calls_at_most;
 pub use options::{InProcess, MountOptions, Transport};
 pub use request::is_request;
+pub use ring::FuzzedEntry;
 pub use session::Mounted;

@@ -17,10 +17,12 @@ mod area;
 mod availability;
 mod commands;
 mod entry;
+mod fuzzing;
 mod homeless;
 mod reserve;
 mod thread;
 
 pub(super) use availability::{Unavailable, available};
 pub(super) use entry::Entry;
+pub use fuzzing::FuzzedEntry;
 pub(super) use reserve::Rings;
