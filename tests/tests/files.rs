@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::modes::{Access, Io};
+use e2e::modes::{Access, Io, Transport};
 use e2e::mount::{self, Mount};
 use e2e::scene::{Scene, everywhere};
 use e2e::{bins, check, command, host, scratch, skip};
@@ -138,6 +138,32 @@ fn without_lists_modes_show_what_the_group_may_for_one_request_each() -> Result<
     check::equal("without lists", &shown, &vec![(0o600, 1), (0o750, 1), (0o644, 1), (0o600, 0)])?;
     let shown = modes_and_requests(served.path(), &names, &[])?;
     check::equal("with lists", &shown, &vec![(0o640, 0), (0o770, 0), (0o644, 0), (0o600, 0)])
+}
+
+#[test]
+fn sizes_are_right_behind_writes_that_nobody_is_told_of() -> Result<()> {
+    let directory = scratch::memory()?;
+    for access in Access::ALL {
+        for (ttl, transport) in Transport::all().flat_map(|transport| [("0", transport), ("3600", transport)]) {
+            // Without attributes, the kernel asks nothing before it writes to a donated file.
+            let mut command = mount::command(Io::Auto, access)?;
+            command.args(["--no-xattr", "--ttl", ttl, "--transport", transport.word()]);
+            let mount = Mount::start(command.arg(mount::backend(directory.path())))?;
+            let path = mount.path().join("file");
+            let file = File::create(&path)?;
+            for size in 1..=100 {
+                // Looks the name up and asks for nothing else.
+                let _place = rustix::fs::open(&path, OFlags::PATH, Mode::empty())?;
+                file.write_all_at(b"x", size - 1)?;
+                check::equal("size", &file.metadata()?.len(), &size)?;
+                check::equal("size by name", &fs::metadata(&path)?.len(), &size)?;
+            }
+            drop(file);
+            fs::remove_file(&path)?;
+            mount.unmount()?;
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -108,10 +108,19 @@ impl<B> Handler<B> {
         }
     }
 
-    /// What was told of names, for the rest of the system calls that they were looked up for, if the kernel remembers
-    /// nothing itself.
-    pub(super) fn moments(&self) -> Option<&Moments> {
-        self.bridge.ttl().is_zero().then_some(&self.moments)
+    /// What was told of names, for the rest of the system calls that they were looked up for.
+    pub(super) fn moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    /// Whether the kernel may remember names and attributes.
+    pub(super) fn lets_remember(&self) -> bool {
+        !self.bridge.ttl().is_zero()
+    }
+
+    /// Whether `id` may change without a request, because somebody has it open.
+    pub(super) fn may_change(&self, id: NodeId) -> bool {
+        self.bridge.nodes.lock().is_open(id)
     }
 
     /// Chooses from what the kernel has `offered`.

@@ -1,8 +1,10 @@
 //! Attributes that came with the answer to a lookup, for the rest of the same system call.
 //!
 //! Where names and attributes hold for no time, the kernel looks a name up for `stat(2)` and asks for the attributes
-//! again at once. It does not say that both are for one call; but if the same thread asks for the same file right after
-//! the lookup and for nothing in between, and nothing was changed through this mount meanwhile, they are.
+//! again at once; and everywhere for `statx(2)` that wants the time of birth, which it does not get with a name. It does
+//! not say that both are for one call; but if the same thread asks for the same file right after the lookup and for
+//! nothing in between, and nothing was changed through this mount meanwhile, they are. Of files that somebody has open
+//! nothing is remembered: the kernel writes to donated ones without a request.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -13,7 +13,7 @@ use super::reply::Reply;
 use super::slot::GivingUp;
 use crate::fs::bridge::{Result, permissions};
 use crate::fs::caller::Caller;
-use crate::fs::flags::TRUNCATE;
+use crate::fs::flags::{ACCESS_MODE, TRUNCATE};
 use crate::fs::fuse::abi::{
     CopyOut, CreateOut, EntryOut, GetXattrOut, InHeader, LSeekOut, READ_LOCKOWNER, SetAttrIn, StatFsOut, WRITE_CACHE,
     WRITE_KILL_SUIDGID, WriteOut, valid,
@@ -68,11 +68,12 @@ pub(super) fn follows_changes(operation: &Operation<'_>) -> bool {
     )
 }
 
-/// Whether `operation`, which asks for no attributes, leaves all of them as they are, but for times of access.
+/// Whether `operation`, which asks for no attributes, leaves all of them as they are, but for times of access. A file that
+/// is open for writing may be written without a request.
 fn changes_nothing(operation: &Operation<'_>) -> bool {
     use Operation as O;
     match operation {
-        O::Open(open) => open.flags & TRUNCATE == 0,
+        O::Open(open) => open.flags & (TRUNCATE | ACCESS_MODE) == 0,
         O::ReadLink
         | O::Read(_)
         | O::StatFs
@@ -94,12 +95,15 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
     let id = NodeId(request.header.node);
     let (thread, moments) = (request.header.pid, handler.moments());
     let (mut begun, mut recalled, mut _changing) = (None, None, None);
-    if let Some(moments) = moments {
-        match &request.operation {
-            O::Lookup { .. } => begun = Some((moments, moments.begin(thread))),
-            O::GetAttr | O::Statx(_) => recalled = moments.recall(thread, id),
-            operation if changes_nothing(operation) => moments.end(thread),
-            _ => _changing = Some((moments.changing(), handler.bridge.walks.changing())),
+    match &request.operation {
+        O::Lookup { .. } => begun = Some(moments.begin(thread)),
+        O::Statx(_) => recalled = moments.recall(thread, id),
+        // Where the kernel remembers what it was told with the name, it has a reason not to believe that.
+        O::GetAttr if !handler.lets_remember() => recalled = moments.recall(thread, id),
+        operation if matches!(operation, O::GetAttr) || changes_nothing(operation) => moments.end(thread),
+        _ => {
+            let of_walks = (!handler.lets_remember()).then(|| handler.bridge.walks.changing());
+            _changing = Some((moments.changing(), of_walks));
         }
     }
     let getattr = || recalled.map_or_else(|| handler.getattr(id), Ok);
@@ -112,7 +116,7 @@ pub(super) fn serve(handler: &Handler<Backing>, request: &Request<'_>, reply: &R
     match request.operation {
         O::Lookup { name } => match handler.lookup(id, name) {
             Ok(Looked::Up(told)) => {
-                if let Some((moments, begun)) = begun {
+                if let Some(begun) = begun.filter(|_| !handler.may_change(told.id)) {
                     moments.remember(thread, told, begun);
                 }
                 entry(handler, reply, Ok(told));
