@@ -204,12 +204,10 @@ fn per_operation(counts: &Counts, operations: f64) -> String {
     let mut kinds: Vec<(&str, f64)> =
         counts.iter().map(|(kind, count)| (kind.as_str(), *count as f64 / operations)).collect();
     kinds.sort_by(|one, other| other.1.total_cmp(&one.1));
-    if kinds.is_empty() {
-        return "none".to_owned();
-    }
-    let all: f64 = kinds.iter().map(|(_, count)| count).sum();
-    let kinds = kinds.iter().filter(|(_, count)| *count >= 0.01).map(|(kind, count)| format!("{kind} {count:.2}"));
-    format!("{all:.2}: {}", kinds.collect::<Vec<_>>().join(", "))
+    let all = kinds.iter().fold(0.0, |all, (_, count)| all + count);
+    let kinds: Vec<String> =
+        kinds.iter().filter(|(_, count)| *count >= 0.01).map(|(kind, count)| format!("{kind} {count:.2}")).collect();
+    if kinds.is_empty() { format!("{all:.2}") } else { format!("{all:.2}: {}", kinds.join(", ")) }
 }
 
 #[cfg(test)]
