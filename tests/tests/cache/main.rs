@@ -2,5 +2,6 @@
 
 mod clients;
 mod containers;
+mod flush;
 mod kills;
 mod mounts;

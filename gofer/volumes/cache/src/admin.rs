@@ -42,6 +42,17 @@ pub enum AdminError {
         /// How many files.
         files: u64,
     },
+    /// There are changes that could not be uploaded.
+    #[error(
+        "the cache has changes of {files} files of {backend} that are damaged, or whose files are gone; make them to what \
+         is there now with gofer-volumes cache flush --by-path, or lose them with --lose-changes"
+    )]
+    Lost {
+        /// The backend.
+        backend: String,
+        /// How many files.
+        files: u64,
+    },
     /// There is nothing of this backend in it.
     #[error("there is nothing of {0:?} in the cache; gofer-volumes cache status shows what there is")]
     NoVolume(String),
@@ -81,6 +92,9 @@ pub fn drop_all(path: &Path, backend: Option<&str>, loses_changes: bool) -> Resu
     }
     if let Some(usage) = meant.iter().find(|usage| usage.dirty_files > 0 && !loses_changes) {
         return Err(AdminError::Dirty { backend: usage.backend.clone(), files: usage.dirty_files });
+    }
+    if let Some(usage) = meant.iter().find(|usage| usage.lost_files > 0 && !loses_changes) {
+        return Err(AdminError::Lost { backend: usage.backend.clone(), files: usage.lost_files });
     }
     for usage in &meant {
         fs::remove_dir_all(&usage.path).map_err(failed)?;

@@ -8,10 +8,10 @@ use std::sync::{Arc, Weak};
 use gofer::extension::{Backends, Claim, Error, Extension, Result};
 use parking_lot::Mutex;
 
-use crate::fs::{CacheFs, WeakVolume};
+use crate::fs::{CacheFs, WeakVolume, volume_id};
 use crate::location::Location;
 use crate::remote::{Remote, RemoteSpec};
-use crate::store::{Limits, Store};
+use crate::store::{Limits, Store, each_journal};
 
 /// The directory would be one of the container, and end with it.
 const NOT_IN_SANDBOXES: &str = "a cache is served by gofer-volumes, not by a container's gofer; use volume:NAME";
@@ -86,11 +86,25 @@ impl Extension for CacheExtension {
         };
         // What others may change by another way has data of its own.
         let name = if read_only { format!("readonly:{}", location.backend) } else { location.backend.clone() };
+        if read_only && has_changes(&store, &location.backend)? {
+            let (backend, directory) = (&location.backend, directory.display());
+            tracing::warn!(
+                "{backend} lacks changes that were written through this cache, and they are not seen read-only; upload \
+                 them with gofer-volumes cache flush {directory}"
+            );
+        }
         let volume = Arc::new(CacheFs::new(inner, &name, location.options, store)?);
         let (opened, rest) = (Arc::downgrade(&volume), volume.downgrade());
         open.volumes.insert(key(read_only), Volume { open: opened, rest });
         Ok(Claim::new(volume))
     }
+}
+
+/// Whether `backend` does not have everything that was written to it through a cache.
+fn has_changes(store: &Store, backend: &str) -> Result<bool> {
+    let mut found = false;
+    each_journal(&store.directory().volume(volume_id(backend)), |_| found = true)?;
+    Ok(found)
 }
 
 impl Open {

@@ -83,6 +83,8 @@ impl Location {
                     let size = parse_size(text).filter(|size| *size > 0);
                     options.dirty = Some(size.ok_or(wrong("not a size; for example 500m or 10g"))?);
                 }
+                // Not for people, who have gofer-volumes cache flush --by-path.
+                Some(("recover", "path")) => options.recovers_by_path = true,
                 Some(("donate", "yes")) => options.donate = true,
                 Some(("donate", "no")) => options.donate = false,
                 Some(("donate", _)) => return Err(wrong("use yes or no")),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clap::{ArgMatches, Subcommand};
 use gofer::extension::{Error, Preparation, Registry};
 use gofer::hostfs::{HostOptions, SpecialFiles};
-use gofer_cache::Status;
+use gofer_cache::{Status, Usage};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -43,6 +43,10 @@ pub(super) enum Cache {
     Flush {
         /// The cache's directory
         dir: PathBuf,
+        /// Make all changes to whatever is at the paths of their files now, also those that were set aside: for backends
+        /// that were restored, and files that were replaced
+        #[arg(long)]
+        by_path: bool,
     },
     /// Read all files below directories of a mount, so that they are in its cache
     Warm {
@@ -63,9 +67,9 @@ impl Cache {
                 let bytes = gofer_cache::drop_all(&dir, backend.as_deref(), lose_changes)?;
                 println!("{} removed", HumanBytes(bytes));
             }
-            Cache::Flush { dir } => {
+            Cache::Flush { dir, by_path } => {
                 registry.prepare(&Preparation::new(flags))?;
-                println!("{} uploaded", HumanBytes(flush(&dir, registry)?));
+                return flush(&dir, registry, by_path);
             }
             Cache::Warm { paths } => return warm(&paths),
         }
@@ -79,7 +83,7 @@ fn as_json(status: &Status) -> Result<String, Error> {
         json!({
             "backend": it.backend, "files": it.files, "bytes": it.bytes, "dirty_files": it.dirty_files,
             "dirty_bytes": it.dirty_bytes, "dirty_seconds": it.dirty_age.map_or(0, |age| age.as_secs()),
-            "lost_files": it.lost_files,
+            "lost_files": it.lost_files, "lost_bytes": it.lost_bytes,
         })
     });
     let value = json!({"owner": status.owner, "volumes": volumes.collect::<Vec<_>>()});
@@ -99,29 +103,61 @@ fn table(status: &Status) -> String {
             text += &format!("{bytes:>12}  {:>9} files  to be uploaded, since {age}\n", it.dirty_files);
         }
         if it.lost_files > 0 {
-            text += &format!("              {:>9} files  that are gone, with changes\n", it.lost_files);
+            let bytes = HumanBytes(it.lost_bytes).to_string();
+            text += &format!(
+                "{bytes:>12}  {:>9} files  set aside: their changes are damaged, or they are gone\n",
+                it.lost_files
+            );
         }
     }
     text
 }
 
-/// Uploads what the cache in `dir` has, or waits until the process has done that which uses it. Says how many bytes
-/// there were.
-fn flush(dir: &Path, registry: &Registry) -> Result<u64, Error> {
-    let status = gofer_cache::status(dir)?;
-    let bytes = status.volumes.iter().map(|it| it.dirty_bytes).sum();
-    if let Some(pid) = status.owner {
-        wait_for(dir, &pid)?;
-        return Ok(bytes);
+/// Uploads what the cache in `dir` has, or waits until the process has done that which uses it.
+fn flush(dir: &Path, registry: &Registry, by_path: bool) -> Result<ExitCode, Error> {
+    let before = gofer_cache::status(dir)?;
+    let mut failures = Vec::new();
+    if let Some(pid) = &before.owner {
+        if by_path {
+            return Err(format!("{} is in use by process {pid}; end that first", dir.display()).into());
+        }
+        wait_for(dir, pid)?;
+    } else {
+        let is_meant = |it: &&Usage| it.dirty_files > 0 || by_path && it.lost_files > 0;
+        for volume in before.volumes.iter().filter(is_meant) {
+            // What fails for one must not keep the others from having theirs.
+            failures.extend(upload(dir, registry, &volume.backend, by_path).err().map(|error| error.to_string()));
+        }
     }
+    let after = gofer_cache::status(dir)?;
+    for it in &after.volumes {
+        let backend = it.backend.escape_debug();
+        if it.dirty_files > 0 {
+            failures.push(format!("{backend} lacks changes of {} files", it.dirty_files));
+        }
+        if it.lost_files > 0 {
+            failures.push(format!(
+                "changes of {} files of {backend} are set aside: they are damaged, or their files are gone; make them to \
+                 what is there now with --by-path, or lose them with gofer-volumes cache drop --lose-changes",
+                it.lost_files
+            ));
+        }
+    }
+    let bytes = |status: &Status| status.volumes.iter().map(|it| it.dirty_bytes + it.lost_bytes).sum::<u64>();
+    println!("{} of changes uploaded", HumanBytes(bytes(&before).saturating_sub(bytes(&after))));
+    failures.iter().for_each(|failure| eprintln!("gofer-volumes: {failure}"));
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Uploads what the cache in `dir` has of `backend`.
+fn upload(dir: &Path, registry: &Registry, backend: &str, by_path: bool) -> Result<(), Error> {
     let host = HostOptions::default().special(SpecialFiles::Create);
-    for volume in status.volumes.iter().filter(|it| it.dirty_files > 0) {
-        // As much as it likes: nothing is to go.
-        let backend = format!("cache:{}?dir={}&access=exclusive&size=1000000t&free=0", volume.backend, dir.display());
-        // Who writes through uploads first what was left.
-        drop(registry.backends(&host).open(backend.as_ref())?);
-    }
-    Ok(bytes)
+    let recover = if by_path { "&recover=path" } else { "" };
+    // As much as it likes: nothing is to go.
+    let backend = format!("cache:{backend}?dir={}&access=exclusive&size=1000000t&free=0{recover}", dir.display());
+    // Who writes through uploads first what was left.
+    drop(registry.backends(&host).open(backend.as_ref())?);
+    Ok(())
 }
 
 /// Waits until everything that is there now is uploaded by process `pid`.
@@ -129,6 +165,9 @@ fn wait_for(dir: &Path, pid: &str) -> Result<(), Error> {
     const LOOK: Duration = Duration::from_millis(100);
     const LIMIT: Duration = Duration::from_secs(30);
     let mut left = gofer_cache::journals(dir)?;
+    if !left.is_empty() {
+        eprintln!("gofer-volumes: process {pid} uses the cache; waiting until it has uploaded what is there");
+    }
     let mut progress = Instant::now();
     loop {
         let count = left.len();

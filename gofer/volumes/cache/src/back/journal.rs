@@ -1,9 +1,10 @@
 //! A file of the disk that has changes of one file, in the order in which they were made.
 //!
 //! A header says which file it is and how long it was, records follow: what was written, new sizes and times. Each has
-//! a checksum, of itself and of where it is. A record that is not whole is one that nobody was told of, because its
-//! process was killed: it ends the journal.
+//! a checksum, of itself and of where it is. A last record that is cut off is one that nobody was told of, because its
+//! process was killed: it ends the journal. Anything else that is not as it was written is damage, and is kept.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
@@ -11,6 +12,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use lisafs::backend::{IoSource, IoTarget, Timespec};
+use parking_lot::Mutex;
 use rustix::fs::OFlags;
 use zerocopy::little_endian::{I64, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -22,7 +24,7 @@ use crate::store::index;
 const MAGIC: [u8; 8] = *b"goferj\x01\n";
 /// Ends the names of journals.
 pub(crate) const JOURNAL: &str = "journal";
-/// Ends the names of journals whose files are no longer there.
+/// Ends the names of journals that are set aside: their files are no longer there, or they are damaged.
 pub(crate) const LOST: &str = "lost";
 /// No path and no record is longer.
 const LONGEST: u32 = 64 << 20;
@@ -56,6 +58,7 @@ const WRITE: u32 = 1;
 const RESIZE: u32 = 2;
 const TIME: u32 = 3;
 const UNLINK: u32 = 4;
+const KINDS: [u32; 4] = [WRITE, RESIZE, TIME, UNLINK];
 
 /// Which file a journal is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,18 @@ pub(crate) struct Journal {
     number: u64,
     path: PathBuf,
     file: File,
+    /// Records that were looked at since this was opened, and are as they were written.
+    checked: Mutex<HashSet<u64>>,
+}
+
+/// What is found where a journal is.
+pub(crate) enum Found {
+    /// It was never finished, and so nobody was told of anything in it.
+    Nothing,
+    /// It cannot be told which file it is of.
+    Damaged,
+    /// Changes.
+    Changes(Box<Replayed>),
 }
 
 /// What a journal has.
@@ -99,8 +114,10 @@ pub(crate) struct Replayed {
     pub(crate) mtime: Timespec,
     /// Whether the last name of the file was about to go.
     pub(crate) is_unlinked: bool,
-    /// Bytes behind the last whole record.
+    /// Bytes behind the last record before one that is not whole.
     pub(crate) rest: u64,
+    /// Whether these bytes are damaged, and not only cut off.
+    pub(crate) is_damaged: bool,
 }
 
 fn damaged() -> io::Error {
@@ -137,7 +154,7 @@ impl Journal {
         let bytes = whole(&layout);
         let path = directory.join(format!("{number:016x}.{JOURNAL}"));
         let file = options().create_new(true).open(&path)?;
-        let journal = Journal { number, path, file };
+        let journal = Journal { number, path, file, checked: Mutex::default() };
         match journal.file.write_all_at(&bytes, 0) {
             Ok(()) => Ok((journal, bytes.len() as u64)),
             Err(error) => {
@@ -183,8 +200,12 @@ impl Journal {
         Ok(end + bytes.len() as u64)
     }
 
-    /// Reads data of the record at `record` from its byte `skip` on.
+    /// Reads data of the record at `record` from its byte `skip` on. All of the record is looked at the first time.
     pub(crate) fn read_into(&self, mut into: IoTarget<'_>, record: u64, skip: u64) -> io::Result<()> {
+        if !self.checked.lock().contains(&record) {
+            self.data(record)?;
+            self.checked.lock().insert(record);
+        }
         let (mut done, start) = (0, record + RECORD + skip);
         while done < into.len() {
             let len = into.len() - done;
@@ -236,33 +257,47 @@ impl Journal {
         }
     }
 
-    /// Keeps the journal, whose file is no longer there, for whoever may miss it.
-    pub(crate) fn set_aside(&self) -> io::Result<()> {
-        std::fs::rename(&self.path, self.path.with_extension(LOST))
+    /// Keeps the journal at `path`, which cannot be uploaded, for whoever may miss it.
+    pub(crate) fn set_aside(path: &Path) -> io::Result<()> {
+        std::fs::rename(path, path.with_extension(LOST))
     }
 
-    /// All that the journal at `path` has; `None` if it was never finished, and so nobody was told of anything in it.
-    pub(crate) fn replay(path: &Path) -> io::Result<Option<Replayed>> {
-        let file = options().open(path)?;
-        let mut bytes = vec![0; index(HEAD)];
-        if !read_whole(&file, &mut bytes, 0)? {
-            return Ok(None);
+    /// The same with this one.
+    pub(crate) fn lose(&self) -> io::Result<()> {
+        Self::set_aside(&self.path)
+    }
+
+    /// The same with the whole journal, of which a part can be uploaded.
+    pub(crate) fn keep_copy(&self) -> io::Result<()> {
+        match std::fs::hard_link(&self.path, self.path.with_extension(LOST)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
         }
-        let Ok(mut layout) = HeadLayout::read_from_bytes(&bytes) else { return Ok(None) };
+    }
+
+    /// All that the journal at `path` has.
+    pub(crate) fn replay(path: &Path) -> io::Result<Found> {
+        let file = options().open(path)?;
         let len = file.metadata()?.len();
+        let mut bytes = vec![0; index(HEAD)];
+        // The first record, of which somebody is told, comes after the header.
+        if !read_whole(&file, &mut bytes, 0)? {
+            return Ok(Found::Nothing);
+        }
+        let Ok(mut layout) = HeadLayout::read_from_bytes(&bytes) else { return Ok(Found::Damaged) };
         if layout.magic != MAGIC || HEAD + u64::from(layout.path_len.get()) > len {
-            return Ok(None);
+            return Ok(Found::Damaged);
         }
         bytes.resize(index(HEAD + u64::from(layout.path_len.get())), 0);
         let (number, wanted) = (layout.number.get(), std::mem::replace(&mut layout.checksum, 0.into()).get());
         let is_read = read_whole(&file, &mut bytes, 0)?;
         bytes[..index(HEAD)].copy_from_slice(layout.as_bytes());
         if !is_read || checksum(number, 0, &bytes) != wanted {
-            return Ok(None);
+            return Ok(Found::Damaged);
         }
         let names = bytes[index(HEAD)..].split(|byte| *byte == b'/');
         let head = Head { path: names.map(Into::into).collect(), ino: layout.ino.get(), size: layout.size.get() };
-        let journal = Journal { number, path: path.to_path_buf(), file };
+        let journal = Journal { number, path: path.to_path_buf(), file, checked: Mutex::default() };
         let (mut overlay, mut end) = (Overlay::new(head.size), bytes.len() as u64);
         let (mut mtime, mut is_unlinked) = (Timespec::default(), false);
         while let Some((record, bytes)) = journal.record(end)? {
@@ -278,7 +313,31 @@ impl Journal {
             }
             end += bytes.len() as u64;
         }
-        Ok(Some(Replayed { journal, head, overlay, end, mtime, is_unlinked, rest: len.saturating_sub(end) }))
+        let is_damaged = end < len && journal.is_damaged(end, len)?;
+        let rest = len.saturating_sub(end);
+        Ok(Found::Changes(Box::new(Replayed { journal, head, overlay, end, mtime, is_unlinked, rest, is_damaged })))
+    }
+
+    /// Whether what is at `end`, which is no whole record, is damaged. Otherwise the journal, of `len` bytes, is cut off
+    /// there: by a kill, which leaves a part of one record and nothing behind it.
+    fn is_damaged(&self, end: u64, len: u64) -> io::Result<bool> {
+        let mut bytes = vec![0; index(len - end)];
+        if !read_whole(&self.file, &mut bytes, end)? {
+            return Ok(false);
+        }
+        let Some((layout, _)) = RecordLayout::read_from_prefix(&bytes).ok() else { return Ok(false) };
+        if end + RECORD + u64::from(layout.len.get()) <= len {
+            return Ok(true);
+        }
+        // Its length may be what is damaged: then others stand behind it.
+        for at in 1..=(len - end).saturating_sub(RECORD) {
+            let is_kind =
+                bytes[index(at)..].first_chunk().is_some_and(|kind| KINDS.contains(&u32::from_le_bytes(*kind)));
+            if is_kind && self.record(end + at)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -315,7 +374,11 @@ mod tests {
         let path = journal.path.clone();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len() as u64, end);
-        let replay = || Journal::replay(&path).unwrap();
+        let replay = || match Journal::replay(&path).unwrap() {
+            Found::Changes(found) => Ok(found),
+            Found::Nothing => Err("nothing"),
+            Found::Damaged => Err("damaged"),
+        };
         let all = replay().unwrap();
         assert_eq!((&all.head, all.mtime, all.end, all.rest), (&head(), time(3), end, 0));
         let mut parts = Vec::new();
@@ -327,15 +390,20 @@ mod tests {
         let mut read = [0; 2];
         all.journal.read_into((&mut read[..]).into(), start, 2).unwrap();
         assert_eq!(&read, b"ll");
-        // Cut off and damaged anywhere: what is before that stays.
+        // Cut off and damaged anywhere: what is before that stays, and the one is told from the other.
+        let ends = [start, one, two, end];
         for len in 0..bytes.len() {
+            let whole = ends.into_iter().filter(|end| *end <= len as u64).max();
+            std::fs::write(&path, &bytes[..len]).unwrap();
+            let wanted = whole.map(|end| (end, false)).ok_or(if len < index(HEAD) { "nothing" } else { "damaged" });
+            assert_eq!(replay().map(|all| (all.end, all.is_damaged)), wanted, "{len}");
             let mut damaged = bytes.clone();
             damaged[len] ^= 0x10;
-            for bytes in [&bytes[..len], &damaged] {
-                std::fs::write(&path, bytes).unwrap();
-                let wanted = [start, one, two].into_iter().filter(|end| *end <= len as u64).max();
-                assert_eq!(replay().map(|all| all.end), wanted, "{len}");
-            }
+            std::fs::write(&path, damaged).unwrap();
+            // If the last one says that it is longer, it may as well be cut off.
+            let may_be_cut = (two + 4..two + 8).contains(&(len as u64));
+            let wanted = whole.map(|end| (end, !may_be_cut)).ok_or("damaged");
+            assert_eq!(replay().map(|all| (all.end, all.is_damaged)), wanted, "{len}");
         }
         journal.remove().unwrap();
         assert!(!path.exists());

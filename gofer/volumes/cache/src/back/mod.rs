@@ -3,5 +3,5 @@
 mod journal;
 mod overlay;
 
-pub(crate) use journal::{Change, Head, JOURNAL, Journal, LOST, Replayed};
+pub(crate) use journal::{Change, Found, Head, JOURNAL, Journal, LOST, Replayed};
 pub(crate) use overlay::{Origin, Overlay, Piece};

@@ -74,6 +74,9 @@ pub struct Options {
     pub fsync_locally: bool,
     /// Bytes that the cache may have and the backend not; `None` for half of what the cache may take.
     pub dirty: Option<u64>,
+    /// Whether changes that were left, and those that were set aside, are made to whatever file is at their path now, also
+    /// if the files are others than they were.
+    pub recovers_by_path: bool,
 }
 
 /// When a write is acknowledged.
@@ -96,6 +99,7 @@ impl Default for Options {
             write: Write::default(),
             fsync_locally: false,
             dirty: None,
+            recovers_by_path: false,
         }
     }
 }
@@ -234,10 +238,7 @@ impl CacheFs {
         options: Options,
         store: Arc<Store>,
     ) -> std::result::Result<Self, OpenError> {
-        use std::hash::Hasher;
-        let mut hasher = siphasher::sip::SipHasher13::new();
-        hasher.write(name.as_bytes());
-        let id = hasher.finish();
+        let id = volume_id(name);
         let path = store.directory().path().to_path_buf();
         let failed = |source| DirectoryError::Io { path, source };
         let is_read_only = inner.options.read_only;
@@ -246,7 +247,7 @@ impl CacheFs {
             store.directory().make_volume(id, name)?;
             let limit = options.dirty.unwrap_or(store.limits().size / 2).max(1);
             let is_needed = writes_back || store.directory().dirty(id).is_dir();
-            is_needed.then(|| Back::start(&store, id, limit, options.fsync_locally)).transpose()
+            is_needed.then(|| Back::start(&store, id, limit, &options)).transpose()
         };
         let back = back().map_err(failed)?;
         let (names, files) = budget(&options, inner.options.fds_are_descriptors);
@@ -266,12 +267,15 @@ impl CacheFs {
         });
         if let Some(back) = &back {
             let root = volume.inner.backend.attach().map_err(OpenError::Backend)?.root;
-            let root = volume.root(root).0;
+            let (root, stat) = volume.root(root);
             let recover = |error: RecoverError| OpenError::Recover(error.to_string());
-            volume.recover(back, &root).map_err(recover)?;
-            if !writes_back {
-                let failed = |error| OpenError::Recover(format!("what the cache has cannot be uploaded: {error}"));
-                back.flush_all(None).map_err(failed)?;
+            volume.recover(back, &root, &stat).map_err(recover)?;
+            if !writes_back && let Err(error) = back.flush_all(None) {
+                // They are seen here all the same, and it is tried again.
+                let bytes = back.dirty().bytes;
+                tracing::error!(
+                    "the backend takes none of the last {bytes} bytes of changes that it does not have: {error}"
+                );
             }
         }
         let mut live = LIVE.lock();
@@ -295,6 +299,14 @@ impl WeakVolume {
     pub(crate) fn upgrade(&self) -> Option<CacheFs> {
         self.0.upgrade().map(|volume| CacheFs { volume })
     }
+}
+
+/// The number of the volume that is called `name`.
+pub(crate) fn volume_id(name: &str) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = siphasher::sip::SipHasher13::new();
+    hasher.write(name.as_bytes());
+    hasher.finish()
 }
 
 /// How many names and how many files of data are kept open.

@@ -130,7 +130,7 @@ impl Directory {
         Ok(volumes)
     }
 
-    pub(super) fn volume(&self, volume: u64) -> PathBuf {
+    pub(crate) fn volume(&self, volume: u64) -> PathBuf {
         self.path.join(VOLUMES).join(format!("{volume:016x}"))
     }
 

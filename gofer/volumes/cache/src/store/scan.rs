@@ -101,8 +101,10 @@ pub struct Usage {
     pub dirty_bytes: u64,
     /// How long the oldest of them has been there.
     pub dirty_age: Option<std::time::Duration>,
-    /// How many files are gone of which there were such changes, which are set aside.
+    /// How many journals are set aside, since they are damaged or their files are gone.
     pub lost_files: u64,
+    /// Their bytes.
+    pub lost_bytes: u64,
     /// Where it is.
     pub path: PathBuf,
 }
@@ -143,7 +145,10 @@ pub(crate) fn usage(path: &Path) -> io::Result<Vec<Usage>> {
                     let age = stat.created().or_else(|_| stat.modified())?.elapsed().unwrap_or_default();
                     usage.dirty_age = usage.dirty_age.max(Some(age));
                 }
-                Ok(_) if entry.path().extension().is_some_and(|ending| ending == LOST) => usage.lost_files += 1,
+                Ok(stat) if entry.path().extension().is_some_and(|ending| ending == LOST) => {
+                    usage.lost_files += 1;
+                    usage.lost_bytes += stat.len();
+                }
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }

@@ -233,6 +233,16 @@ fn before(files: &Path, cache: &Path, options: &Options, limits: Limits, read_on
     let wrapped = Wrapped::new(inner, Counting::default());
     let layer = wrapped.layer().clone();
     let inner = Claim::new(Arc::new(wrapped));
+    (layer, Claim::new(Arc::new(open_before(&inner, cache, options, limits).unwrap())))
+}
+
+/// A cache in `cache` before `inner`, once nobody else uses the directory.
+pub(crate) fn open_before(
+    inner: &Claim,
+    cache: &Path,
+    options: &Options,
+    limits: Limits,
+) -> Result<CacheFs, OpenError> {
     let start = std::time::Instant::now();
     loop {
         match CacheFs::open(inner.clone(), "files", cache, limits, options.clone()) {
@@ -240,7 +250,7 @@ fn before(files: &Path, cache: &Path, options: &Options, limits: Limits, read_on
             Err(OpenError::Directory(DirectoryError::InUse { .. })) if start.elapsed() < Duration::from_secs(30) => {
                 std::thread::yield_now();
             }
-            cached => return (layer, Claim::new(Arc::new(cached.unwrap()))),
+            cached => return cached,
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod pending;
 mod recover;
+mod root;
 mod upload;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub(super) use pending::{Hold, Part, Pending, Unsaved, User, read_part};
 pub(super) use recover::RecoverError;
 
 use super::inode::Inode;
+use super::{Options, Write};
 use crate::store::Store;
 
 /// How many files are uploaded at once.
@@ -51,6 +53,8 @@ pub(super) struct Back {
     limit: u64,
     /// Whether `fsync` is content with the disk of the cache.
     pub(super) syncs_locally: bool,
+    /// Whether it takes changes. Otherwise, it uploads what was left.
+    takes_changes: bool,
     numbers: AtomicU64,
     queue: Mutex<Queue>,
     /// There may be something to upload.
@@ -123,14 +127,15 @@ pub(super) struct Dirty {
 
 impl Back {
     /// Begins to upload what [`recover`](super::Volume::recover) finds and what is written from now on.
-    pub(super) fn start(store: &Arc<Store>, volume: u64, limit: u64, syncs_locally: bool) -> io::Result<Arc<Self>> {
+    pub(super) fn start(store: &Arc<Store>, volume: u64, limit: u64, options: &Options) -> io::Result<Arc<Self>> {
         let directory = store.directory().dirty(volume);
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let back = Arc::new(Back {
             store: store.clone(),
             directory,
             limit,
-            syncs_locally,
+            syncs_locally: options.fsync_locally,
+            takes_changes: options.write == Write::Back,
             numbers: AtomicU64::new(1),
             queue: Mutex::default(),
             work: Condvar::new(),

@@ -390,7 +390,7 @@ impl State {
         data: &IoSource<'_>,
         size: u64,
     ) -> bool {
-        if self.holds > 0 || self.is_unlinked || back.store.is_in_trouble() {
+        if !back.takes_changes || self.holds > 0 || self.is_unlinked || back.store.is_in_trouble() {
             return false;
         }
         if self.layers.last().is_none_or(|layer| layer.is_sealed) && !self.make(back, inode, size) {
@@ -495,7 +495,7 @@ impl Back {
         offset: u64,
     ) -> Result<Option<usize>> {
         let end = offset.checked_add(from.len() as u64).and_then(|end| i64::try_from(end).ok());
-        if end.is_none() || from.is_empty() {
+        if !self.takes_changes || end.is_none() || from.is_empty() {
             return Ok(None);
         }
         inode.pending.take_error()?;
