@@ -45,7 +45,21 @@ impl VolumeServer {
         Self::launch(&[], "", volumes, prepare)
     }
 
+    /// The same in a session of its own, as a service has it: among sessions, the kernel shares the processors out equally
+    /// (`sched_autogroup_enabled`), and that of a container has its own share, too.
+    pub fn in_session(volumes: &str) -> Result<Self> {
+        let mut program = Command::new("setsid");
+        program.arg(bins::volumes()?);
+        Self::launch_as(program, &[], "", volumes)
+    }
+
     fn launch(flags: &[OsString], settings: &str, volumes: &str, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+        let mut program = Command::new(bins::volumes()?);
+        prepare(&mut program);
+        Self::launch_as(program, flags, settings, volumes)
+    }
+
+    fn launch_as(mut program: Command, flags: &[OsString], settings: &str, volumes: &str) -> Result<Self> {
         let scratch = scratch::disk()?;
         let socket = scratch.path().join("s");
         fs::write(
@@ -53,9 +67,7 @@ impl VolumeServer {
             format!("socket = {:?}\n{settings}\n[volumes]\n{volumes}\n", socket.display().to_string()),
         )?;
         let log = File::options().create(true).append(true).open(scratch.path().join("log"))?;
-        let mut program = Command::new(bins::volumes()?);
         program.arg("serve").args(flags).arg(scratch.path().join("volumes.toml"));
-        prepare(&mut program);
         let child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
         let mut server = Self { child, scratch };
         let listens = wait::until("the server listens", LIMIT, || UnixStream::connect(&socket).is_ok());

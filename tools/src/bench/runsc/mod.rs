@@ -126,7 +126,7 @@ fn volume_server(sandbox: &Sandbox, way: Way, directory: &Path) -> Result<Option
     if way != Way::Volume {
         return Ok(None);
     }
-    let server = VolumeServer::start(&format!("data = '{}'", directory.display()))?;
+    let server = VolumeServer::in_session(&format!("data = '{}'", directory.display()))?;
     fs::write(sandbox.configuration(), configuration(&server.socket(), &["data"]))?;
     Ok(Some(server))
 }
