@@ -1,9 +1,11 @@
 //! Open files.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use lisafs::backend::{AllocateFlags, Error, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, SeekTo, Statx};
+use lisafs::backend::{
+    Access, AllocateFlags, Error, IoSource, IoTarget, OpenFile, OpenHow, Opened, Result, SeekTo, Statx,
+};
 use parking_lot::Mutex;
 
 use super::Volume;
@@ -23,6 +25,7 @@ pub(super) struct CachedFile {
     keeps: bool,
     pattern: Mutex<Pattern>,
     touched: OnceLock<()>,
+    has_changed: AtomicBool,
     _pin: Option<Pin>,
 }
 
@@ -69,8 +72,9 @@ impl Volume {
         }
         let donated = if keeps && self.is_read_only && self.options.donate { file.donate() } else { None };
         let (fd, pin) = donated.unzip();
-        let (pattern, touched) = (Mutex::default(), OnceLock::new());
-        let opened = CachedFile { volume: self.clone(), node, reader, file, keeps, pattern, touched, _pin: pin };
+        let (pattern, touched, has_changed) = (Mutex::default(), OnceLock::new(), AtomicBool::new(how.truncate));
+        let volume = self.clone();
+        let opened = CachedFile { volume, node, reader, file, keeps, pattern, touched, has_changed, _pin: pin };
         Ok(Opened::new(opened).donating(fd))
     }
 
@@ -102,9 +106,9 @@ impl Volume {
                 Err(_) => file.invalidate(),
             }
         }
-        let (pattern, touched) = (Mutex::default(), OnceLock::new());
+        let (pattern, touched, has_changed) = (Mutex::default(), OnceLock::new(), AtomicBool::default());
         let (volume, node, reader) = (self.clone(), Taken::new(node.clone()), Arc::new(reader));
-        Opened::new(CachedFile { volume, node, reader, file, keeps, pattern, touched, _pin: None })
+        Opened::new(CachedFile { volume, node, reader, file, keeps, pattern, touched, has_changed, _pin: None })
     }
 }
 
@@ -134,6 +138,7 @@ impl CachedFile {
         let _change = self.node.inode.change();
         let made = make();
         self.node.inode.pending.pass();
+        self.has_changed.store(true, Ordering::Relaxed);
         made
     }
 
@@ -179,6 +184,29 @@ fn is_due(stat: &Statx) -> bool {
     let atime = time(stat.atime);
     stat.mask.contains(lisafs::backend::StatxMask::ATIME)
         && (atime <= time(stat.mtime) || atime <= time(stat.ctime) || now.saturating_sub(stat.atime.sec) >= DAY)
+}
+
+/// Finds out which version of the file it is whose data the cache has, after changes that were made here.
+fn learn_version(volume: &Arc<Volume>, node: &Arc<Node>, file: &CacheFile) {
+    let (asked, changes) = (node.inode.now(), file.changes());
+    // Without it, the data is dropped when it is needed next.
+    let Ok(stat) = node.inner.stat() else { return };
+    node.inode.keep_stat(asked, &stat);
+    if stat.nlink > 0 {
+        let reader = Reader::new(volume.clone(), node.clone(), OpenHow::new(Access::Read));
+        // It may have been changed again, by whoever finds out after that.
+        let _ = file.validate(node.inode.number, &stat, changes, true, &reader);
+    }
+}
+
+impl Drop for CachedFile {
+    fn drop(&mut self) {
+        let is_to_be_uploaded = self.node.inode.pending.is_dirty();
+        if self.has_changed.load(Ordering::Relaxed) && self.volume.is_exclusive() && !is_to_be_uploaded {
+            let User { volume, node, file, .. } = self.user();
+            self.volume.store.ahead.close(move || learn_version(&volume, &node, &file));
+        }
+    }
 }
 
 impl OpenFile for CachedFile {

@@ -345,8 +345,10 @@ impl Backend for CacheFs {
     }
 
     fn detach(&self) {
+        let end = Instant::now() + LAST_UPLOADS;
+        self.volume.store.ahead.wait_for_closed(end);
         if let Some(back) = &self.volume.back
-            && let Err(error) = back.flush_all(Some(Instant::now() + LAST_UPLOADS))
+            && let Err(error) = back.flush_all(Some(end))
         {
             let (bytes, directory) = (back.dirty().bytes, self.volume.store.directory().path().display());
             tracing::warn!(

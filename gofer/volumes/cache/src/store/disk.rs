@@ -53,7 +53,7 @@ fn open(path: &Path) -> io::Result<Option<File>> {
 
 /// Makes a file, and the directory that it is in.
 fn create(path: &Path) -> io::Result<File> {
-    let create = || options().create(true).truncate(true).open(path);
+    let create = || options().create_new(true).open(path);
     match create() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(path.parent().unwrap_or(path))?;
@@ -66,9 +66,8 @@ fn create(path: &Path) -> io::Result<File> {
 impl Disk {
     /// What there is of `key`.
     pub(super) fn load(directory: &Directory, key: Key) -> io::Result<Loaded> {
-        let (Some(map), Some(data)) = (open(&directory.file(key, MAP))?, open(&directory.file(key, DATA))?) else {
-            return Ok(Loaded::Nothing);
-        };
+        let Some(map) = open(&directory.file(key, MAP))? else { return Ok(Loaded::Nothing) };
+        let Some(data) = open(&directory.file(key, DATA))? else { return Ok(Loaded::Nothing) };
         let mut bytes = vec![0; index(map.metadata()?.len())];
         map.read_exact_at(&mut bytes, 0)?;
         let header = Header::from_bytes(&bytes).filter(|header| header.key == key && header.is_clean);
@@ -83,8 +82,18 @@ impl Disk {
 
     /// Makes the two files, in place of others.
     pub(super) fn create(directory: &Directory, header: &Header, size: u64) -> io::Result<Self> {
+        match Self::make(directory, header, size) {
+            // Somebody may have a descriptor of the one that is there.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Self::remove(directory, header.key)?;
+                Self::make(directory, header, size)
+            }
+            made => made,
+        }
+    }
+
+    fn make(directory: &Directory, header: &Header, size: u64) -> io::Result<Self> {
         let key = header.key;
-        Self::remove(directory, key)?;
         let data = create(&directory.file(key, DATA))?;
         let made = data.set_len(size).and_then(|()| {
             let disk = Disk { map: create(&directory.file(key, MAP))?, data };

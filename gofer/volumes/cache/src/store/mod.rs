@@ -62,7 +62,7 @@ pub(crate) struct Store {
     trouble: Mutex<Option<Instant>>,
     /// Whether somebody was told that the disk has no room.
     has_told: AtomicBool,
-    ahead: Ahead,
+    pub(crate) ahead: Ahead,
     pub(crate) stats: Stats,
 }
 
