@@ -87,7 +87,8 @@ impl Volumes {
 }
 
 fn close(key: &Key, slot: &Slot) {
-    let Some(open) = slot.lock().take() else { return };
+    // Who is still opening one has changed nothing, and may never be done.
+    let Some(open) = slot.try_lock().and_then(|mut open| open.take()) else { return };
     match sync(&open.claim) {
         Ok(()) => tracing::info!("volume {:?} is closed", key.name),
         Err(errno) => tracing::error!("volume {:?}: closed, but possibly not durable: {errno}", key.name),

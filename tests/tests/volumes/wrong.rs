@@ -10,7 +10,8 @@ use std::thread;
 use anyhow::Result;
 use e2e::sandbox::DirectFs;
 use e2e::volumes::{VolumeServer, configuration};
-use e2e::{bins, check, command, process, sandbox, scratch};
+use e2e::{bins, check, command, process, sandbox, scratch, wait};
+use rustix::process::Signal;
 
 use crate::containers::with_volume;
 
@@ -163,4 +164,24 @@ fn a_container_does_not_start_and_the_log_says_why() -> Result<()> {
         server.signal(rustix::process::Signal::CONT);
         server.stop()
     })
+}
+
+#[test]
+fn a_volume_that_is_never_opened_does_not_keep_the_server() -> Result<()> {
+    let scratch = scratch::disk()?;
+    let silent = UnixListener::bind(scratch.path().join("silent"))?;
+    let options = format!("?dir={}", scratch.path().join("cache").display());
+    let backend = format!("cache:unix:{}{options}", scratch.path().join("silent").display());
+    let mut server = VolumeServer::start(&format!("silent = '{backend}'\nmem = 'cache:mem:{options}'"))?;
+    let mut mount = std::process::Command::new(bins::fusebridge()?);
+    let mut waiting = mount.args(["run", &server.backend("silent"), "--", "true"]).spawn()?;
+    let _client = silent.accept()?;
+    // Others do not wait for it.
+    let mut mount = std::process::Command::new(bins::fusebridge()?);
+    command::succeed(mount.args(["run", &server.backend("mem"), "--", "true"]), e2e::sandbox::LIMIT)?;
+    server.signal(Signal::TERM);
+    wait::until("nobody else is served", e2e::sandbox::LIMIT, || !server.socket().exists())?;
+    server.signal(Signal::TERM);
+    check::holds("it ends well", server.ended()?.success())?;
+    check::holds("nothing was mounted", !command::exit_status(&mut waiting, e2e::sandbox::LIMIT)?.success())
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::hash::Hash;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use gofer::extension::{Backends, Claim, Error, Extension, Result};
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 use crate::fs::{CacheFs, WeakVolume, volume_id};
 use crate::location::Location;
 use crate::remote::{Remote, RemoteSpec};
-use crate::store::{Limits, Store, each_journal};
+use crate::store::{Directory, Limits, Store, each_journal};
 
 /// The directory would be one of the container, and end with it.
 const NOT_IN_SANDBOXES: &str = "a cache is served by gofer-volumes, not by a container's gofer; use volume:NAME";
@@ -20,17 +21,31 @@ const NOT_IN_SANDBOXES: &str = "a cache is served by gofer-volumes, not by a con
 ///
 /// BACKEND is any other backend, or `exec:COMMAND` or `unix:SOCKET` for a server. Options stand behind the last `?`; a
 /// BACKEND that has options of its own needs one more behind these.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct CacheExtension {
-    open: Mutex<Open>,
+    /// Directories that this process owns, which volumes share.
+    stores: Slots<PathBuf, OpenStore>,
+    /// Volumes that are open.
+    volumes: Slots<VolumeKey, Volume>,
 }
 
-#[derive(Default)]
-struct Open {
-    /// Directories that this process owns, which volumes share.
-    stores: HashMap<PathBuf, (Weak<Store>, Limits)>,
-    /// Volumes that are open, by directory and backend, and whether they may not be changed.
-    volumes: HashMap<(PathBuf, String, bool), Volume>,
+/// What is open, each behind a lock of its own: who opens one, which may take long, holds up nobody who wants another.
+struct Slots<K, V>(Mutex<HashMap<K, Slot<V>>>);
+
+type Slot<V> = Arc<Mutex<Option<V>>>;
+
+struct OpenStore {
+    store: Weak<Store>,
+    limits: Limits,
+}
+
+/// What tells one open volume from another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct VolumeKey {
+    directory: PathBuf,
+    backend: String,
+    /// Whether it may not be changed.
+    read_only: bool,
 }
 
 struct Volume {
@@ -39,9 +54,9 @@ struct Volume {
     rest: WeakVolume,
 }
 
-impl std::fmt::Debug for Open {
+impl std::fmt::Debug for CacheExtension {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Open").field("volumes", &self.volumes.keys()).finish_non_exhaustive()
+        f.debug_struct("CacheExtension").field("volumes", &self.volumes.0.lock().keys()).finish_non_exhaustive()
     }
 }
 
@@ -66,19 +81,25 @@ impl Extension for CacheExtension {
             return Err(NOT_IN_SANDBOXES.into());
         }
         let location = Location::parse(argument)?;
-        let mut open = self.open.lock();
-        let store = open.store(&location)?;
-        let directory = store.directory().path().to_path_buf();
-        let key = |read_only| (directory.clone(), location.backend.clone(), read_only);
+        let store = self.store(&location)?;
         let read_only = backends.are_read_only();
+        let key = |read_only| VolumeKey {
+            directory: store.directory().path().to_path_buf(),
+            backend: location.backend.clone(),
+            read_only,
+        };
+        let with_same_options = |volume: Arc<CacheFs>| match *volume.options() == location.options {
+            true => Ok(Claim::new(volume)),
+            false => Err(Error::from(format!("{} is open with other options of its cache", location.backend))),
+        };
         // Who only reads does not mind that others may do more.
-        for opened in [false, true].into_iter().filter(|opened| read_only || !opened) {
-            if let Some(volume) = open.volume(&key(opened)) {
-                if *volume.options() != location.options {
-                    return Err(format!("{} is open with other options of its cache", location.backend).into());
-                }
-                return Ok(Claim::new(volume));
-            }
+        if read_only && let Some(volume) = self.volumes.slot(&key(false)).lock().as_mut().and_then(Volume::get) {
+            return with_same_options(volume);
+        }
+        let slot = self.volumes.slot(&key(read_only));
+        let mut slot = slot.lock();
+        if let Some(volume) = slot.as_mut().and_then(Volume::get) {
+            return with_same_options(volume);
         }
         let inner = match RemoteSpec::parse(&location.backend) {
             Some(spec) => Claim::new(Arc::new(Remote::start(&spec?)?)).read_only(read_only),
@@ -87,15 +108,14 @@ impl Extension for CacheExtension {
         // What others may change by another way has data of its own.
         let name = if read_only { format!("readonly:{}", location.backend) } else { location.backend.clone() };
         if read_only && has_changes(&store, &location.backend)? {
-            let (backend, directory) = (&location.backend, directory.display());
+            let (backend, directory) = (&location.backend, store.directory().path().display());
             tracing::warn!(
                 "{backend} lacks changes that were written through this cache, and they are not seen read-only; upload \
                  them with gofer-volumes cache flush {directory}"
             );
         }
         let volume = Arc::new(CacheFs::new(inner, &name, location.options, store)?);
-        let (opened, rest) = (Arc::downgrade(&volume), volume.downgrade());
-        open.volumes.insert(key(read_only), Volume { open: opened, rest });
+        *slot = Some(Volume { open: Arc::downgrade(&volume), rest: volume.downgrade() });
         Ok(Claim::new(volume))
     }
 }
@@ -107,12 +127,13 @@ fn has_changes(store: &Store, backend: &str) -> Result<bool> {
     Ok(found)
 }
 
-impl Open {
+impl CacheExtension {
     /// The directory of a cache.
-    fn store(&mut self, location: &Location) -> std::result::Result<Arc<Store>, Error> {
-        let path = &location.directory;
-        let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-        if let Some((store, limits)) = self.stores.get(&canonical(path))
+    fn store(&self, location: &Location) -> std::result::Result<Arc<Store>, Error> {
+        let path = Directory::make(&location.directory)?;
+        let slot = self.stores.slot(&path);
+        let mut slot = slot.lock();
+        if let Some(OpenStore { store, limits }) = &*slot
             && let Some(store) = store.upgrade()
         {
             if *limits != location.limits {
@@ -120,18 +141,53 @@ impl Open {
             }
             return Ok(store);
         }
-        let store = Store::open(path, location.limits)?;
-        self.stores.insert(store.directory().path().to_path_buf(), (Arc::downgrade(&store), location.limits));
+        let store = Store::open(&path, location.limits)?;
+        *slot = Some(OpenStore { store: Arc::downgrade(&store), limits: location.limits });
         Ok(store)
     }
+}
 
-    fn volume(&mut self, key: &(PathBuf, String, bool)) -> Option<Arc<CacheFs>> {
-        let volume = self.volumes.get_mut(key)?;
-        if let Some(open) = volume.open.upgrade() {
+impl<K: Clone + Eq + Hash, V: Open> Slots<K, V> {
+    /// The place of what is, or is about to be, open.
+    fn slot(&self, key: &K) -> Slot<V> {
+        let mut slots = self.0.lock();
+        // Whoever has a slot is about to use it.
+        let is_used = |slot: &Slot<V>| Arc::strong_count(slot) > 1 || slot.lock().as_ref().is_some_and(V::is_open);
+        slots.retain(|_, slot| is_used(slot));
+        slots.entry(key.clone()).or_default().clone()
+    }
+}
+
+impl<K, V> Default for Slots<K, V> {
+    fn default() -> Self {
+        Slots(Mutex::default())
+    }
+}
+
+/// What may be closed by now.
+trait Open {
+    fn is_open(&self) -> bool;
+}
+
+impl Open for OpenStore {
+    fn is_open(&self) -> bool {
+        self.store.strong_count() > 0
+    }
+}
+
+impl Open for Volume {
+    fn is_open(&self) -> bool {
+        self.open.strong_count() > 0 || self.rest.is_there()
+    }
+}
+
+impl Volume {
+    fn get(&mut self) -> Option<Arc<CacheFs>> {
+        if let Some(open) = self.open.upgrade() {
             return Some(open);
         }
-        let open = Arc::new(volume.rest.upgrade()?);
-        volume.open = Arc::downgrade(&open);
+        let open = Arc::new(self.rest.upgrade()?);
+        self.open = Arc::downgrade(&open);
         Some(open)
     }
 }

@@ -1,9 +1,10 @@
 //! What stands behind `cache:`.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gofer::extension::parse_size;
+use gofer::extension::{chain, parse_size};
 
 use crate::fs::{Access, Options, Write};
 use crate::store::Limits;
@@ -29,6 +30,9 @@ pub enum LocationError {
     /// There is no backend.
     #[error("no BACKEND after the colon; for example cache:/mnt/nfs?dir=/var/cache/nfs")]
     Backend,
+    /// It has a cache itself.
+    #[error("one cache cannot stand before another; leave one of them out")]
+    Nested,
     /// There is no directory.
     #[error("no directory for the cache; give one with ?dir=DIR, behind which other options stand after a &")]
     Directory,
@@ -52,6 +56,9 @@ impl Location {
         let (backend, text) = argument.rsplit_once('?').unwrap_or((argument, ""));
         if backend.is_empty() {
             return Err(LocationError::Backend);
+        }
+        if chain(OsStr::new(backend)).any(|(name, _)| name == "cache") {
+            return Err(LocationError::Nested);
         }
         let (mut directory, mut limits, mut options) = (None, Limits::default(), Options::default());
         for option in text.split('&').filter(|option| !option.is_empty()) {
@@ -124,6 +131,10 @@ mod tests {
     fn mistakes_are_told_in_one_line() {
         let error = |text: &str| Location::parse(text).unwrap_err().to_string();
         assert_eq!(error("?dir=/c"), "no BACKEND after the colon; for example cache:/mnt/nfs?dir=/var/cache/nfs");
+        for inner in ["cache:/srv?dir=/a", "readonly:cache:/srv?dir=/a", "fault:cache:/srv?dir=/a?latency=1ms"] {
+            let wanted = "one cache cannot stand before another; leave one of them out";
+            assert_eq!(error(&format!("{inner}?dir=/c")), wanted);
+        }
         assert_eq!(
             error("/srv"),
             "no directory for the cache; give one with ?dir=DIR, behind which other options stand after a &"

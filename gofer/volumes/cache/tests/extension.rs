@@ -2,6 +2,11 @@
 
 mod common;
 
+use std::os::unix::net::UnixListener;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
 use common::{content, create, registry, try_open, write};
 
 #[test]
@@ -47,4 +52,24 @@ fn containers_have_none() {
     assert!(backends.check("cache:/srv?dir=/var/cache/x".as_ref()).is_ok());
     let error = backends.check("cache:/srv".as_ref()).unwrap_err().to_string();
     assert!(error.starts_with("cache: no directory for the cache"), "{error}");
+}
+
+#[test]
+fn a_backend_that_does_not_answer_holds_up_no_other() {
+    let (files, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = files.path().join("socket");
+    let silent = UnixListener::bind(&path).unwrap();
+    let registry = Arc::new(registry());
+    let open = |backend: &str| {
+        let (done, opened) = mpsc::channel();
+        let backend = format!("cache:{backend}?dir={}", cache.path().display());
+        let registry = registry.clone();
+        thread::spawn(move || done.send(try_open(&registry, &backend).map(drop)));
+        opened
+    };
+    let waiting = open(&format!("unix:{}", path.display()));
+    let (client, _) = silent.accept().unwrap();
+    assert_eq!(open("mem:").recv_timeout(Duration::from_secs(30)), Ok(Ok(())));
+    drop(client);
+    assert!(waiting.recv().unwrap().is_err());
 }

@@ -299,6 +299,11 @@ impl WeakVolume {
     pub(crate) fn upgrade(&self) -> Option<CacheFs> {
         self.0.upgrade().map(|volume| CacheFs { volume })
     }
+
+    /// Whether it is.
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// The number of the volume that is called `name`.

@@ -63,14 +63,19 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    /// Makes the directory if need be, and says where it is.
+    pub(crate) fn make(path: &Path) -> Result<PathBuf, DirectoryError> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path).and_then(|()| path.canonicalize());
+        made.map_err(|source| DirectoryError::Io { path: path.to_path_buf(), source })
+    }
+
     /// Makes the directory if need be, and takes it.
     pub(crate) fn take(path: &Path) -> Result<Self, DirectoryError> {
         let failed = |at: &Path| {
             let path = at.to_path_buf();
             move |source| DirectoryError::Io { path, source }
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
-        let path = path.canonicalize().map_err(failed(path))?;
+        let path = Self::make(path)?;
         let format = path.join(FORMAT_FILE);
         let is_new = match fs::read(&format) {
             Ok(found) if found == FORMAT.as_bytes() => false,
