@@ -110,13 +110,20 @@ fn a_directory_has_one_process() -> Result<()> {
     let status = cli(&["status"])?;
     check::holds(&status.describe(), status.stdout.starts_with(&format!("in use by process {server}\n")))?;
     let drop = cli(&["drop"])?;
-    check::holds(&drop.describe(), drop.stderr.contains(&wanted))?;
+    let wanted = format!("is in use by process {server}; unmount it, or stop that process, first\n");
+    check::holds(&drop.describe(), drop.stderr.ends_with(&wanted) && drop.stderr.lines().count() == 1)?;
     fs::write(files.path().join("file"), "content")?;
     let warm = command::succeed(Command::new(bins::volumes()?).args(["cache", "warm"]).arg(mount.path()), LIMIT)?;
-    check::equal("warmed", &warm.trim(), &"7 B in 1 files read")?;
+    check::equal("warmed", &warm.trim(), &"7 B in 1 file read")?;
+    let missing = mount.path().join("missing");
+    let mut warm = Command::new(bins::volumes()?);
+    let warm = command::run(warm.args(["cache", "warm"]).args([files.path(), &missing]), LIMIT)?;
+    let told = warm.stderr.lines().map(|line| line.contains("is not on a mount of a cache"));
+    check::holds(&warm.describe(), told.eq([true, false]) && warm.stdout == "7 B in 1 file read\n")?;
+    check::holds("it fails", !warm.status.success())?;
     mount.unmount()?;
     let status = cli(&["status"])?;
-    check::holds(&status.describe(), status.stdout.starts_with("not in use\n") && status.stdout.contains("1 files"))?;
+    check::holds(&status.describe(), status.stdout.starts_with("not in use\n") && status.stdout.contains(" 1 file  "))?;
     cli(&["drop"])?.success()?;
     check::equal("left", &cli(&["status"])?.stdout.as_str(), &"not in use\n")
 }
@@ -137,9 +144,9 @@ fn what_was_not_uploaded_is_told_of_and_can_be() -> Result<()> {
         command::run(&mut command, LIMIT)
     };
     let status = cli(&["status"])?;
-    check::holds(&status.describe(), status.stdout.contains("1 files  to be uploaded, since "))?;
+    check::holds(&status.describe(), status.stdout.contains(" 1 file  to be uploaded, the oldest change for "))?;
     let dropped = cli(&["drop"])?;
-    let wanted = "does not have changes of 1 files that are in the cache; upload them with gofer-volumes cache flush, or \
+    let wanted = "does not have changes of 1 file that are in the cache; upload them with gofer-volumes cache flush, or \
                   lose them with --lose-changes\n";
     check::holds(&dropped.describe(), dropped.stderr.ends_with(wanted) && dropped.stderr.lines().count() == 1)?;
     let flushed = cli(&["flush"])?.success()?;

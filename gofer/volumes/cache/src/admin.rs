@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::store::{Directory, DirectoryError, Usage, each_journal, owner, usage};
+use crate::store::{Directory, DirectoryError, Usage, each_journal, owner, problem, usage};
 
 /// What a cache has.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Status {
     pub owner: Option<String>,
     /// Its volumes, by their backends.
     pub volumes: Vec<Usage>,
+    /// Why nobody can use it; `None` if nothing is the matter.
+    pub problem: Option<String>,
 }
 
 /// Why something cannot be done to a cache.
@@ -22,7 +24,15 @@ pub struct Status {
 pub enum AdminError {
     /// It cannot be taken.
     #[error(transparent)]
-    Directory(#[from] DirectoryError),
+    Directory(DirectoryError),
+    /// A process has it.
+    #[error("{} is in use by process {pid}; unmount it, or stop that process, first", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process, as it has called itself.
+        pid: String,
+    },
     /// It cannot be read or changed.
     #[error("{}: {source}", path.display())]
     Io {
@@ -33,8 +43,9 @@ pub enum AdminError {
     },
     /// The backend does not have everything.
     #[error(
-        "{backend} does not have changes of {files} files that are in the cache; upload them with gofer-volumes cache \
-         flush, or lose them with --lose-changes"
+        "{backend} does not have changes of {} that are in the cache; upload them with gofer-volumes cache \
+         flush, or lose them with --lose-changes",
+        number(*files)
     )]
     Dirty {
         /// The backend.
@@ -44,8 +55,9 @@ pub enum AdminError {
     },
     /// There are changes that could not be uploaded.
     #[error(
-        "the cache has changes of {files} files of {backend} that are damaged, or whose files are gone; make them to what \
-         is there now with gofer-volumes cache flush --by-path, or lose them with --lose-changes"
+        "the cache has changes of {} of {backend} that are damaged, or whose files are gone; make them to what \
+         is there now with gofer-volumes cache flush --by-path, or lose them with --lose-changes",
+        number(*files)
     )]
     Lost {
         /// The backend.
@@ -61,11 +73,15 @@ pub enum AdminError {
     NotACache(PathBuf),
 }
 
+fn number(files: u64) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+}
+
 /// What the cache in the directory `path` has, which may be in use.
 pub fn status(path: &Path) -> Result<Status, AdminError> {
-    check(path)?;
+    let problem = check(path)?.map(|problem| problem.to_string());
     let failed = |source| AdminError::Io { path: path.to_path_buf(), source };
-    Ok(Status { owner: owner(path), volumes: usage(path).map_err(failed)? })
+    Ok(Status { owner: owner(path), volumes: usage(path).map_err(failed)?, problem })
 }
 
 /// All journals of the cache in the directory `path`, which go when they are uploaded.
@@ -102,6 +118,24 @@ pub fn drop_all(path: &Path, backend: Option<&str>, loses_changes: bool) -> Resu
     Ok(meant.iter().map(|usage| usage.bytes + usage.dirty_bytes).sum())
 }
 
-fn check(path: &Path) -> Result<(), AdminError> {
-    if path.join("format").is_file() { Ok(()) } else { Err(AdminError::NotACache(path.to_path_buf())) }
+/// Why the cache in the directory `path` cannot be used, if it is one.
+fn check(path: &Path) -> Result<Option<DirectoryError>, AdminError> {
+    match problem(path) {
+        Ok(Some(DirectoryError::Foreign { .. })) => Err(AdminError::NotACache(path.to_path_buf())),
+        Ok(problem) => Ok(problem),
+        Err(DirectoryError::Io { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
+            Err(AdminError::NotACache(path.to_path_buf()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl From<DirectoryError> for AdminError {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::InUse { path, pid } => AdminError::InUse { path, pid },
+            DirectoryError::Io { path, source } => AdminError::Io { path, source },
+            error => AdminError::Directory(error),
+        }
+    }
 }

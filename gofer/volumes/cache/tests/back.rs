@@ -311,7 +311,7 @@ fn what_the_backend_lacks_is_not_dropped() {
     let cache = tempfile::tempdir().unwrap();
     copy(scene.cache.path(), cache.path());
     let error = gofer_cache::drop_all(cache.path(), None, false).unwrap_err().to_string();
-    let wanted = "files does not have changes of 1 files that are in the cache; upload them with gofer-volumes cache \
+    let wanted = "files does not have changes of 1 file that are in the cache; upload them with gofer-volumes cache \
                   flush, or lose them with --lose-changes";
     assert_eq!(error, wanted);
     assert!(gofer_cache::drop_all(cache.path(), None, true).unwrap() > 4);

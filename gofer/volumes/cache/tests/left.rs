@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gofer::extension::Claim;
 use gofer::extensions::wrap::{Call, Wrapped};
-use gofer_cache::{AdminError, CacheFs, DirectoryError, Limits, OpenError, Options};
+use gofer_cache::{AdminError, CacheFs, Limits, OpenError, Options};
 use lisafs::backend::{Access, Errno};
 use tempfile::TempDir;
 
@@ -50,7 +50,7 @@ fn next(files: &Path, cache: &Path, options: &Options) {
 fn dropped(cache: &Path) -> Result<u64, AdminError> {
     loop {
         match gofer_cache::drop_all(cache, None, false) {
-            Err(AdminError::Directory(DirectoryError::InUse { .. })) => std::thread::yield_now(),
+            Err(AdminError::InUse { .. }) => std::thread::yield_now(),
             ended => return ended,
         }
     }

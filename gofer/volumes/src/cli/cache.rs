@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{ArgMatches, Subcommand};
@@ -62,6 +62,9 @@ impl Cache {
             Cache::Status { dir, json } => {
                 let status = gofer_cache::status(&dir)?;
                 print!("{}", if json { as_json(&status)? } else { table(&status) });
+                if let Some(problem) = status.problem {
+                    return Err(problem.into());
+                }
             }
             Cache::Drop { dir, backend, lose_changes } => {
                 let bytes = gofer_cache::drop_all(&dir, backend.as_deref(), lose_changes)?;
@@ -86,7 +89,7 @@ fn as_json(status: &Status) -> Result<String, Error> {
             "lost_files": it.lost_files, "lost_bytes": it.lost_bytes,
         })
     });
-    let value = json!({"owner": status.owner, "volumes": volumes.collect::<Vec<_>>()});
+    let value = json!({"owner": status.owner, "problem": status.problem, "volumes": volumes.collect::<Vec<_>>()});
     Ok(serde_json::to_string_pretty(&value)? + "\n")
 }
 
@@ -97,16 +100,17 @@ fn table(status: &Status) -> String {
     };
     for it in &status.volumes {
         let (bytes, backend) = (HumanBytes(it.bytes).to_string(), it.backend.escape_debug());
-        text += &format!("{bytes:>12}  {:>9} files  {backend}\n", it.files);
+        text += &format!("{bytes:>12}  {:>15}  {backend}\n", files(it.files));
         if it.dirty_files > 0 {
             let (bytes, age) = (HumanBytes(it.dirty_bytes), HumanDuration(it.dirty_age.unwrap_or_default()));
-            text += &format!("{bytes:>12}  {:>9} files  to be uploaded, since {age}\n", it.dirty_files);
+            text +=
+                &format!("{bytes:>12}  {:>15}  to be uploaded, the oldest change for {age}\n", files(it.dirty_files));
         }
         if it.lost_files > 0 {
             let bytes = HumanBytes(it.lost_bytes).to_string();
             text += &format!(
-                "{bytes:>12}  {:>9} files  set aside: their changes are damaged, or they are gone\n",
-                it.lost_files
+                "{bytes:>12}  {:>15}  set aside: their changes are damaged, or they are gone\n",
+                files(it.lost_files)
             );
         }
     }
@@ -133,13 +137,13 @@ fn flush(dir: &Path, registry: &Registry, by_path: bool) -> Result<ExitCode, Err
     for it in &after.volumes {
         let backend = it.backend.escape_debug();
         if it.dirty_files > 0 {
-            failures.push(format!("{backend} lacks changes of {} files", it.dirty_files));
+            failures.push(format!("{backend} lacks changes of {}", files(it.dirty_files)));
         }
         if it.lost_files > 0 {
             failures.push(format!(
-                "changes of {} files of {backend} are set aside: they are damaged, or their files are gone; make them to \
+                "changes of {} of {backend} are set aside: they are damaged, or their files are gone; make them to \
                  what is there now with --by-path, or lose them with gofer-volumes cache drop --lose-changes",
-                it.lost_files
+                files(it.lost_files)
             ));
         }
     }
@@ -179,17 +183,19 @@ fn wait_for(dir: &Path, pid: &str) -> Result<(), Error> {
             progress = Instant::now();
         }
         if progress.elapsed() > LIMIT {
-            let (count, limit) = (left.len(), HumanDuration(LIMIT));
-            return Err(
-                format!("process {pid} has uploaded none of {count} files for {limit}; its log says why").into()
-            );
+            let limit = HumanDuration(LIMIT);
+            return Err(format!("process {pid} has uploaded nothing for {limit}; its log says why").into());
         }
         std::thread::sleep(LOOK);
     }
 }
 
+fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
 /// The regular files below `path`, with their sizes; directories that cannot be read are told of.
-fn files(path: &Path, failures: &AtomicUsize, found: &mut Vec<(PathBuf, u64)>) {
+fn find(path: &Path, failures: &AtomicUsize, found: &mut Vec<(PathBuf, u64)>) {
     let mut left = vec![path.to_path_buf()];
     while let Some(path) = left.pop() {
         let listed = fs::symlink_metadata(&path).and_then(|stat| {
@@ -208,6 +214,20 @@ fn files(path: &Path, failures: &AtomicUsize, found: &mut Vec<(PathBuf, u64)>) {
     }
 }
 
+/// Whether `path` is on a file system that no cache can be behind: neither a mount's, a container's nor a network's.
+fn is_local(path: &Path) -> bool {
+    const LOCAL: [u32; 6] = [
+        0x0000_ef53, // ext2 to ext4
+        0x0102_1994, // tmpfs
+        0x5846_5342, // XFS
+        0x9123_683e, // btrfs
+        0xf2f5_2010, // F2FS
+        0x2fc1_2fc1, // ZFS
+    ];
+    // The rest is told when it is read.
+    rustix::fs::statfs(path).is_ok_and(|stat| u32::try_from(stat.f_type).is_ok_and(|kind| LOCAL.contains(&kind)))
+}
+
 fn tell(path: &Path, error: &std::io::Error, failures: &AtomicUsize) {
     failures.fetch_add(1, Ordering::Relaxed);
     eprintln!("gofer-volumes: {}: {error}", path.display());
@@ -216,26 +236,32 @@ fn tell(path: &Path, error: &std::io::Error, failures: &AtomicUsize) {
 fn warm(paths: &[PathBuf]) -> Result<ExitCode, Error> {
     let failures = AtomicUsize::new(0);
     let mut all = Vec::new();
-    paths.iter().for_each(|path| files(path, &failures, &mut all));
+    for path in paths {
+        if is_local(path) {
+            eprintln!("gofer-volumes: {} is not on a mount of a cache, which so gets nothing", path.display());
+        }
+        find(path, &failures, &mut all);
+    }
     let bar = ProgressBar::new(all.iter().map(|(_, size)| size).sum());
     let template = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
     bar.set_style(ProgressStyle::with_template(template)?);
     bar.enable_steady_tick(Duration::from_millis(200));
-    let (count, queue) = (all.len(), Mutex::new(all.into_iter()));
+    let (count, queue) = (AtomicU64::new(0), Mutex::new(all.into_iter()));
     let next = || queue.lock().ok()?.next();
     std::thread::scope(|scope| {
         for _ in 0..READERS {
             scope.spawn(|| {
                 while let Some((path, _)) = next() {
-                    if let Err(error) = read(&path, &bar) {
-                        bar.suspend(|| tell(&path, &error, &failures));
+                    match read(&path, &bar) {
+                        Ok(()) => drop(count.fetch_add(1, Ordering::Relaxed)),
+                        Err(error) => bar.suspend(|| tell(&path, &error, &failures)),
                     }
                 }
             });
         }
     });
     bar.finish_and_clear();
-    println!("{} in {count} files read", HumanBytes(bar.position()));
+    println!("{} in {} read", HumanBytes(bar.position()), files(count.into_inner()));
     Ok(if failures.into_inner() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

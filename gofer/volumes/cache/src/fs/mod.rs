@@ -244,7 +244,7 @@ impl CacheFs {
         let is_read_only = inner.options.read_only;
         let writes_back = options.write == Write::Back && !is_read_only;
         let back = || {
-            store.directory().make_volume(id, name)?;
+            store.make_volume(id, name)?;
             let limit = options.dirty.unwrap_or(store.limits().size / 2).max(1);
             let is_needed = writes_back || store.directory().dirty(id).is_dir();
             is_needed.then(|| Back::start(&store, id, limit, &options)).transpose()

@@ -9,7 +9,7 @@ use std::path::Path;
 use lisafs::backend::IoTarget;
 use rustix::fs::{FallocateFlags, OFlags, fallocate};
 
-use super::directory::{DATA, Directory, MAP};
+use super::directory::{DATA, Directory, MAP, make_parent, remove_parent};
 use super::header::{HEADER, Header, Key};
 use super::index;
 use super::map::Map;
@@ -51,16 +51,33 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Makes a file, and the directory that it is in.
 fn create(path: &Path) -> io::Result<File> {
-    let create = || options().create_new(true).open(path);
-    match create() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(path.parent().unwrap_or(path))?;
-            create()
+    options().create_new(true).open(path)
+}
+
+/// Makes the first file of two, and the directory that it is in. `true` if that was made.
+fn create_first(path: &Path) -> io::Result<(File, bool)> {
+    /// Somebody may remove the directory with what was the last file in it.
+    const TRIES: usize = 16;
+    let mut has_made = false;
+    for _ in 0..TRIES {
+        match create(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => has_made |= make_parent(path)?,
+            created => return created.map(|file| (file, has_made)),
         }
-        created => created,
     }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+fn unlink(directory: &Directory, key: Key) -> io::Result<()> {
+    // Data without a map is nothing.
+    for ending in [MAP, DATA] {
+        match fs::remove_file(directory.file(key, ending)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 impl Disk {
@@ -80,43 +97,37 @@ impl Disk {
         }
     }
 
-    /// Makes the two files, in place of others.
-    pub(super) fn create(directory: &Directory, header: &Header, size: u64) -> io::Result<Self> {
+    /// Makes the two files, in place of others. Says whether their directory was made for them.
+    pub(super) fn create(directory: &Directory, header: &Header, size: u64) -> io::Result<(Self, bool)> {
         match Self::make(directory, header, size) {
             // Somebody may have a descriptor of the one that is there.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Self::remove(directory, header.key)?;
+                unlink(directory, header.key)?;
                 Self::make(directory, header, size)
             }
             made => made,
         }
     }
 
-    fn make(directory: &Directory, header: &Header, size: u64) -> io::Result<Self> {
+    fn make(directory: &Directory, header: &Header, size: u64) -> io::Result<(Self, bool)> {
         let key = header.key;
-        let data = create(&directory.file(key, DATA))?;
+        let (data, is_first) = create_first(&directory.file(key, DATA))?;
         let made = data.set_len(size).and_then(|()| {
             let disk = Disk { map: create(&directory.file(key, MAP))?, data };
             disk.map.set_len(HEADER)?;
             disk.put_header(header)?;
-            Ok(disk)
+            Ok((disk, is_first))
         });
         made.inspect_err(|_| {
             // The first error counts.
-            let _ = Self::remove(directory, key);
+            let _ = if is_first { Self::remove(directory, key).map(drop) } else { unlink(directory, key) };
         })
     }
 
-    /// Removes the two files, if they are there.
-    pub(super) fn remove(directory: &Directory, key: Key) -> io::Result<()> {
-        // Data without a map is nothing.
-        for ending in [MAP, DATA] {
-            match fs::remove_file(directory.file(key, ending)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+    /// Removes the two files, if they are there. Says whether their directory went with them.
+    pub(super) fn remove(directory: &Directory, key: Key) -> io::Result<bool> {
+        unlink(directory, key)?;
+        Ok(remove_parent(&directory.file(key, DATA)))
     }
 
     /// In one write, which a kill does not tear.

@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex, RwLock, RwLockUpgradableReadGuard};
 use super::disk::{Disk, Loaded};
 use super::header::{Header, Key, Version};
 use super::map::{Chunk, Heat, Map, block_of};
-use super::{BLOCK, CHUNK, OVERHEAD, Store};
+use super::{BLOCK, CHUNK, DIRECTORY, OVERHEAD, Store};
 
 mod change;
 mod read;
@@ -205,13 +205,16 @@ impl CacheFile {
             return true;
         }
         let Some(header) = body.header(self.key) else { return false };
-        if !self.store.reserve(OVERHEAD) {
+        if !self.store.reserve(OVERHEAD + DIRECTORY) {
             return false;
         }
         match Disk::create(&self.store.directory, &header, body.size) {
-            Ok(disk) => body.disk = Some(disk),
+            Ok((disk, is_first)) => {
+                body.disk = Some(disk);
+                self.store.release(if is_first { 0 } else { DIRECTORY });
+            }
             Err(error) => {
-                self.store.release(OVERHEAD);
+                self.store.release(OVERHEAD + DIRECTORY);
                 self.store.failed(&error);
             }
         }
@@ -227,9 +230,10 @@ impl CacheFile {
     }
 
     fn discard(&self) {
-        if let Err(error) = Disk::remove(&self.store.directory, self.key) {
+        match Disk::remove(&self.store.directory, self.key) {
+            Ok(was_last) => self.store.release(if was_last { DIRECTORY } else { 0 }),
             // They are in no map that anybody believes: at worst, they take space until the next start.
-            self.store.failed(&error);
+            Err(error) => self.store.failed(&error),
         }
         let mut blocks: Vec<u64> = self.map.lock().there().map(|(chunk, _)| block_of(chunk)).collect();
         blocks.push(0);

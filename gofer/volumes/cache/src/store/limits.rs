@@ -1,5 +1,7 @@
 //! How much a cache may take.
 
+use std::io;
+
 use super::directory::Directory;
 
 /// How much of a disk a cache may take.
@@ -26,12 +28,37 @@ impl Limits {
         Limits { free: Some(free), ..self }
     }
 
-    /// Whether the disk of `directory` has no room for `bytes` more.
-    pub(super) fn lacks(&self, directory: &Directory, bytes: u64) -> bool {
+    /// What the disk of `directory` lacks to take `bytes` more.
+    pub(super) fn lack(&self, directory: &Directory, bytes: u64) -> io::Result<Option<Lack>> {
         /// Others need some, too.
         const FEW_INODES: u64 = 64;
-        let Some((free, inodes)) = directory.available() else { return true };
-        free < bytes.saturating_add(self.free.unwrap_or(0)) || inodes < FEW_INODES
+        let (free, inodes) = directory.available()?;
+        let rest = self.free.unwrap_or(0);
+        Ok(match free {
+            _ if inodes < FEW_INODES => Some(Lack::Inodes),
+            free if free < bytes.saturating_add(rest) => Some(Lack::Bytes(rest)),
+            _ => None,
+        })
+    }
+}
+
+/// What a disk has too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// Bytes: so many are to be left to others.
+    Bytes(u64),
+    Inodes,
+}
+
+impl std::fmt::Display for Lack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const MIB: u64 = 1 << 20;
+        match self {
+            Lack::Bytes(0) => write!(f, "its disk is full"),
+            Lack::Bytes(free) if *free < MIB => write!(f, "its disk has less than {free} bytes left (free=)"),
+            Lack::Bytes(free) => write!(f, "its disk has less than {} MiB left (free=)", free / MIB),
+            Lack::Inodes => write!(f, "its disk has hardly any inodes left"),
+        }
     }
 }
 

@@ -20,9 +20,10 @@ mod policy;
 mod scan;
 
 pub use directory::DirectoryError;
-pub(crate) use directory::{Directory, owner};
+pub(crate) use directory::{Directory, owner, problem, write_private};
 pub(crate) use file::{CacheFile, Pin, Source, Want};
 pub(crate) use header::Key;
+use limits::Lack;
 pub use limits::Limits;
 pub use scan::Usage;
 pub(crate) use scan::{each_journal, usage};
@@ -48,6 +49,12 @@ pub(crate) const BLOCK: u64 = 1 << 20;
 
 /// What a file costs besides its data: two inodes, and its map.
 const OVERHEAD: u64 = 8 << 10;
+/// What a directory takes at least.
+const DIRECTORY: u64 = 4 << 10;
+/// What a cache has besides files: its directory and the one of its volumes, the lock and the format.
+const FIXED: u64 = 2 * DIRECTORY + (8 << 10);
+/// The same of a volume: two directories, and the backend's name.
+const OF_VOLUME: u64 = 2 * DIRECTORY + (4 << 10);
 /// How often another victim is looked for if one cannot go.
 const TRIES: usize = 64;
 /// How long a disk that has failed is left alone.
@@ -87,7 +94,8 @@ impl Store {
         let failed = |source| DirectoryError::Io { path: directory.path().to_path_buf(), source };
         let ahead = Ahead::start().map_err(failed)?;
         let found = scan::scan(&directory).map_err(failed)?;
-        let mut table = Table { other: found.files * OVERHEAD, ..Table::default() };
+        let other = FIXED + found.volumes * OF_VOLUME + found.directories * DIRECTORY + found.files * OVERHEAD;
+        let mut table = Table { other, ..Table::default() };
         for (key, bytes) in found.blocks {
             table.policy.restore(key, bytes);
         }
@@ -104,6 +112,14 @@ impl Store {
 
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Makes the directory of the volume that `backend` stands for.
+    pub(crate) fn make_volume(&self, volume: u64, backend: &str) -> io::Result<()> {
+        if self.directory.make_volume(volume, backend)? {
+            self.claim(OF_VOLUME);
+        }
+        Ok(())
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -155,18 +171,24 @@ impl Store {
         }
         let mut tries = TRIES;
         while tries > 0 {
-            let lacks = self.limits.lacks(&self.directory, bytes);
+            let lack = match self.limits.lack(&self.directory, bytes) {
+                Ok(lack) => lack,
+                Err(error) => {
+                    self.failed(&error);
+                    break;
+                }
+            };
             let victim = {
                 let mut table = self.table.lock();
                 let Table { live, policy, other } = &mut *table;
-                if !lacks && policy.bytes() + *other + bytes <= self.limits.size {
+                if lack.is_none() && policy.bytes() + *other + bytes <= self.limits.size {
                     *other += bytes;
                     return true;
                 }
                 policy.victim(|key| live.get(&key.file).map_or(0, |live| live.heat.take_one(key.block)))
             };
             let Some(victim) = victim else {
-                self.tell_of_room(lacks);
+                self.tell_of_room(lack);
                 break;
             };
             if !self.file(victim.file).evict(victim.block) {
@@ -178,10 +200,11 @@ impl Store {
     }
 
     /// Says once why nothing is kept, if that is because of the disk.
-    fn tell_of_room(&self, lacks: bool) {
-        if lacks && !self.has_told.swap(true, Ordering::Relaxed) {
-            let (path, free) = (self.directory.path().display(), self.limits.free.unwrap_or(0));
-            tracing::warn!("the cache in {path} keeps nothing more: its disk has less than {free} bytes left (free=)");
+    fn tell_of_room(&self, lack: Option<Lack>) {
+        if let Some(lack) = lack
+            && !self.has_told.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!("the cache in {} keeps nothing more: {lack}", self.directory.path().display());
         }
     }
 
@@ -227,6 +250,12 @@ impl Store {
         self.stats.failures.add(1);
         if self.trouble.lock().replace(end).is_none_or(|end| end < Instant::now()) {
             let path = self.directory.path().display();
+            if self.directory.is_gone() {
+                if !self.has_told.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("the cache in {path} was removed, and is used again when it is opened anew");
+                }
+                return;
+            }
             tracing::warn!("the cache in {path} has failed, reading from the backend: {error}");
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::directory::{DATA, DIRTY, Directory, MAP, key_of};
+use super::directory::{DATA, DIRTY, Directory, MAP, each_volume, is_shard, key_of};
 use super::header::{HEADER, Key};
 use super::map::{Map, block_of};
 use super::policy::BlockKey;
@@ -19,26 +19,40 @@ pub(super) struct Found {
     /// Blocks with their bytes, the oldest first.
     pub(super) blocks: Vec<(BlockKey, u64)>,
     pub(super) files: u64,
+    /// Directories that files are in.
+    pub(super) directories: u64,
+    pub(super) volumes: u64,
 }
 
-/// Finds all data, and removes what is left over of processes that were killed.
+/// Finds all data, and removes what is left over of processes that were killed, or has the place of a file of ours.
 pub(super) fn scan(directory: &Directory) -> io::Result<Found> {
     let mut found = Found::default();
     let mut dated = Vec::<(SystemTime, Key, u64, u64)>::new();
     for volume in directory.volumes()? {
-        each_file(&directory.volume(volume), |entry| {
-            let name = entry.file_name();
-            match name.to_str().and_then(|name| key_of(volume, name)) {
-                Some((key, DATA)) if directory.file(key, MAP).exists() => {
-                    let stat = entry.metadata()?;
+        found.volumes += 1;
+        for shard in fs::read_dir(directory.volume(volume))? {
+            let shard = shard?;
+            if !is_shard(&shard.file_name()) {
+                continue;
+            }
+            if !shard.file_type()?.is_dir() {
+                remove(&shard)?;
+                continue;
+            }
+            for entry in fs::read_dir(shard.path())? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let Some((key, ending)) = name.to_str().and_then(|name| key_of(volume, name)) else { continue };
+                let stat = entry.metadata()?;
+                let other = entry.path().with_extension(if ending == DATA { MAP } else { DATA });
+                if !stat.is_file() || ![DATA, MAP].contains(&ending) || !is_file(&other) {
+                    remove(&entry)?;
+                } else if ending == DATA {
                     dated.push((stat.modified()?, key, stat.len(), stat.blocks() * 512));
                 }
-                Some((_, MAP)) if entry.path().with_extension(DATA).exists() => {}
-                Some(_) => fs::remove_file(entry.path())?,
-                None => {}
             }
-            Ok(())
-        })?;
+            found.directories += u64::from(fs::remove_dir(shard.path()).is_err());
+        }
     }
     dated.sort();
     for (_, key, len, bytes) in dated {
@@ -50,6 +64,15 @@ pub(super) fn scan(directory: &Directory) -> io::Result<Found> {
         }
     }
     Ok(found)
+}
+
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|stat| stat.is_file())
+}
+
+/// Removes what has the name of a file of ours, whatever it is.
+fn remove(entry: &DirEntry) -> io::Result<()> {
+    if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) }
 }
 
 /// The blocks of a file that are there, as its map says.
@@ -126,9 +149,9 @@ pub(crate) fn each_journal(volume: &Path, mut with: impl FnMut(PathBuf)) -> io::
 
 /// What each volume has in the cache at `path`, which somebody may be using.
 pub(crate) fn usage(path: &Path) -> io::Result<Vec<Usage>> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(path.join("volumes"))? {
-        let path = entry?.path();
+    let (mut all, mut volumes) = (Vec::new(), Vec::new());
+    each_volume(path, |_, volume| volumes.push(volume))?;
+    for path in volumes {
         let mut backend = String::new();
         // Who is killed at the wrong moment leaves none.
         let _ = File::open(path.join("backend")).and_then(|mut file| file.read_to_string(&mut backend));

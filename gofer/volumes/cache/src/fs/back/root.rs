@@ -1,10 +1,11 @@
 //! Which directory the changes in a cache are for.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::Path;
+use std::{fs, io};
 
 use lisafs::backend::{Statx, StatxMask};
+
+use crate::store::write_private;
 
 /// Where that stands, beside the journals.
 const FILE: &str = "root";
@@ -35,9 +36,8 @@ impl Root {
 
     pub(super) fn store(&self, directory: &Path) -> io::Result<()> {
         let Root { ino, born: (seconds, nanoseconds) } = self;
-        let mut file = File::create(directory.join(FILE))?;
-        writeln!(file, "{ino} {seconds} {nanoseconds}")?;
-        file.sync_all()
+        let text = format!("{ino} {seconds} {nanoseconds}\n");
+        write_private(&directory.join(FILE), text.as_bytes())?.sync_all()
     }
 }
 

@@ -61,7 +61,11 @@ impl Back {
     /// Removes a journal, so that it stays removed.
     pub(super) fn remove(&self, journal: &Journal) -> io::Result<()> {
         journal.remove()?;
-        self.sync_directory()
+        match self.sync_directory() {
+            // Somebody has removed the cache: no process will find a journal there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            synced => synced,
+        }
     }
 
     pub(super) fn sync_directory(&self) -> io::Result<()> {
