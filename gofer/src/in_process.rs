@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use nix::sched::{CloneFlags, unshare};
 
-use crate::extension::{OpenError, Registry};
+use crate::extension::{FileAccess, OpenError, Registry};
 use crate::hostfs::{HostOptions, SpecialFiles};
 use crate::limits;
 use lisafs::backend::ClientKind;
@@ -21,6 +21,8 @@ pub struct Options {
     pub read_only: bool,
     /// Leaves the times of access of files in host directories.
     pub no_atime: bool,
+    /// Who else changes the files, if the client says so.
+    pub access: Option<FileAccess>,
 }
 
 impl Options {
@@ -34,6 +36,12 @@ impl Options {
     #[must_use]
     pub fn no_atime(self, no_atime: bool) -> Self {
         Options { no_atime, ..self }
+    }
+
+    /// The same for a client that says who else changes the files.
+    #[must_use]
+    pub fn access(self, access: Option<FileAccess>) -> Self {
+        Options { access, ..self }
     }
 }
 
@@ -64,7 +72,7 @@ pub fn serve(registry: &Registry, backend: &OsStr, options: Options) -> Result<(
         no_atime: options.no_atime || options.read_only,
         ..HostOptions::default()
     };
-    let claim = registry.backends(&host).read_only(options.read_only).open(backend)?;
+    let claim = registry.backends(&host).read_only(options.read_only).for_access(options.access).open(backend)?;
     let claim = claim.served_to(ClientKind::Kernel, max_fds);
     let (ours, theirs) = UnixStream::pair().map_err(Error::Prepare)?;
     let connection = Server::with_late_threads().connect_with(theirs.into(), b"/", claim.backend, claim.options)?;

@@ -18,6 +18,7 @@ fn launcher() -> Launcher {
         gofer: (env!("CARGO_BIN_EXE_fusebridge").into(), vec!["gofer".to_owned()]),
         read_only: false,
         no_atime: false,
+        access: None,
         log: Vec::new(),
         flags: Vec::new(),
         hand_downs: Vec::new(),

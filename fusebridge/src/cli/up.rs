@@ -125,6 +125,7 @@ impl Up {
             gofer: ("/proc/self/exe".into(), vec![super::GOFER.into()]),
             read_only: args.read_only,
             no_atime: args.noatime,
+            access: Some(args.access.into()),
             log: args.log.repeat(),
             flags: extensions.flags.clone(),
             hand_downs: extensions.hand_downs.clone(),

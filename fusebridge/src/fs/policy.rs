@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gofer::extension::FileAccess;
+
 use super::owners::Owners;
 
 /// Who else changes the files. The names are those of runsc.
@@ -13,6 +15,15 @@ pub enum Access {
     /// Linux 6.6 it is, since files could not be mapped otherwise, and is dropped when a file has changed).
     #[default]
     Shared,
+}
+
+impl From<Access> for FileAccess {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Exclusive => FileAccess::Exclusive,
+            Access::Shared => FileAccess::Shared,
+        }
+    }
 }
 
 /// Which way file data goes.

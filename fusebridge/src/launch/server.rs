@@ -10,11 +10,12 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use gofer::extension::HandDown;
+use gofer::extension::{FileAccess, HandDown};
 use gofer::in_process;
 use lisafs::server::{Connection, Direct};
 
@@ -81,6 +82,8 @@ pub struct Launcher {
     pub read_only: bool,
     /// Has it leave the times of access.
     pub no_atime: bool,
+    /// Tells it who else changes the files.
+    pub access: Option<FileAccess>,
     /// The options that say what it reports and where.
     pub log: Vec<OsString>,
     /// The extensions' own flags.
@@ -140,6 +143,7 @@ impl Launcher {
     fn start_gofer(&self, backend: &OsStr) -> Result<Server, LaunchError> {
         if let Some(extensions) = &self.in_process {
             let options = in_process::Options::default().read_only(self.read_only).no_atime(self.no_atime);
+            let options = options.access(self.access);
             return extensions.serve(backend, options);
         }
         let mut measured = OsString::from(STATS);
@@ -155,6 +159,9 @@ impl Launcher {
         }
         if self.no_atime {
             gofer.arg("--noatime");
+        }
+        if let Some(access) = self.access.and_then(|access| access.to_possible_value()) {
+            gofer.args(["--file-access", access.get_name()]);
         }
         // As the caller's own rights allow: a mount is no sandbox.
         gofer.args(["--client", "kernel"]).args(&self.log).args(&self.flags);

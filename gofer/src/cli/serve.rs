@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::extension::{Claim, OpenError, Recipient, Registry};
+use crate::extension::{Claim, FileAccess, OpenError, Recipient, Registry};
 use crate::hostfs::{HostOptions, SpecialFiles, UdsPolicy};
 use crate::listener::Listener;
 use crate::log::{self, LogArgs, LogError};
@@ -39,6 +39,9 @@ pub(super) struct Serve {
     /// What kind of client connects, which decides what it is trusted with and allowed
     #[arg(long, value_enum, default_value_t = Client::Sandbox)]
     client: Client,
+    /// Who else changes the files, as the client takes it, for backends that keep something of them
+    #[arg(long, value_enum, hide = true)]
+    file_access: Option<FileAccess>,
     /// What UNIX sockets in host directories are for clients that ask this server for connections; with the same words
     /// as runsc's flag, as the next two
     #[arg(long, value_enum, value_name = "POLICY", default_value_t = HostUds::None)]
@@ -184,7 +187,8 @@ impl Serve {
             Client::Sandbox => ClientKind::Sandbox,
             Client::Kernel => ClientKind::Kernel,
         };
-        let claim = registry.backends(&host).read_only(self.read_only).open(&self.backend)?;
+        let claim =
+            registry.backends(&host).read_only(self.read_only).for_access(self.file_access).open(&self.backend)?;
         let claim = claim.served_to(kind, max_fds);
         let stop = stop_signals().map_err(Failure::Prepare)?;
         match (client, self.to.socket) {

@@ -18,7 +18,7 @@ pub(crate) use annotation::{backends_of, strays, wanted};
 pub use claim::{Claim, Container, MountRequest, Preparation, Source};
 pub use hand_down::HandDown;
 pub use recipient::Recipient;
-pub use registry::{Backends, OpenError, Registry, RegistryError, chain, split};
+pub use registry::{Backends, FileAccess, OpenError, Registry, RegistryError, chain, split};
 pub(crate) use size::digits;
 pub use size::parse_size;
 
@@ -44,9 +44,9 @@ pub trait Extension: Send + Sync {
     /// An extension that wraps other backends gets them from `backends`.
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim>;
 
-    /// Whether `NAME:ARGUMENT` can be opened in a container, as far as that can be told without opening it.
-    /// `gofer runtime` asks before it starts a container, and so whoever wants that is told what is wrong; what is
-    /// found later only logs say.
+    /// Whether `NAME:ARGUMENT` can be opened in a container, or in a service, as far as that can be told without opening
+    /// it. `gofer runtime` asks before it starts a container, `gofer-volumes` when it reads its configuration, and so
+    /// whoever wants that is told what is wrong; what is found later only logs say.
     fn check(&self, argument: &str, backends: &Backends<'_>) -> Result<()> {
         let _ = (argument, backends);
         Ok(())

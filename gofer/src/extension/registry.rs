@@ -210,6 +210,7 @@ impl Registry {
             source: None,
             is_shared: false,
             read_only: false,
+            access: None,
             opened: Mutex::default(),
         }
     }
@@ -217,6 +218,15 @@ impl Registry {
     fn in_sandbox<'a>(&'a self, host: &'a HostOptions, is_shared: bool) -> Backends<'a> {
         Backends { in_sandbox: true, is_shared, ..self.backends(host) }
     }
+}
+
+/// Who else changes files that a client has. The names are those of runsc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum FileAccess {
+    /// Nobody does.
+    Exclusive,
+    /// Others do.
+    Shared,
 }
 
 /// Opens backends by what stands for them on a command line.
@@ -227,6 +237,7 @@ pub struct Backends<'a> {
     source: Option<Source>,
     is_shared: bool,
     read_only: bool,
+    access: Option<FileAccess>,
     /// The extensions that were asked for a backend, in order.
     opened: Mutex<Vec<&'static str>>,
 }
@@ -259,10 +270,22 @@ impl Backends<'_> {
         self
     }
 
-    /// Whether [`open`](Self::open) can succeed in a sandbox, as far as that can be told without opening anything.
+    /// Who else changes the files, as the client takes it; `None` if it does not say so.
+    pub fn access(&self) -> Option<FileAccess> {
+        self.access
+    }
+
+    /// The same for a client that says who else changes the files.
+    #[must_use]
+    pub fn for_access(self, access: Option<FileAccess>) -> Self {
+        Backends { access, ..self }
+    }
+
+    /// Whether [`open`](Self::open) can succeed in a sandbox, or in a service, as far as that can be told without opening
+    /// anything.
     pub fn check(&self, backend: &OsStr) -> Result<(), OpenError> {
         if let Some(path) = directory(backend) {
-            return if path.is_absolute() { Ok(()) } else { Err(not_absolute(path)) };
+            return if path.is_absolute() { Ok(()) } else { Err(self.not_absolute(path)) };
         }
         let (extension, argument) = self.extension(backend)?;
         extension.check(argument, self).map_err(|source| OpenError::Extension { name: extension.name(), source })
@@ -285,9 +308,9 @@ impl Backends<'_> {
 
     /// [`open`](Self::open) for who will change nothing of it.
     pub fn open_read_only(&self, backend: &OsStr) -> Result<Claim, OpenError> {
-        let Backends { registry, host, in_sandbox, source, is_shared, .. } = *self;
-        let inner =
-            Backends { registry, host, in_sandbox, source, is_shared, read_only: true, opened: Mutex::default() };
+        let Backends { registry, host, in_sandbox, source, is_shared, access, .. } = *self;
+        let opened = Mutex::default();
+        let inner = Backends { registry, host, in_sandbox, source, is_shared, read_only: true, access, opened };
         let claim = inner.open(backend);
         self.opened.lock().append(&mut inner.opened.into_inner());
         claim
@@ -305,20 +328,21 @@ impl Backends<'_> {
     fn directory(&self, path: &Path) -> Result<Claim, OpenError> {
         let failed = |source| OpenError::Directory { path: path.to_path_buf(), source };
         if self.in_sandbox && !path.is_absolute() {
-            return Err(not_absolute(path));
+            return Err(self.not_absolute(path));
         }
         HostFs::open(path, self.host.clone()).map(|backend| Claim::new(Arc::new(backend))).map_err(failed)
+    }
+
+    /// The process's working directory is nobody's business.
+    fn not_absolute(&self, path: &Path) -> OpenError {
+        let place = if self.in_sandbox { "in a container, " } else { "" };
+        let source = std::io::Error::other(format!("{place}write it from the root: host:/DIR"));
+        OpenError::Directory { path: path.to_path_buf(), source }
     }
 
     fn known(&self) -> String {
         self.registry.iter().map(|extension| format!(", {}:ARGUMENT", extension.name())).collect()
     }
-}
-
-/// In a sandbox, the process's working directory is nobody's business.
-fn not_absolute(path: &Path) -> OpenError {
-    let source = std::io::Error::other("in a container, write it from the root: host:/DIR");
-    OpenError::Directory { path: path.to_path_buf(), source }
 }
 
 /// The directory that `DIR` or `host:DIR` stands for.

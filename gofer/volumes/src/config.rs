@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gofer::extension::Registry;
+use gofer::extension::{Registry, split};
+use gofer::hostfs::HostOptions;
 use gofer::volume::{NameError, Pattern, check_name};
 use serde::Deserialize;
 
@@ -215,11 +216,15 @@ fn check_backend(pattern: &Pattern, backend: &str, registry: &Registry) -> Resul
     if !pattern.has_star() && backend.contains(STAR) {
         return Err(format!("{STAR} has no meaning in a volume without '*'"));
     }
-    match gofer::extension::split(backend.as_ref()) {
+    match split(backend.as_ref()) {
         Some(("host", path)) if path.as_encoded_bytes().starts_with(b"/") => Ok(()),
         None if backend.starts_with('/') => Ok(()),
         Some(("host", _)) | None => Err(format!("{backend:?} is not an absolute path")),
-        Some((name, _)) if registry.iter().any(|extension| extension.name() == name) => Ok(()),
+        Some((name, _)) if registry.iter().any(|extension| extension.name() == name) => {
+            // Goes for a name, a number and a size.
+            let example = backend.replace(STAR, "1");
+            registry.backends(&HostOptions::default()).check(example.as_ref()).map_err(|error| error.to_string())
+        }
         Some((name, _)) => {
             let known: String = registry.iter().map(|extension| format!(", {}:..", extension.name())).collect();
             Err(format!("unknown backend {name:?}; use an absolute path, host:/..{known}"))
@@ -256,7 +261,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Config, String> {
-        let registry = Registry::new(gofer::extensions::shipped()).unwrap();
+        let registry = Registry::new(crate::extensions()).unwrap();
         Config::parse(text, Path::new("/c"), &registry).map_err(|error| error.to_string())
     }
 
@@ -273,6 +278,8 @@ mod tests {
             datasets = 'host:/srv/datasets'
             'home-*' = { backend = '/srv/home/{star}', read-only = true, access = { groups = [7] } }
             scratch = 'mem:size=1g'
+            'sized-*' = 'mem:size={star}'
+            'cached-*' = 'cache:/srv/{star}?dir=/var/cache/x&access=exclusive&write=back'
             ",
         )
         .unwrap();
@@ -291,7 +298,16 @@ mod tests {
             ("\n[volumes]\na = 1", "line 3: a volume is BACKEND"),
             ("[volumes]\na = 'mem:'\n'a/b' = 'mem:'", "\"a/b\" is not a volume name"),
             ("[volumes]\na = 'srv'", "\"srv\" is not an absolute path"),
-            ("[volumes]\na = 'blob:x'", "unknown backend \"blob\""),
+            ("[volumes]\na = 'none:x'", "unknown backend \"none\""),
+            ("[volumes]\na = 'readonly:volume:x'", "readonly: unknown backend \"volume\""),
+            ("[volumes]\na = 'mem:siz=1g'", "volume \"a\": mem: "),
+            ("[volumes]\na = 'readonly:srv'", "readonly: cannot serve \"srv\": write it from the root"),
+            ("[volumes]\na = 'blob:x'", "volume \"a\": blob: "),
+            ("[volumes]\na = 'crypt:srv'", "crypt: cannot serve \"srv\": write it from the root"),
+            ("[volumes]\na = 'cache:/srv'", "cache: no directory for the cache"),
+            ("[volumes]\na = 'cache:/srv?dir=/c&siz=3'", "cache: unknown option \"siz=3\""),
+            ("[volumes]\na = 'cache:/srv?dir=/c&write=back'", "cache: write=back needs access=exclusive"),
+            ("[volumes]\n'a-*' = 'cache:srv/{star}?dir=/c'", "cache: cannot serve \"srv/1\": write it from the root"),
             ("[volumes]\na = '/x/{star}'", "{star} has no meaning"),
             ("metrics = '0.0.0.0:80'", "not a loopback address"),
             ("metrics = 'unix:x'", "not an absolute path"),

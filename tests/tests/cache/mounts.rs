@@ -158,6 +158,50 @@ fn what_was_not_uploaded_is_told_of_and_can_be() -> Result<()> {
 }
 
 #[test]
+fn what_fails_again_and_again_is_told_of_once() -> Result<()> {
+    let (files, cache) = (scratch::memory()?, scratch::disk()?);
+    let failing = PathBuf::from(format!("fault:{}?error=EIO@sync", files.path().display()));
+    let log = cache.path().join("log");
+    let flags = ["--access", "exclusive", "--log-file", log.to_str().context("a path of ours")?];
+    // Without access=, the cache has the mount's.
+    let mount = cached(&flags, &failing, &cache.path().join("cache"), "&write=back")?;
+    let file = File::create(mount.path().join("file"))?;
+    for _ in 0..20 {
+        // The error may have been told here, if somebody else has tried first.
+        let written = file.write_all_at(b"content", 0);
+        check::holds("a sync fails", file.sync_all().is_err() || written.is_err())?;
+    }
+    let text = fs::read_to_string(&log)?;
+    check::equal(&format!("lines in {text}"), &text.lines().count(), &1)?;
+    let status = Command::new(bins::volumes()?).args(["cache", "status"]).arg(cache.path().join("cache")).output()?;
+    let status = String::from_utf8(status.stdout)?;
+    check::holds(&status, status.contains(" 1 file  to be uploaded, "))?;
+    drop(file);
+    mount.unmount()
+}
+
+#[test]
+fn a_mount_and_its_cache_that_contradict_each_other_are_told_of() -> Result<()> {
+    let files = scratch::memory()?;
+    for (mount, cache, lines) in [("exclusive", "shared", 1), ("shared", "exclusive", 1), ("exclusive", "exclusive", 0)]
+    {
+        for place in ["in-process", "separate"] {
+            let directory = scratch::disk()?;
+            let options = format!("?dir={}&access={cache}", directory.path().display());
+            let mut run = Command::new(bins::fusebridge()?);
+            run.args(["run", "--access", mount, "--server", place]);
+            run.arg(format!("cache:{}{options}", files.path().display())).args(["--", "true"]);
+            let outcome = command::run(&mut run, LIMIT)?;
+            let wanted = format!("the mount is {mount}, its cache access={cache}: ");
+            let told = outcome.stderr.lines().filter(|line| line.contains(&wanted)).count();
+            check::equal(&outcome.describe(), &(told, outcome.status.success()), &(lines, true))?;
+            check::equal(&outcome.describe(), &outcome.stderr.lines().count(), &lines)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn caches_have_metrics() -> Result<()> {
     let (files, cache) = (scratch::memory()?, scratch::disk()?);
     let socket = cache.path().join("metrics");

@@ -101,6 +101,7 @@ impl Replay {
             gofer: ("/proc/self/exe".into(), vec![crate::cli::GOFER.into()]),
             read_only: self.read_only,
             no_atime: false,
+            access: None,
             log: self.log.repeat(),
             flags: extensions.flags.clone(),
             hand_downs: extensions.hand_downs.clone(),

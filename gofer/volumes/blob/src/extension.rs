@@ -20,6 +20,10 @@ impl Extension for BlobExtension {
         "blob"
     }
 
+    fn check(&self, argument: &str, _: &Backends<'_>) -> Result<()> {
+        Ok(Location::parse(argument).map(drop)?)
+    }
+
     fn open(&self, argument: &str, _: &Backends<'_>) -> Result<Claim> {
         let location = Location::parse(argument)?;
         let mut open = self.open.lock();

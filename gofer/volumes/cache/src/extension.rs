@@ -6,16 +6,18 @@ use std::hash::Hash;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use gofer::extension::{Backends, Claim, Error, Extension, Result};
+use gofer::extension::{Backends, Claim, Error, Extension, FileAccess, Result, chain};
 use parking_lot::Mutex;
 
-use crate::fs::{CacheFs, WeakVolume, volume_id};
+use crate::fs::{Access, CacheFs, WeakVolume, Write, volume_id};
 use crate::location::Location;
 use crate::remote::{Remote, RemoteSpec};
 use crate::store::{Directory, Limits, Store, each_journal};
 
 /// The directory would be one of the container, and end with it.
 const NOT_IN_SANDBOXES: &str = "a cache is served by gofer-volumes, not by a container's gofer; use volume:NAME";
+
+const NOTHING_TO_WRITE: &str = "write=back has no meaning before a backend that refuses all changes";
 
 /// Brings caches: `cache:BACKEND?dir=DIR&size=100g`.
 ///
@@ -70,7 +72,18 @@ impl Extension for CacheExtension {
             return Err(NOT_IN_SANDBOXES.into());
         }
         let location = Location::parse(argument)?;
+        // A service has no working directory that anybody would think of.
+        if !location.directory.is_absolute() {
+            return Err(format!("dir={}: not an absolute path", location.directory.display()).into());
+        }
+        let is_read_only = chain(OsStr::new(&location.backend)).any(|(name, _)| name == "readonly");
+        if is_read_only && location.options.write == Write::Back {
+            return Err(NOTHING_TO_WRITE.into());
+        }
         match RemoteSpec::parse(&location.backend) {
+            Some(Ok(RemoteSpec::Unix(path))) if !path.is_absolute() => {
+                Err(format!("unix:{}: not an absolute path", path.display()).into())
+            }
             Some(spec) => spec.map(drop).map_err(Error::from),
             None => Ok(backends.check(OsStr::new(&location.backend))?),
         }
@@ -80,7 +93,22 @@ impl Extension for CacheExtension {
         if backends.are_for_sandbox() {
             return Err(NOT_IN_SANDBOXES.into());
         }
-        let location = Location::parse(argument)?;
+        let client = backends.access().map(|access| match access {
+            FileAccess::Exclusive => Access::Exclusive,
+            FileAccess::Shared => Access::Shared,
+        });
+        let (location, has_access) = Location::parse_for(argument, client)?;
+        match client.filter(|client| has_access && *client != location.options.access) {
+            Some(Access::Exclusive) => tracing::warn!(
+                "the mount is exclusive, its cache access=shared: what others change may never be seen; mount with \
+                 --access shared, or leave access= out if there are no others"
+            ),
+            Some(Access::Shared) => tracing::warn!(
+                "the mount is shared, its cache access=exclusive: what others change may never be seen; leave access= \
+                 out, or mount with --access exclusive if there are no others"
+            ),
+            None => {}
+        }
         let store = self.store(&location)?;
         let read_only = backends.are_read_only();
         let key = |read_only| VolumeKey {
@@ -105,6 +133,9 @@ impl Extension for CacheExtension {
             Some(spec) => Claim::new(Arc::new(Remote::start(&spec?)?)).read_only(read_only),
             None => backends.open(OsStr::new(&location.backend))?,
         };
+        if inner.options.read_only && !read_only && location.options.write == Write::Back {
+            return Err(NOTHING_TO_WRITE.into());
+        }
         // What others may change by another way has data of its own.
         let name = if read_only { format!("readonly:{}", location.backend) } else { location.backend.clone() };
         if read_only && has_changes(&store, &location.backend)? {

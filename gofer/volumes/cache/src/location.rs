@@ -9,6 +9,9 @@ use gofer::extension::{chain, parse_size};
 use crate::fs::{Access, Options, Write};
 use crate::store::Limits;
 
+/// Less than that has room for hardly any file.
+const SMALLEST: u64 = 128 << 10;
+
 /// A backend, and the cache that is to be before it: `BACKEND?dir=DIR&size=100g`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,12 +42,26 @@ pub enum LocationError {
     /// There is no such option.
     #[error(
         "unknown option {0:?}; known are dir=DIR, size=, free=, access=exclusive, access=shared, ttl=, write=through, \
-         write=back, fsync=local, dirty= and donate=no; put a ? after what belongs to the BACKEND"
+         write=back, fsync=backend, fsync=local, dirty= and donate=no; put a ? after what belongs to the BACKEND"
     )]
     Unknown(String),
     /// Changes that are uploaded later could meet those of others.
     #[error("write=back needs access=exclusive: others must not change the files meanwhile")]
     Shared,
+    /// An option is there twice.
+    #[error("{0}= is given twice")]
+    Repeated(String),
+    /// An option says something about what another one excludes.
+    #[error("{option} has no meaning without {needs}")]
+    Needless {
+        /// The option.
+        option: &'static str,
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// More is to be uploaded later than there is room for.
+    #[error("dirty= is more than size=, which is {0} bytes")]
+    Dirty(u64),
     /// What is behind the `=` means nothing.
     #[error("{0}: {1}")]
     Meaning(String, &'static str),
@@ -53,6 +70,12 @@ pub enum LocationError {
 impl Location {
     /// Takes what stands behind `cache:` apart.
     pub fn parse(argument: &str) -> Result<Self, LocationError> {
+        Ok(Self::parse_for(argument, None)?.0)
+    }
+
+    /// The same for a client that says who else changes the files, which counts unless the cache has its own `access=`.
+    /// Says whether it has.
+    pub(crate) fn parse_for(argument: &str, client: Option<Access>) -> Result<(Self, bool), LocationError> {
         let (backend, text) = argument.rsplit_once('?').unwrap_or((argument, ""));
         if backend.is_empty() {
             return Err(LocationError::Backend);
@@ -61,6 +84,8 @@ impl Location {
             return Err(LocationError::Nested);
         }
         let (mut directory, mut limits, mut options) = (None, Limits::default(), Options::default());
+        options.access = client.unwrap_or_default();
+        let mut given = Vec::new();
         for option in text.split('&').filter(|option| !option.is_empty()) {
             let wrong = |wanted| LocationError::Meaning(option.escape_debug().to_string(), wanted);
             match option.split_once('=') {
@@ -68,8 +93,8 @@ impl Location {
                 Some(("dir", path)) => directory = Some(PathBuf::from(path)),
                 Some(("size", text)) => {
                     limits.size = parse_size(text)
-                        .filter(|size| *size > 0)
-                        .ok_or(wrong("not a size; for example 500m or 100g"))?;
+                        .filter(|size| *size >= SMALLEST)
+                        .ok_or(wrong("not a size of 128k or more; for example 500m or 100g"))?;
                 }
                 Some(("free", text)) => {
                     limits.free = Some(parse_size(text).ok_or(wrong("not a size; for example 500m or 10g"))?);
@@ -97,12 +122,32 @@ impl Location {
                 Some(("donate", _)) => return Err(wrong("use yes or no")),
                 _ => return Err(LocationError::Unknown(option.to_owned())),
             }
+            let name = option.split_once('=').map_or(option, |(name, _)| name);
+            if given.contains(&name) {
+                return Err(LocationError::Repeated(name.to_owned()));
+            }
+            given.push(name);
         }
+        let has = |name| given.contains(&name);
         let directory = directory.ok_or(LocationError::Directory)?;
         if options.write == Write::Back && options.access == Access::Shared {
             return Err(LocationError::Shared);
         }
-        Ok(Location { backend: backend.to_owned(), directory, limits, options })
+        let needless = |option, needs| Err(LocationError::Needless { option, needs });
+        if has("ttl") && options.access == Access::Exclusive {
+            return needless("ttl=", "access=shared");
+        }
+        if options.fsync_locally && options.write == Write::Through {
+            return needless("fsync=local", "write=back");
+        }
+        if has("dirty") && options.write == Write::Through {
+            return needless("dirty=", "write=back");
+        }
+        if options.dirty.is_some_and(|dirty| dirty > limits.size) {
+            return Err(LocationError::Dirty(limits.size));
+        }
+        let has_access = has("access");
+        Ok((Location { backend: backend.to_owned(), directory, limits, options }, has_access))
     }
 }
 
@@ -120,11 +165,19 @@ mod tests {
         let location = Location::parse("/srv?dir=/c").unwrap();
         assert_eq!((&*location.backend, location.directory), ("/srv", "/c".into()));
         assert_eq!((location.limits, location.options), (Limits::default(), Options::default()));
-        let text = "blob:memory:?create?dir=/c&size=3m&free=0&access=exclusive&ttl=0.5&write=through&donate=no";
+        let text = "blob:memory:?create?dir=/c&size=3m&free=0&access=shared&ttl=0.5&write=through&donate=no";
         let location = Location::parse(text).unwrap();
         assert_eq!((&*location.backend, location.limits), ("blob:memory:?create", Limits::new(3 << 20, Some(0))));
         let options = Options { donate: false, ..Options::default() };
-        assert_eq!(location.options, options.access(Access::Exclusive).ttl(Duration::from_millis(500)));
+        assert_eq!(location.options, options.ttl(Duration::from_millis(500)));
+        let access = |text, client| {
+            let (location, has_access) = Location::parse_for(text, client).unwrap();
+            (location.options.access, has_access)
+        };
+        assert_eq!(access("/srv?dir=/c", Some(Access::Exclusive)), (Access::Exclusive, false));
+        assert_eq!(access("/srv?dir=/c&write=back", Some(Access::Exclusive)), (Access::Exclusive, false));
+        assert_eq!(access("/srv?dir=/c&access=shared&ttl=5", Some(Access::Exclusive)), (Access::Shared, true));
+        assert_eq!(access("/srv?dir=/c&access=exclusive", Some(Access::Shared)), (Access::Exclusive, true));
     }
 
     #[test]
@@ -146,10 +199,23 @@ mod tests {
         assert_eq!(
             error("blob:memory:?create"),
             "unknown option \"create\"; known are dir=DIR, size=, free=, access=exclusive, access=shared, ttl=, \
-             write=through, write=back, fsync=local, dirty= and donate=no; put a ? after what belongs to the BACKEND"
+             write=through, write=back, fsync=backend, fsync=local, dirty= and donate=no; put a ? after what belongs \
+             to the BACKEND"
         );
         let back = Location::parse("/srv?dir=/c&access=exclusive&write=back&fsync=local&dirty=1m").unwrap().options;
         assert_eq!((back.write, back.fsync_locally, back.dirty), (Write::Back, true, Some(1 << 20)));
+        for (contradiction, wanted) in [
+            ("dir=/d", "dir= is given twice"),
+            ("size=1g&size=2g", "size= is given twice"),
+            ("donate=no&donate=yes", "donate= is given twice"),
+            ("access=exclusive&ttl=3", "ttl= has no meaning without access=shared"),
+            ("access=exclusive&fsync=local", "fsync=local has no meaning without write=back"),
+            ("dirty=1m", "dirty= has no meaning without write=back"),
+            ("size=2m&access=exclusive&write=back&dirty=3m", "dirty= is more than size=, which is 2097152 bytes"),
+            ("size=1k", "size=1k: not a size of 128k or more; for example 500m or 100g"),
+        ] {
+            assert_eq!(error(&format!("/srv?dir=/c&{contradiction}")), wanted);
+        }
         for bad in [
             "fsync=no",
             "dirty=0",

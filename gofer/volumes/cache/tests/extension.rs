@@ -7,6 +7,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use gofer::extension::FileAccess;
+
 use common::{content, create, registry, try_open, write};
 
 #[test]
@@ -50,8 +52,46 @@ fn containers_have_none() {
     let host = gofer::hostfs::HostOptions::default();
     let backends = registry.backends(&host);
     assert!(backends.check("cache:/srv?dir=/var/cache/x".as_ref()).is_ok());
-    let error = backends.check("cache:/srv".as_ref()).unwrap_err().to_string();
-    assert!(error.starts_with("cache: no directory for the cache"), "{error}");
+    let error = |backend: &str| backends.check(backend.as_ref()).unwrap_err().to_string();
+    assert!(error("cache:/srv").starts_with("cache: no directory for the cache"));
+    for (backend, wanted) in [
+        ("cache:srv?dir=/c", "cache: cannot serve \"srv\": write it from the root: host:/DIR"),
+        ("cache:readonly:srv?dir=/c", "cache: readonly: cannot serve \"srv\": write it from the root: host:/DIR"),
+        ("cache:unix:s?dir=/c", "cache: unix:s: not an absolute path"),
+        ("cache:/srv?dir=c", "cache: dir=c: not an absolute path"),
+        (
+            "cache:readonly:/srv?dir=/c&access=exclusive&write=back",
+            "cache: write=back has no meaning before a backend that refuses all changes",
+        ),
+    ] {
+        assert_eq!(error(backend), wanted);
+    }
+}
+
+#[test]
+fn the_client_says_who_else_changes_files_unless_the_cache_does() {
+    let (files, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let registry = registry();
+    let host = gofer::hostfs::HostOptions::default();
+    let open = |access, options: &str| {
+        let backend = format!("cache:{}?dir={}{options}", files.path().display(), cache.path().display());
+        registry.backends(&host).for_access(access).open(backend.as_ref()).map_err(|error| error.to_string())
+    };
+    // Shared options would be others.
+    let exclusive = open(Some(FileAccess::Exclusive), "").unwrap();
+    drop((open(None, "&access=exclusive").unwrap(), open(Some(FileAccess::Shared), "&access=exclusive").unwrap()));
+    assert!(open(Some(FileAccess::Shared), "").unwrap_err().ends_with("is open with other options of its cache"));
+    drop(exclusive);
+    let error = open(Some(FileAccess::Exclusive), "&ttl=5").unwrap_err();
+    assert_eq!(error, "cache: ttl= has no meaning without access=shared");
+}
+
+#[test]
+fn what_cannot_be_changed_is_not_written_back() {
+    let (files, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let options = format!("?dir={}&access=exclusive&write=back", cache.path().display());
+    let error = try_open(&registry(), &format!("cache:readonly:{}{options}", files.path().display())).unwrap_err();
+    assert_eq!(error, "cache: write=back has no meaning before a backend that refuses all changes");
 }
 
 #[test]

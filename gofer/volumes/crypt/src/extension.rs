@@ -65,6 +65,11 @@ impl Extension for CryptExtension {
         Ok(Some(HandDown::new(CredentialSource::HANDED, move || credential.pipe())))
     }
 
+    fn check(&self, argument: &str, backends: &Backends<'_>) -> Result<()> {
+        let Location { backend, .. } = Location::parse(argument)?;
+        Ok(backends.check(OsStr::new(backend))?)
+    }
+
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim> {
         let Location { backend, config, passfile } = Location::parse(argument)?;
         let credential = self.credential(passfile, backends.are_for_sandbox())?;

@@ -82,7 +82,7 @@ fn fsx_takes_turns_on_one_file() -> Result<()> {
     const TURNS: u64 = 12;
     for rules in Rules::ALL {
         // What the cache has room for, and what it has not.
-        for size in ["64m", "100k"] {
+        for size in ["64m", "128k"] {
             let mut clients = Clients::new(rules, size)?;
             let mut turn = |seed: u64| -> Result<()> {
                 let directory = if seed.is_multiple_of(2) { clients.cached()? } else { clients.behind()? };

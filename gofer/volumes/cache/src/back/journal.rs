@@ -275,6 +275,14 @@ impl Journal {
         }
     }
 
+    /// The inode number of the file that the journal at `path` is of, if it says so.
+    pub(crate) fn ino_of(path: &Path) -> Option<u64> {
+        let mut bytes = [0; size_of::<HeadLayout>()];
+        File::open(path).ok()?.read_exact_at(&mut bytes, 0).ok()?;
+        let layout = HeadLayout::read_from_bytes(&bytes).ok()?;
+        (layout.magic == MAGIC).then_some(layout.ino.get())
+    }
+
     /// All that the journal at `path` has.
     pub(crate) fn replay(path: &Path) -> io::Result<Found> {
         let file = options().open(path)?;

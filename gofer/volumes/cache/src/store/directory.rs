@@ -154,6 +154,11 @@ impl Directory {
         &self.path
     }
 
+    /// What people call `path`, which is in it.
+    pub(crate) fn shown(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.fixed).map_or_else(|_| path.to_path_buf(), |below| self.path.join(below))
+    }
+
     /// Whether it was removed.
     pub(super) fn is_gone(&self) -> bool {
         self.root.metadata().is_ok_and(|stat| stat.nlink() == 0)
@@ -413,6 +418,7 @@ mod tests {
         let taken = Directory::take(directory.path()).unwrap();
         let key = Key { volume: 7, device: (254, 1), ino: u64::MAX };
         let path = taken.file(key, MAP);
+        assert!(taken.shown(&path).starts_with(directory.path().canonicalize().unwrap()));
         assert_eq!(key_of(7, path.file_name().unwrap().to_str().unwrap()), Some((key, MAP)));
         for other in ["map", "1-2.map", "1-2-3", "1-2-3-4.map", "1-2-x.map"] {
             assert!(key_of(7, other).is_none(), "{other}");

@@ -1,5 +1,6 @@
 //! What is in a cache's directory when it is opened.
 
+use std::collections::HashSet;
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +12,7 @@ use super::header::{HEADER, Key};
 use super::map::{Map, block_of};
 use super::policy::BlockKey;
 use super::{BLOCK, CHUNK, OVERHEAD, index};
-use crate::back::{JOURNAL, LOST};
+use crate::back::{JOURNAL, Journal, LOST};
 
 /// Everything that is there.
 #[derive(Default)]
@@ -118,15 +119,15 @@ pub struct Usage {
     pub files: u64,
     /// Bytes on the disk.
     pub bytes: u64,
-    /// How many journals have changes that the backend does not have.
+    /// How many files have changes that the backend does not have.
     pub dirty_files: u64,
-    /// Their bytes.
+    /// Bytes of their journals.
     pub dirty_bytes: u64,
     /// How long the oldest of them has been there.
     pub dirty_age: Option<std::time::Duration>,
-    /// How many journals are set aside, since they are damaged or their files are gone.
+    /// How many files have changes that are set aside, since these are damaged or the files are gone.
     pub lost_files: u64,
-    /// Their bytes.
+    /// Bytes of their journals.
     pub lost_bytes: u64,
     /// Where it is.
     pub path: PathBuf,
@@ -147,6 +148,27 @@ pub(crate) fn each_journal(volume: &Path, mut with: impl FnMut(PathBuf)) -> io::
     Ok(())
 }
 
+/// Files that journals are of: one can have many.
+#[derive(Default)]
+struct Files {
+    known: HashSet<u64>,
+    /// Journals that do not say it.
+    others: u64,
+}
+
+impl Files {
+    fn add(&mut self, journal: &Path) {
+        match Journal::ino_of(journal) {
+            Some(ino) => drop(self.known.insert(ino)),
+            None => self.others += 1,
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.known.len() as u64 + self.others
+    }
+}
+
 /// What each volume has in the cache at `path`, which somebody may be using.
 pub(crate) fn usage(path: &Path) -> io::Result<Vec<Usage>> {
     let (mut all, mut volumes) = (Vec::new(), Vec::new());
@@ -155,6 +177,7 @@ pub(crate) fn usage(path: &Path) -> io::Result<Vec<Usage>> {
         let mut backend = String::new();
         // Who is killed at the wrong moment leaves none.
         let _ = File::open(path.join("backend")).and_then(|mut file| file.read_to_string(&mut backend));
+        let (mut dirty, mut lost) = (Files::default(), Files::default());
         let mut usage = Usage { backend: backend.trim_end().to_owned(), path: path.clone(), ..Usage::default() };
         each_file(&path, |entry| {
             match entry.metadata() {
@@ -163,13 +186,13 @@ pub(crate) fn usage(path: &Path) -> io::Result<Vec<Usage>> {
                     usage.bytes += stat.blocks() * 512 + OVERHEAD;
                 }
                 Ok(stat) if entry.path().extension().is_some_and(|ending| ending == JOURNAL) => {
-                    usage.dirty_files += 1;
+                    dirty.add(&entry.path());
                     usage.dirty_bytes += stat.len();
                     let age = stat.created().or_else(|_| stat.modified())?.elapsed().unwrap_or_default();
                     usage.dirty_age = usage.dirty_age.max(Some(age));
                 }
                 Ok(stat) if entry.path().extension().is_some_and(|ending| ending == LOST) => {
-                    usage.lost_files += 1;
+                    lost.add(&entry.path());
                     usage.lost_bytes += stat.len();
                 }
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -177,6 +200,7 @@ pub(crate) fn usage(path: &Path) -> io::Result<Vec<Usage>> {
             }
             Ok(())
         })?;
+        (usage.dirty_files, usage.lost_files) = (dirty.count(), lost.count());
         all.push(usage);
     }
     all.sort_by(|one, other| one.backend.cmp(&other.backend));

@@ -222,7 +222,7 @@ impl Pending {
         if !self.is_dirty() {
             return Ok(());
         }
-        self.state.lock().untold.take().map_or(Ok(()), |errno| Err(not_uploaded(errno)))
+        self.state.lock().untold.take().map_or(Ok(()), |errno| Err(errno.into()))
     }
 
     /// Has all layers uploaded soon.
@@ -337,7 +337,8 @@ impl Pending {
             }
             Err(error) => {
                 let delay = entry.retry.as_ref().map_or(RETRY, |retry| (retry.delay * 2).min(LONGEST_RETRY));
-                if entry.retry.is_none() {
+                // Whoever syncs has it tried again at once, perhaps often.
+                if state.failing != Some(error.errno()) {
                     tracing::warn!("{:?} cannot be uploaded, which is tried again: {error}", entry.inode.name());
                 }
                 let errno = error.errno();
@@ -354,10 +355,6 @@ impl Pending {
         self.changed.notify_all();
         Some(user)
     }
-}
-
-fn not_uploaded(errno: Errno) -> Error {
-    errno.because("changes that the cache has cannot be uploaded to the backend, which is tried again")
 }
 
 impl State {
@@ -554,7 +551,7 @@ impl Back {
         state.untold = None;
         let errno = state.failing.unwrap_or(Errno::IO);
         drop(state);
-        not_uploaded(errno)
+        errno.into()
     }
 
     /// Waits until everything is uploaded that was written to a file before. Says whether there was anything.

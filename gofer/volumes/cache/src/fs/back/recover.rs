@@ -79,7 +79,10 @@ impl Volume {
             for path in lost {
                 match Journal::replay(&path)? {
                     Found::Changes(found) if !found.is_damaged => all.push(*found),
-                    _ => tracing::error!("{} is damaged and stays set aside", path.display()),
+                    _ => tracing::error!(
+                        "{} is damaged and stays set aside",
+                        back.store.directory().shown(&path).display()
+                    ),
                 }
             }
         }
@@ -88,7 +91,8 @@ impl Volume {
                 Found::Changes(found) => all.push(*found),
                 Found::Nothing => fs::remove_file(&path)?,
                 Found::Damaged => {
-                    tracing::error!("{} is damaged: changes of some file are set aside", path.display());
+                    let shown = back.store.directory().shown(&path);
+                    tracing::error!("{} is damaged: changes of some file are set aside", shown.display());
                     Journal::set_aside(&path)?;
                 }
             }
