@@ -110,6 +110,24 @@ fn what_is_set_aside_is_dropped_on_demand_only_and_can_be_had_by_path() {
 }
 
 #[test]
+fn files_that_are_gone_can_be_made_again() {
+    let scene = closed();
+    scene.put("old", b"0123456789");
+    write(&create(&scene.claim, "new"), 0, b"data");
+    write(&open_file(&scene.claim, "old", Access::Write), 2, b"xy");
+    let cache = copied(&scene);
+    for entry in ["new", "old"] {
+        fs::remove_file(scene.files.path().join(entry)).unwrap();
+    }
+    next(scene.files.path(), cache.path(), &back());
+    assert_eq!((journals(cache.path()), scene.files.path().read_dir().unwrap().count()), ((2, 0), 0));
+    next(scene.files.path(), cache.path(), &by_path());
+    // Of the other, only a part is known.
+    assert_eq!((journals(cache.path()), below(&scene, "new")), ((1, 0), b"data".to_vec()));
+    assert!(!scene.files.path().join("old").exists());
+}
+
+#[test]
 fn a_damaged_journal_is_never_removed() {
     const LEN: usize = 20;
     let scene = closed();

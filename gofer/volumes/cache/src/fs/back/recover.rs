@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::{fs, io};
 
-use lisafs::backend::{Access, Errno, Error, FileType, Mode, Name, OpenHow, Result, SetStat, Statx};
+use lisafs::backend::{Access, Errno, Error, FileType, Mode, NO_ID, Name, NewFile, OpenHow, Result, SetStat, Statx};
 
 use super::Back;
 use super::pending::User;
@@ -127,6 +127,11 @@ impl Volume {
             }
             found => found.map_err(|error| RecoverError::Backend(name.clone(), error))?,
         };
+        let is_missed = node.is_none() && !is_unlinked && self.options.recovers_by_path;
+        let node = match is_missed.then(|| self.make(root, &found)) {
+            None => node,
+            Some(made) => made.map_err(|error| RecoverError::Backend(name.clone(), error))?,
+        };
         if node.is_some() && found.is_damaged {
             tracing::error!(
                 "the last {} bytes of changes of {name:?} are damaged; all of them are set aside, and those before are \
@@ -161,16 +166,41 @@ impl Volume {
 
     /// The file that a journal is of, if it is still there.
     fn find(&self, root: &Arc<Node>, found: &Replayed) -> Result<Option<Arc<Node>>> {
-        let mut at = root.clone();
-        for name in &found.head.path {
+        let Some(at) = self.walk_to(root, &found.head.path)? else { return Ok(None) };
+        let is_it = self.options.recovers_by_path || at.inode.identity.2 == found.head.ino;
+        Ok(Some(at).filter(|at| is_it && at.inode.kind == Some(FileType::Regular)))
+    }
+}
+
+impl Volume {
+    /// Makes the file that a journal is of, if all that was in it is in the journal and nothing is in its place.
+    fn make(&self, root: &Arc<Node>, found: &Replayed) -> Result<Option<Arc<Node>>> {
+        let Some((last, above)) = found.head.path.split_last().filter(|_| found.overlay.base() == 0) else {
+            return Ok(None);
+        };
+        let Some(dir) = self.walk_to(root, above)? else { return Ok(None) };
+        let is_free = self.walk_to(&dir, std::slice::from_ref(last))?.is_none();
+        if !is_free || dir.inode.kind != Some(FileType::Directory) {
+            return Ok(None);
+        }
+        // Whose it was is not known.
+        let new = NewFile::new(Mode::new(0o600), NO_ID, NO_ID);
+        let made = dir.inner.create(Name::new(last)?, &new, Access::Write)?;
+        self.names.remove(dir.inode.number, last);
+        Ok(Some(self.node(made.found, Some((dir.clone(), last))).0))
+    }
+
+    /// Where the names of `path` lead from `from`, if they lead anywhere.
+    fn walk_to(&self, from: &Arc<Node>, path: &[Box<[u8]>]) -> Result<Option<Arc<Node>>> {
+        let mut at = from.clone();
+        for name in path {
             at = match self.walk(&at, Name::new(name)?) {
                 Ok((node, _)) => node,
                 Err(error) if [Errno::NOENT, Errno::NOTDIR].contains(&error.errno()) => return Ok(None),
                 Err(error) => return Err(error),
             };
         }
-        let is_it = self.options.recovers_by_path || at.inode.identity.2 == found.head.ino;
-        Ok(Some(at).filter(|at| is_it && at.inode.kind == Some(FileType::Regular)))
+        Ok(Some(at))
     }
 }
 
