@@ -146,8 +146,8 @@ fn a_cache_directory_that_cannot_be_used_is_told() -> Result<()> {
     fs::write(full.path().join("lost+found"), [0; 4096])?;
     let letter = foreign.path().join("letter");
     for (cache, wanted) in [
-        (foreign.path(), "is not empty and not a cache of this version; use another directory, or empty it"),
-        (&letter, "File exists"),
+        (foreign.path(), "is not empty and not a cache; use another directory, or empty it"),
+        (&letter, "not a directory"),
         (full.path(), "No space left on device"),
         (unwritable.path(), "Read-only file system"),
     ] {

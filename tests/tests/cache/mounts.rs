@@ -202,6 +202,20 @@ fn a_mount_and_its_cache_that_contradict_each_other_are_told_of() -> Result<()> 
 }
 
 #[test]
+fn a_damaged_cache_is_told_of_by_all_commands() -> Result<()> {
+    let (files, cache) = (scratch::memory()?, scratch::disk()?);
+    cached(&[], files.path(), cache.path(), "")?.unmount()?;
+    fs::write(cache.path().join("format"), "nonsense\n")?;
+    for words in [&["status"][..], &["flush"], &["drop", "--lose-changes"]] {
+        let mut command = Command::new(bins::volumes()?);
+        let outcome = command::run(command.arg("cache").args(words).arg(cache.path()), LIMIT)?;
+        let is_told = outcome.stderr.contains("/format does not say \"gofer cache 1\"");
+        check::holds(&outcome.describe(), is_told && outcome.stderr.lines().count() == 1 && !outcome.status.success())?;
+    }
+    check::holds("nothing is removed", cache.path().join("volumes").exists())
+}
+
+#[test]
 fn caches_have_metrics() -> Result<()> {
     let (files, cache) = (scratch::memory()?, scratch::disk()?);
     let socket = cache.path().join("metrics");

@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use lisafs::backend::Errno;
+
 use gofer_cache::{AdminError, DirectoryError, Limits, drop_all, status};
 
 use common::{Scene, back, bytes, cached, content, create, exclusive, settle, stored, write};
@@ -140,4 +142,25 @@ fn what_is_the_matter_with_it_is_told() {
         assert!(matches!(status(other), Err(AdminError::NotACache(_))), "{other:?}");
     }
     assert!(!plain.path().join("missing").exists());
+}
+
+#[test]
+fn changes_take_no_more_than_there_is_room_for_either() {
+    const SIZE: u64 = 1 << 20;
+    let scene = Scene::with(&back(), Limits::new(SIZE, Some(0)), false);
+    common::killed::close(&scene, Some(Errno::NOSPC));
+    for number in 0..400_u64 {
+        let file = create(&scene.claim, &number.to_string());
+        // What there is no room for is the backend's, which is full.
+        if file.write_at((&b"data"[..]).into(), 0).is_ok() {
+            assert_eq!(content(&scene.claim, &number.to_string()), b"data");
+        }
+    }
+    let taken = |cache: &Path| -> u64 {
+        all(cache).iter().map(|path| path.symlink_metadata().map_or(0, |stat| stat.blocks() * 512)).sum()
+    };
+    assert!(stored(scene.cache.path(), "journal").len() > 20, "nothing is kept");
+    assert!(taken(scene.cache.path()) <= SIZE, "{}", taken(scene.cache.path()));
+    common::killed::close(&scene, None);
+    scene.settle();
 }

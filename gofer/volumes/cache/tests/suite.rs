@@ -22,4 +22,4 @@ lisafs::testing::suite!(host_shared, Capabilities::all(), || before_host("&ttl=0
 lisafs::testing::suite!(memory_back, Capabilities::all(), || before("mem:", "&access=exclusive&write=back"));
 lisafs::testing::suite!(host_back, Capabilities::all(), || before_host("&access=exclusive&write=back"));
 // There is room for next to nothing.
-lisafs::testing::suite!(memory_full, Capabilities::all(), || before("mem:", "&access=exclusive&size=100k"));
+lisafs::testing::suite!(memory_full, Capabilities::all(), || before("mem:", "&access=exclusive&size=128k"));

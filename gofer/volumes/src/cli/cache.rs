@@ -120,6 +120,9 @@ fn table(status: &Status) -> String {
 /// Uploads what the cache in `dir` has, or waits until the process has done that which uses it.
 fn flush(dir: &Path, registry: &Registry, by_path: bool) -> Result<ExitCode, Error> {
     let before = gofer_cache::status(dir)?;
+    if let Some(problem) = &before.problem {
+        return Err(problem.clone().into());
+    }
     let mut failures = Vec::new();
     if let Some(pid) = &before.owner {
         if by_path {

@@ -18,7 +18,7 @@ use super::map::Map;
 const UNIT: u64 = 4 << 10;
 
 /// What `bytes` bytes take on a disk.
-pub(super) fn on_disk(bytes: u64) -> u64 {
+pub(crate) fn on_disk(bytes: u64) -> u64 {
     bytes.next_multiple_of(UNIT)
 }
 

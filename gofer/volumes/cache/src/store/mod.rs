@@ -21,6 +21,7 @@ mod scan;
 
 pub use directory::DirectoryError;
 pub(crate) use directory::{Directory, owner, problem, write_private};
+pub(crate) use disk::on_disk;
 pub(crate) use file::{CacheFile, Pin, Source, Want};
 pub(crate) use header::Key;
 use limits::Lack;
@@ -53,8 +54,8 @@ const OVERHEAD: u64 = 8 << 10;
 const DIRECTORY: u64 = 4 << 10;
 /// What a cache has besides files: its directory and the one of its volumes, the lock and the format.
 const FIXED: u64 = 2 * DIRECTORY + (8 << 10);
-/// The same of a volume: two directories, and the backend's name.
-const OF_VOLUME: u64 = 2 * DIRECTORY + (4 << 10);
+/// The same of a volume: two directories, and what says which backend and which root it is of.
+const OF_VOLUME: u64 = 2 * DIRECTORY + (8 << 10);
 /// How often another victim is looked for if one cannot go.
 const TRIES: usize = 64;
 /// How long a disk that has failed is left alone.

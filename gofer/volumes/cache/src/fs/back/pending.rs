@@ -14,7 +14,7 @@ use crate::fs::Volume;
 use crate::fs::inode::Inode;
 use crate::fs::node::Node;
 use crate::fs::reader::Reader;
-use crate::store::{CacheFile, index};
+use crate::store::{CacheFile, index, on_disk};
 
 /// Changes of a file that the backend does not have.
 #[derive(Default)]
@@ -69,6 +69,16 @@ pub(in crate::fs) struct User {
     pub(in crate::fs) node: Arc<Node>,
     pub(in crate::fs) reader: Arc<Reader>,
     pub(in crate::fs) file: Arc<CacheFile>,
+}
+
+/// What a journal has before its path, at most.
+const HEAD_AT_MOST: u64 = 64;
+
+/// What a journal of so many bytes takes on the disk.
+fn taken(bytes: u64) -> u64 {
+    /// Its name and its inode.
+    const ENTRY: u64 = 512;
+    on_disk(bytes) + ENTRY
 }
 
 /// What is uploaded.
@@ -280,7 +290,7 @@ impl Pending {
             back.queue.lock().files.insert(number, Entry::new(inode.clone(), true));
             state.user = Some(Arc::new(user));
         }
-        back.store.claim(found.end);
+        back.store.claim(taken(found.end));
         back.grow(found.end);
         state.layers.push(Layer {
             journal: Arc::new(found.journal),
@@ -321,7 +331,7 @@ impl Pending {
                 let bytes = state.layers.remove(0).end;
                 (state.untold, state.failing) = (None, None);
                 queue.bytes = queue.bytes.saturating_sub(bytes);
-                back.store.release(bytes);
+                back.store.release(taken(bytes));
                 if is_needed {
                     back.store.stats.uploads.add(1);
                     back.store.stats.uploaded_bytes.add(bytes);
@@ -419,17 +429,22 @@ impl State {
         let is_first = self.layers.is_empty();
         let Some(path) = back.admit(inode, number, is_first) else { return false };
         let (ino, now) = (inode.identity.2, now());
-        match Journal::create(&back.directory, number, &Head { path, ino, size }) {
-            Ok((journal, end)) => {
-                // It is little.
-                back.store.claim(end);
+        // Small as it is, it takes a block of the disk.
+        let most = taken(HEAD_AT_MOST + path.iter().map(|name| name.len() as u64 + 1).sum::<u64>());
+        let is_room = back.store.reserve(most);
+        match is_room.then(|| Journal::create(&back.directory, number, &Head { path, ino, size })) {
+            Some(Ok((journal, end))) => {
+                back.store.release(most - taken(end));
                 back.grow(end);
                 let (journal, overlay) = (Arc::new(journal), Arc::new(Overlay::new(size)));
                 self.layers.push(Layer { journal, end, overlay, mtime: now, changed: now, is_sealed: false });
                 true
             }
-            Err(error) => {
-                back.store.failed(&error);
+            failed => {
+                if let Some(Err(error)) = failed {
+                    back.store.release(most);
+                    back.store.failed(&error);
+                }
                 if is_first {
                     back.queue.lock().files.remove(&number);
                 }
@@ -444,14 +459,14 @@ impl Layer {
     fn append(&mut self, back: &Back, change: Change, time: Timespec, data: &IoSource<'_>) -> std::io::Result<bool> {
         /// What a record has besides its data.
         const MORE: u64 = 64;
-        let most = data.len() as u64 + MORE;
+        let start = self.end;
+        let most = on_disk(start + data.len() as u64 + MORE) - on_disk(start);
         if !back.store.reserve(most) {
             return Ok(false);
         }
-        let start = self.end;
         let appended = self.journal.append(start, change, time, data);
         let end = *appended.as_ref().unwrap_or(&start);
-        back.store.release(most - (end - start));
+        back.store.release(most - (on_disk(end) - on_disk(start)));
         back.grow(end - start);
         self.end = end;
         appended?;
