@@ -138,6 +138,8 @@ fn what_was_not_uploaded_is_told_of_and_can_be() -> Result<()> {
     fs::write(mount.path().join("file"), "content")?;
     process::kill(*process::family(mount.pid())?.get(1).context("no server")?);
     mount.umount_command()?;
+    let volume = fs::read_dir(cache.path().join("volumes"))?.next().context("no volume")??.path();
+    let name = fs::read(volume.join("backend"))?;
     let cli = |words: &[&str]| {
         let mut command = Command::new(bins::volumes()?);
         command.arg("cache").arg(words[0]).arg(cache.path()).args(&words[1..]);
@@ -149,6 +151,11 @@ fn what_was_not_uploaded_is_told_of_and_can_be() -> Result<()> {
     let wanted = "does not have changes of 1 file that are in the cache; upload them with gofer-volumes cache flush, or \
                   lose them with --lose-changes\n";
     check::holds(&dropped.describe(), dropped.stderr.ends_with(wanted) && dropped.stderr.lines().count() == 1)?;
+    fs::write(volume.join("backend"), "")?;
+    let nameless = cli(&["flush"])?;
+    let wanted = "the cache has changes of a backend whose name is damaged; mount that as before to upload them";
+    check::holds(&nameless.describe(), nameless.stderr.contains(wanted) && !nameless.status.success())?;
+    fs::write(volume.join("backend"), name)?;
     let flushed = cli(&["flush"])?.success()?;
     check::holds(&flushed, flushed.ends_with(" uploaded\n"))?;
     check::equal("below", &fs::read_to_string(files.path().join("file"))?.as_str(), &"content")?;

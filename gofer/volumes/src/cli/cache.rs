@@ -99,7 +99,8 @@ fn table(status: &Status) -> String {
         None => "not in use\n".to_owned(),
     };
     for it in &status.volumes {
-        let (bytes, backend) = (HumanBytes(it.bytes).to_string(), it.backend.escape_debug());
+        let (bytes, backend) = (HumanBytes(it.bytes).to_string(), it.backend.escape_debug().to_string());
+        let backend = if backend.is_empty() { "(a backend whose name is damaged)" } else { &backend };
         text += &format!("{bytes:>12}  {:>15}  {backend}\n", files(it.files));
         if it.dirty_files > 0 {
             let (bytes, age) = (HumanBytes(it.dirty_bytes), HumanDuration(it.dirty_age.unwrap_or_default()));
@@ -158,6 +159,11 @@ fn flush(dir: &Path, registry: &Registry, by_path: bool) -> Result<ExitCode, Err
 
 /// Uploads what the cache in `dir` has of `backend`.
 fn upload(dir: &Path, registry: &Registry, backend: &str, by_path: bool) -> Result<(), Error> {
+    if backend.is_empty() {
+        return Err(
+            "the cache has changes of a backend whose name is damaged; mount that as before to upload them".into()
+        );
+    }
     let host = HostOptions::default().special(SpecialFiles::Create);
     let recover = if by_path { "&recover=path" } else { "" };
     // As much as it likes: nothing is to go.

@@ -182,9 +182,12 @@ impl Directory {
 
     /// Makes the directory of the volume that `backend` stands for. `false` if it is there.
     pub(super) fn make_volume(&self, volume: u64, backend: &str) -> io::Result<bool> {
-        let file = self.volume(volume).join(BACKEND);
+        let (file, text) = (self.volume(volume).join(BACKEND), format!("{backend}\n"));
         let is_new = make_parent(&file)?;
-        write_private(&file, format!("{backend}\n").as_bytes())?;
+        // Whoever is to upload changes must know where to.
+        if fs::read(&file).ok().is_none_or(|found| found != text.as_bytes()) {
+            write_private(&file, text.as_bytes())?.sync_all()?;
+        }
         Ok(is_new)
     }
 

@@ -44,11 +44,11 @@ pub(super) fn scan(directory: &Directory) -> io::Result<Found> {
                 let entry = entry?;
                 let name = entry.file_name();
                 let Some((key, ending)) = name.to_str().and_then(|name| key_of(volume, name)) else { continue };
-                let stat = entry.metadata()?;
                 let other = entry.path().with_extension(if ending == DATA { MAP } else { DATA });
-                if !stat.is_file() || ![DATA, MAP].contains(&ending) || !is_file(&other) {
+                if !entry.file_type()?.is_file() || ![DATA, MAP].contains(&ending) || !is_file(&other) {
                     remove(&entry)?;
                 } else if ending == DATA {
+                    let stat = entry.metadata()?;
                     dated.push((stat.modified()?, key, stat.len(), stat.blocks() * 512));
                 }
             }
