@@ -1,12 +1,13 @@
 //! The configuration file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use gofer::extension::{Registry, split};
 use gofer::hostfs::HostOptions;
 use gofer::volume::{NameError, Pattern, check_name};
+use gofer_cache::Location;
 use serde::Deserialize;
 
 /// Where the server listens if the file does not say it.
@@ -182,6 +183,7 @@ impl Config {
             Ok((pattern, volume))
         });
         let volumes = volumes.collect::<Result<_, ConfigError>>()?;
+        check_caches(&volumes).map_err(wrong)?;
         let metrics = file.metrics.map(|text| metrics_address(&text)).transpose().map_err(wrong)?;
         if file.limits.channels == 0 {
             return Err(wrong("limits.channels: a sandbox needs at least one".to_owned()));
@@ -232,6 +234,29 @@ fn check_backend(pattern: &Pattern, backend: &str, registry: &Registry) -> Resul
     }
 }
 
+/// Whether caches in one directory go together, of which the second that is opened would be refused.
+fn check_caches(volumes: &BTreeMap<Pattern, Volume>) -> Result<(), String> {
+    let mut limits = HashMap::new();
+    let mut options = HashMap::new();
+    for (pattern, volume) in volumes {
+        let Some(("cache", argument)) = split(volume.backend.as_ref()) else { continue };
+        let Some(Ok(cache)) = argument.to_str().map(Location::parse) else { continue };
+        let (name, directory) = (pattern.as_str(), cache.directory.display().to_string());
+        let (first, of_first) = *limits.entry(cache.directory.clone()).or_insert((name, cache.limits));
+        if of_first != cache.limits {
+            return Err(format!(
+                "volumes {first:?} and {name:?} have the same dir={directory}, but not size= and free="
+            ));
+        }
+        let (first, of_first) =
+            options.entry((cache.directory, cache.backend)).or_insert((name, cache.options.clone()));
+        if *of_first != cache.options {
+            return Err(format!("volumes {first:?} and {name:?} have one backend with different options of its cache"));
+        }
+    }
+    Ok(())
+}
+
 fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         let path = PathBuf::from(path);
@@ -279,6 +304,7 @@ mod tests {
             'home-*' = { backend = '/srv/home/{star}', read-only = true, access = { groups = [7] } }
             scratch = 'mem:size=1g'
             'sized-*' = 'mem:size={star}'
+            other = 'cache:/srv/other?dir=/var/cache/x'
             'cached-*' = 'cache:/srv/{star}?dir=/var/cache/x&access=exclusive&write=back'
             ",
         )
@@ -308,6 +334,14 @@ mod tests {
             ("[volumes]\na = 'cache:/srv?dir=/c&siz=3'", "cache: unknown option \"siz=3\""),
             ("[volumes]\na = 'cache:/srv?dir=/c&write=back'", "cache: write=back needs access=exclusive"),
             ("[volumes]\n'a-*' = 'cache:srv/{star}?dir=/c'", "cache: cannot serve \"srv/1\": write it from the root"),
+            (
+                "[volumes]\na = 'cache:/x?dir=/c&size=1g'\nb = 'cache:/y?dir=/c'",
+                "volumes \"a\" and \"b\" have the same dir=/c, but not size= and free=",
+            ),
+            (
+                "[volumes]\na = 'cache:/x?dir=/c&ttl=5'\nb = 'cache:/x?dir=/c'",
+                "volumes \"a\" and \"b\" have one backend with different options of its cache",
+            ),
             ("[volumes]\na = '/x/{star}'", "{star} has no meaning"),
             ("metrics = '0.0.0.0:80'", "not a loopback address"),
             ("metrics = 'unix:x'", "not an absolute path"),
