@@ -3,7 +3,8 @@
 mod counted;
 mod recall;
 
-use std::fs;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -197,7 +198,8 @@ fn directory(location: &Location) -> Result<(LocalFileSystem, String, Path), Err
     })?;
     let failed = |source| Error::Directory { path: path.display().to_string(), source };
     if location.options.create {
-        fs::create_dir_all(&path).map_err(failed)?;
+        // Servers have no umask, and the store makes its objects for everybody.
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed)?;
     }
     let path = path.canonicalize().map_err(failed)?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -212,6 +214,16 @@ fn directory(location: &Location) -> Result<(LocalFileSystem, String, Path), Err
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_that_is_made_is_for_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/volume");
+        let location = Location::parse(&format!("file://{}?create", path.display())).unwrap();
+        Store::new(&location).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
 
     #[test]
     fn stores_behind_tls_can_be_asked() {
