@@ -45,7 +45,7 @@ pub enum AdminError {
     #[error(
         "{backend} does not have changes of {} that are in the cache; upload them with gofer-volumes cache \
          flush, or lose them with --lose-changes",
-        number(*files)
+        self::files(*files)
     )]
     Dirty {
         /// The backend.
@@ -57,7 +57,7 @@ pub enum AdminError {
     #[error(
         "the cache has changes of {} of {backend} that are damaged, or whose files are gone; make them to what \
          is there now with gofer-volumes cache flush --by-path, or lose them with --lose-changes",
-        number(*files)
+        self::files(*files)
     )]
     Lost {
         /// The backend.
@@ -73,8 +73,9 @@ pub enum AdminError {
     NotACache(PathBuf),
 }
 
-fn number(files: u64) -> String {
-    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
+/// `count` files, in words.
+pub fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 /// What the cache in the directory `path` has, which may be in use.
@@ -115,7 +116,7 @@ pub fn drop_all(path: &Path, backend: Option<&str>, loses_changes: bool) -> Resu
     for usage in &meant {
         fs::remove_dir_all(&usage.path).map_err(failed)?;
     }
-    Ok(meant.iter().map(|usage| usage.bytes + usage.dirty_bytes).sum())
+    Ok(meant.iter().map(|usage| usage.bytes + usage.dirty_bytes + usage.lost_bytes).sum())
 }
 
 /// Why the cache in the directory `path` cannot be used, if it is one.

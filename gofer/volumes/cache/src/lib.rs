@@ -15,7 +15,7 @@ mod remote;
 mod stats;
 mod store;
 
-pub use admin::{AdminError, Status, drop_all, journals, status};
+pub use admin::{AdminError, Status, drop_all, files, journals, status};
 pub use extension::CacheExtension;
 pub use fs::{Access, CacheFs, OpenError, Options, VolumeStats, Write, each_volume};
 pub use location::{Location, LocationError};

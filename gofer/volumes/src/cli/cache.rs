@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clap::{ArgMatches, Subcommand};
 use gofer::extension::{Error, Preparation, Registry};
 use gofer::hostfs::{HostOptions, SpecialFiles};
-use gofer_cache::{Status, Usage};
+use gofer_cache::{Status, Usage, files};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -197,10 +197,6 @@ fn wait_for(dir: &Path, pid: &str) -> Result<(), Error> {
         }
         std::thread::sleep(LOOK);
     }
-}
-
-fn files(count: u64) -> String {
-    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 /// The regular files below `path`, with their sizes; directories that cannot be read are told of.

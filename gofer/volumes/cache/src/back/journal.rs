@@ -170,6 +170,10 @@ impl Journal {
         u64::from_str_radix(path.file_stem()?.to_str()?, 16).ok()
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
@@ -262,12 +266,7 @@ impl Journal {
         std::fs::rename(path, path.with_extension(LOST))
     }
 
-    /// The same with this one.
-    pub(crate) fn lose(&self) -> io::Result<()> {
-        Self::set_aside(&self.path)
-    }
-
-    /// The same with the whole journal, of which a part can be uploaded.
+    /// Keeps all of this one, too, of which a part can be uploaded.
     pub(crate) fn keep_copy(&self) -> io::Result<()> {
         match std::fs::hard_link(&self.path, self.path.with_extension(LOST)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),

@@ -186,17 +186,19 @@ fn is_due(stat: &Statx) -> bool {
         && (atime <= time(stat.mtime) || atime <= time(stat.ctime) || now.saturating_sub(stat.atime.sec) >= DAY)
 }
 
-/// Finds out which version of the file it is whose data the cache has, after changes that were made here.
-fn learn_version(volume: &Arc<Volume>, node: &Arc<Node>, file: &CacheFile) {
+/// Finds out by what `ask` says which version of the file it is whose data the cache has, after changes that were made
+/// here. Without that, the data is dropped when it is needed next.
+pub(super) fn learn_version(
+    node: &Node,
+    file: &CacheFile,
+    source: &dyn Source,
+    ask: impl FnOnce() -> Result<Statx>,
+) -> Result<()> {
     let (asked, changes) = (node.inode.now(), file.changes());
-    // Without it, the data is dropped when it is needed next.
-    let Ok(stat) = node.inner.stat() else { return };
+    let Ok(stat) = ask() else { return Ok(()) };
     node.inode.keep_stat(asked, &stat);
-    if stat.nlink > 0 {
-        let reader = Reader::new(volume.clone(), node.clone(), OpenHow::new(Access::Read));
-        // It may have been changed again, by whoever finds out after that.
-        let _ = file.validate(node.inode.number, &stat, changes, true, &reader);
-    }
+    // Nobody will open it again.
+    if stat.nlink == 0 { Ok(()) } else { file.validate(node.inode.number, &stat, changes, true, source) }
 }
 
 impl Drop for CachedFile {
@@ -204,7 +206,11 @@ impl Drop for CachedFile {
         let is_to_be_uploaded = self.node.inode.pending.is_dirty();
         if self.has_changed.load(Ordering::Relaxed) && self.volume.is_exclusive() && !is_to_be_uploaded {
             let User { volume, node, file, .. } = self.user();
-            self.volume.store.ahead.close(move || learn_version(&volume, &node, &file));
+            self.volume.store.background.after_close(move || {
+                let reader = Reader::new(volume, node.clone(), OpenHow::new(Access::Read));
+                // It may have been changed again, by whoever finds out after that.
+                let _ = learn_version(&node, &file, &reader, || node.inner.stat());
+            });
         }
     }
 }

@@ -351,7 +351,7 @@ impl Backend for CacheFs {
 
     fn detach(&self) {
         let end = Instant::now() + LAST_UPLOADS;
-        self.volume.store.ahead.wait_for_closed(end);
+        self.volume.store.background.wait_for_closed(end);
         if let Some(back) = &self.volume.back
             && let Err(error) = back.flush_all(Some(end))
         {

@@ -9,7 +9,7 @@
 //! In this order: a [`CacheFile`]'s gate, the [table](Store::table), heats, a [`CacheFile`]'s map. Whoever has the gate
 //! of one file only tries that of another.
 
-mod ahead;
+mod background;
 mod directory;
 mod disk;
 mod file;
@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::stats::Stats;
-use ahead::Ahead;
+use background::Background;
 use map::Heat;
 use policy::{BlockKey, Policy};
 
@@ -70,7 +70,7 @@ pub(crate) struct Store {
     trouble: Mutex<Option<Instant>>,
     /// Whether somebody was told that the disk has no room.
     has_told: AtomicBool,
-    pub(crate) ahead: Ahead,
+    pub(crate) background: Background,
     pub(crate) stats: Stats,
 }
 
@@ -93,7 +93,7 @@ impl Store {
     pub(crate) fn open(path: &Path, limits: Limits) -> Result<Arc<Self>, DirectoryError> {
         let directory = Directory::take(path)?;
         let failed = |source| DirectoryError::Io { path: directory.path().to_path_buf(), source };
-        let ahead = Ahead::start().map_err(failed)?;
+        let background = Background::start().map_err(failed)?;
         let found = scan::scan(&directory).map_err(failed)?;
         let other = FIXED + found.volumes * OF_VOLUME + found.directories * DIRECTORY + found.files * OVERHEAD;
         let mut table = Table { other, ..Table::default() };
@@ -103,7 +103,7 @@ impl Store {
         let limits = limits.on(&directory);
         let (table, trouble) = (Mutex::new(table), Mutex::default());
         let (has_told, stats) = (AtomicBool::new(false), Stats::default());
-        let store = Arc::new(Store { ahead, directory, limits, table, trouble, has_told, stats });
+        let store = Arc::new(Store { background, directory, limits, table, trouble, has_told, stats });
         // The limit may be smaller than it was.
         if store.reserve(0) {
             store.release(0);

@@ -119,18 +119,18 @@ impl Volume {
         is_unlinked: bool,
     ) -> std::result::Result<(), RecoverError> {
         let name = name(&found);
-        let node = match self.find(root, &found) {
+        let is_missed = self.options.recovers_by_path && !is_unlinked;
+        let mut node = self.find(root, &found);
+        if is_missed && matches!(node, Ok(None)) {
+            node = self.make(root, &found);
+        }
+        let node = match node {
             // Nobody gets at it, so nobody misses the changes.
             Err(error) if is_refusal(&error) => {
                 tracing::error!("the cache has changes of {name:?} and cannot get there to upload them: {error}");
                 return Ok(());
             }
             found => found.map_err(|error| RecoverError::Backend(name.clone(), error))?,
-        };
-        let is_missed = node.is_none() && !is_unlinked && self.options.recovers_by_path;
-        let node = match is_missed.then(|| self.make(root, &found)) {
-            None => node,
-            Some(made) => made.map_err(|error| RecoverError::Backend(name.clone(), error))?,
         };
         if node.is_some() && found.is_damaged {
             tracing::error!(
@@ -158,7 +158,7 @@ impl Volume {
                     "{name:?} is gone, and with it changes that were not uploaded; they are set aside, and gofer-volumes \
                      cache flush --by-path makes them to what is there then"
                 );
-                found.journal.lose()?;
+                Journal::set_aside(found.journal.path())?;
             }
         }
         Ok(())
@@ -170,9 +170,7 @@ impl Volume {
         let is_it = self.options.recovers_by_path || at.inode.identity.2 == found.head.ino;
         Ok(Some(at).filter(|at| is_it && at.inode.kind == Some(FileType::Regular)))
     }
-}
 
-impl Volume {
     /// Makes the file that a journal is of, if all that was in it is in the journal and nothing is in its place.
     fn make(&self, root: &Arc<Node>, found: &Replayed) -> Result<Option<Arc<Node>>> {
         let Some((last, above)) = found.head.path.split_last().filter(|_| found.overlay.base() == 0) else {

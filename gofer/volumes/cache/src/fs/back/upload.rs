@@ -7,6 +7,7 @@ use lisafs::backend::{Errno, IoSource, Result, SetStat};
 use super::Back;
 use super::pending::{Upload, User};
 use crate::back::Journal;
+use crate::fs::file::learn_version;
 use crate::store::{BLOCK, index};
 
 impl User {
@@ -48,12 +49,7 @@ impl User {
         }
         drop(change);
         // So that what is in the cache stays there. Who opens the file next finds out, too.
-        let (asked, changes) = (node.inode.now(), file.changes());
-        if let Ok(stat) = inner.stat() {
-            node.inode.keep_stat(asked, &stat);
-            file.validate(node.inode.number, &stat, changes, true, &**reader)?;
-        }
-        Ok(())
+        learn_version(node, file, &**reader, || inner.stat())
     }
 }
 

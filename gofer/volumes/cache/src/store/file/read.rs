@@ -96,7 +96,7 @@ impl CacheFile {
 
     /// Has somebody else fetch what is missing of `range`.
     pub(crate) fn ahead(self: &Arc<Self>, range: Range<u64>, source: &Arc<dyn Source>) {
-        self.store.ahead.fetch(self, source, range);
+        self.store.background.fetch(self, source, range);
     }
 
     /// Fetches what is missing of the bytes from `start` to `end`, which nobody waits for.

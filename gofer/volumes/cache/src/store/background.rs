@@ -30,7 +30,7 @@ struct Job {
 type Closing = Box<dyn FnOnce() + Send>;
 
 /// Threads that work for all files of a cache.
-pub(crate) struct Ahead(Arc<Queue>);
+pub(crate) struct Background(Arc<Queue>);
 
 #[derive(Default)]
 struct Queue {
@@ -55,15 +55,15 @@ enum Next {
     Close(Closing),
 }
 
-impl Ahead {
+impl Background {
     pub(super) fn start() -> io::Result<Self> {
         // If one cannot be started, those that are there end.
-        let ahead = Ahead(Arc::default());
+        let background = Background(Arc::default());
         for index in 0..THREADS {
-            let queue = ahead.0.clone();
+            let queue = background.0.clone();
             thread::Builder::new().name(format!("cache-{index}")).spawn(move || queue.work())?;
         }
-        Ok(ahead)
+        Ok(background)
     }
 
     /// Has `range` of a file fetched from `source`, one block at a time.
@@ -79,9 +79,9 @@ impl Ahead {
     }
 }
 
-impl Ahead {
+impl Background {
     /// Does `work` for a file that was closed, as soon as nothing is to be fetched.
-    pub(crate) fn close(&self, work: impl FnOnce() + Send + 'static) {
+    pub(crate) fn after_close(&self, work: impl FnOnce() + Send + 'static) {
         let mut jobs = self.0.jobs.lock();
         if jobs.closing.len() < MOST_CLOSED && !jobs.has_ended {
             jobs.closing.push_back(Box::new(work));
@@ -141,7 +141,7 @@ impl Queue {
     }
 }
 
-impl Drop for Ahead {
+impl Drop for Background {
     fn drop(&mut self) {
         let mut jobs = self.0.jobs.lock();
         jobs.has_ended = true;
