@@ -1,6 +1,5 @@
 //! Processor time.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,26 +7,17 @@ use e2e::process;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::subject::Reached;
+use super::usage::{nanoseconds, threads};
 
 /// What this process and those that answer it have used so far.
 pub(crate) fn used(reached: &Reached) -> Result<Duration> {
     let mut sum = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).context("the clock")?;
     for first in reached.processes() {
         for pid in process::family(first)? {
-            sum += of_process(pid)?;
+            // A thread may end while we look.
+            let threads = threads(pid)?.into_iter().filter_map(|thread| nanoseconds(pid, thread).ok());
+            sum += threads.map(Duration::from_nanos).sum();
         }
-    }
-    Ok(sum)
-}
-
-/// What the threads of a process have used. Its clock ticks too seldom for what takes microseconds.
-fn of_process(pid: u32) -> Result<Duration> {
-    let mut sum = Duration::ZERO;
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end while we look.
-        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-        let nanoseconds = text.split(' ').next().and_then(|word| word.parse().ok()).context("schedstat")?;
-        sum += Duration::from_nanos(nanoseconds);
     }
     Ok(sum)
 }

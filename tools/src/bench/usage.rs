@@ -63,13 +63,11 @@ impl Usage {
     pub(crate) fn of_thread(pid: u32, thread: u32) -> Result<Usage> {
         let directory = format!("/proc/{pid}/task/{thread}");
         let read = |name: &str| fs::read_to_string(Path::new(&directory).join(name)).with_context(|| directory.clone());
-        let schedstat = read("schedstat")?;
-        let cpu = schedstat.split(' ').next().and_then(|word| word.parse().ok()).context("schedstat")?;
         let status = read("status")?;
         // Kernels without debugging of the scheduler do not have it.
         let sched = read("sched").unwrap_or_default();
         Ok(Usage {
-            cpu,
+            cpu: nanoseconds(pid, thread)?,
             voluntary: number(&status, "voluntary_ctxt_switches").context("status")?,
             involuntary: number(&status, "nonvoluntary_ctxt_switches").context("status")?,
             migrations: number(&sched, "se.nr_migrations").unwrap_or(0),
@@ -97,6 +95,12 @@ impl Usages {
         let since = |(thread, now): (&u32, &Usage)| *now - earlier.0.get(thread).copied().unwrap_or_default();
         self.0.iter().map(since).fold(Usage::default(), Add::add)
     }
+}
+
+/// Processor time of `thread` of process `pid`. The clock of processes ticks too seldom for what takes microseconds.
+pub(crate) fn nanoseconds(pid: u32, thread: u32) -> Result<u64> {
+    let schedstat = fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat"))?;
+    schedstat.split(' ').next().and_then(|word| word.parse().ok()).context("schedstat")
 }
 
 /// The threads of process `pid`.
