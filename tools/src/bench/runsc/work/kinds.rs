@@ -26,11 +26,16 @@ pub(super) struct Row {
     pub(super) name: String,
     /// How many times the same is done.
     pub(super) operations: u32,
+    /// How often it is measured in each round: what is short and changes nothing is measured several times.
+    pub(super) turns: u32,
     /// What the container's shell does.
     pub(super) script: String,
     /// What it does afterwards, which is not measured.
     pub(super) afterwards: &'static str,
 }
+
+/// So often is measured what takes a fraction of a second.
+const SHORT: u32 = 5;
 
 /// How much is done.
 #[derive(Clone, Debug)]
@@ -65,28 +70,28 @@ impl Sizes {
         match kind {
             Kind::Tree => self.for_files(&[
                 // Of the host's findutils: busybox asks for the attributes of each file in any case.
-                ("find", 1, "/usr/bin/find tree > /dev/null"),
-                ("find -size", 1, "find tree -size +100000k"),
-                ("small files read", 1, "find tree -type f | xargs cat > /dev/null"),
-                ("two finds at once", 2, "find tree -size +100000k & find tree -size +100000k; wait $!"),
+                ("find", 1, SHORT, "/usr/bin/find tree > /dev/null"),
+                ("find -size", 1, SHORT, "find tree -size +100000k"),
+                ("small files read", 1, 1, "find tree -type f | xargs cat > /dev/null"),
+                ("two finds at once", 2, SHORT, "find tree -size +100000k & find tree -size +100000k; wait $!"),
             ]),
             Kind::Untar => self.for_files(&[
-                ("untar", 1, "mkdir out; tar x -f tree.tar -C out"),
-                ("two untars at once", 2, "mkdir a b; tar x -f tree.tar -C a & tar x -f tree.tar -C b; wait $!"),
-                ("rm -r of a tree", 1, "rm -r out"),
+                ("untar", 1, 1, "mkdir out; tar x -f tree.tar -C out"),
+                ("two untars at once", 2, 1, "mkdir a b; tar x -f tree.tar -C a & tar x -f tree.tar -C b; wait $!"),
+                ("rm -r of a tree", 1, 1, "rm -r out"),
             ]),
             Kind::Written => self.for_files(&[
-                ("small files written", 1, "mkdir new; cd new; for i in $(seq FILES); do echo $i > $i; done"),
-                ("rm -r of these", 1, "rm -r new"),
+                ("small files written", 1, 1, "mkdir new; cd new; for i in $(seq FILES); do echo $i > $i; done"),
+                ("rm -r of these", 1, 1, "rm -r new"),
             ]),
             Kind::Modules => self.for_files(&[
-                ("npm tree copied", 1, "cp -r modules copy"),
-                ("npm tree, package.json read", 1, "find copy -name package.json | xargs cat > /dev/null"),
+                ("npm tree copied", 1, 1, "cp -r modules copy"),
+                ("npm tree, package.json read", 1, 1, "find copy -name package.json | xargs cat > /dev/null"),
             ]),
             Kind::Git => self.for_files(&[
                 // The numbers of inodes are others here, so that git reads all files.
-                ("git status, first", 1, "git -C repository status --porcelain"),
-                ("git status, again", 1, "git -C repository status --porcelain"),
+                ("git status, first", 1, 1, "git -C repository status --porcelain"),
+                ("git status, again", 1, SHORT, "git -C repository status --porcelain"),
             ]),
             Kind::Sqlite => vec![
                 Row::new("sqlite, transactions", self.transactions, "sqlite3 data < insert.sql > /dev/null"),
@@ -101,12 +106,12 @@ impl Sizes {
     }
 
     /// The rows for each number of files, in a directory of that name.
-    fn for_files(&self, rows: &[(&str, u32, &str)]) -> Vec<Row> {
+    fn for_files(&self, rows: &[(&str, u32, u32, &str)]) -> Vec<Row> {
         let for_number = |files: &u32| {
             let (directory, files) = (files.to_string(), *files);
-            let row = move |(name, times, script): &(&str, u32, &str)| {
+            let row = move |(name, times, turns, script): &(&str, u32, u32, &str)| {
                 let script = script.replace("FILES", &directory);
-                Row::new(name, times * files, &format!("cd {directory}; {script}"))
+                Row { turns: *turns, ..Row::new(name, times * files, &format!("cd {directory}; {script}")) }
             };
             rows.iter().map(row).collect::<Vec<_>>()
         };
@@ -116,7 +121,13 @@ impl Sizes {
 
 impl Row {
     fn new(name: &str, operations: u32, script: &str) -> Self {
-        Self { name: format!("{name}: {operations}"), operations, script: script.to_owned(), afterwards: "true" }
+        Self {
+            name: format!("{name}: {operations}"),
+            operations,
+            turns: 1,
+            script: script.to_owned(),
+            afterwards: "true",
+        }
     }
 }
 

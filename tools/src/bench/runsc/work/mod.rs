@@ -63,11 +63,13 @@ impl Work {
             samples.add(place.way, place.memory(["resident at first", "private at first"])?);
         }
         for row in self.sizes.rows(&self.kinds) {
-            // They take turns with each row, so that a slow moment of the machine does not hit only one of them.
-            places.rotate_left(1);
-            for place in &mut places {
-                results.quietness.look();
-                results.turns.add(&row, place.way, place.measure(&row, self.busy)?);
+            for _ in 0..row.turns {
+                // They take turns with each row, so that a slow moment of the machine does not hit only one of them.
+                places.rotate_left(1);
+                for place in &mut places {
+                    results.quietness.look();
+                    results.turns.add(&row, place.way, place.measure(&row, self.busy)?);
+                }
             }
         }
         for place in &places {

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     fn row(name: &str) -> Row {
-        Row { name: name.to_owned(), operations: 10, script: String::new(), afterwards: "true" }
+        Row { name: name.to_owned(), operations: 10, turns: 1, script: String::new(), afterwards: "true" }
     }
 
     #[test]
