@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use e2e::sandbox::{self, Bundle, LIMIT};
-use e2e::{bins, check, command, scratch, wait};
+use e2e::{bins, check, command, scratch, skip, wait};
 
 const BUSYBOX: &str = "/bin/busybox";
 
@@ -168,6 +168,26 @@ fn programs_that_can_be_put_anywhere() -> Result<()> {
         check::equal(kind, &outcome.stdout, &format!("3 two {}\n", program.display()))?;
     }
     Ok(())
+}
+
+#[test]
+fn barriers_are_registered_while_that_is_free() -> Result<()> {
+    let scratch = scratch::disk()?;
+    let (source, program) = (scratch.path().join("program.c"), scratch.path().join("program"));
+    fs::write(
+        &source,
+        "#include <stdio.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n\
+         enum { GET_REGISTRATIONS = 1 << 9 };\n\
+         int main() { printf(\"%ld\\n\", syscall(SYS_membarrier, GET_REGISTRATIONS, 0, 0)); }\n",
+    )?;
+    command::succeed(Command::new("cc").arg("-static").arg("-o").arg(&program).arg(&source), LIMIT)?;
+    let plain = command::succeed(&mut Command::new(&program), LIMIT)?;
+    if plain == "-1\n" {
+        skip!("Linux before 6.3 does not tell what is registered");
+    }
+    check::equal("without us", &plain, &"0\n")?;
+    let private_expedited = format!("{}\n", 1 << 4);
+    check::equal("as runsc does it", &command::succeed(&mut runtime(&program, &[])?, LIMIT)?, &private_expedited)
 }
 
 #[test]

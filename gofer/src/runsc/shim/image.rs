@@ -32,6 +32,7 @@ pub(super) fn run(program: Program, start: Start) -> io::Result<Infallible> {
     let start = ManuallyDrop::new(start);
     let stack = stack(&words(&start, placed, &vector))?;
     reset_signals();
+    register_barriers();
     if let Some(name) = start.path.to_bytes().rsplit(|&byte| byte == b'/').next() {
         let mut short = name.to_vec();
         // The kernel's limit, with the final zero.
@@ -133,6 +134,14 @@ fn stack(words: &[usize]) -> Result<*mut usize, Errno> {
     // SAFETY: the uppermost bytes of it, which are aligned because its end is and the number of words is even.
     unsafe { ptr::copy_nonoverlapping(words.as_ptr(), pointer, words.len()) };
     Ok(pointer)
+}
+
+/// Registers this process for barriers among its threads. Current releases of runsc do so first of all, in a process
+/// that has several threads by then: it waits until all processors have seen that, which takes 5 to 20 ms. With one
+/// thread nobody waits, and what is registered already is not registered again. An `execve` would undo it.
+fn register_barriers() {
+    // Kernels before 4.14 do not know it, nor do some filters of system calls; runsc then hears that itself.
+    _ = rustix::thread::membarrier(rustix::thread::MembarrierCommand::RegisterPrivateExpedited);
 }
 
 /// Takes all handlers away, ours being no longer there, and the stack that they ran on.
