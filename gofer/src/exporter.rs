@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -109,10 +109,44 @@ pub fn serve(listener: &ExporterListener, stop: &UnixStream, render: impl Fn(&st
     }
 }
 
+/// A stream on which all must be read and written until a point in time.
+struct Until<'a> {
+    stream: &'a mut dyn Stream,
+    deadline: Instant,
+}
+
+impl Until<'_> {
+    /// The stream, with as much time as is left.
+    fn now(&mut self) -> io::Result<&mut dyn Stream> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.limit(left)?;
+        Ok(self.stream)
+    }
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.now()?.read(buffer)
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.now()?.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.now()?.flush()
+    }
+}
+
 fn answer(stream: &mut dyn Stream, render: &impl Fn(&str) -> Option<String>) -> io::Result<()> {
-    stream.limit(LIMIT)?;
+    let mut stream = Until { stream, deadline: Instant::now() + LIMIT };
     let mut first = String::new();
-    let mut request = BufReader::new((&mut *stream).take(LONGEST));
+    let mut request = BufReader::new((&mut stream).take(LONGEST));
     request.read_line(&mut first)?;
     // The rest of its head is read so that the reader gets the answer before the end.
     let mut line = String::new();

@@ -1,8 +1,9 @@
 //! A socket that clients connect to.
 
-use std::fs::{remove_file, rename};
+use std::fs::{Permissions, remove_file, rename, set_permissions, symlink_metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,20 @@ impl Listener {
         self.file.is_some()
     }
 
+    /// Lets those connect who may write to its file when that has `mode`.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        match &self.file {
+            Some(file) => set_permissions(file.path(), Permissions::from_mode(mode)),
+            None => Ok(()),
+        }
+    }
+
+    /// The mode of the file that it was bound to, whoever has made it, if there is one.
+    pub fn mode(&self) -> Option<u32> {
+        let address = self.listener.local_addr().ok()?;
+        Some(symlink_metadata(address.as_pathname()?).ok()?.permissions().mode() & 0o777)
+    }
+
     /// Leaves the file, and with it everybody who is going to connect, to somebody else who listens on the same socket.
     pub fn leave_file(&mut self) {
         self.file = None;
@@ -100,7 +115,7 @@ impl Drop for Listener {
 fn remove_stale(path: &Path) -> io::Result<()> {
     let file = Held::at(path)?;
     file.must_be_socket()?;
-    match UnixStream::connect(format!("/proc/self/fd/{}", file.0.as_raw_fd())) {
+    match UnixStream::connect(file.path()) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => file.remove_from(path),
         _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "a server listens there")),
     }
@@ -113,6 +128,11 @@ struct Held(OwnedFd);
 impl Held {
     fn at(path: &Path) -> io::Result<Self> {
         Ok(Held(open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?))
+    }
+
+    /// A path that leads to it and nothing else.
+    fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
     }
 
     fn must_be_socket(&self) -> io::Result<()> {

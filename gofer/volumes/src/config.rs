@@ -16,6 +16,15 @@ pub const SOCKET: &str = "/run/gofer/volumes.sock";
 /// What stands for the text of the star in a volume's BACKEND.
 pub const STAR: &str = "{star}";
 
+/// A year. No longer, since it is added to a point in time.
+const LONGEST_DRAIN: u64 = 365 * 24 * 60 * 60;
+
+/// For the root, a directory, and a file in it that is open.
+const LEAST_FDS: u64 = 4;
+
+/// For a path as long as paths can be, or some names with their attributes.
+const LEAST_MESSAGE: u64 = 8 << 10;
+
 /// A configuration that was read and checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -78,6 +87,20 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits { connections: 1000, fds: 1 << 16, channels: 4, message: gofer::lisafs::wire::STOCK_MAX_MESSAGE_SIZE }
+    }
+}
+
+impl Limits {
+    /// Whether anybody could be served under these.
+    fn check(&self) -> Result<(), String> {
+        let at_least = |name, is: u64, least| match is {
+            is if is < least => Err(format!("limits.{name}: nobody can be served with less than {least}")),
+            _ => Ok(()),
+        };
+        at_least("connections", self.connections as u64, 1)?;
+        at_least("fds", self.fds as u64, LEAST_FDS)?;
+        at_least("channels", self.channels as u64, 1)?;
+        at_least("message", self.message.into(), LEAST_MESSAGE)
     }
 }
 
@@ -185,8 +208,9 @@ impl Config {
         let volumes = volumes.collect::<Result<_, ConfigError>>()?;
         check_caches(&volumes).map_err(wrong)?;
         let metrics = file.metrics.map(|text| metrics_address(&text)).transpose().map_err(wrong)?;
-        if file.limits.channels == 0 {
-            return Err(wrong("limits.channels: a sandbox needs at least one".to_owned()));
+        file.limits.check().map_err(wrong)?;
+        if file.drain > LONGEST_DRAIN {
+            return Err(wrong(format!("drain: {} is more than {LONGEST_DRAIN} seconds, a year", file.drain)));
         }
         let access = file.access.unwrap_or_else(|| Access { users: vec![0], groups: Vec::new() });
         let socket = file.socket.unwrap_or_else(|| SOCKET.into());
@@ -345,7 +369,11 @@ mod tests {
             ("[volumes]\na = '/x/{star}'", "{star} has no meaning"),
             ("metrics = '0.0.0.0:80'", "not a loopback address"),
             ("metrics = 'unix:x'", "not an absolute path"),
-            ("limits = { channels = 0 }", "at least one"),
+            ("limits = { channels = 0 }", "limits.channels: nobody can be served with less than 1"),
+            ("limits = { connections = 0 }", "limits.connections: "),
+            ("limits = { fds = 0 }", "limits.fds: "),
+            ("limits = { message = 100 }", "limits.message: "),
+            ("drain = 9223372036854775807", "drain: "),
             ("[", "line 1: "),
         ] {
             let error = parse(text).unwrap_err();

@@ -29,16 +29,13 @@ use crate::metrics;
 use crate::peer::Peer;
 use crate::pending::Pending;
 use crate::shared::Shared;
-use crate::sockets::Sockets;
+use crate::sockets::{Sockets, admit};
 use crate::takes::{Arrival, turn_away};
 use crate::upgrade::{self, Program};
-use crate::volumes::Volumes;
+use crate::volumes::{DEEP_STACK, Volumes};
 
 /// Enough for an answer to whoever reads figures.
 const STACK: usize = 512 << 10;
-/// As much as the main thread has: any backend is opened on it, and the clients of stores are deep. What is not used
-/// takes no memory.
-const DEEP_STACK: usize = 8 << 20;
 /// How long the last answers may take when everything ends.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// When to try again to accept a client.
@@ -187,7 +184,7 @@ impl Main {
                 break;
             }
             if drain(&events.hup) {
-                self.reload();
+                self.reload(&listener);
             }
             if drain(&events.usr2) {
                 self.upgrade(&listener);
@@ -308,7 +305,7 @@ impl Main {
         Ok(())
     }
 
-    fn reload(&self) {
+    fn reload(&self, listener: &gofer::listener::Listener) {
         upgrade::notify(&[NotifyState::Reloading]);
         match Config::read(&self.path, &self.shared.registry) {
             Ok(config) => {
@@ -318,6 +315,7 @@ impl Main {
                 if (&old.socket, &old.metrics) != (&new.socket, &new.metrics) {
                     tracing::warn!("socket and metrics do not change until the server is restarted");
                 }
+                admit(listener, &new);
                 self.shared.volumes.tidy(&new);
             }
             Err(error) => tracing::error!("keeping the old configuration: {error}"),

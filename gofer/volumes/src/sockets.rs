@@ -35,6 +35,7 @@ impl Sockets {
             None => bind(&config.socket, mode(config)),
         };
         let volumes = volumes.map_err(|error| failed(&config.socket.display().to_string(), error))?;
+        admit(&volumes, config);
         let metrics = match &config.metrics {
             None => None,
             Some(MetricsAddress::Unix(path)) => Some(
@@ -66,6 +67,21 @@ fn mode(config: &Config) -> u32 {
     let is_roots = |access: &Access| access.groups.is_empty() && access.users.iter().all(|user| *user == 0);
     let mut all = config.volumes.values().filter_map(|volume| volume.access.as_ref()).chain([&config.access]);
     if all.all(is_roots) { 0o600 } else { 0o666 }
+}
+
+/// Lets those connect at `listener` whom `config` names, as far as its file is ours.
+pub(crate) fn admit(listener: &Listener, config: &Config) {
+    const OTHERS: u32 = 0o022;
+    let mode = mode(config);
+    if listener.owns_file() {
+        if let Err(error) = listener.set_mode(mode) {
+            tracing::error!(%error, "cannot change who may connect");
+        }
+    } else if listener.mode().is_some_and(|is| is & OTHERS == 0 && mode & OTHERS != 0) {
+        tracing::warn!(
+            "others than root may connect, but the socket's mode keeps them from it; say SocketMode=0666 in the unit"
+        );
+    }
 }
 
 /// Makes a socket, and the directory that it is in: below `/run` there is none after a boot.

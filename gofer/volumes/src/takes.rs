@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use gofer::volume::{Answer, LineError, MAX_REQUEST, Request, VERSION, receive_line, send_line};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
 use serde::Deserialize;
 
@@ -55,6 +57,7 @@ impl Arrival {
                 return None;
             }
         };
+        waiting.has_asked();
         match serde_json::from_slice::<Head<'_>>(&line) {
             Ok(Head { version, .. }) if version != VERSION => {
                 self.refuse(&format!("this server speaks version {VERSION} of the hand-over, not {version}"));
@@ -115,7 +118,7 @@ impl Arrival {
         let place = connections.place(config.limits.connections);
         let place = place.ok_or_else(|| format!("there are already {} connections", config.limits.connections))?;
         let key = Key::new(&request.volume, &volume.backend, star);
-        let open = shared.volumes.open(&key, &shared.registry)?;
+        let open = shared.volumes.open(&key, &shared.registry, || !has_ended(&self.control))?;
         let mut claim = open.claim.clone().read_only(request.read_only || volume.read_only);
         if request.directfs && !claim.backend.attach().is_ok_and(|attached| attached.donated.is_some()) {
             return Err(
@@ -178,6 +181,12 @@ impl Arrival {
         }
         sent.is_ok()
     }
+}
+
+/// Whether somebody has hung up who waits for an answer.
+fn has_ended(control: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(control, PollFlags::RDHUP)];
+    !matches!(poll(&mut polled, Some(&Timespec::default())), Ok(0) | Err(Errno::INTR))
 }
 
 /// Tells somebody who may not connect at all.

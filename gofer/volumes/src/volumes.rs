@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use gofer::extension::{Claim, Registry};
 use gofer::hostfs::HostOptions;
@@ -26,11 +28,23 @@ pub(crate) struct Key {
     backend: String,
 }
 
-/// All of them. Opening one holds up nobody who wants another.
+/// All of them. Opening or closing one holds up nobody who wants another.
 #[derive(Default)]
-pub(crate) struct Volumes(Mutex<HashMap<Key, Arc<Slot>>>);
+pub(crate) struct Volumes {
+    slots: Arc<Mutex<HashMap<Key, Arc<Slot>>>>,
+    /// What closes some that nobody uses.
+    closing: Mutex<Vec<JoinHandle<()>>>,
+}
 
+/// Held while a volume is opened or closed.
 type Slot = Mutex<Option<Arc<Open>>>;
+
+/// As much as the main thread has, for threads that open and close volumes: the clients of stores are deep. What is not
+/// used takes no memory.
+pub(crate) const DEEP_STACK: usize = 8 << 20;
+
+/// How often to look whether a volume that somebody else opens or closes is still wanted.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Key {
     /// The volume `name` with a configured `backend`, in which `star` has its place.
@@ -41,10 +55,17 @@ impl Key {
 }
 
 impl Volumes {
-    /// Opens a volume, unless it is open already.
-    pub(crate) fn open(&self, key: &Key, registry: &Registry) -> Result<Arc<Open>, String> {
-        let slot = self.0.lock().entry(key.clone()).or_default().clone();
-        let mut open = slot.lock();
+    /// Opens a volume, unless it is open already. Gives up waiting for others who open or close it once it is not
+    /// `wanted` any more.
+    pub(crate) fn open(&self, key: &Key, registry: &Registry, wanted: impl Fn() -> bool) -> Result<Arc<Open>, String> {
+        let slot = self.slots.lock().entry(key.clone()).or_default().clone();
+        let mut open = loop {
+            match slot.try_lock_for(LOOK_AGAIN) {
+                Some(open) => break open,
+                None if wanted() => {}
+                None => return Err(format!("volume {:?} was not open in time", key.name)),
+            }
+        };
         if let Some(open) = &*open {
             return Ok(open.clone());
         }
@@ -54,45 +75,77 @@ impl Volumes {
         Ok(open.insert(Arc::new(Open { claim, server: Server::with_late_threads() })).clone())
     }
 
-    /// Closes the volumes that nobody uses and that will not be asked for in the same way: those that `config` no
-    /// longer has, and those of patterns.
+    /// Begins to close the volumes that nobody uses and that will not be asked for in the same way: those that `config`
+    /// no longer has, and those of patterns.
     pub(crate) fn tidy(&self, config: &Config) {
         let is_kept = |key: &Key| {
             config.find(&key.name).is_some_and(|(pattern, volume, star)| {
                 !pattern.has_star() && *key == Key::new(&key.name, &volume.backend, star)
             })
         };
-        let mut closed = Vec::new();
-        self.0.lock().retain(|key, slot| {
-            // Whoever has one of the two is about to use it.
-            let is_used = Arc::strong_count(slot) > 1
-                || slot.try_lock().is_none_or(|open| open.as_ref().is_some_and(|open| Arc::strong_count(open) > 1));
-            let is_kept = is_used || is_kept(key);
-            if !is_kept {
-                closed.push((key.clone(), slot.clone()));
+        // Whoever has a slot is about to use or to close it.
+        let is_unused = |slot: &Arc<Slot>| {
+            Arc::strong_count(slot) == 1 && slot.try_lock().is_some_and(|open| open.as_ref().is_none_or(is_last))
+        };
+        let unused: Vec<_> = {
+            let slots = self.slots.lock();
+            let unused = slots.iter().filter(|(key, slot)| !is_kept(key) && is_unused(slot));
+            unused.map(|(key, slot)| (key.clone(), slot.clone())).collect()
+        };
+        let mut closing = self.closing.lock();
+        closing.retain(|thread| !thread.is_finished());
+        for (key, slot) in unused {
+            let slots = self.slots.clone();
+            let close = move || {
+                close(&key, &slot, is_last);
+                let mut slots = slots.lock();
+                // Whoever else has the slot opens the volume again.
+                if Arc::strong_count(&slot) == 2 && slot.try_lock().is_some_and(|open| open.is_none()) {
+                    slots.remove(&key);
+                }
+            };
+            match Builder::new().name("close".to_owned()).stack_size(DEEP_STACK).spawn(close) {
+                Ok(thread) => closing.push(thread),
+                Err(error) => tracing::warn!(%error, "cannot close a volume yet"),
             }
-            is_kept
-        });
-        for (key, slot) in closed {
-            close(&key, &slot);
         }
     }
 
-    /// Makes all of them durable and closes them.
+    /// Makes all of them durable and closes them, at once: one that takes its time does not keep the others from it.
     pub(crate) fn close(&self) {
-        for (key, slot) in self.0.lock().drain() {
-            close(&key, &slot);
+        let all: Vec<_> = self.slots.lock().drain().collect();
+        std::thread::scope(|scope| {
+            for (key, slot) in &all {
+                let close = move || close(key, slot, |_| true);
+                let thread = Builder::new().name("close".to_owned()).stack_size(DEEP_STACK);
+                if thread.spawn_scoped(scope, close).is_err() {
+                    close();
+                }
+            }
+        });
+        for thread in self.closing.lock().drain(..) {
+            // A panic there has been reported already.
+            let _ = thread.join();
         }
     }
 }
 
-fn close(key: &Key, slot: &Slot) {
+/// Whether no connection uses `open`.
+fn is_last(open: &Arc<Open>) -> bool {
+    Arc::strong_count(open) == 1
+}
+
+/// Closes a volume if it is open and `may` be closed.
+fn close(key: &Key, slot: &Slot, may: impl Fn(&Arc<Open>) -> bool) {
     // Who is still opening one has changed nothing, and may never be done.
-    let Some(open) = slot.try_lock().and_then(|mut open| open.take()) else { return };
+    let Some(mut slot) = slot.try_lock() else { return };
+    let Some(open) = slot.take_if(|open| may(open)) else { return };
     match sync(&open.claim) {
         Ok(()) => tracing::info!("volume {:?} is closed", key.name),
         Err(errno) => tracing::error!("volume {:?}: closed, but possibly not durable: {errno}", key.name),
     }
+    // Only then may it be opened again.
+    drop(open);
 }
 
 /// Makes what was written durable, as far as the root knows of it.

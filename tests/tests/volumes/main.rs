@@ -6,6 +6,7 @@ mod kills;
 mod mounts;
 mod python;
 mod server;
+mod stuck;
 mod upgrade;
 mod wrong;
 

@@ -3,8 +3,11 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -209,6 +212,51 @@ fn figures_can_be_read() -> Result<()> {
     check::holds(&answer, answer.contains("gofer_volumes_connections{volume=\"p-*\"} 0\n"))?;
     server.stop()?;
     check::holds("its socket is gone", !socket.exists())
+}
+
+#[test]
+fn who_dawdles_keeps_no_figures_from_others() -> Result<()> {
+    let scratch = scratch::disk()?;
+    let socket = scratch.path().join("metrics");
+    let server = VolumeServer::with(&format!("metrics = 'unix:{}'", socket.display()), "data = 'mem:'")?;
+    let mut slow = UnixStream::connect(&socket)?;
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nX: ")?;
+    let done = AtomicBool::new(false);
+    let answer = thread::scope(|scope| {
+        scope.spawn(|| {
+            // One byte after the other, until it is hung up on.
+            while !done.load(Ordering::Relaxed) && slow.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let read = || -> Result<String> {
+            let mut stream = UnixStream::connect(&socket)?;
+            stream.set_read_timeout(Some(LIMIT))?;
+            stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = read();
+        done.store(true, Ordering::Relaxed);
+        answer
+    })?;
+    check::holds(&answer, answer.contains("gofer_volumes_refused_total 0\n"))?;
+    server.stop()
+}
+
+#[test]
+fn the_socket_is_for_those_whom_the_file_names_now() -> Result<()> {
+    let server = VolumeServer::start("data = 'mem:'")?;
+    let text = fs::read_to_string(server.file())?;
+    let mode = || fs::metadata(server.socket()).map(|metadata| metadata.permissions().mode() & 0o777).ok();
+    check::equal("at first", &mode(), &Some(0o600))?;
+    for (access, expected) in [("access = { users = [0, 65534] }", 0o666), ("", 0o600)] {
+        fs::write(server.file(), format!("{access}\n{text}"))?;
+        server.signal(Signal::HUP);
+        wait::until(&format!("the mode is {expected:o}"), LIMIT, || mode() == Some(expected))?;
+    }
+    server.stop()
 }
 
 #[test]
