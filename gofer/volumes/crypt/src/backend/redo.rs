@@ -108,14 +108,17 @@ impl Notes {
     /// Notes a change: a note and its blocks. If that fails, the change is made all the same.
     pub(super) fn note(&self, bytes: &[u8]) -> Noted<'_> {
         let file = self.idle.lock().pop();
-        let file = file.map_or_else(|| self.make(), Ok);
-        let noted = file.and_then(|file| internal::write(&*file.file, bytes, 0).map(|()| file));
-        if let Err(error) = &noted
-            && !self.has_failed.swap(true, Ordering::Relaxed)
-        {
-            tracing::warn!(%error, "changes cannot be noted: if this process is killed, blocks may be damaged");
-        }
-        Noted { notes: self, file: noted.ok() }
+        let noted = file.map_or_else(|| self.make(), Ok).and_then(|file| {
+            // What is not whole is erased, and its file serves the next change.
+            let noted = Noted { notes: self, file: Some(file) };
+            noted.write(bytes).map(|()| noted)
+        });
+        noted.unwrap_or_else(|error| {
+            if !self.has_failed.swap(true, Ordering::Relaxed) {
+                tracing::warn!(%error, "changes cannot be noted: if this process is killed, blocks may be damaged");
+            }
+            Noted { notes: self, file: None }
+        })
     }
 
     fn make(&self) -> Result<File> {
@@ -134,12 +137,17 @@ impl Notes {
     }
 }
 
+impl Noted<'_> {
+    fn write(&self, bytes: &[u8]) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| internal::write(&*file.file, bytes, 0))
+    }
+}
+
 impl Drop for Noted<'_> {
     fn drop(&mut self) {
-        let Some(file) = self.file.take() else { return };
         // A note that stays is about a change that is made: whoever finds it has nothing to do.
-        let _ = internal::write(&*file.file, &[0; MAGIC.len()], 0);
-        self.notes.idle.lock().push(file);
+        let _ = self.write(&[0; MAGIC.len()]);
+        self.notes.idle.lock().extend(self.file.take());
     }
 }
 

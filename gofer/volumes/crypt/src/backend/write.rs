@@ -23,7 +23,7 @@ struct Ready<'a> {
     /// How many are.
     taken: usize,
     /// The block at the end of the file as it is, if it is not whole and will be changed.
-    before: Option<Vec<u8>>,
+    before: Option<(u64, Vec<u8>)>,
 }
 
 impl Content<'_> {
@@ -128,25 +128,28 @@ impl Content<'_> {
         let held =
             |number: u64| usize::try_from(plain_size.saturating_sub(number * PLAIN)).map_or(BLOCK, |n| n.min(BLOCK));
         let (first_held, last_held) = (held(first), held(last));
-        let needs_first = first_held > 0 && (skip > 0 || count == 1 && end < first_held);
-        let is_end = (1..BLOCK).contains(&first_held);
-        let mut before = None;
-        if needs_first || is_end {
-            let block = &mut blocks[..first_held + content.overhead()];
-            let len = self.inner.read_at((&mut *block).into(), self.position(first)?)?;
-            before = is_end.then(|| block[..len].to_vec());
-            if needs_first && self.open_block(&mut block[..len], first, id)? != first_held {
-                return Err(self.damaged(first));
-            }
+        // It may get longer, for which there may be no room: then only what is there already would be new.
+        let tail = plain_size / PLAIN;
+        let is_changed = within(plain_size) > 0 && (first..=last).contains(&tail);
+        let before = if is_changed { Some((tail, self.stored_block(tail, held(tail))?)) } else { None };
+        let load = |block: &mut [u8], number: u64, wanted: usize| -> Result<()> {
+            let len = match &before {
+                Some((tail, stored)) if *tail == number => {
+                    block[..stored.len()].copy_from_slice(stored);
+                    self.open_block(&mut block[..stored.len()], number, id)?
+                }
+                _ => self.read_block(block, number, id)?,
+            };
+            if len == wanted { Ok(()) } else { Err(self.damaged(number)) }
+        };
+        if first_held > 0 && (skip > 0 || count == 1 && end < first_held) {
+            load(&mut blocks[..first_held + content.overhead()], first, first_held)?;
         }
         if let Some(gap) = blocks.get_mut(nonce + first_held..nonce + skip) {
             gap.fill(0);
         }
         if count > 1 && end < last_held {
-            let block = &mut blocks[(count - 1) * size..][..last_held + content.overhead()];
-            if self.read_block(block, last, id)? != last_held {
-                return Err(self.damaged(last));
-            }
+            load(&mut blocks[(count - 1) * size..][..last_held + content.overhead()], last, last_held)?;
         }
         let mut taken = 0;
         for (index, block) in blocks.chunks_mut(size).take(count).enumerate() {
@@ -158,6 +161,14 @@ impl Content<'_> {
         let len = (count - 1) * size + end.max(last_held) + content.overhead();
         content.seal_blocks(&mut blocks[..len], first, id);
         Ok(Ready { buffer, id, first, count, len, skip, taken, before })
+    }
+
+    /// Block `number`, which has `held` plain bytes, as it is stored.
+    fn stored_block(&self, number: u64, held: usize) -> Result<Vec<u8>> {
+        let mut block = vec![0; held + self.volume.keys.content.overhead()];
+        let len = self.inner.read_at((&mut *block).into(), self.position(number)?)?;
+        block.truncate(len);
+        Ok(block)
     }
 
     /// Writes blocks, and says how many plain bytes have found their way.
@@ -187,11 +198,12 @@ impl Content<'_> {
         if let Some(error) = error {
             tracing::debug!(%error, written, "a write has ended early");
             // A block that is there in part is worth less than none.
-            let kept = if whole == 0 { state.stored } else { self.position(first + whole as u64)?.max(state.stored) };
-            if let Some(before) = before.filter(|_| whole == 0) {
-                let (_, error) = self.put(&before, position);
+            let reached = first + whole as u64;
+            let kept = if whole == 0 { state.stored } else { self.position(reached)?.max(state.stored) };
+            if let Some((number, before)) = before.filter(|(number, _)| *number == reached) {
+                let (_, error) = self.put(&before, self.position(number)?);
                 if error.is_some() {
-                    tracing::warn!("{}", self.inode.tell(format_args!("block {first} could not be restored")));
+                    tracing::warn!("{}", self.inode.tell(format_args!("block {number} could not be restored")));
                 }
             }
             self.cut(written > 0, kept);
