@@ -23,9 +23,17 @@ use crate::key_source::{Credential, CredentialSource, PasswordSource, SecretErro
 pub struct CryptExtension {
     /// What opens them all.
     credential: OnceLock<Arc<Credential>>,
-    /// Volumes in host directories that are open, by directory, configuration, and whether they may not be changed: two
-    /// opens of one file must meet, whichever mounts they come from.
-    open: Mutex<HashMap<(PathBuf, String, bool), Weak<CryptFs>>>,
+    /// Volumes in host directories that are open, by directory, and whether they may not be changed: two opens of one file
+    /// must meet, whichever mounts they come from.
+    open: Mutex<HashMap<(PathBuf, bool), Opened>>,
+}
+
+/// A volume that is open, and what has opened it.
+#[derive(Debug)]
+struct Opened {
+    volume: Weak<CryptFs>,
+    config: String,
+    credential: Weak<Credential>,
 }
 
 impl Extension for CryptExtension {
@@ -73,22 +81,33 @@ impl Extension for CryptExtension {
     fn open(&self, argument: &str, backends: &Backends<'_>) -> Result<Claim> {
         let Location { backend, config, passfile } = Location::parse(argument)?;
         let credential = self.credential(passfile, backends.are_for_sandbox())?;
-        let new = || {
-            let inner = backends.open(OsStr::new(backend))?;
-            Ok::<_, Error>(Arc::new(CryptFs::open(inner, config, &*credential)?))
-        };
+        let inner = || backends.open(OsStr::new(backend));
+        let new = || Ok::<_, Error>(Arc::new(CryptFs::open(inner()?, config, &*credential)?));
         // Other backends may be others each time that they are opened, or volumes of this extension again.
         let Some(directory) = directory(backend) else { return Ok(Claim::new(new()?)) };
         let mut open = self.open.lock();
-        let key = |read_only| (directory.clone(), config.to_owned(), read_only);
         let read_only = backends.are_read_only();
         // Who only reads does not mind that others may do more.
         let mut usable = [false, true].into_iter().filter(|opened| read_only || !opened);
-        if let Some(volume) = usable.find_map(|opened| open.get(&key(opened))?.upgrade()) {
+        let found = usable.find_map(|read_only| {
+            let opened = open.get(&(directory.clone(), read_only))?;
+            Some((opened.volume.upgrade()?, opened))
+        });
+        if let Some((volume, opened)) = found {
+            let is_the_same = opened.config == config && opened.credential.ptr_eq(&Arc::downgrade(&credential));
+            if !is_the_same && !volume.is_opened_by(&inner()?, config, &*credential)? {
+                return Err(format!("{} is open with another key", directory.display()).into());
+            }
             return Ok(Claim::new(volume));
         }
         let volume = new()?;
-        open.insert(key(read_only), Arc::downgrade(&volume));
+        open.retain(|_, opened| opened.volume.strong_count() > 0);
+        let opened = Opened {
+            volume: Arc::downgrade(&volume),
+            config: config.to_owned(),
+            credential: Arc::downgrade(&credential),
+        };
+        open.insert((directory, read_only), opened);
         Ok(Claim::new(volume))
     }
 }
@@ -156,6 +175,11 @@ impl<'a> Location<'a> {
         for option in options.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
                 Some(("config", "")) => return Err("config= needs a FILE".to_owned()),
+                Some(("config", file)) if file.split('/').any(|name| matches!(name, "." | "..")) => {
+                    return Err(format!(
+                        "config={file} leads out of the encrypted files; begin it with / for a file of this machine"
+                    ));
+                }
                 Some(("config", file)) => location.config = file,
                 Some(("passfile", "")) => return Err("passfile= needs a FILE".to_owned()),
                 Some(("passfile", file)) => location.passfile = Some(file),

@@ -52,6 +52,29 @@ impl<T> Secret<T> {
 /// The smallest page of the machines that Rust knows; larger ones only make the rest of it unused.
 const PAGE: usize = 4096;
 
+/// Calls `work`, and then overwrites what that has left on the stack, by way of which values go to pages of their own, and
+/// on which ciphers and hashes work.
+pub(crate) fn without_traces<T>(work: impl FnOnce() -> T) -> T {
+    /// More than all that deals with keys takes; threads have many times as much.
+    const DEPTH: usize = 64 << 10;
+
+    #[inline(never)]
+    fn below<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+
+    #[inline(never)]
+    fn overwrite() {
+        let mut stack = [0_u8; DEPTH];
+        stack.zeroize();
+        std::hint::black_box(&stack);
+    }
+
+    let done = below(work);
+    overwrite();
+    done
+}
+
 impl<T> Deref for Secret<T> {
     type Target = T;
 

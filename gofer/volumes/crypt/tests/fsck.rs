@@ -17,7 +17,7 @@ use gofer_crypt::fsck::{Finding, Observer, Severity, Summary, check};
 use tempfile::TempDir;
 
 use common::stored::{as_path, dir_iv, encrypted};
-use common::{DEFAULT, password};
+use common::{DEFAULT, PLAIN, password};
 
 /// Changes one byte. Writing a certain one would now and then change nothing: what is encrypted is random.
 fn flip(file: &File, at: u64) {
@@ -125,7 +125,8 @@ impl Volume {
 
     fn check(&self) -> (Summary, Vec<String>) {
         let mut found = Found::default();
-        let summary = check(self.directory.path(), &self.keys, &mut found).unwrap();
+        let summary =
+            check(self.directory.path(), &config_path(self.directory.path()), &self.keys, &mut found).unwrap();
         // A file with several names is looked at once.
         assert!(summary.files + summary.directories + summary.symlinks + summary.others <= found.entries);
         assert_eq!(summary.bytes, found.bytes);
@@ -479,4 +480,20 @@ fn severities_are_told_apart() {
     assert_eq!(leftover.severity(), Severity::Note);
     let unread = gofer_crypt::fsck::Problem::Unread { reason: std::io::ErrorKind::PermissionDenied.into() };
     assert_eq!(unread.severity(), Severity::Unread);
+}
+
+#[test]
+fn what_is_no_file_is_no_damage() {
+    for features in [DEFAULT, PLAIN] {
+        let volume = Volume::new(features);
+        volume.write("file", b"x");
+        let dir = volume.directory.path();
+        fs::write(dir.join("gocryptfs.longname.gofer-redo-7.name"), b"erased").unwrap();
+        let config = dir.join("elsewhere");
+        fs::rename(config_path(dir), &config).unwrap();
+        let mut found = Found::default();
+        let summary = check(dir, &config, &volume.keys, &mut found).unwrap();
+        assert!(summary.is_clean(), "{:?}", found.lines);
+        assert_eq!((summary.files, summary.notes, found.lines.len()), (1, 1, 1));
+    }
 }

@@ -9,10 +9,22 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use gofer_crypt::directory::{config_path, load_config};
+use gofer_crypt::fsck::{Finding, Observer, check};
 use lisafs::backend::{Access, Backend, Mode, NO_ID, Name, NewFile, OpenHow, SetStat};
 
 use common::DEFAULT;
 use common::change::{Change, Numbers, is_between, read, walk};
+
+/// What `fsck` finds.
+#[derive(Default)]
+struct Damage(Vec<String>);
+
+impl Observer for Damage {
+    fn found(&mut self, finding: &Finding) {
+        self.0.push(finding.to_string());
+    }
+}
 
 /// Names how many kills there are to be.
 const KILLS: &str = "CRYPT_KILLS";
@@ -94,6 +106,14 @@ fn a_killed_writer_leaves_blocks_whole() {
         }
         writer.kill().unwrap();
         writer.wait().unwrap();
+
+        // Nothing is lost that the next mount makes whole.
+        let config = config_path(directory.path());
+        let keys = load_config(&config).unwrap();
+        let keys = keys.unlock(&common::password()).unwrap().keys(&keys);
+        let mut damage = Damage::default();
+        let summary = check(directory.path(), &config, &keys, &mut damage).unwrap();
+        assert!(summary.is_clean(), "after kill {seed}: {:?}", damage.0);
 
         let (begun, made) = counts();
         let mut numbers = Numbers(seed);

@@ -73,14 +73,14 @@ impl Fsck {
         let io = |source| DirectoryError::Io { path: dir.to_owned(), source };
         if self.json {
             let mut findings = Findings::default();
-            let summary = check(dir, &keys, &mut findings).map_err(io)?;
+            let summary = check(dir, &path, &keys, &mut findings).map_err(io)?;
             let all = All { clean: summary.is_clean(), summary: &summary, findings: findings.0 };
             println!("{}", serde_json::to_string_pretty(&all)?);
             return Ok(summary);
         }
         let mut lines =
             Lines { bar: (!self.quiet && stderr().is_terminal()).then(|| Bar::new(dir)), quiet: self.quiet };
-        let summary = check(dir, &keys, &mut lines);
+        let summary = check(dir, &path, &keys, &mut lines);
         drop(lines);
         let summary = summary.map_err(io)?;
         if !self.quiet {

@@ -71,7 +71,7 @@ impl CryptDir {
 
     /// Appends the plain name of `entry` to `names`, if it has one that a client may see.
     fn plain_name(&self, entry: &[u8], iv: &DirIv, names: &mut Vec<u8>) -> bool {
-        if matches!(entry, b"." | b"..") || self.node.is_internal(entry) {
+        if matches!(entry, b"." | b"..") || self.node.is_internal(&self.volume, entry) {
             return false;
         }
         let keys = &self.volume.keys.names;

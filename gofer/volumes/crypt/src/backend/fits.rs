@@ -3,7 +3,7 @@
 use lisafs::backend::{Access, ControlBox, ControlFile, FileType, Name, OpenHow, Result};
 
 use super::internal;
-use super::redo::is_note;
+use super::node::is_internal;
 use crate::format::{CONFIG, DIR_IV, DirIv, Entry, FileId, HEADER_LEN, Keys};
 
 /// Files that are tried for one with content that is whole.
@@ -12,8 +12,11 @@ const FILES: usize = 100;
 /// Directories that are looked into for files.
 const DIRECTORIES: usize = 1000;
 
-/// Whether `keys` can be those of the volume in the directory `root`: something in it decrypts, or it is empty.
-pub(crate) fn fits(root: &dyn ControlFile, keys: &Keys) -> Result<bool> {
+/// Whether `keys` can be those of the volume in the directory `root`: something in it decrypts, or it is empty. `config`
+/// is the entry of the root that is the configuration or that it is in, if it is not outside.
+pub(crate) fn fits(root: &dyn ControlFile, keys: &Keys, config: Option<&[u8]>) -> Result<bool> {
+    // What a killed `passwd` leaves, too.
+    let is_no_file = |entry: &[u8]| entry.starts_with(CONFIG.as_bytes()) || is_internal(entry, config);
     let mut names = Tried::default();
     let mut contents = Tried::default();
     let mut directories: Vec<Option<ControlBox>> = vec![None];
@@ -28,8 +31,7 @@ pub(crate) fn fits(root: &dyn ControlFile, keys: &Keys) -> Result<bool> {
         let iv = dir_iv(keys, directory);
         for entry in entries {
             let name = keys.names.classify(&entry.name);
-            let is_internal = || entry.name.starts_with(CONFIG.as_bytes()) || is_note(&entry.name);
-            if matches!(name, Entry::DirIv | Entry::LongName(_)) || is_root && is_internal() {
+            if matches!(name, Entry::DirIv | Entry::LongName(_)) || is_root && is_no_file(&entry.name) {
                 continue;
             }
             if let (Entry::Name(name), Some(iv), false) = (name, &iv, keys.has_plain_names()) {

@@ -44,14 +44,16 @@ use parking_lot::RwLock;
 use rayon::ThreadPool;
 
 pub(crate) use self::fits::fits;
+pub(crate) use self::node::is_internal;
 pub use self::open::OpenError;
+pub(crate) use self::redo::{Mend, Mends, is_note, mends};
 
 use self::buffer::Buffers;
 use self::control::Control;
 use self::damage::Damage;
 use self::inode::Inodes;
 use self::node::Node;
-use self::redo::{Mends, Noted, Notes};
+use self::redo::{Noted, Notes};
 use crate::format::{Keys, NameEncryption};
 
 /// The plain files of an encrypted volume.
@@ -63,6 +65,8 @@ pub struct CryptFs {
 /// What all files of a volume need.
 struct Volume {
     keys: Keys,
+    /// The entry of the root that is the configuration or that it is in, if it is not outside.
+    config: Option<Vec<u8>>,
     inodes: Arc<Inodes>,
     /// See the [module's documentation](self).
     names: RwLock<()>,
@@ -80,7 +84,7 @@ struct Volume {
 
 impl CryptFs {
     /// The files that `keys` are for, below `root`.
-    fn new(inner: Claim, keys: Keys, root: ControlBox, mends: Mends) -> Self {
+    fn new(inner: Claim, keys: Keys, config: Option<Vec<u8>>, root: ControlBox, mends: Mends) -> Self {
         let volume = Volume {
             notes: (!inner.options.read_only).then(|| Notes::new(root)),
             mends,
@@ -88,6 +92,7 @@ impl CryptFs {
             walks_paths: inner.options.walk_stat,
             buffers: Buffers::new(&keys.content),
             keys,
+            config,
             inodes: Arc::default(),
             names: RwLock::default(),
             damage: Damage::default(),

@@ -88,13 +88,19 @@ impl Node {
 
     /// Whether `name` is that of a file of the volume's own, which could be met if names are plain.
     pub(super) fn is_reserved(&self, volume: &Volume, name: &[u8]) -> bool {
-        self.is_internal(name) && volume.keys.has_plain_names()
+        self.is_internal(volume, name) && volume.keys.has_plain_names()
     }
 
     /// Whether `entry` of this directory is the volume's configuration, or has its notes.
-    pub(super) fn is_internal(&self, entry: &[u8]) -> bool {
-        self.is_root && (entry == CONFIG.as_bytes() || is_note(entry))
+    pub(super) fn is_internal(&self, volume: &Volume, entry: &[u8]) -> bool {
+        self.is_root && is_internal(entry, volume.config.as_deref())
     }
+}
+
+/// Whether `entry` of the root is no file of the volume: a configuration, of which one may be called, or be in, `config`,
+/// or notes.
+pub(crate) fn is_internal(entry: &[u8], config: Option<&[u8]>) -> bool {
+    entry == CONFIG.as_bytes() || Some(entry) == config || is_note(entry)
 }
 
 /// The entry as a name for the inner backend.

@@ -6,7 +6,7 @@ use lisafs::backend::{
 };
 
 use super::{CryptFs, fits, internal, make, redo};
-use crate::format::{Config, ConfigError, DIR_IV, DirIv};
+use crate::format::{Config, ConfigError, DIR_IV, DirIv, Keys};
 use crate::key_source::Unlock;
 
 /// Bytes of the longest configuration: the usual one has less than a thousand.
@@ -48,19 +48,10 @@ impl CryptFs {
         if root.stat.file_type() != Some(FileType::Directory) {
             return Err(OpenError::NotADirectory);
         }
-        let json = if config.starts_with('/') {
-            read_host(config)?
-        } else {
-            match read_inner(&*root.file, config) {
-                Err(error) if error == Errno::NOENT => return Err(OpenError::NoConfig(config.to_owned())),
-                json => json.map_err(OpenError::Inner)?.ok_or_else(|| OpenError::Large(config.to_owned()))?,
-            }
-        };
-        let wrong = |error| OpenError::Config(config.to_owned(), error);
-        let parsed = Config::parse(&json).map_err(wrong)?;
-        let keys = key.unlock(&parsed).map_err(wrong)?.keys(&parsed);
+        let keys = unlock(&*root.file, config, key)?;
         // Before anything is written with it.
-        if !key.is_proof() && !fits(&*root.file, &keys).map_err(OpenError::Inner)? {
+        let config_entry = entry_of_root(config);
+        if !key.is_proof() && !fits(&*root.file, &keys, config_entry).map_err(OpenError::Inner)? {
             return Err(OpenError::MasterKey(config.to_owned()));
         }
         if keys.names.have_dir_ivs() && !inner.options.read_only {
@@ -72,8 +63,35 @@ impl CryptFs {
             redo::recover(&keys.content, &*root.file).map(|()| redo::Mends::default())
         };
         let mends = mends.map_err(OpenError::Inner)?;
-        Ok(CryptFs::new(inner, keys, root.file, mends))
+        Ok(CryptFs::new(inner, keys, config_entry.map(<[u8]>::to_vec), root.file, mends))
     }
+
+    /// Whether somebody with `key` may have this volume, which is open: `key` and the configuration at the path `config`
+    /// lead to its keys. `inner` has its encrypted files, too.
+    pub(crate) fn is_opened_by(&self, inner: &Claim, config: &str, key: &impl Unlock) -> Result<bool, OpenError> {
+        let root = inner.backend.attach().map_err(OpenError::Inner)?.root;
+        Ok(self.volume.keys.are(&unlock(&*root.file, config, key)?))
+    }
+}
+
+/// The keys for the files below `root`.
+fn unlock(root: &dyn ControlFile, config: &str, key: &impl Unlock) -> Result<Keys, OpenError> {
+    let json = if config.starts_with('/') {
+        read_host(config)?
+    } else {
+        match read_inner(root, config) {
+            Err(error) if error == Errno::NOENT => return Err(OpenError::NoConfig(config.to_owned())),
+            json => json.map_err(OpenError::Inner)?.ok_or_else(|| OpenError::Large(config.to_owned()))?,
+        }
+    };
+    let wrong = |error| OpenError::Config(config.to_owned(), error);
+    let parsed = Config::parse(&json).map_err(wrong)?;
+    Ok(key.unlock(&parsed).map_err(wrong)?.keys(&parsed))
+}
+
+/// The entry of the root at which the path `config` of the encrypted files begins; `None` for one of this machine.
+fn entry_of_root(config: &str) -> Option<&[u8]> {
+    if config.starts_with('/') { None } else { config.split('/').find(|name| !name.is_empty()).map(str::as_bytes) }
 }
 
 /// The file at `path` on this machine.

@@ -31,7 +31,7 @@ const START: &[u8] = b"gocryptfs.longname.gofer-redo-";
 const END: &[u8] = b".name";
 
 /// Whether an entry of the root is such a file.
-pub(super) fn is_note(entry: &[u8]) -> bool {
+pub(crate) fn is_note(entry: &[u8]) -> bool {
     entry.strip_prefix(START).is_some_and(|rest| rest.ends_with(END))
 }
 
@@ -183,7 +183,7 @@ pub(super) fn recover(content: &Content, root: &dyn ControlFile) -> Result<()> {
 }
 
 /// What [`recover`] would change, for those who may not.
-pub(super) fn mends(content: &Content, root: &dyn ControlFile) -> Result<Mends> {
+pub(crate) fn mends(content: &Content, root: &dyn ControlFile) -> Result<Mends> {
     let mut notes = Left::new();
     for file in files(root)? {
         match read(content, root, &file.name) {
@@ -325,7 +325,7 @@ fn mend(content: &Content, inner: &dyn OpenFile, note: &Note, mut blocks: Vec<u8
 
 /// What is to be different in a file: blocks by where they begin, and then its size.
 #[derive(Debug, Default)]
-pub(super) struct Mend {
+pub(crate) struct Mend {
     blocks: Vec<(u64, Vec<u8>)>,
     size: Option<u64>,
 }
@@ -347,8 +347,20 @@ impl Mend {
         Mend { blocks, size: next.size.or(self.size) }
     }
 
+    /// Makes `bytes`, which are in the file from `offset` on, what they are to be.
+    pub(crate) fn patch(&self, bytes: &mut [u8], offset: u64) {
+        for (position, block) in &self.blocks {
+            for (byte, at) in block.iter().zip(*position..) {
+                let place = at.checked_sub(offset).and_then(|at| bytes.get_mut(usize::try_from(at).ok()?));
+                if let Some(place) = place {
+                    *place = *byte;
+                }
+            }
+        }
+    }
+
     /// How many bytes a file has that has `size` without this.
-    fn size(&self, size: u64) -> u64 {
+    pub(crate) fn size(&self, size: u64) -> u64 {
         let end = self.blocks.iter().map(|(position, block)| position + block.len() as u64).max();
         self.size.unwrap_or(size.max(end.unwrap_or(0)))
     }
@@ -356,9 +368,14 @@ impl Mend {
 
 /// What is to be different in files that may not be changed.
 #[derive(Debug, Default)]
-pub(super) struct Mends(HashMap<Identity, Arc<Mend>>);
+pub(crate) struct Mends(HashMap<Identity, Arc<Mend>>);
 
 impl Mends {
+    /// What is to be different in the file `identity`.
+    pub(crate) fn of(&self, identity: Identity) -> Option<&Mend> {
+        self.0.get(&identity).map(|mend| &**mend)
+    }
+
     /// The attributes of an encrypted file.
     pub(super) fn stat(&self, stat: Statx) -> Statx {
         match self.0.get(&identity(&stat)) {
@@ -403,14 +420,7 @@ impl OpenFile for Mended {
                 count => done += count,
             }
         }
-        for (position, block) in &self.mend.blocks {
-            for (byte, at) in block.iter().zip(*position..) {
-                let place = at.checked_sub(offset).and_then(|at| bytes.get_mut(usize::try_from(at).ok()?));
-                if let Some(place) = place {
-                    *place = *byte;
-                }
-            }
-        }
+        self.mend.patch(&mut bytes, offset);
         into.put(0, &bytes);
         Ok(len)
     }

@@ -69,7 +69,7 @@ pub fn restore(
         }
     }
     let content = Config::create_with(new, key, password).map_err(DirectoryError::format(config))?;
-    if !fits(dir, &key.keys(&content))? {
+    if !fits(dir, config, &key.keys(&content))? {
         return Err(DirectoryError::MasterKey(dir.to_owned()));
     }
     write::create(config, &content.to_json(), CONFIG_MODE).map_err(DirectoryError::io(config))

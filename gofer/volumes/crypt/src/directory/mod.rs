@@ -6,6 +6,7 @@ mod write;
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use gofer::hostfs::{HostFs, HostOptions};
@@ -66,16 +67,26 @@ impl DirectoryError {
     }
 }
 
-/// Whether `keys` can be those of the volume in `dir`.
-fn fits(dir: &Path, keys: &Keys) -> Result<bool, DirectoryError> {
+/// Whether `keys` can be those of the volume in `dir`, whose configuration is or will be at `config`.
+fn fits(dir: &Path, config: &Path, keys: &Keys) -> Result<bool, DirectoryError> {
     let volume = HostFs::open(dir, HostOptions::default()).map_err(DirectoryError::io(dir))?;
-    let fits = volume.attach().and_then(|attachment| backend::fits(&*attachment.root.file, keys));
+    let entry = config_entry(dir, config);
+    let fits = volume.attach().and_then(|attachment| backend::fits(&*attachment.root.file, keys, entry.as_deref()));
     fits.map_err(|error| DirectoryError::io(dir)(io::Error::from_raw_os_error(error.errno().raw_os_error())))
 }
 
 /// Where the configuration of the volume in `dir` is, if it is not said.
 pub fn config_path(dir: &Path) -> PathBuf {
     dir.join(CONFIG)
+}
+
+/// The entry of `dir` that the file `config` is or is in, if it is in `dir` at all.
+pub(crate) fn config_entry(dir: &Path, config: &Path) -> Option<Vec<u8>> {
+    // It need not be there yet.
+    let parent = config.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let config = parent.canonicalize().ok()?.join(config.file_name()?);
+    let entry = config.strip_prefix(dir.canonicalize().ok()?).ok()?.components().next()?;
+    Some(entry.as_os_str().as_bytes().to_vec())
 }
 
 /// The bytes of the configuration at `path`.

@@ -39,7 +39,7 @@ pub fn passwd<E: From<DirectoryError>>(
     let before = parsed.map_err(DirectoryError::format(config))?;
     let key = old.unlock(&before).map_err(DirectoryError::format(config))?;
     let has_proof = matches!(old, Credential::Password(_));
-    if !has_proof && !fits(dir, &key.keys(&before))? {
+    if !has_proof && !fits(dir, &path, &key.keys(&before))? {
         return Err(DirectoryError::MasterKey(dir.to_owned()).into());
     }
     let password = new()?;

@@ -9,7 +9,7 @@ use super::content::{Gcm, open_gcm, seal_gcm};
 use super::header::VERSION;
 use super::keys::{GCM, Keys, MasterKey, expand};
 use super::{Features, random};
-use crate::secret::{Key, MAX_PASSWORD, Password, Secret};
+use crate::secret::{Key, MAX_PASSWORD, Password, Secret, without_traces};
 
 /// What the master key is bound to: block 0 of no file.
 const BOUND_TO: [u8; 8] = [0; 8];
@@ -221,14 +221,16 @@ impl Config {
 
     /// The master key, by the password.
     pub fn unlock(&self, password: &Password) -> Result<Unlocked, ConfigError> {
-        let cipher = self.key_cipher(password);
-        let mut sealed = Secret::new([0; SEALED_KEY - 16]);
-        sealed.copy_from_slice(&self.raw.encrypted_key.0[16..]);
-        let nonce = &self.raw.encrypted_key.0[..16];
-        let plain = open_gcm(&cipher, nonce, &BOUND_TO, &mut *sealed).map_err(|_| ConfigError::Password)?;
-        let mut key = Key::new([0; 32]);
-        key.copy_from_slice(plain);
-        Ok(Unlocked(key))
+        without_traces(|| {
+            let cipher = self.key_cipher(password);
+            let mut sealed = Secret::new([0; SEALED_KEY - 16]);
+            sealed.copy_from_slice(&self.raw.encrypted_key.0[16..]);
+            let nonce = &self.raw.encrypted_key.0[..16];
+            let plain = open_gcm(&cipher, nonce, &BOUND_TO, &mut *sealed).map_err(|_| ConfigError::Password)?;
+            let mut key = Key::new([0; 32]);
+            key.copy_from_slice(plain);
+            Ok(Unlocked(key))
+        })
     }
 
     /// The same volume with another password.
@@ -262,14 +264,16 @@ impl Config {
     }
 
     fn seal(&mut self, key: &MasterKey, password: &Password) {
-        let cipher = self.key_cipher(password);
-        let mut sealed = vec![0; SEALED_KEY];
-        random::fill(&mut sealed[..16]);
-        let (nonce, rest) = sealed.split_at_mut(16);
-        let (plain, tag) = rest.split_at_mut(32);
-        plain.copy_from_slice(&**key);
-        tag.copy_from_slice(&seal_gcm(&cipher, nonce, &BOUND_TO, plain));
-        self.raw.encrypted_key = Base64(sealed);
+        without_traces(|| {
+            let cipher = self.key_cipher(password);
+            let mut sealed = vec![0; SEALED_KEY];
+            random::fill(&mut sealed[..16]);
+            let (nonce, rest) = sealed.split_at_mut(16);
+            let (plain, tag) = rest.split_at_mut(32);
+            plain.copy_from_slice(&**key);
+            tag.copy_from_slice(&seal_gcm(&cipher, nonce, &BOUND_TO, plain));
+            self.raw.encrypted_key = Base64(sealed);
+        });
     }
 }
 

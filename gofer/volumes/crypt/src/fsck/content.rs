@@ -4,10 +4,11 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use rayon::prelude::*;
-use rustix::fs::{SeekFrom, seek};
+use rustix::fs::{SeekFrom, Stat, seek};
 use rustix::io::{Errno, pread, retry_on_intr};
 
 use super::Problem;
+use crate::backend::Mend;
 use crate::format::{Content, FileId, HEADER_LEN, Layout};
 
 /// Blocks that are read at once.
@@ -20,19 +21,39 @@ struct Run {
     last: u64,
 }
 
-/// What is wrong with the content of `file`, which has `size` bytes. `read` hears how many bytes were looked at; holes
-/// are none.
-pub(super) fn problems(
-    content: &Content,
-    file: BorrowedFd<'_>,
+/// A file as it is stored, and will be after the next mount.
+pub(super) struct Stored<'a> {
+    file: BorrowedFd<'a>,
     size: u64,
-    read: &mut dyn FnMut(u64),
-) -> io::Result<Vec<Problem>> {
+    mend: Option<&'a Mend>,
+}
+
+impl<'a> Stored<'a> {
+    pub(super) fn new(file: BorrowedFd<'a>, stat: &Stat, mend: Option<&'a Mend>) -> Self {
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        Stored { file, size: mend.map_or(size, |mend| mend.size(size)), mend }
+    }
+
+    /// Fills `buffer` unless the file ends before.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let Some(mend) = self.mend else { return read_at(self.file, buffer, offset) };
+        let len = usize::try_from(self.size.saturating_sub(offset)).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+        let bytes = &mut buffer[..len];
+        let there = read_at(self.file, bytes, offset)?;
+        bytes[there..].fill(0);
+        mend.patch(bytes, offset);
+        Ok(len)
+    }
+}
+
+/// What is wrong with the content of `file`. `read` hears how many bytes were looked at; holes are none.
+pub(super) fn problems(content: &Content, file: &Stored<'_>, read: &mut dyn FnMut(u64)) -> io::Result<Vec<Problem>> {
+    let size = file.size;
     if size == 0 {
         return Ok(Vec::new());
     }
     let mut header = [0; HEADER_LEN];
-    let len = read_at(file, &mut header, 0)?;
+    let len = file.read_at(&mut header, 0)?;
     read(len as u64);
     let id = match FileId::parse(&header[..len]) {
         Ok(id) => id,
@@ -46,10 +67,10 @@ pub(super) fn problems(
     let mut number = 0;
     while number < blocks {
         // The last block is looked at in any case: only whole ones can be holes.
-        let data = next_data(file, position(layout, number)?);
+        let data = next_data(file.file, position(layout, number)?);
         let data = data.map_or(blocks, |data| data.saturating_sub(HEADER_LEN as u64) / layout.block());
         number = data.clamp(number, blocks - 1);
-        let len = read_at(file, &mut buffer, position(layout, number)?)?;
+        let len = file.read_at(&mut buffer, position(layout, number)?)?;
         if len == 0 {
             break;
         }

@@ -93,6 +93,9 @@ pub enum Problem {
     },
     /// A file that gocryptfs or this program was about to remove, or a copy of the configuration.
     Leftover,
+    /// Changes that were noted by a process that was killed, or that has the volume open. The next mount completes what is
+    /// not made, and that is not damage.
+    Unfinished,
 }
 
 impl Problem {
@@ -100,7 +103,7 @@ impl Problem {
     pub fn severity(&self) -> Severity {
         match self {
             Problem::Unread { .. } => Severity::Unread,
-            Problem::Leftover => Severity::Note,
+            Problem::Leftover | Problem::Unfinished => Severity::Note,
             _ => Severity::Damage,
         }
     }
@@ -135,6 +138,7 @@ impl fmt::Display for Problem {
             }
             Problem::Unread { reason } => write!(f, "cannot be read: {reason}"),
             Problem::Leftover => f.write_str("a file that is not needed any more"),
+            Problem::Unfinished => f.write_str("notes of changes, which the next mount completes if they are not made"),
         }
     }
 }

@@ -12,8 +12,12 @@ mod walk;
 use std::io;
 use std::path::Path;
 
+use gofer::hostfs::{HostFs, HostOptions};
+use lisafs::backend::Backend;
 use serde::Serialize;
 
+use crate::backend::{Mends, mends};
+use crate::directory::config_entry;
 use crate::format::Keys;
 
 pub use finding::{Finding, Problem, Severity};
@@ -68,7 +72,17 @@ impl Summary {
     }
 }
 
-/// Looks at all of the volume in `dir`. An error is a directory that cannot be read at all.
-pub fn check(dir: &Path, keys: &Keys, observer: &mut dyn Observer) -> io::Result<Summary> {
-    walk::Walk::new(keys, observer).run(dir)
+/// Looks at all of the volume in `dir`, whose configuration is at `config`. An error is a directory that cannot be read at
+/// all.
+pub fn check(dir: &Path, config: &Path, keys: &Keys, observer: &mut dyn Observer) -> io::Result<Summary> {
+    walk::Walk::new(keys, config_entry(dir, config), unfinished(dir, keys)?, observer).run(dir)
+}
+
+/// What the next mount will do to files that a killed process was writing.
+fn unfinished(dir: &Path, keys: &Keys) -> io::Result<Mends> {
+    let mends = HostFs::open(dir, HostOptions::default())?
+        .attach()
+        .and_then(|attachment| mends(&keys.content, &*attachment.root.file));
+    // What cannot be read is found out on the way.
+    Ok(mends.unwrap_or_default())
 }

@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::io::{Errno, read, retry_on_intr};
 
 use super::Problem;
+use crate::backend::{is_internal, is_note};
 use crate::format::{CONFIG, DIR_IV, DirIv, Entry, Keys};
 
 /// More than any long name has.
@@ -15,6 +16,12 @@ const LONGEST: usize = 512;
 
 /// Opens a file without waiting for anybody.
 pub(super) const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// What there is in the root of a volume besides its files.
+pub(super) struct Root {
+    /// The entry that is the configuration or that it is in.
+    pub(super) config: Option<Vec<u8>>,
+}
 
 /// An entry that is a file of the volume, by its name.
 pub(super) struct Named {
@@ -33,16 +40,20 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Of `entries` in `dir`.
-    pub(super) fn new(keys: &Keys, dir: BorrowedFd<'_>, entries: &[Vec<u8>], is_root: bool) -> Self {
+    /// Of `entries` in `dir`, which may be the root.
+    pub(super) fn new(keys: &Keys, dir: BorrowedFd<'_>, entries: &[Vec<u8>], root: Option<&Root>) -> Self {
         let mut names = Names::default();
         let present: HashSet<&[u8]> = entries.iter().map(Vec::as_slice).collect();
         let iv = names.dir_iv(keys, dir, &present);
         for stored in entries {
-            if is_root && stored == CONFIG.as_bytes() {
+            if root.is_some() && is_note(stored) {
+                names.problems.push((stored.clone(), Problem::Unfinished));
                 continue;
             }
-            if is_root && !keys.has_plain_names() && stored.starts_with(CONFIG.as_bytes()) {
+            if root.is_some_and(|root| is_internal(stored, root.config.as_deref())) {
+                continue;
+            }
+            if root.is_some() && !keys.has_plain_names() && stored.starts_with(CONFIG.as_bytes()) {
                 names.problems.push((stored.clone(), Problem::Leftover));
                 continue;
             }

@@ -5,17 +5,21 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, major, minor, openat, readlinkat, statat};
 use rustix::io::Errno;
 
+use super::content::Stored;
 use super::levels::Levels;
-use super::names::{FILE, Named, Names};
+use super::names::{FILE, Named, Names, Root};
 use super::{Finding, Observer, Problem, Summary, attributes, content};
+use crate::backend::Mends;
 use crate::format::Keys;
 
 /// A walk that is under way.
 pub(super) struct Walk<'a> {
     keys: &'a Keys,
+    root: Root,
+    unfinished: Mends,
     observer: &'a mut dyn Observer,
     summary: Summary,
     /// Where it is, in the mounted volume and on disk.
@@ -33,9 +37,14 @@ struct Pending {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(keys: &'a Keys, observer: &'a mut dyn Observer) -> Self {
-        let (path, stored) = (Vec::new(), Vec::new());
-        Walk { keys, observer, summary: Summary::default(), path, stored, linked: HashSet::new() }
+    pub(super) fn new(
+        keys: &'a Keys,
+        config: Option<Vec<u8>>,
+        unfinished: Mends,
+        observer: &'a mut dyn Observer,
+    ) -> Self {
+        let (path, stored, root) = (Vec::new(), Vec::new(), Root { config });
+        Walk { keys, root, unfinished, observer, summary: Summary::default(), path, stored, linked: HashSet::new() }
     }
 
     pub(super) fn run(mut self, root: &Path) -> io::Result<Summary> {
@@ -73,7 +82,8 @@ impl<'a> Walk<'a> {
                 return pending;
             }
         };
-        let names = Names::new(self.keys, dir, &entries, pending.stored == 0);
+        let root = (pending.stored == 0).then_some(&self.root);
+        let names = Names::new(self.keys, dir, &entries, root);
         for (stored, problem) in names.problems {
             if !stored.is_empty() {
                 self.enter(&Named { plain: None, stored });
@@ -129,12 +139,14 @@ impl<'a> Walk<'a> {
 
     fn content(&mut self, file: &OwnedFd) {
         self.attributes(file.as_fd());
-        let size = match fstat(file) {
-            Ok(stat) => u64::try_from(stat.st_size).unwrap_or_default(),
+        let stat = match fstat(file) {
+            Ok(stat) => stat,
             Err(error) => return self.found(Problem::Unread { reason: error.into() }),
         };
+        let mend = self.unfinished.of((major(stat.st_dev), minor(stat.st_dev), stat.st_ino));
+        let file = Stored::new(file.as_fd(), &stat, mend);
         let mut read = 0;
-        let problems = content::problems(&self.keys.content, file.as_fd(), size, &mut |bytes| {
+        let problems = content::problems(&self.keys.content, &file, &mut |bytes| {
             read += bytes;
             self.observer.read(bytes);
         });
