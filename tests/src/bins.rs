@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
+use crate::cargo;
+
 /// Names the directory of binaries that are built already. `cargo xtask` sets it; without it the first test that needs
 /// a binary builds them.
 pub const DIRECTORY: &str = "FUSEBRIDGE_BIN_DIR";
@@ -90,11 +92,30 @@ fn build_of(profile: &str, packages: &[&str], linking: Linking) -> Result<PathBu
 }
 
 fn build_command(profile: &str, packages: &[&str]) -> Command {
-    let mut cargo = cargo();
+    let mut cargo = cargo::command();
     cargo.args(["build", "--profile", profile, "--bins"]);
     cargo.args(packages.iter().flat_map(|package| ["--package", *package]));
     cargo.args(packages.is_empty().then_some("--workspace"));
     cargo
+}
+
+/// Builds the example of this name, of what the tests themselves are built of, and gives its program.
+pub fn example(name: &str) -> Result<PathBuf> {
+    one_of(&["--example", name])
+}
+
+/// Builds the program of this name in the release profile and gives it.
+pub fn optimised(name: &str) -> Result<PathBuf> {
+    one_of(&["--release", "--bin", name])
+}
+
+/// Builds the one program that these words stand for, of all that the workspace is built of.
+fn one_of(words: &[&str]) -> Result<PathBuf> {
+    let mut cargo = cargo::command();
+    cargo.args(["build", "--workspace"]).args(words);
+    let artifacts = artifacts(cargo).with_context(|| format!("{} does not build", words.join(" ")))?;
+    let program = artifacts.iter().find_map(|message| message["executable"].as_str());
+    program.map(PathBuf::from).context("cargo did not say where it put the program")
 }
 
 /// Where the programs among these things are.
@@ -122,7 +143,7 @@ pub struct TestProgram {
 
 /// Builds all programs and all tests of the workspace at once, and gives the directory of the programs and the tests.
 pub fn build_with_tests() -> Result<(PathBuf, Vec<TestProgram>)> {
-    let mut cargo = cargo();
+    let mut cargo = cargo::command();
     cargo.args(["build", "--workspace", "--bins", "--examples", "--tests"]);
     let artifacts = artifacts(cargo).context("the tests do not build")?;
     Ok((directory_of(&artifacts)?, artifacts.iter().filter_map(test_program).collect()))
@@ -138,12 +159,6 @@ fn test_program(message: &Value) -> Option<TestProgram> {
     let kind = message["target"]["kind"][0].as_str()?;
     let name = format!("{}-{kind}-{target}", package.file_name()?.display());
     Some(TestProgram { name, target, package, executable })
-}
-
-fn cargo() -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace());
-    cargo
 }
 
 /// Runs a command of cargo that builds, and gives what it says about each thing that it has built: where cargo puts its

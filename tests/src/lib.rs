@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod bins;
+pub mod cargo;
 pub mod check;
 pub mod command;
 pub mod conform;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
-use e2e::{bins, command, crypt, host, skip};
+use e2e::{bins, cargo, command, crypt, host, skip};
 
 /// A program may have to be built first.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -43,6 +43,7 @@ fn chapter(path: &str, least: usize) -> Result<()> {
         let mut shell = Command::new("bash");
         shell.args(["-euo", "pipefail", "-c", &block]).current_dir(&workspace);
         shell.env("PATH", search_path()?);
+        cargo::forget_package(&mut shell);
         command::succeed(&mut shell, LIMIT).context(block)?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use e2e::bins;
+use e2e::{bins, cargo};
 
 use crate::shell;
 
@@ -45,7 +45,7 @@ pub(crate) fn miri() -> Result<bool> {
 
 /// Runs the models: who hands a window over, who has which lock of the tree, who gets a communicator, in every order.
 pub(crate) fn loom() -> Result<bool> {
-    let mut test = shell::cargo();
+    let mut test = cargo::command();
     // In a directory of its own, since with other flags everything is compiled anew. Optimised: it runs each model
     // thousands of times.
     test.args(["test", "--release", "--target-dir", "target/loom", "--package", "lisafs", "--lib", "--", "model::"]);

@@ -9,6 +9,7 @@ use std::process::Command;
 use ::conform::tool::Tool;
 use anyhow::{Context, Result};
 use e2e::bins::{self, Linking};
+use e2e::cargo;
 
 use crate::shell;
 
@@ -41,7 +42,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     // Beside the source tree's packages, which name it, wherever cargo builds.
     let pages = bins::workspace().join("target/pages");
-    let mut make = shell::cargo();
+    let mut make = cargo::command();
     make.args(["run", "--quiet", "--package", "pages", "--features", "program", "--"]).arg(&pages);
     shell::succeed(&mut make)?;
     let linking = if options.is_static { Linking::Static } else { Linking::Dynamic };

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use anyhow::Result;
-use e2e::bins;
+use e2e::{bins, cargo};
 
 use crate::{setup, shell};
 
@@ -97,8 +97,8 @@ fn long(tests_of: &str, arguments: &[&str], settings: &[(&str, u32)]) -> Result<
 
 /// Runs the program `name` of tests, whose own arguments may follow.
 fn tests(name: &str) -> Result<Command> {
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(bins::workspace()).args(["test", "--workspace", "--test", name, "--", "--nocapture"]);
+    let mut command = cargo::command();
+    command.args(["test", "--workspace", "--test", name, "--", "--nocapture"]);
     command.env(bins::DIRECTORY, bins::directory()?);
     Ok(command)
 }

@@ -1,18 +1,8 @@
 //! Running other programs with the terminal as their output.
 
-use std::env;
-use std::ffi::OsString;
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result, bail};
-use e2e::bins;
-
-/// The cargo that runs us, in the root of the workspace.
-pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    command.current_dir(bins::workspace());
-    command
-}
 
 /// Says what is run, and runs it.
 pub(crate) fn run(command: &mut Command) -> Result<ExitStatus> {

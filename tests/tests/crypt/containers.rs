@@ -3,14 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Result;
 use e2e::crypt::{self, Config, Volume};
 use e2e::modes::Access;
 use e2e::sandbox::{Bundle, Gofer, Runsc, Sandbox};
 use e2e::volumes::{VolumeServer, configuration};
-use e2e::{bins, check, command, skip};
+use e2e::{bins, check, skip};
 
 /// What a container does to the volume that it has at `/data`.
 const SCRIPT: &str = "echo written inside > /data/file; mkdir /data/directory; mv /data/file /data/directory/moved
@@ -62,11 +61,7 @@ fn of_a_volume_server() -> Result<()> {
 #[test]
 fn of_its_own_gofer() -> Result<()> {
     let Some(runsc) = Runsc::debian() else { skip!("there is no runsc of Debian") };
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // With the workspace's features, which what it depends on has been built with.
-    build.args(["build", "--quiet", "--example", "crypt_gofer"]);
-    command::succeed(build.current_dir(bins::workspace()), std::time::Duration::from_secs(600))?;
-    let gofer = bins::workspace().join("target/debug/examples/crypt_gofer");
+    let gofer = bins::example("crypt_gofer")?;
     let volume = Volume::new(Config::XChaCha)?;
     in_and_out(&volume, || {
         let sandbox = Sandbox::new(&runsc, Gofer::Ours)?.with_program(&gofer);

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
+use e2e::cargo;
 use rustix::process::{Pid, setpriority_process};
 
 use crate::shell;
@@ -13,7 +14,7 @@ const PRIORITY: i32 = 10;
 
 pub(super) fn all() -> Vec<Command> {
     let cargo = |words: &str| {
-        let mut cargo = shell::cargo();
+        let mut cargo = cargo::command();
         cargo.args(words.split(' '));
         cargo
     };

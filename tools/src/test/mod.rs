@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use e2e::bins;
+use e2e::{bins, cargo};
 
 use crate::{setup, shell};
 use summary::Summary;
@@ -105,7 +105,7 @@ fn some(options: &Options, checks: Vec<Command>, outcome: &mut Outcome) -> Resul
 }
 
 fn test(words: &str, binaries: &Path) -> Command {
-    let mut cargo = shell::cargo();
+    let mut cargo = cargo::command();
     cargo.arg("test").args(words.split(' '));
     with_environment(&mut cargo, binaries);
     cargo
