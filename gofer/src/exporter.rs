@@ -170,10 +170,15 @@ fn answer(stream: &mut dyn Stream, render: &impl Fn(&str) -> Option<String>) -> 
 
 /// What somebody who [serves](serve) on the other end of `stream` has at `path`.
 pub fn ask(mut stream: UnixStream, path: &str) -> io::Result<String> {
-    stream.limit(LIMIT)?;
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+    let mut stream = Until { stream: &mut stream, deadline: Instant::now() + LIMIT };
     let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    let asked = write!(stream, "GET {path} HTTP/1.0\r\n\r\n").and_then(|()| stream.read_to_string(&mut answer));
+    asked.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", LIMIT.as_secs()))
+        }
+        _ => error,
+    })?;
     match answer.split_once("\r\n\r\n") {
         Some((head, body)) if head.starts_with("HTTP/1.0 200 ") => Ok(body.to_owned()),
         _ => Err(io::Error::other(answer.lines().next().unwrap_or("no answer").to_owned())),

@@ -1,9 +1,10 @@
 //! What a program reports, and where.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -158,7 +159,7 @@ static IS_ELSEWHERE: AtomicBool = AtomicBool::new(false);
 pub fn init(args: &LogArgs) -> Result<(), LogError> {
     let layer = if args.syslog {
         // There is only one in each process, of which this is the first.
-        let syslog = Syslog::new(c"fusebridge", Options::LOG_PID, Facility::Daemon);
+        let syslog = Syslog::new(own_name(), Options::LOG_PID, Facility::Daemon);
         syslog.map(|syslog| fmt::layer().with_writer(syslog).without_time().with_level(false).with_ansi(false).boxed())
     } else if let Some(path) = &args.log_file {
         let file = OpenOptions::new().append(true).create(true).open(path);
@@ -179,6 +180,14 @@ pub fn init(args: &LogArgs) -> Result<(), LogError> {
         }));
     }
     Ok(())
+}
+
+/// The name by which this program was called, for syslog.
+fn own_name() -> CString {
+    let path = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&path).file_name().unwrap_or(OsStr::new("gofer"));
+    // What comes from a command line has no NUL in it.
+    CString::new(name.as_bytes()).unwrap_or_default()
 }
 
 fn written<W>(format: LogFormat, to: W, ansi: bool) -> Box<dyn Layer<Registry> + Send + Sync>

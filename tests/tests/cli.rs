@@ -410,6 +410,17 @@ fn a_daemon_returns_when_the_mount_answers() -> Result<()> {
 }
 
 #[test]
+fn a_daemon_of_which_nobody_can_be_told_does_not_stay() -> Result<()> {
+    let (served, point) = stage()?;
+    let mut command = fusebridge(["mnt", "--daemon"])?;
+    command.arg(backend(served.path())).arg(point.path());
+    let full = fs::OpenOptions::new().write(true).open("/dev/full")?;
+    let status = command.stdout(full).stderr(Stdio::null()).status()?;
+    check::holds("it fails", !status.success())?;
+    check::equal("mounted", &host::mounted(point.path())?, &None)
+}
+
+#[test]
 fn a_daemon_keeps_nothing_of_its_caller() -> Result<()> {
     let (served, point) = stage()?;
     let script = r#"

@@ -155,6 +155,26 @@ fn killed_in_call(transport: Transport) -> Result<()> {
 }
 
 #[test]
+fn a_call_that_the_end_of_the_mount_gives_up_is_no_fault_of_the_server() -> Result<()> {
+    let served = served()?;
+    // Less than the five seconds that a server may take to end.
+    let Slow { mount, .. } = Slow::new(served.path(), "latency=3s@read", Access::Shared, Transport::Device)?;
+    let stuck = Stuck::new(READ, &mount.path().join("file"))?;
+    let pid = stuck.0.id();
+    wait::until("the file is open", LIMIT, || opened(pid, "file").is_ok_and(|count| count == 1))?;
+    let place = format!("/proc/{pid}/wchan");
+    let waits = || fs::read_to_string(&place).is_ok_and(|place| place.contains("request_wait_answer"));
+    wait::until("it is read", LIMIT, waits)?;
+    process::kill(pid);
+    stuck.ended()?;
+    let said = mount.stderr()?;
+    mount.umount_command()?;
+    mount.ended_well()?;
+    let said = command::text(&said)?;
+    check::holds(&said, !said.contains("the server is gone"))
+}
+
+#[test]
 fn many_who_are_killed_leave_room_for_others() -> Result<()> {
     Transport::all().try_for_each(many_killed)
 }

@@ -185,6 +185,8 @@ fn a_process_whose_mount_is_gone_does_not_answer_for_the_next() -> Result<()> {
     }
     let daemon = Daemon::start("")?;
     process::stop(daemon.pid)?;
+    let outcome = command::run(fusebridge("stats")?.arg(daemon.point.path()), LIMIT)?;
+    check::holds(&outcome.describe(), outcome.stderr.contains("no answer within 2 s"))?;
     unmount(daemon.point.path(), UnmountFlags::DETACH)?;
     let mount = Mount::start(&mut fusebridge("mnt --io rpc mem:")?)?;
     fs::write(mount.path().join("file"), [7; 5000])?;
@@ -239,11 +241,20 @@ fn daemons_log_to_syslog() -> Result<()> {
         pkill -KILL -P "$pid"
         until grep -q "fusebridge\[$pid\]: .*the server is gone" log; do sleep 0.01; done
         grep -c daemon.err log
+        # Each program has its own name.
+        printf 'socket = "%s"\n' "$PWD/s" >volumes.toml
+        "$3" serve --syslog volumes.toml & volumes=$!
+        until test -S s; do sleep 0.01; done
+        kill -HUP $volumes
+        until grep -q "gofer-volumes\[$volumes\]: .*reloaded" log; do sleep 0.01; done
+        kill $volumes
+        wait $volumes
         "$1" umount "$2"
         umount dev
     "#;
     let mut shell = Command::new("unshare");
     shell.args(["--mount", "bash", "-euc", script, "bash"]).arg(bins::fusebridge()?).arg(point.path());
+    shell.arg(bins::volumes()?);
     let said = command::succeed(shell.current_dir(directory.path()), LIMIT)?;
     check::equal("lines of that priority", &said.trim(), &"1")
 }

@@ -38,7 +38,7 @@ fn options_of_mount() -> Result<()> {
     }
     let said = story(
         r#"
-        mount -t fuse.fusebridge -o ro,noexec,io=rpc,log_file="$PWD/log",log_filter="lisafs=off\,info" "$PWD/served" point
+        mount -t fuse.fusebridge -o ro,noexec,strictatime,lazytime,io=rpc,log_file="$PWD/log",log_filter="lisafs=off\,info" "$PWD/served" point
         test "$(shown FSTYPE,SOURCE point | tr -s ' ')" = "fuse.fusebridge $PWD/served"
         shown VFS-OPTIONS point
         cat point/file

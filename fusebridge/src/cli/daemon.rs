@@ -11,6 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use command_fds::CommandFdExt;
 use rustix::io::{Errno, FdFlags};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Failure;
 use super::extensions::Extensions;
@@ -42,8 +43,11 @@ pub(super) fn start(extensions: &Extensions, arguments: &[OsString], is_quiet: b
         let code = child.wait()?.code().and_then(|code| u8::try_from(code).ok());
         return Ok(code.filter(|code| *code != 0).map_or(ExitCode::FAILURE, ExitCode::from));
     }
-    if !is_quiet {
-        std::io::stdout().write_all(&mountpoint).map_err(|error| super::no_stdout(&error))?;
+    if !is_quiet && let Err(error) = std::io::stdout().write_all(&mountpoint) {
+        // Whoever hears that this has failed takes nothing for mounted, as without --daemon.
+        kill_process(Pid::from_child(&child), Signal::TERM)?;
+        child.wait()?;
+        return Err(super::no_stdout(&error));
     }
     Ok(ExitCode::SUCCESS)
 }

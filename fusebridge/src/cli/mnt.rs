@@ -101,6 +101,8 @@ impl Mnt {
                 Event::Signal(_) | Event::Unmounted | Event::CommandEnded => break,
                 Event::Report => up.report(),
                 Event::Connected => {}
+                // It was unmounted while calls were under way, which are given up then.
+                Event::ServerGone if !up.is_alive() => {}
                 Event::ServerGone => super::notice(format_args!(
                     "the server is gone; everything on {0} fails; unmount it: fusebridge umount {0}",
                     up.path().display()

@@ -12,7 +12,7 @@ pub(super) const USAGE: u8 = 1;
 pub(super) const FAILURE: u8 = 32;
 
 /// What mount(8) does by itself, what others read from fstab, and what is so anyway.
-const IGNORED: [&str; 29] = [
+const IGNORED: [&str; 36] = [
     "_netdev",
     "async",
     "atime",
@@ -24,13 +24,19 @@ const IGNORED: [&str; 29] = [
     "exec",
     "fail",
     "group",
+    "group_id",
+    "lazytime",
     "loud",
-    "nodev",
     "noauto",
+    "nodev",
     "nodiratime",
     "nofail",
     "nogroup",
+    "noiversion",
+    "nolazytime",
+    "nomand",
     "noowner",
+    "norelatime",
     "nostrictatime",
     "nosuid",
     "nouser",
@@ -39,6 +45,7 @@ const IGNORED: [&str; 29] = [
     "relatime",
     "rw",
     "silent",
+    "strictatime",
     "user",
     "user_id",
     "users",

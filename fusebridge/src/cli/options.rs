@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use gofer::extension::chain;
 use gofer::log::LogArgs;
 
@@ -56,7 +57,7 @@ pub(super) struct MountArgs {
     pub(super) noexec: bool,
 
     /// Name in mount tables, instead of the backend's
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(super) fsname: Option<String>,
 
     /// Unmount when this process dies, however that happens
@@ -90,8 +91,9 @@ pub(super) struct MountArgs {
     /// When the server of unix:SOCKET or exec:COMMAND ends, wait for it or start it again, and go on
     ///
     /// Calls wait for up to --time-limit, then they fail. Open files and locks are kept; files that were unlinked, or are
-    /// not the same any more, are stale (ESTALE). Changes of names that were under way fail with EIO, and may have
-    /// happened. What the server had in memory only is lost: the next fsync of the file fails.
+    /// not the same any more, are stale (ESTALE). Changes of names that were under way are looked at: they succeed or are
+    /// made again, or fail with EIO if nobody can tell. What the server had in memory only is lost: the next fsync of the
+    /// file fails.
     #[arg(long)]
     pub(super) reconnect: bool,
 

@@ -89,6 +89,7 @@ fn wait(mut child: Child, up: &Up, sender: Sender<Event>, events: &Receiver<Even
                 let _ = Signal::from_named_raw(signal).map(|signal| kill_process(pid, signal));
             }
             Event::Report => up.report(),
+            Event::ServerGone if !up.is_alive() => {}
             Event::ServerGone => super::notice("the server is gone; everything on the mount fails"),
         }
     }

@@ -254,6 +254,11 @@ impl Up {
         }
     }
 
+    /// Whether it is mounted, or still used by those who were in it.
+    pub(super) fn is_alive(&self) -> bool {
+        self.connection.is_alive()
+    }
+
     /// Unmounts if it still is mounted, and waits until everything is gone. Those who are still in it get errors.
     pub(super) fn take_down(mut self) -> Result<Unmounted, UnmountError> {
         let taken_down = self.unmount();

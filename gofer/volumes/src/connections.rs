@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use lisafs::backend::Errno;
 use lisafs::server::{Connection, Observer};
@@ -29,9 +29,18 @@ pub(crate) struct About {
     pub(crate) stats: Stats,
 }
 
+/// How many connections to one volume may hang that nobody wants any more. They do not count as connections, so that a
+/// volume that hangs does not take all of them from others.
+const MOST_HANGING: usize = 64;
+
+/// How long the last requests of a connection may take that nobody wants any more, before it is one that hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// One connection.
 pub(crate) struct Entry {
     pub(crate) about: Arc<About>,
+    /// When its client has gone, if it was not the connection that ended first.
+    left: Option<Instant>,
     /// Its end tells the client that ours has ended, and the other way round.
     control: Arc<OwnedFd>,
     connection: Connection,
@@ -52,9 +61,17 @@ pub(crate) struct Connections {
     totals: Mutex<BTreeMap<String, Totals>>,
     next: AtomicU64,
     /// How many there are and will be in a moment.
-    taken: Mutex<usize>,
+    taken: Mutex<Taken>,
     /// Gets the numbers of connections that have ended.
     ended: Arc<Ended>,
+}
+
+#[derive(Default)]
+struct Taken {
+    /// By clients.
+    wanted: usize,
+    /// Those that clients have left and that have not ended yet.
+    left: usize,
 }
 
 /// Where the end of a connection is told.
@@ -98,19 +115,26 @@ impl Connections {
         }
     }
 
-    /// A place for one more of `most`.
-    pub(crate) fn place(&self, most: usize) -> Option<Place<'_>> {
-        let mut taken = self.taken.lock();
-        if *taken >= most {
-            return None;
+    /// A place for one more of `most`, to `volume`.
+    pub(crate) fn place(&self, most: usize, volume: &str) -> Result<Place<'_>, String> {
+        let hangs =
+            |entry: &&Entry| entry.about.volume == volume && entry.left.is_some_and(|left| left.elapsed() > PATIENCE);
+        let hanging = self.entries.lock().values().filter(hangs).count();
+        if hanging >= MOST_HANGING {
+            return Err(format!("the volume hangs: {hanging} connections to it have been left and do not end"));
         }
-        *taken += 1;
-        Some(Place(self))
+        let mut taken = self.taken.lock();
+        if taken.wanted >= most {
+            return Err(format!("there are already {most} connections"));
+        }
+        taken.wanted += 1;
+        Ok(Place(self))
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        *self.taken.lock()
+        let taken = self.taken.lock();
+        taken.wanted + taken.left
     }
 
     /// Whoever watches connection `number`.
@@ -131,14 +155,20 @@ impl Connections {
     ) {
         std::mem::forget(place);
         self.totals.lock().entry(about.pattern.clone()).or_default().connections += 1;
-        let entry = Entry { about, control, connection, _volume: volume };
+        let entry = Entry { about, left: None, control, connection, _volume: volume };
         self.entries.lock().insert(number, entry);
     }
 
     /// Ends connection `number`, if it is there: its client has gone.
     pub(crate) fn end(&self, number: u64) {
-        if let Some(entry) = self.entries.lock().get(&number) {
+        if let Some(entry) = self.entries.lock().get_mut(&number) {
             entry.connection.shut_down();
+            if entry.left.is_none() {
+                entry.left = Some(Instant::now());
+                let mut taken = self.taken.lock();
+                taken.wanted -= 1;
+                taken.left += 1;
+            }
         }
     }
 
@@ -160,7 +190,11 @@ impl Connections {
                 continue;
             };
             self.totals.lock().entry(entry.about.pattern.clone()).or_default().ended.absorb(&entry.about.stats);
-            *self.taken.lock() -= 1;
+            {
+                let mut taken = self.taken.lock();
+                let count = if entry.left.is_some() { &mut taken.left } else { &mut taken.wanted };
+                *count -= 1;
+            }
             let (calls, errors) = entry.about.stats.totals();
             tracing::info!(
                 "volume {:?}: {} disconnected, {calls} calls, {errors} errors",
@@ -190,6 +224,6 @@ impl Connections {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        *self.0.taken.lock() -= 1;
+        self.0.taken.lock().wanted -= 1;
     }
 }

@@ -115,8 +115,7 @@ impl Arrival {
             return Err(unknown());
         }
         let connections: &Connections = &shared.connections;
-        let place = connections.place(config.limits.connections);
-        let place = place.ok_or_else(|| format!("there are already {} connections", config.limits.connections))?;
+        let place = connections.place(config.limits.connections, &request.volume)?;
         let key = Key::new(&request.volume, &volume.backend, star);
         let open = shared.volumes.open(&key, &shared.registry, || !has_ended(&self.control))?;
         let mut claim = open.claim.clone().read_only(request.read_only || volume.read_only);

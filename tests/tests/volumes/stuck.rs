@@ -1,7 +1,7 @@
 //! Volumes that hang while they are opened or closed. Nobody who wants another one waits for them.
 
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -12,7 +12,8 @@ use anyhow::Result;
 use e2e::mount::Mount;
 use e2e::volumes::VolumeServer;
 use e2e::{bins, check, command, process, scratch, wait};
-use gofer::volume::send_line;
+use gofer::volume::{Mount as Place, Volume, send_line};
+use lisafs::wire::MessageId;
 use rustix::process::Signal;
 
 use crate::LIMIT;
@@ -59,6 +60,36 @@ fn closing_one_holds_up_nobody() -> Result<()> {
     is_left?;
     wait::until("it is closed", LIMIT, || is_closed(&server, "p-a"))?;
     visit(&server, "p-a")?;
+    server.stop()?;
+    below.unmount()
+}
+
+#[test]
+fn connections_that_hang_take_none_from_others() -> Result<()> {
+    let below = below()?;
+    let volumes = format!("good = 'mem:'\nhung = '{}'", below.path().display());
+    let server = VolumeServer::with("limits = { connections = 2 }", &volumes)?;
+    visit(&server, "hung")?;
+    server.is_left()?;
+    process::stop(below.pid())?;
+    let leave_some = || -> Result<()> {
+        for _ in 0..3 {
+            let place =
+                Place { path: "/".as_ref(), read_only: false, directfs: false, container: None, annotations: None };
+            let control = Volume::at(&server.socket(), "hung")?.connect()?;
+            let (mut ours, theirs) = UnixStream::pair()?;
+            control.hand_over(theirs.into(), &place)?;
+            // A request without anything behind its head. The answer has attributes, which do not come.
+            let [low, high] = MessageId::MOUNT.0.to_ne_bytes();
+            ours.write_all(&[0, 0, 0, 0, low, high, 0, 0])?;
+        }
+        // That they are left the server hears by itself.
+        wait::until("another volume can be had", LIMIT, || visit(&server, "good").is_ok())
+    };
+    let others = leave_some();
+    process::signal(below.pid(), Signal::CONT);
+    others?;
+    server.is_left()?;
     server.stop()?;
     below.unmount()
 }
