@@ -2,6 +2,7 @@
 
 mod conform;
 mod containers;
+mod ends;
 mod faults;
 mod kills;
 mod scene;

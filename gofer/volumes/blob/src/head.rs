@@ -5,7 +5,7 @@
 //! claims less, and nothing wrong.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -25,6 +25,17 @@ const NAME: &str = "head.json";
 /// How long at least from one note to the next.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often is looked whether a volume is closed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long the process that closes a volume may be silent.
+const SILENCE: Duration = Duration::from_secs(5);
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's interface")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// How far the volume was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
@@ -34,12 +45,33 @@ pub(crate) struct Head {
     pub(crate) commits: u64,
     /// The number of the database's manifest.
     manifest: u64,
+    /// Whoever writes sends the last changes: a number that grows as long as that takes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    closing: u64,
+    /// CRC-32 of all that. Those of before this program have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crc: Option<u32>,
 }
 
 impl Head {
     /// A volume that is this far.
     pub(crate) fn new(superblock: &Superblock, commits: u64, manifest: u64) -> Self {
-        Head { id: superblock.id, commits, manifest }
+        Self::closing(superblock, commits, manifest, 0)
+    }
+
+    /// The same of one that is being closed, for the time `closing`.
+    fn closing(superblock: &Superblock, commits: u64, manifest: u64, closing: u64) -> Self {
+        let head = Head { id: superblock.id, commits, manifest, closing, crc: None };
+        Head { crc: Some(head.checksum()), ..head }
+    }
+
+    fn checksum(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(self.id.as_bytes());
+        for number in [self.commits, self.manifest, self.closing] {
+            hasher.update(&number.to_le_bytes());
+        }
+        hasher.finalize()
     }
 
     /// What was noted last. To be read before what it is compared with, which is never behind it then.
@@ -52,6 +84,9 @@ impl Head {
         };
         let head: Head = serde_json::from_slice(&object.bytes().await.map_err(failed)?)
             .map_err(|error| damaged(format!("{NAME} cannot be read: {error}")))?;
+        if head.crc.is_some_and(|crc| crc != head.checksum()) {
+            return Err(damaged(format!("{NAME} is not what was written")));
+        }
         if head.id == superblock.id { Ok(head) } else { Err(damaged(format!("{NAME} is another volume's"))) }
     }
 
@@ -115,13 +150,40 @@ pub(crate) async fn follow(volume: Arc<Volume>) {
     }
 }
 
+/// Notes that the volume is being closed, again and again.
+pub(crate) async fn say_goodbye(volume: Arc<Volume>) {
+    for closing in 1.. {
+        let (commits, manifest) = (*volume.durable.borrow(), volume.meta.manifest());
+        // If not, whoever comes does not know and does not wait.
+        if let Err(error) = Head::closing(&volume.superblock, commits, manifest, closing).write(&volume.store).await {
+            tracing::debug!(%error, "that the volume is being closed cannot be noted");
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Waits as long as somebody else closes the volume. What is noted then.
+pub(crate) async fn wait_for_goodbye(store: &Store, superblock: &Superblock) -> Result<Head, Error> {
+    let mut last = (0, Instant::now());
+    loop {
+        let head = Head::read(store, superblock).await?;
+        if head.closing != last.0 {
+            last = (head.closing, Instant::now());
+        }
+        if head.closing == 0 || last.1.elapsed() >= SILENCE {
+            return Ok(Head::new(superblock, head.commits, head.manifest));
+        }
+        sleep(LOOK).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn less_is_missing_and_more_is_not() {
-        let head = Head { id: Uuid::nil(), commits: 7, manifest: 3 };
+        let head = Head { id: Uuid::nil(), commits: 7, manifest: 3, closing: 0, crc: None };
         let missing = |commits, manifest| head.missing(&State { commits, ..State::default() }, manifest);
         assert_eq!((missing(7, 3), missing(8, 4)), (None, None));
         let what = "its newest objects are missing: it ends with";

@@ -24,6 +24,7 @@ mod names;
 mod node;
 mod open;
 mod overlay;
+mod presence;
 mod reading;
 mod record;
 mod seek;

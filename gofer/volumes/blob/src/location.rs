@@ -1,8 +1,15 @@
 //! Where a volume is, and how it is to be used: `s3://BUCKET/PREFIX?OPTIONS`.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use url::Url;
+
+/// Readers are behind, and clocks differ.
+const LEAST_HORIZON: Duration = Duration::from_secs(60);
+
+/// With less, a single write might never find room.
+const LEAST_DIRTY: u64 = 4 << 20;
 
 /// A volume's place and options, from `URL[?NAME=VALUE&..]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +87,21 @@ pub enum LocationError {
         "do not put credentials in a URL, which others can see; use the environment, for example AWS_ACCESS_KEY_ID"
     )]
     Credentials,
+    /// A path that is not absolute would be one in the root directory.
+    #[error("a directory has three slashes and its absolute path: file:///DIR")]
+    Relative,
+    /// What comes behind it would be left out.
+    #[error("\"#\" has another meaning in URLs; write %23")]
+    Fragment,
+    /// Stores have an address elsewhere.
+    #[error("a bucket has no port; put the address of the store into the environment, for example AWS_ENDPOINT")]
+    Port,
+    /// One of them would be ignored.
+    #[error("{0} is there twice")]
+    Twice(String),
+    /// What is only read is not made.
+    #[error("a volume that is to be created cannot be read-only")]
+    CreateToRead,
     /// An option that is none.
     #[error(
         "unknown option \"{0}\"; known are ro, checkpoint=, create, interval=, horizon=, dirty=, cache=, timeout= and compression="
@@ -111,12 +133,29 @@ impl Location {
             "s3" | "gs" | "az" | "file" | "memory" => {}
             other => return Err(LocationError::Scheme(other.to_owned())),
         }
+        let has_no_host = |rest: &str| rest.starts_with("///") || rest.starts_with("//localhost/");
+        if url.scheme() == "file" && !text.split_once(':').is_some_and(|(_, rest)| has_no_host(rest)) {
+            return Err(LocationError::Relative);
+        }
+        if url.fragment().is_some() {
+            return Err(LocationError::Fragment);
+        }
+        if url.port().is_some() {
+            return Err(LocationError::Port);
+        }
         let mut options = Options::default();
+        let mut seen = HashSet::new();
         for (name, value) in url.query_pairs() {
             options.set(&name, &value)?;
+            if !seen.insert(name.clone()) {
+                return Err(LocationError::Twice(name.into_owned()));
+            }
+        }
+        drop(seen);
+        if options.create && options.read_only {
+            return Err(LocationError::CreateToRead);
         }
         url.set_query(None);
-        url.set_fragment(None);
         Ok(Location { url, options })
     }
 }
@@ -127,15 +166,31 @@ impl Options {
         let bytes = |option| size(value).ok_or_else(|| wrong(option, "not a size; for example 512m or 2g"));
         let seconds = |option| duration(value).ok_or_else(|| wrong(option, "not a time; for example 5s, 200ms or 2m"));
         match name {
-            "ro" => self.read_only = true,
-            "create" => self.create = true,
+            "ro" if value.is_empty() => self.read_only = true,
+            "ro" => return Err(wrong("ro", "takes no value")),
+            "create" if value.is_empty() => self.create = true,
+            "create" => return Err(wrong("create", "takes no value")),
             "checkpoint" if value.is_empty() => return Err(wrong("checkpoint", "needs a name")),
             "checkpoint" => (self.checkpoint, self.read_only) = (Some(value.to_owned()), true),
             "interval" => self.interval = seconds("interval")?,
-            "timeout" => self.timeout = seconds("timeout")?.max(Duration::from_millis(1)),
-            "horizon" => self.horizon = seconds("horizon")?.max(Duration::from_secs(60)),
-            // Below, a single write might never find room.
-            "dirty" => self.dirty = bytes("dirty")?.max(4 << 20),
+            "timeout" => {
+                self.timeout = seconds("timeout")?;
+                if self.timeout.is_zero() {
+                    return Err(wrong("timeout", "must be longer"));
+                }
+            }
+            "horizon" => {
+                self.horizon = seconds("horizon")?;
+                if self.horizon < LEAST_HORIZON {
+                    return Err(wrong("horizon", "must be 1m or longer"));
+                }
+            }
+            "dirty" => {
+                self.dirty = bytes("dirty")?;
+                if self.dirty < LEAST_DIRTY {
+                    return Err(wrong("dirty", "must be 4m or more"));
+                }
+            }
             "cache" => self.cache = bytes("cache")?,
             "compression" => {
                 self.compression = match value {
@@ -189,13 +244,12 @@ mod tests {
     fn locations_are_understood() {
         let plain = Location::parse("s3://bucket/a/b").unwrap();
         assert_eq!((plain.url.as_str(), &plain.options), ("s3://bucket/a/b", &Options::default()));
-        let all =
-            Location::parse("file:///srv/x?ro&create&interval=200ms&dirty=8m&cache=1g&timeout=2m&compression=lz4");
+        let all = Location::parse("file:///srv/x?create&interval=200ms&dirty=8m&cache=1g&timeout=2m&compression=lz4");
         let all = all.unwrap();
         assert_eq!(all.url.as_str(), "file:///srv/x");
         let expected = Options {
             horizon: Duration::from_secs(300),
-            read_only: true,
+            read_only: false,
             checkpoint: None,
             create: true,
             interval: Duration::from_millis(200),
@@ -218,6 +272,16 @@ mod tests {
         assert_eq!(error("memory:?interval=soon"), "interval=soon: not a time; for example 5s, 200ms or 2m");
         assert_eq!(error("memory:?checkpoint="), "checkpoint=: needs a name");
         assert!(error("memory:?cash=1").starts_with("unknown option \"cash\""));
+        assert!(error("file:srv/x").contains("three slashes") && error("file://srv/x").contains("three slashes"));
+        assert!(error("file:///srv/a#b?create").contains("%23"));
+        assert!(error("s3://bucket:9000/x").contains("has no port"));
+        assert_eq!(error("memory:?cache=1m&cache=2m"), "cache is there twice");
+        assert_eq!(error("memory:?ro=no"), "ro=no: takes no value");
+        assert_eq!(error("memory:?create=false"), "create=false: takes no value");
+        assert_eq!(error("memory:?ro&create"), "a volume that is to be created cannot be read-only");
+        assert_eq!(error("memory:?dirty=1k"), "dirty=1k: must be 4m or more");
+        assert_eq!(error("memory:?horizon=1s"), "horizon=1s: must be 1m or longer");
+        assert_eq!(error("memory:?timeout=0"), "timeout=0: must be longer");
         for bad in ["memory:?cache=", "memory:?cache=k", "memory:?cache=1x", "memory:?timeout=99999999999h", "x"] {
             assert!(Location::parse(bad).is_err(), "{bad}");
         }

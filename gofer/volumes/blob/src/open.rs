@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use crate::head::{self, Head};
 use crate::meta::{Meta, View};
 use crate::node::ROOT;
+use crate::presence::{Presence, Present};
 use crate::record::{Inode, S_IFDIR, State, encode};
 use crate::superblock::Superblock;
 use crate::volume::{Volume, now};
@@ -22,6 +23,8 @@ pub struct Opened {
     collector: Option<JoinHandle<()>>,
     head: Option<tokio::task::JoinHandle<()>>,
     runtime: Option<Runtime>,
+    /// Last: dropped when all else is done.
+    present: Option<Present>,
 }
 
 impl Opened {
@@ -53,7 +56,8 @@ impl Opened {
             open(store, superblock, location, &runtime).await
         })?;
         // Dropped, it ends what has begun.
-        let mut opened = Opened { volume, committer: None, collector: None, head: None, runtime: Some(runtime) };
+        let mut opened =
+            Opened { volume, committer: None, collector: None, head: None, runtime: Some(runtime), present: None };
         if !location.options.read_only {
             let start = |name: &str, work: fn(&Arc<Volume>)| {
                 let volume = opened.volume.clone();
@@ -68,6 +72,12 @@ impl Opened {
         Ok(opened)
     }
 
+    /// The same, which others know of by `presence` until it is closed.
+    pub(crate) fn announced(mut self, presence: &Arc<Presence>) -> Self {
+        self.present = Some(presence.enter(&self.volume));
+        self
+    }
+
     pub(crate) fn volume(&self) -> &Arc<Volume> {
         &self.volume
     }
@@ -75,6 +85,16 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
+        if let Some(present) = &self.present {
+            present.leave();
+        }
+        if let Some(head) = self.head.take() {
+            head.abort();
+            // Whoever opens the volume next waits for what is still to be sent.
+            if !self.volume.is_clean() && self.volume.check().is_ok() {
+                self.head = Some(self.volume.runtime.spawn(head::say_goodbye(self.volume.clone())));
+            }
+        }
         // First: it may wait for a commit.
         self.volume.stop_collecting();
         for thread in [&mut self.collector, &mut self.committer] {
@@ -188,9 +208,11 @@ async fn open(
     let begun = Instant::now();
     let step = |what| tracing::debug!(what, after = ?begun.elapsed(), "opening the volume");
     let (recalling, memory) = store.recalling();
+    head::wait_for_goodbye(&store, &superblock).await?;
     // First: a volume that has lost something is left as it is.
-    let (head, _) = head::glance(&recalling, &superblock, options.timeout).await?;
+    head::glance(&recalling, &superblock, options.timeout).await?;
     step("it is as far as was noted");
+    let head = head::wait_for_goodbye(&store, &superblock).await?;
     // The database would try again and again where the store does not let us write: its answer is wanted.
     head.write(&store).await?;
     let meta = Meta::write(&recalling, options.timeout).await?;

@@ -113,6 +113,11 @@ impl Store {
         Store { root, prefix, objects, root_url, requests, url: url.to_owned(), updates }
     }
 
+    /// What is the same for all spellings of the volume's URL.
+    pub(crate) fn place(&self) -> String {
+        format!("{}/{}", self.root_url.trim_end_matches('/'), self.prefix)
+    }
+
     /// Where the database of metadata is.
     pub(crate) fn meta(&self) -> Path {
         self.prefix.clone().join(META)
@@ -207,7 +212,8 @@ fn directory(location: &Location) -> Result<(LocalFileSystem, String, Path), Err
     let prefix = Path::parse(name).ok().filter(|prefix| prefix.as_ref() == name && Path::from(name) == *prefix);
     let root = prefix.as_ref().and(path.parent()).unwrap_or(&path);
     LocalFileSystem::new_with_prefix(root)
-        .map(|store| (store.with_automatic_cleanup(true), root.display().to_string(), prefix.unwrap_or_default()))
+        // Directories stay when they become empty: that of the volume would come back with another owner and mode.
+        .map(|store| (store.with_fsync(true), root.display().to_string(), prefix.unwrap_or_default()))
         .map_err(|source| Error::Store { url: location.url.to_string(), source })
 }
 
@@ -216,13 +222,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_that_is_made_is_for_its_owner() {
-        use std::os::unix::fs::PermissionsExt;
+    fn a_directory_is_for_its_owner_and_stays_the_same() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a/volume");
         let location = Location::parse(&format!("file://{}?create", path.display())).unwrap();
-        Store::new(&location).unwrap();
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        let store = Store::new(&location).unwrap();
+        let before = path.metadata().unwrap();
+        assert_eq!(before.permissions().mode() & 0o777, 0o700);
+        crate::Opened::create_in(&store, &location).unwrap();
+        let after = path.metadata().unwrap();
+        assert_eq!((after.mode(), after.ino()), (before.mode(), before.ino()));
+    }
+
+    #[test]
+    fn files_are_on_the_disk_when_they_are_there() {
+        let parent = tempfile::tempdir().unwrap();
+        let location = Location::parse(&format!("file://{}", parent.path().display())).unwrap();
+        let store = directory(&location).unwrap().0;
+        assert!(format!("{store:?}").contains("fsync: true"), "{store:?}");
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub(crate) struct Superblock {
     /// The volumes that it descends from, the eldest first: it may refer to their segments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ancestors: Vec<Ancestor>,
+    /// CRC-32 of all that without this. Those of before this program have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crc: Option<u32>,
 }
 
 /// A volume that another one is a clone of.
@@ -49,14 +52,23 @@ impl Superblock {
     fn new() -> Self {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let (id, secret) = (Uuid::new_v4(), Uuid::new_v4());
-        Superblock { format: FORMAT, id, block: BLOCK, secret, created, ancestors: Vec::new() }
+        Superblock { format: FORMAT, id, block: BLOCK, secret, created, ancestors: Vec::new(), crc: None }.sealed()
     }
 
     /// That of a clone of the volume at `prefix`, of which this is the superblock.
     pub(crate) fn for_clone(&self, prefix: &Path) -> Self {
         let parent = Ancestor { id: self.id, prefix: prefix.to_string() };
         let ancestors = self.ancestors.iter().cloned().chain([parent]).collect();
-        Superblock { block: self.block, secret: self.secret, ancestors, ..Self::new() }
+        Superblock { block: self.block, secret: self.secret, ancestors, ..Self::new() }.sealed()
+    }
+
+    fn sealed(self) -> Self {
+        Superblock { crc: Some(self.checksum()), ..self }
+    }
+
+    fn checksum(&self) -> u32 {
+        let plain = Superblock { crc: None, ..self.clone() };
+        crc32fast::hash(&serde_json::to_vec(&plain).expect("plain numbers and texts are JSON"))
     }
 
     /// The volume's own index among all that its segments can be of.
@@ -96,6 +108,9 @@ impl Superblock {
         }
         let superblock: Superblock =
             serde_json::from_slice(&bytes).map_err(|error| damaged(format!("{NAME} cannot be read: {error}")))?;
+        if superblock.crc.is_some_and(|crc| crc != superblock.checksum()) {
+            return Err(damaged(format!("{NAME} is not what was written")));
+        }
         if !superblock.block.is_power_of_two() || !(4096..=1 << 20).contains(&superblock.block) {
             return Err(damaged(format!("blocks of {} bytes", superblock.block)));
         }
@@ -123,5 +138,44 @@ impl Superblock {
             Err(object_store::Error::AlreadyExists { .. }) => Err(Error::Exists(store.url.clone())),
             Err(source) => Err(Error::Store { url: store.url.clone(), source }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    /// What is read of a store that has `json` in place of a superblock.
+    fn read(json: &str) -> Result<Option<Superblock>, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let store = Store::existing(std::sync::Arc::new(InMemory::new()), "", "memory:test");
+        runtime.block_on(async {
+            store.objects.put(&Path::from(NAME), json.to_owned().into()).await.unwrap();
+            Superblock::read(&store).await
+        })
+    }
+
+    #[test]
+    fn what_was_not_written_is_not_believed() {
+        let written = Superblock::new().for_clone(&"a/b".into());
+        let json = serde_json::to_string_pretty(&written).unwrap();
+        assert_eq!(read(&json).unwrap(), Some(written.clone()));
+        let secret = written.secret.to_string();
+        let other = if secret.starts_with('0') { "1" } else { "0" };
+        for (what, instead) in [
+            (secret.as_str(), format!("{other}{}", &secret[1..])),
+            ("65536", "32768".to_owned()),
+            ("a/b", "a/c".to_owned()),
+        ] {
+            let damaged = json.replace(what, &instead);
+            assert_ne!(damaged, json);
+            assert!(matches!(read(&damaged), Err(Error::Damaged { .. })), "{damaged}");
+        }
+        // Older ones.
+        let (plain, crc) = (Superblock { crc: None, ..written.clone() }, written.crc.unwrap());
+        assert_eq!(read(&serde_json::to_string(&plain).unwrap()).unwrap(), Some(plain));
+        assert_ne!(crc, 0);
     }
 }

@@ -1,0 +1,74 @@
+//! Mounts that end while changes wait.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use e2e::mount::Mount;
+use e2e::{bins, check, host, scratch, skip};
+
+use crate::scene::{Bucket, noise};
+
+const FILES: u64 = 3;
+
+fn write(mount: &Mount) -> Result<()> {
+    for number in 0..FILES {
+        fs::write(mount.path().join(number.to_string()), noise(3 << 20, number))?;
+    }
+    Ok(())
+}
+
+fn has_all(mount: &Mount) -> Result<()> {
+    for number in 0..FILES {
+        let content = fs::read(mount.path().join(number.to_string()))?;
+        check::holds(&format!("file {number}"), content == noise(3 << 20, number))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_slow_store_gets_everything_before_the_process_ends() -> Result<()> {
+    let bucket = Bucket::new()?;
+    let mount = bucket.mount("create&interval=1m")?;
+    write(&mount)?;
+    // The last commit is several requests, one after the other.
+    bucket.proxy.set_latency(Duration::from_secs(2));
+    mount.unmount()?;
+    bucket.proxy.set_latency(Duration::ZERO);
+    let mount = bucket.mount("")?;
+    has_all(&mount)?;
+    mount.unmount()?;
+    bucket.is_sound()
+}
+
+#[test]
+fn what_is_mounted_again_at_once_has_everything() -> Result<()> {
+    let bucket = Bucket::new()?;
+    let first = bucket.mount("create&interval=1m")?;
+    write(&first)?;
+    bucket.proxy.set_latency(Duration::from_millis(300));
+    first.umount_command()?;
+    let second = bucket.mount("")?;
+    has_all(&second)?;
+    first.ended_well()?;
+    second.unmount()?;
+    bucket.is_sound()
+}
+
+#[test]
+fn a_directory_is_the_same_volume_however_it_is_written() -> Result<()> {
+    if !host::is_root() {
+        skip!("mounting needs root");
+    }
+    let directory = scratch::disk()?;
+    let url = format!("blob:file://{}/volume", directory.path().display());
+    let mount = |url: &str| Mount::start(Command::new(bins::fusebridge()?).args(["mnt", url]));
+    let first = mount(&format!("{url}?create&interval=1m"))?;
+    write(&first)?;
+    first.umount_command()?;
+    let second = mount(&format!("{url}/"))?;
+    has_all(&second)?;
+    first.ended_well()?;
+    second.unmount()
+}
