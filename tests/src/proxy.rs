@@ -28,6 +28,8 @@ struct State {
     refusal: Mutex<Option<(&'static str, String)>>,
     /// Milliseconds before each answer.
     latency: AtomicU64,
+    /// Time before the server gets requests with this in their path.
+    delay: Mutex<Option<(&'static str, Duration)>>,
     /// Of so many requests one fails; none if zero.
     one_of: AtomicU64,
     random: Mutex<Rng>,
@@ -117,6 +119,11 @@ impl Proxy {
         self.state.latency.store(u64::try_from(latency.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Has requests with `part` in their path reach the server later.
+    pub fn delay(&self, part: &'static str, by: Duration) {
+        *self.state.delay.lock().unwrap_or_else(PoisonError::into_inner) = Some((part, by));
+    }
+
     /// What has passed so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
@@ -139,6 +146,7 @@ impl State {
             strips_conditions: AtomicBool::default(),
             refusal: Mutex::default(),
             latency: AtomicU64::default(),
+            delay: Mutex::default(),
             one_of: AtomicU64::default(),
             random: Mutex::new(Rng::with_seed(seed)),
             failed: AtomicU64::default(),
@@ -163,6 +171,12 @@ impl State {
             return client.write_all(answer.as_bytes());
         }
         thread::sleep(Duration::from_millis(self.latency.load(Ordering::Relaxed)));
+        let delay = *self.delay.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((part, by)) = delay
+            && request.head.first().is_some_and(|line| line.contains(part))
+        {
+            thread::sleep(by);
+        }
         let fate = self.fate();
         match fate {
             Fate::Refused => {

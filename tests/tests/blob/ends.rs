@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use e2e::mount::Mount;
-use e2e::{bins, check, host, scratch, skip};
+use e2e::{bins, check, host, scratch, skip, wait};
 
-use crate::scene::{Bucket, noise};
+use crate::scene::{Bucket, LIMIT, noise};
 
 const FILES: u64 = 3;
 
@@ -30,16 +30,15 @@ fn has_all(mount: &Mount) -> Result<()> {
 #[test]
 fn a_slow_store_gets_everything_before_the_process_ends() -> Result<()> {
     let bucket = Bucket::new()?;
-    let mount = bucket.mount("create&interval=1m")?;
+    let mut mount = bucket.mount("create&interval=1m")?;
     write(&mount)?;
-    // The last commit is several requests, one after the other.
-    bucket.proxy.set_latency(Duration::from_secs(2));
-    mount.unmount()?;
-    bucket.proxy.set_latency(Duration::ZERO);
-    let mount = bucket.mount("")?;
+    bucket.proxy.delay("/data/", Duration::from_secs(7));
+    mount.umount_command()?;
+    wait::until("the process ends", LIMIT, || mount.ended().is_ok())?;
+    bucket.proxy.delay("/data/", Duration::ZERO);
+    let mount = bucket.mount("ro")?;
     has_all(&mount)?;
-    mount.unmount()?;
-    bucket.is_sound()
+    mount.unmount()
 }
 
 #[test]
@@ -47,9 +46,12 @@ fn what_is_mounted_again_at_once_has_everything() -> Result<()> {
     let bucket = Bucket::new()?;
     let first = bucket.mount("create&interval=1m")?;
     write(&first)?;
-    bucket.proxy.set_latency(Duration::from_millis(300));
+    // Each request takes its time, and large ones more.
+    bucket.proxy.set_latency(Duration::from_millis(50));
+    bucket.proxy.delay("/data/", Duration::from_secs(3));
     first.umount_command()?;
     let second = bucket.mount("")?;
+    bucket.proxy.delay("/data/", Duration::ZERO);
     has_all(&second)?;
     first.ended_well()?;
     second.unmount()?;

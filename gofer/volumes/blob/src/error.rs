@@ -111,7 +111,7 @@ pub enum Error {
 
 /// What a store says, in one line for people: some of them answer with a page.
 pub(crate) fn reason(error: &impl std::fmt::Display) -> String {
-    let text = error.to_string();
+    let text = without_passwords(&error.to_string());
     let between = |tag: &str| {
         let (_, rest) = text.split_once(&format!("<{tag}>"))?;
         rest.split_once(&format!("</{tag}>")).map(|(inner, _)| inner.trim())
@@ -140,6 +140,19 @@ pub(crate) fn reason(error: &impl std::fmt::Display) -> String {
         _ => between("Message").and_then(|message| message.lines().next()).unwrap_or("it refuses").to_owned(),
     };
     format!("{what} ({code})")
+}
+
+/// A text without what stands before the hosts of its URLs: an endpoint may have a password.
+fn without_passwords(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c == '/' || c.is_whitespace()).unwrap_or(part.len());
+        let host = part[..end].rfind('@').map_or(0, |at| at + 1);
+        plain.push_str("://");
+        plain.push_str(&part[host..]);
+    }
+    plain
 }
 
 /// The request that an error is about.
@@ -184,6 +197,7 @@ mod tests {
         ] {
             assert_eq!(answer(code, more), shown);
         }
+        assert_eq!(reason(&"GET http://me:secret@host:1/a@b: http://c/"), "GET http://host:1/a@b: http://c/");
         assert_eq!(reason(&"one\ntwo"), "one");
         assert_eq!(reason(&"Generic S3 error: 500: <?xml .."), "Generic S3 error: 500");
     }

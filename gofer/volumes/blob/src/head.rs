@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -115,7 +116,16 @@ impl Head {
 /// How far the volume was, and its counters in the store; an error if its newest objects are missing. Nothing is
 /// written: what others write next would take the place of what is missing.
 pub(crate) async fn glance(store: &Store, superblock: &Superblock, limit: Duration) -> Result<(Head, State), Error> {
-    let head = Head::read(store, superblock).await?;
+    let head = match Head::read(store, superblock).await {
+        Err(error @ Error::Damaged { .. }) => {
+            return Err(if was_opened(store, limit).await { error } else { unfinished(store) });
+        }
+        other => other?,
+    };
+    if let Some(parent) = superblock.missing_parent(store).await? {
+        let what = format!("it is a clone of {parent}, which is not there any more");
+        return Err(Error::Damaged { url: store.url.clone(), what });
+    }
     let meta = Meta::read(store, View::Glance, limit).await?;
     let checked = async {
         let state = state(store, &meta).await?;
@@ -132,7 +142,25 @@ pub(crate) async fn state(store: &Store, meta: &Meta) -> Result<State, Error> {
     let damaged = |what: &str| Error::Damaged { url: store.url.clone(), what: what.to_owned() };
     let state = meta.record("state", &key::state()).await.map_err(|_| damaged("its counters cannot be read"))?;
     // A process that died between the superblock and them.
-    state.ok_or_else(|| damaged("it was not created completely; delete it and create it again"))
+    state.ok_or_else(|| unfinished(store))
+}
+
+/// What is left if whoever creates a volume dies.
+fn unfinished(store: &Store) -> Error {
+    let what = "it was not created completely; delete it and create it again".to_owned();
+    Error::Damaged { url: store.url.clone(), what }
+}
+
+/// Whether a volume was ever opened for writing, as far as can be seen: then something may be in it.
+async fn was_opened(store: &Store, limit: Duration) -> bool {
+    let manifest = store.objects.list(Some(&"meta/manifest".into())).try_next().await;
+    if matches!(manifest, Ok(None)) {
+        return false;
+    }
+    let Ok(meta) = Meta::read(store, View::Glance, limit).await else { return true };
+    let state = meta.record::<State>("state", &key::state()).await;
+    meta.close().await;
+    !matches!(state, Ok(None | Some(State { openings: 0, .. })))
 }
 
 /// Notes how far the volume is, again and again.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slatedb::WriteBatch;
 use tokio::runtime::Runtime;
+use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::head::{self, Head};
 use crate::meta::{Meta, View};
@@ -175,6 +177,11 @@ async fn create(store: &Store, location: &Location) -> Result<Superblock, Error>
 /// Closes the database, and notes before that nobody writes from now on. Nothing depends on it but how others find that
 /// out.
 async fn close(volume: &Volume) {
+    let held = volume.held.lock().take();
+    if let Some(held) = held {
+        // If not, it expires.
+        let _ = crate::admin::unmark(&volume.store, held, volume.options.timeout).await;
+    }
     if volume.options.read_only || volume.check().is_err() || !volume.is_clean() {
         return volume.meta.close().await;
     }
@@ -208,10 +215,10 @@ async fn open(
     let begun = Instant::now();
     let step = |what| tracing::debug!(what, after = ?begun.elapsed(), "opening the volume");
     let (recalling, memory) = store.recalling();
-    head::wait_for_goodbye(&store, &superblock).await?;
     // First: a volume that has lost something is left as it is.
     head::glance(&recalling, &superblock, options.timeout).await?;
     step("it is as far as was noted");
+    // Last: whoever has just been told to close it may need a moment to say so.
     let head = head::wait_for_goodbye(&store, &superblock).await?;
     // The database would try again and again where the store does not let us write: its answer is wanted.
     head.write(&store).await?;
@@ -256,9 +263,14 @@ async fn look(
     runtime: &Runtime,
 ) -> Result<Arc<Volume>, Error> {
     let options = &location.options;
+    let mut held = None;
     let view = match &options.checkpoint {
         // What was kept is there, whatever else is not.
-        Some(name) => View::Checkpoint(crate::admin::snapshot(&store, name, options.timeout).await?),
+        Some(name) => {
+            let kept = crate::admin::snapshot(&store, name, options.timeout).await?;
+            held = hold(&store, kept, options.timeout).await;
+            View::Checkpoint(held.unwrap_or(kept))
+        }
         None => {
             head::glance(&store, &superblock, options.timeout).await?;
             View::Follow
@@ -266,7 +278,38 @@ async fn look(
     };
     let meta = Meta::read(&store, view, options.timeout).await?;
     let state = head::state(&store, &meta).await?;
-    Ok(Volume::new(superblock, options.clone(), store, meta, &state, runtime.handle().clone()))
+    let volume = Volume::new(superblock, options.clone(), store, meta, &state, runtime.handle().clone());
+    if let Some(held) = held {
+        runtime.spawn(keep(held, volume.store.clone(), options.timeout));
+        *volume.held.lock() = Some(held);
+    }
+    Ok(volume)
+}
+
+/// How long a snapshot that is looked at stays if whoever does so dies.
+const LIFETIME: Duration = Duration::from_secs(600);
+
+/// Keeps what a snapshot shows, which may be deleted while it is looked at. Nothing if the store does not let us write.
+async fn hold(store: &Store, snapshot: Uuid, limit: Duration) -> Option<Uuid> {
+    /// The database would try again and again.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    match crate::admin::hold(store, snapshot, LIFETIME, limit.min(PATIENCE)).await {
+        Ok(held) => Some(held),
+        Err(error) => {
+            tracing::info!(%error, "nothing can be noted in the store; the snapshot must not be deleted while it is used");
+            None
+        }
+    }
+}
+
+/// Has a checkpoint stay as long as the runtime is there.
+async fn keep(held: Uuid, store: Store, limit: Duration) {
+    loop {
+        sleep(LIFETIME / 4).await;
+        if let Err(error) = crate::admin::renew(&store, held, LIFETIME, limit).await {
+            tracing::warn!(%error, "the snapshot may be deleted while it is used");
+        }
+    }
 }
 
 /// Writes a batch that is durable then.

@@ -163,6 +163,16 @@ impl Store {
         Ok(head.map_err(failed)?.last_modified.timestamp())
     }
 
+    /// Why it does not take what it is sent, as it says itself: the database tries again and again, and says nothing.
+    pub(crate) async fn why_not(&self) -> Option<String> {
+        /// Whoever closes the volume waits for this.
+        const LIMIT: Duration = Duration::from_secs(2);
+        match tokio::time::timeout(LIMIT, self.time()).await {
+            Ok(Err(Error::Store { source, .. })) => Some(crate::error::reason(&source)),
+            _ => None,
+        }
+    }
+
     /// Finds out whether the store keeps two writers from overwriting each other's objects.
     pub(crate) async fn check_conditional_writes(&self) -> Result<(), Error> {
         let path = Path::from(format!("probe/{}", Uuid::new_v4()));

@@ -117,6 +117,17 @@ impl Superblock {
         Ok(Some(superblock))
     }
 
+    /// Where a volume should be that it descends from and that is not there.
+    pub(crate) async fn missing_parent(&self, store: &Store) -> Result<Option<String>, Error> {
+        for ancestor in &self.ancestors {
+            let there = store.at_prefix(&ancestor.prefix);
+            if Self::read(&there).await?.is_none_or(|superblock| superblock.id != ancestor.id) {
+                return Ok(Some(ancestor.prefix.clone()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Makes a volume in an empty place.
     pub(crate) async fn create(store: &Store) -> Result<Self, Error> {
         Self::new().claim(store).await

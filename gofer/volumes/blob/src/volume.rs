@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::ahead::Readers;
 use crate::cache::Blocks;
@@ -72,6 +73,8 @@ pub(crate) struct Volume {
     published: AtomicU64,
     /// Somebody else writes, or a commit can never succeed.
     lost: AtomicBool,
+    /// The checkpoint of this process for the snapshot that it looks at.
+    pub(crate) held: Mutex<Option<Uuid>>,
     /// Minor number of the device.
     pub(crate) device: u32,
 }
@@ -150,6 +153,7 @@ impl Volume {
             durable: watch::Sender::new(state.commits),
             published: AtomicU64::new(0),
             lost: AtomicBool::new(false),
+            held: Mutex::default(),
             device: u32::try_from(NEXT_DEVICE.fetch_add(1, Ordering::Relaxed)).unwrap_or(u32::MAX),
         })
     }

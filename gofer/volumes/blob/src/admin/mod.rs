@@ -63,6 +63,7 @@ impl Manager {
     /// Deletes what nothing refers to any more. Nothing is answered if a process writes: it was asked to do it.
     pub fn collect(&self, take_over: bool) -> Result<Option<Collected>, Error> {
         if !take_over && !self.wait(self.state())?.is_closed {
+            self.wait(self.drop_clones())?;
             self.wait(self.ask(COLLECT))?;
             return Ok(None);
         }
@@ -145,8 +146,19 @@ async fn mark(
     within(store, limit, store.admin().create_detached_checkpoint(&options)).await.map(|made| made.id)
 }
 
+/// Makes a checkpoint of what another one shows, for somebody who reads, who [renews](renew) it.
+pub(crate) async fn hold(store: &Store, source: Uuid, lifetime: Duration, limit: Duration) -> Result<Uuid, Error> {
+    let options = CheckpointOptions { lifetime: Some(lifetime), source: Some(source), name: None };
+    within(store, limit, store.admin().create_detached_checkpoint(&options)).await.map(|made| made.id)
+}
+
+/// Has a checkpoint live longer.
+pub(crate) async fn renew(store: &Store, id: Uuid, lifetime: Duration, limit: Duration) -> Result<(), Error> {
+    within(store, limit, store.admin().refresh_checkpoint(id, Some(lifetime))).await
+}
+
 /// Deletes a checkpoint.
-async fn unmark(store: &Store, id: Uuid, limit: Duration) -> Result<(), Error> {
+pub(crate) async fn unmark(store: &Store, id: Uuid, limit: Duration) -> Result<(), Error> {
     within(store, limit, store.admin().delete_checkpoint(id)).await
 }
 

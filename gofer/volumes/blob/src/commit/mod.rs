@@ -200,6 +200,7 @@ impl Volume {
                 Err(Failure::Passing(_)) if self.meta.is_fenced() => return false,
                 Err(Failure::Passing(reason)) => {
                     if !has_failed {
+                        let reason = self.wait(self.store.why_not()).unwrap_or_else(|| reason.clone());
                         tracing::warn!(reason, "the store does not accept changes; they are kept and retried");
                     }
                     has_failed = true;

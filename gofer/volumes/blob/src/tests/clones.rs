@@ -98,3 +98,41 @@ impl Scene {
         });
     }
 }
+
+#[test]
+fn a_clone_that_is_deleted_is_found_while_somebody_writes() {
+    let scene = Scene::hasty();
+    let (parent, child) = (at(&scene, "parent"), at(&scene, "child"));
+    let mut made = parent.clone();
+    made.location.options.create = true;
+    drop(BlobFs::new(made.open()));
+    parent.manager().clone_in(&child.store(), None, false).unwrap();
+    let fs = BlobFs::new(parent.open());
+    let clones = || {
+        let all = parent.manager().snapshots().unwrap();
+        all.iter().filter(|it| it.kind == crate::SnapshotKind::Clone).count()
+    };
+    assert_eq!(clones(), 1);
+    runtime().block_on(async {
+        let objects: Vec<_> = scene.objects.list(Some(&"child".into())).try_collect().await.unwrap();
+        for object in objects {
+            scene.objects.delete(&object.location).await.unwrap();
+        }
+    });
+    assert_eq!(parent.manager().collect(false).unwrap(), None, "it is asked of the process that writes");
+    assert_eq!(clones(), 0);
+    drop(fs);
+}
+
+#[test]
+fn a_clone_without_its_parent_says_so() {
+    let scene = Scene::hasty();
+    let (parent, child) = (at(&scene, "parent"), at(&scene, "child"));
+    let mut made = parent.clone();
+    made.location.options.create = true;
+    drop(BlobFs::new(made.open()));
+    parent.manager().clone_in(&child.store(), None, false).unwrap();
+    runtime().block_on(scene.objects.delete(&"parent/blob.json".into())).unwrap();
+    let error = child.try_open().err().unwrap().to_string();
+    assert!(error.contains("it is a clone of parent, which is not there any more"), "{error}");
+}

@@ -261,3 +261,18 @@ impl ObjectStore for Unlistable {
         self.inner.copy_opts(from, to, options).await
     }
 }
+
+#[test]
+fn a_snapshot_that_is_looked_at_can_be_deleted() {
+    let scene = Scene::hasty();
+    let content = noise(300_000, 1);
+    create(&root(&BlobFs::new(scene.open())), "file", &content);
+    scene.manager().snapshot("kept", false).unwrap();
+    let look = BlobFs::new(scene.again("memory:?checkpoint=kept").open());
+    root(&BlobFs::new(scene.open())).unlink(name("file"), Unlink::File).unwrap();
+    scene.manager().delete_snapshot("kept").unwrap();
+    assert_eq!(scene.manager().collect(false).unwrap().unwrap().kept, 1);
+    assert!(read(&root(&look), "file") == Ok(content));
+    drop(look);
+    assert_eq!(scene.manager().collect(false).unwrap().unwrap().deleted, 1);
+}

@@ -132,3 +132,22 @@ fn heads_of_others_and_nonsense_are_refused() {
         assert!(problems.iter().any(|problem| problem.contains(shown)), "{problems:?}");
     }
 }
+
+#[test]
+fn what_was_not_created_completely_says_so() {
+    let (full, _) = written();
+    let superblock = runtime().block_on(async { full.objects.get(&"blob.json".into()).await.unwrap().bytes().await });
+    let scene = Scene::new();
+    runtime().block_on(scene.objects.put(&"blob.json".into(), superblock.unwrap().into())).unwrap();
+    let created = Scene::new();
+    Opened::create_in(&created.store(), &created.location).unwrap();
+    runtime().block_on(created.objects.delete(&"head.json".into())).unwrap();
+    for half in [scene, created] {
+        for error in [half.try_open().err(), half.again("memory:?ro").try_open().err()] {
+            let error = error.unwrap().to_string();
+            assert!(error.contains("it was not created completely; delete it and create it again"), "{error}");
+        }
+    }
+    runtime().block_on(full.objects.delete(&"head.json".into())).unwrap();
+    assert!(full.try_open().err().unwrap().to_string().contains("head.json is missing"));
+}
