@@ -22,8 +22,11 @@ const GROWTH: u64 = 4;
 const MOST: u64 = 64 << 20;
 
 /// A read that begins so near behind or before the end of the last one goes on from it: kernels and caches read ahead by
-/// several requests, which do not come in order. Before the end it may be further, if more was read ahead.
+/// several requests, which do not come in order. It may be further away if more was read ahead: whoever asks grows what
+/// he asks for, too.
 const NEAR: u64 = 2 << 20;
+/// But no further than this, or than what was read ahead: as much as `cache:` has under way at once.
+const NEAR_AT_MOST: u64 = 16 << 20;
 
 /// A reader that has not gone on for so long leaves its part of the memory to the others.
 const IDLE: Duration = Duration::from_secs(2);
@@ -125,8 +128,7 @@ impl Window {
     fn note(&mut self, offset: u64, count: u64, size: u64, share: impl FnOnce() -> u64) -> Step {
         let is_sequential = match self.size {
             0 => offset == self.next,
-            window if offset >= self.next => offset - self.next <= window.max(NEAR),
-            _ => self.next - offset <= NEAR,
+            window => offset.abs_diff(self.next) <= (window * GROWTH).clamp(NEAR, NEAR_AT_MOST).max(window),
         };
         if !is_sequential {
             *self = Window { next: offset + count, size: 0, ahead: offset + count };
@@ -184,6 +186,22 @@ mod tests {
         assert!((SIZE - SHARE..=SIZE).contains(&asked), "{asked}");
         assert!(times <= 2 * SIZE / SHARE + 10, "{times}");
         assert_eq!(window.note(7, 10, SIZE, || SHARE), Step::Away, "this is somewhere else");
+    }
+
+    #[test]
+    fn many_who_read_one_after_the_other_are_one_reader() {
+        const SIZE: u64 = 256 << 20;
+        const PART: u64 = 1 << 20;
+        let mut window = Window::default();
+        // As a cache does it: ever more, and then sixteen at once, of which any may come first.
+        let (mut first, mut together) = (0, 1);
+        while first < SIZE / PART {
+            let behind = (first + together).min(SIZE / PART);
+            for part in (first..behind).rev() {
+                assert_ne!(window.note(part * PART, PART, SIZE, || SHARE), Step::Away, "{part} of {first} to {behind}");
+            }
+            (first, together) = (behind, (together * 2).min(16));
+        }
     }
 
     #[test]
