@@ -53,6 +53,13 @@ impl ExporterListener {
         }
     }
 
+    /// Leaves its file, if it has one, to somebody else who listens on the same socket.
+    pub fn leave_file(&self) {
+        if let ExporterListener::Unix(listener) = self {
+            listener.leave_file();
+        }
+    }
+
     /// Removes its file, if it has one.
     pub fn remove_file(&self) {
         if let ExporterListener::Unix(listener) = self {

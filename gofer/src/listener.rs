@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, RenameFlags, Stat, fstat, lstat, open, renameat_with};
 
@@ -16,6 +17,8 @@ pub struct Listener {
     path: PathBuf,
     /// The file, to remove no other.
     file: Option<Held>,
+    /// The file is somebody else's to remove.
+    is_left: AtomicBool,
 }
 
 impl Listener {
@@ -30,7 +33,7 @@ impl Listener {
             result => result?,
         };
         listener.set_nonblocking(true)?;
-        Ok(Listener { listener, path: path.to_owned(), file: Held::at(path).ok() })
+        Ok(Listener { listener, path: path.to_owned(), file: Held::at(path).ok(), is_left: AtomicBool::new(false) })
     }
 
     /// Listens at `path`, where nobody else listens any more who should: whoever connects there from now on reaches this
@@ -52,12 +55,13 @@ impl Listener {
     pub fn adopt(listener: UnixListener, path: Option<&Path>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let file = path.and_then(|path| Held::at(path).ok());
-        Ok(Listener { listener, path: path.unwrap_or(Path::new("")).to_owned(), file })
+        let path = path.unwrap_or(Path::new("")).to_owned();
+        Ok(Listener { listener, path, file, is_left: AtomicBool::new(false) })
     }
 
     /// Whether the file is removed with it.
     pub fn owns_file(&self) -> bool {
-        self.file.is_some()
+        self.file.is_some() && !self.is_left.load(Ordering::Relaxed)
     }
 
     /// Lets those connect who may write to its file when that has `mode`.
@@ -75,13 +79,13 @@ impl Listener {
     }
 
     /// Leaves the file, and with it everybody who is going to connect, to somebody else who listens on the same socket.
-    pub fn leave_file(&mut self) {
-        self.file = None;
+    pub fn leave_file(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
     }
 
     /// Removes the file, if it is still this socket's. Nobody can connect after that.
     pub fn remove_file(&self) {
-        if let Some(file) = &self.file
+        if let Some(file) = self.file.as_ref().filter(|_| self.owns_file())
             && let Err(error) = file.remove_from(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");

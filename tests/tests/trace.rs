@@ -46,6 +46,27 @@ fn messages(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.starts_with('#')).collect()
 }
 
+/// Scripts look at nothing else.
+#[test]
+fn a_damaged_trace_is_no_success() -> Result<()> {
+    let (_served, traces) = record("rpc", &[])?;
+    let file = traces.path().join("trace");
+    let mut bytes = fs::read(&file)?;
+    let middle = bytes.len() / 2;
+    // More than a message.
+    bytes[middle..middle + 1000].fill(0xff);
+    fs::write(&file, &bytes)?;
+    for (words, status) in [(&["show"][..], 1), (&["stats"], 1), (&["replay", "mem:"], 2)] {
+        let words = [OsStr::new("trace"), OsStr::new(words[0]), file.as_os_str()]
+            .into_iter()
+            .chain(words[1..].iter().map(OsStr::new));
+        let outcome = fusebridge(words)?;
+        check::equal(&outcome.describe(), &outcome.status.code(), &Some(status))?;
+        check::holds(&outcome.stderr, outcome.stderr.contains("the trace is damaged at byte "))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_session_is_shown_and_counted() -> Result<()> {
     let (served, traces) = record("rpc", &[])?;

@@ -175,7 +175,7 @@ fn drain(mut from: &UnixStream) -> bool {
 }
 
 impl Main {
-    fn run(mut self, mut listener: gofer::listener::Listener, events: &Events) -> Result<(), ServeError> {
+    fn run(mut self, listener: gofer::listener::Listener, events: &Events) -> Result<(), ServeError> {
         let mut again = None;
         loop {
             let accepts = if again.is_none() { Some(listener.as_fd()) } else { None };
@@ -202,7 +202,9 @@ impl Main {
         if is_replaced {
             listener.leave_file();
             // Readers get the new server's.
-            self.metrics = None;
+            if let Some(metrics) = self.metrics.take() {
+                metrics.listener.leave_file();
+            }
         } else {
             upgrade::notify(&[NotifyState::Stopping]);
         }

@@ -1,6 +1,8 @@
 //! A new server takes the place of an old one.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -81,6 +83,26 @@ fn nobody_notices() -> Result<()> {
     process::signal(new, Signal::TERM);
     wait::until("the new server ends", LIMIT, || !process::alive(new))?;
     check::holds("and takes the socket with it", !server.socket().exists())
+}
+
+#[test]
+fn figures_can_be_read_of_the_new_server() -> Result<()> {
+    let scratch = scratch::disk()?;
+    let socket = scratch.path().join("metrics");
+    let mut server = VolumeServer::with(&format!("metrics = 'unix:{}'", socket.display()), "data = 'mem:'")?;
+    let (old, mounted) = (server.pid(), mount(&server)?);
+    server.signal(Signal::USR2);
+    let new = wait::until_some("a new server", LIMIT, || answering(&server).filter(|pid| *pid != old))?;
+    mounted.unmount()?;
+    check::holds("the old server ends well", server.ended()?.success())?;
+    let mut stream = UnixStream::connect(&socket)?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    check::holds(&answer, answer.contains("gofer_volumes_refused_total 0\n"))?;
+    process::signal(new, Signal::TERM);
+    wait::until("the new server ends", LIMIT, || !process::alive(new))?;
+    check::holds("and takes both sockets with it", !server.socket().exists() && !socket.exists())
 }
 
 #[test]

@@ -60,9 +60,12 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Says on stderr if the trace does not end as it should.
-fn warn_of(ending: Option<Ending>) {
-    if let Some(warning) = ending.and_then(Ending::warning) {
-        eprintln!("fusebridge: {warning}");
+/// Says on stderr if the trace does not end as it should. It is an error if it is damaged: nobody knows what is missing.
+fn check(ending: Option<Ending>) -> Result<(), Failure> {
+    match (ending, ending.and_then(Ending::warning)) {
+        (Some(Ending::Damaged(_)), Some(warning)) => return Err(warning.into()),
+        (_, Some(warning)) => eprintln!("fusebridge: {warning}"),
+        (_, None) => {}
     }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use gofer::log::{self, LogArgs};
 
-use super::{Failure, warn_of};
+use super::{Failure, check};
 use crate::cli::connection::connect;
 use crate::cli::extensions::Extensions;
 use crate::cli::options::time_limit;
@@ -134,7 +134,7 @@ impl Replay {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
             _ => {}
         }
-        warn_of(report.ending);
+        check(report.ending)?;
         // Else the answers that did not come are told.
         if report.lost && report.differences == 0 {
             return Err("the connection ended before the trace did".into());

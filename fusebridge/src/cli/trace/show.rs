@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use super::choice::Choice;
-use super::{Failure, open, warn_of};
+use super::{Failure, check, open};
 use crate::trace::{ShowError, show, show_json};
 
 const EXAMPLES: &str = "\
@@ -66,7 +66,7 @@ impl Show {
         })();
         match shown {
             Ok(shown) => {
-                warn_of(shown.ending);
+                check(shown.ending)?;
                 Ok(ExitCode::SUCCESS)
             }
             // The reader of a pipe has seen enough.

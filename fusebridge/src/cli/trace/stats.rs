@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::choice::Choice;
-use super::{Failure, open, print, warn_of};
+use super::{Failure, check, open, print};
 use crate::trace::Stats as Figures;
 
 const EXAMPLES: &str = "\
@@ -37,7 +37,7 @@ impl Stats {
     pub(super) fn run(&self) -> Result<ExitCode, Failure> {
         let stats = Figures::of(&mut open(&self.file)?, &self.choice.filter())?;
         print(&if self.json { stats.to_json() + "\n" } else { stats.to_string() })?;
-        warn_of(stats.ending());
+        check(stats.ending())?;
         Ok(ExitCode::SUCCESS)
     }
 }
