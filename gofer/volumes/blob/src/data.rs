@@ -206,6 +206,7 @@ impl Volume {
 
     /// Makes the file at least `size` bytes long.
     pub(crate) fn grow(&self, node: &Arc<Node>, size: u64) -> Result<(), Errno> {
+        self.throttle()?;
         let mut change = self.change(node)?;
         change.state.inode.size = change.state.inode.size.max(size);
         change.modified();

@@ -36,6 +36,14 @@ pub enum Error {
         /// One of the objects.
         found: String,
     },
+    /// It would be among the objects of another volume.
+    #[error("{url} is inside the volume at {outer}; use another prefix")]
+    Inside {
+        /// The place.
+        url: String,
+        /// The other volume's.
+        outer: String,
+    },
     /// The store would let two writers overwrite each other.
     #[error("the store of {0} ignores conditional writes (PUT with If-None-Match), without which a volume is not safe")]
     Unconditional(String),

@@ -29,6 +29,12 @@ use crate::{Error, Location};
 /// The database's place below the volume's prefix.
 const META: &str = "meta";
 
+/// Where in a volume other objects are.
+const PARTS: [&str; 3] = ["data", META, "probe"];
+
+/// What a volume's own place has.
+const SUPERBLOCK: &str = "blob.json";
+
 /// A store in which a volume has everything to itself.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -187,6 +193,26 @@ impl Store {
             Ok(_) => Err(Error::Unconditional(self.url.clone())),
             Err(source) => Err(failed(source)),
         }
+    }
+
+    /// Another volume among whose objects this one would be, as far as we may look.
+    pub(crate) async fn outer(&self) -> Option<String> {
+        let parts: Vec<_> = self.prefix.parts().collect();
+        for (at, _) in parts.iter().enumerate().filter(|(_, part)| PARTS.contains(&part.as_ref())) {
+            let outer: Path = parts[..at].iter().cloned().collect();
+            if self.root.head(&outer.clone().join(SUPERBLOCK)).await.is_ok() {
+                return Some(format!("{}/{outer}", self.root_url));
+            }
+        }
+        // The directories above that of the store.
+        let root = std::path::Path::new(&self.root_url);
+        let inner = root.join(self.prefix.as_ref());
+        let is_part = |path: &std::path::Path| PARTS.iter().any(|part| path.ends_with(part));
+        let outer = inner.ancestors().filter(|path| path.is_absolute() && is_part(path)).filter_map(|it| it.parent());
+        outer
+            .map(|outer| (outer, outer.join(SUPERBLOCK)))
+            .find(|(_, it)| it.is_file())
+            .map(|(it, _)| it.display().to_string())
     }
 
     /// Some object of the store, if it has any.

@@ -138,6 +138,9 @@ impl Superblock {
         if Self::read(store).await?.is_some() {
             return Err(Error::Exists(store.url.clone()));
         }
+        if let Some(outer) = store.outer().await {
+            return Err(Error::Inside { url: store.url.clone(), outer });
+        }
         if let Some(found) = store.any_object().await? {
             return Err(Error::Foreign { url: store.url.clone(), found: found.to_string() });
         }

@@ -460,3 +460,14 @@ proptest! {
         prop_assert_eq!((collected.kept, scene.segments()), (0, vec![]));
     }
 }
+
+#[test]
+fn attributes_wait_like_all_changes_when_too_much_does() {
+    let fs = BlobFs::new(Scene::with("memory:?timeout=1s&interval=1m").open());
+    let made = create(&root(&fs), "file", b"content");
+    // As much as if the store took nothing.
+    fs.volume().commits.waits(fs.volume().options.dirty, 0);
+    assert!(made.found.file.set_stat(&SetStat::new().mode(Mode::new(0o600))).is_err());
+    fs.volume().commits.waits(0, fs.volume().options.dirty);
+    made.found.file.set_stat(&SetStat::new().mode(Mode::new(0o600))).unwrap();
+}

@@ -27,7 +27,7 @@ pub(super) fn apply(file: &File, change: &SetStat) -> std::result::Result<(), Se
     rest.size = None;
     if rest != SetStat::default() {
         let volume = file.volume();
-        let usable = volume.check();
+        let usable = volume.throttle();
         if usable.is_err() {
             note(rest.mask(), usable.map_err(Error::from));
         } else {

@@ -136,3 +136,26 @@ fn a_clone_without_its_parent_says_so() {
     let error = child.try_open().err().unwrap().to_string();
     assert!(error.contains("it is a clone of parent, which is not there any more"), "{error}");
 }
+
+#[test]
+fn no_volume_is_among_the_objects_of_another() {
+    let scene = Scene::new();
+    let outer = at(&scene, "outer");
+    let make = |scene: &Scene| Opened::create_in(&scene.store(), &scene.location);
+    make(&outer).unwrap();
+    for inner in ["outer/data/aa", "outer/meta", "outer/probe/x"] {
+        assert!(matches!(make(&at(&scene, inner)), Err(Error::Inside { .. })), "{inner}");
+    }
+    for beside in ["outer/other", "data/aa"] {
+        make(&at(&scene, beside)).unwrap();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let create = |path: &str| {
+        let url = format!("file://{}/{path}?create", directory.path().display());
+        Opened::create(&Location::parse(&url).unwrap())
+    };
+    create("outer").unwrap();
+    assert!(matches!(create("outer/data/aa"), Err(Error::Inside { .. })));
+    assert!(matches!(create("outer/meta"), Err(Error::Inside { .. } | Error::Foreign { .. })));
+    create("data").unwrap();
+}
