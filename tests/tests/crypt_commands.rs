@@ -358,3 +358,50 @@ fn the_master_key_is_the_last_hope() -> Result<()> {
         check::equal("the file", &fs::read_to_string(mount.join("file"))?, &"text".to_owned())
     })
 }
+
+#[test]
+fn the_mount_that_init_names_works() -> Result<()> {
+    let scene = Scene::new()?;
+    for (config, told) in
+        [("", "crypt:v0 MOUNTPOINT"), (" --config c", "/c' MOUNTPOINT"), (" --config v2/c", "v2/c' MOUNTPOINT")]
+    {
+        let volume = told.find("v2").map_or(if config.is_empty() { "v0" } else { "v1" }, |_| "v2");
+        let said = scene.crypts(&format!("init --scryptn 10 --passfile first{config} {volume}"))?;
+        check::holds(&said, said.trim_end().ends_with(told))?;
+        let backend = said.split("fusebridge mnt ").nth(1).and_then(|rest| rest.split(" MOUNTPOINT").next());
+        let line = format!(
+            "{} run --crypt-passfile first {} -- touch file",
+            bins::fusebridge()?.display(),
+            backend.context(said.clone())?
+        );
+        command::shell(scene.0.path(), &line, LIMIT)?;
+        let said = scene.crypts(&format!("fsck --passfile first{config} {volume}"))?;
+        check::holds(&said, said.contains("clean: 1 files"))?;
+    }
+    Ok(())
+}
+
+/// As rclone's mounts are.
+#[test]
+fn neither_links_nor_renames_without_replacing_are_needed() -> Result<()> {
+    let has_rclone = Command::new("rclone").arg("version").stdout(Stdio::null()).status().is_ok();
+    if !has_rclone || !crypt::has_gocryptfs() {
+        skip!("needs rclone, gocryptfs, /dev/fuse and root");
+    }
+    let scene = Scene::new()?;
+    fs::create_dir(scene.path("files"))?;
+    let mut rclone = Command::new("rclone");
+    rclone.args(["mount", "--daemon", "--vfs-cache-mode", "writes", "--config", "/dev/null", "--cache-dir"]);
+    rclone.arg(scene.path("cache")).arg(scene.path("files")).arg(scene.path("mount"));
+    command::succeed(rclone.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()), LIMIT)?;
+    let work = || {
+        scene.crypts("init --scryptn 10 --passfile first mount/v")?;
+        fs::write(scene.path("key"), "0".repeat(64))?;
+        scene.crypts("passwd --masterkey key --new-passfile second mount/v")?;
+        scene.refuses("passwd --masterkey key --new-passfile first mount/v", 1, "an older backup is in the way")?;
+        scene.crypts("fsck --passfile second mount/v")
+    };
+    let outcome = work();
+    command::succeed(Command::new("fusermount3").arg("-u").arg(scene.path("mount")), LIMIT)?;
+    outcome.map(drop)
+}

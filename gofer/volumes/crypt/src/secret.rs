@@ -52,28 +52,29 @@ impl<T> Secret<T> {
 /// The smallest page of the machines that Rust knows; larger ones only make the rest of it unused.
 const PAGE: usize = 4096;
 
-/// Calls `work`, and then overwrites what that has left on the stack, by way of which values go to pages of their own, and
-/// on which ciphers and hashes work.
-pub(crate) fn without_traces<T>(work: impl FnOnce() -> T) -> T {
-    /// More than all that deals with keys takes; threads have many times as much.
-    const DEPTH: usize = 64 << 10;
-
+/// Calls `work`, and then overwrites the `DEPTH` bytes of the stack below, where that has left what it worked on: values
+/// go by way of it to pages of their own, and ciphers spread their keys out there.
+pub(crate) fn without_traces<const DEPTH: usize, T>(work: impl FnOnce() -> T) -> T {
     #[inline(never)]
     fn below<T>(work: impl FnOnce() -> T) -> T {
         work()
     }
 
     #[inline(never)]
-    fn overwrite() {
-        let mut stack = [0_u8; DEPTH];
-        stack.zeroize();
-        std::hint::black_box(&stack);
+    fn overwrite<const DEPTH: usize>() {
+        std::hint::black_box(&mut [0_u8; DEPTH]);
     }
 
     let done = below(work);
-    overwrite();
+    overwrite::<DEPTH>();
     done
 }
+
+/// For [`without_traces`]: more than it takes to make keys of others; threads have many times as much.
+pub(crate) const MAKING_KEYS: usize = 64 << 10;
+
+/// For [`without_traces`]: more than it takes to encrypt or decrypt, and little beside the time for one block.
+pub(crate) const USING_KEYS: usize = 16 << 10;
 
 impl<T> Deref for Secret<T> {
     type Target = T;

@@ -53,7 +53,11 @@ impl Init {
             }
             None => {
                 let key = directory::init(dir, &config, &new, &password)?;
-                println!("{}: an encrypted directory; mount it: fusebridge mnt crypt:{0} MOUNTPOINT", dir.display());
+                println!(
+                    "{}: an encrypted directory; mount it: fusebridge mnt {} MOUNTPOINT",
+                    dir.display(),
+                    self.place.backend()
+                );
                 show(&key)?;
             }
         }

@@ -58,4 +58,13 @@ impl Place {
     fn dir(&self) -> &Path {
         &self.dir
     }
+
+    /// What stands for it on a command line.
+    fn backend(&self) -> String {
+        let (dir, config) = (self.dir.display(), self.config());
+        match config == gofer_crypt::directory::config_path(&self.dir) {
+            true => format!("crypt:{dir}"),
+            false => format!("'crypt:{dir}?config={}'", config.canonicalize().unwrap_or(config).display()),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Content: encrypted blocks in, plain bytes out. The way back is in [`write`](super::write).
 
-use lisafs::backend::{Error, IoTarget, OpenFile, Result};
+use lisafs::backend::{Errno, Error, IoTarget, OpenFile, Result};
 use parking_lot::Mutex;
 
 use super::Volume;
@@ -45,11 +45,17 @@ impl Content<'_> {
     }
 
     /// Reads until `into` is full or the file ends.
-    pub(super) fn read(&self, into: IoTarget<'_>, offset: u64) -> Result<usize> {
+    pub(super) fn read(&self, mut into: IoTarget<'_>, offset: u64) -> Result<usize> {
         let _content = self.inode.content.read();
-        match self.inode.id(self.volume, self.inner)? {
-            Some(id) => self.read_parts(into, offset, id),
-            None => Ok(0),
+        let Some(id) = self.inode.id(self.volume, self.inner)? else { return Ok(0) };
+        match self.read_parts(into.reborrow(), offset, id) {
+            // Another process has made it anew.
+            Err(error) if error == Errno::STALE => match self.inode.id(self.volume, self.inner)? {
+                Some(now) if now != id => self.read_parts(into, offset, now),
+                Some(_) => Err(error),
+                None => Ok(0),
+            },
+            read => read,
         }
     }
 
@@ -96,7 +102,7 @@ impl Content<'_> {
         let blocks = &mut buffer[..(skip + into.len()).div_ceil(BLOCK) * size];
         let len = self.inner.read_at((&mut *blocks).into(), position)?;
         let blocks = &mut blocks[..len];
-        content.open_blocks(blocks, at / PLAIN, id).map_err(|number| self.damaged(number))?;
+        content.open_blocks(blocks, at / PLAIN, id).map_err(|number| self.unless_stale(number, id))?;
         let mut done = 0;
         for (index, block) in blocks.chunks(size).enumerate() {
             let plain = &block[content.nonce()..content.nonce() + block.len() - content.overhead()];
@@ -118,6 +124,14 @@ impl Content<'_> {
         self.volume.keys.content.open_block(block, number, id).map(<[u8]>::len).map_err(|_| self.damaged(number))
     }
 
+    /// `ESTALE` if the file has another id than `id` by now.
+    fn unless_stale(&self, number: u64, id: FileId) -> Error {
+        match self.inode.stored_id(self.volume, self.inner) {
+            Ok(now) if now != Some(id) => Errno::STALE.into(),
+            _ => self.damaged(number),
+        }
+    }
+
     pub(super) fn damaged(&self, number: u64) -> Error {
         self.volume.damage.error(|| self.inode.tell(format_args!("block {number} is damaged")))
     }
@@ -125,11 +139,10 @@ impl Content<'_> {
     /// The file as it is now. With the content held for writing.
     pub(super) fn state(&self) -> Result<State> {
         let stat = self.inner.stat()?;
-        if stat.size == 0 {
-            self.inode.set_id(None);
-        }
+        let id = if stat.size > 0 { self.inode.stored_id(self.volume, self.inner)? } else { None };
+        self.inode.set_id(id);
         Ok(State {
-            id: self.inode.id(self.volume, self.inner)?,
+            id,
             size: self.layout().plain_size(stat.size),
             stored: stat.size,
             is_sparse: stat.blocks.saturating_mul(512) < stat.size,

@@ -53,12 +53,16 @@ impl Inode {
     /// The file id in the header; `None` if the file is empty. With [`content`](Self::content) held.
     pub(super) fn id(&self, volume: &Volume, inner: &dyn OpenFile) -> Result<Option<FileId>> {
         let known = *self.id.lock();
-        if known.is_some() {
-            return Ok(known);
-        }
+        if known.is_some() { Ok(known) } else { self.stored_id(volume, inner) }
+    }
+
+    /// The same as it is in the header now, whatever is known. Another process may have made the file anew, such as the
+    /// volume server that this one takes the place of: blocks with the former id would never be read again.
+    pub(super) fn stored_id(&self, volume: &Volume, inner: &dyn OpenFile) -> Result<Option<FileId>> {
         let mut header = [0; HEADER_LEN];
         let len = inner.read_at((&mut header[..]).into(), 0)?;
         if len == 0 {
+            self.set_id(None);
             return Ok(None);
         }
         let id = FileId::parse(&header[..len]).map_err(|error| volume.damage.error(|| self.tell(error)))?;

@@ -12,7 +12,7 @@ use crate::format::{CONFIG, Config, DIR_IV, DirIv, NewConfig, Unlocked};
 use crate::secret::Password;
 
 /// As gocryptfs has them, so that nobody changes them by mistake.
-const CONFIG_MODE: u32 = 0o400;
+pub(super) const CONFIG_MODE: u32 = 0o400;
 const DIR_IV_MODE: u32 = 0o444;
 
 /// Makes a volume in `dir`, which is made if there is none, else it must be empty. Its configuration will be at

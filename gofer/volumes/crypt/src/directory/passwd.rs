@@ -45,19 +45,24 @@ pub fn passwd<E: From<DirectoryError>>(
     let password = new()?;
     let scrypt_n = scrypt_n.unwrap_or(before.scrypt().0);
     let after = before.change_password(&key, &password, scrypt_n).map_err(DirectoryError::format(config))?;
-    let backup = (!has_proof).then(|| back_up(&path)).transpose()?;
+    let backup = (!has_proof).then(|| back_up(&path, &json)).transpose()?;
     write::replace(&path, &after.to_json()).map_err(DirectoryError::io(&path))?;
     Ok(Changed { backup })
 }
 
-/// Keeps the file at `path` under another name.
-fn back_up(path: &Path) -> Result<PathBuf, DirectoryError> {
+/// Keeps the file at `path`, which has `bytes`, under another name.
+fn back_up(path: &Path, bytes: &[u8]) -> Result<PathBuf, DirectoryError> {
     let mut backup = path.as_os_str().to_owned();
     backup.push(".bak");
     let backup = PathBuf::from(backup);
-    match fs::hard_link(path, &backup) {
+    let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+    let linked = fs::hard_link(path, &backup);
+    // There are file systems without links.
+    let copy =
+        |error| if is_taken(&error) { Err(error) } else { write::create(&backup, bytes, super::init::CONFIG_MODE) };
+    match linked.or_else(copy) {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+        Err(error) if is_taken(&error) => {
             let why = "an older backup is in the way; move it elsewhere if the volume can be opened";
             return Err(DirectoryError::io(&backup)(io::Error::other(why)));
         }

@@ -9,7 +9,12 @@ use tempfile::{Builder, NamedTempFile};
 
 /// Makes a file with `bytes` at `path`, where none may be.
 pub(super) fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    prepare(path, bytes, mode)?.persist_noclobber(path)?;
+    prepare(path, bytes, mode)?.persist_noclobber(path).or_else(|failed| match failed.error.kind() {
+        io::ErrorKind::AlreadyExists => Err(failed.error),
+        // There are file systems that know neither renames without replacing nor hard links.
+        _ if path.symlink_metadata().is_err() => Ok(failed.file.persist(path)?),
+        _ => Err(failed.error),
+    })?;
     sync_directory(path)
 }
 

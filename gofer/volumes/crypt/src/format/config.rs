@@ -9,7 +9,7 @@ use super::content::{Gcm, open_gcm, seal_gcm};
 use super::header::VERSION;
 use super::keys::{GCM, Keys, MasterKey, expand};
 use super::{Features, random};
-use crate::secret::{Key, MAX_PASSWORD, Password, Secret, without_traces};
+use crate::secret::{Key, MAKING_KEYS, MAX_PASSWORD, Password, Secret, without_traces};
 
 /// What the master key is bound to: block 0 of no file.
 const BOUND_TO: [u8; 8] = [0; 8];
@@ -221,7 +221,7 @@ impl Config {
 
     /// The master key, by the password.
     pub fn unlock(&self, password: &Password) -> Result<Unlocked, ConfigError> {
-        without_traces(|| {
+        without_traces::<MAKING_KEYS, _>(|| {
             let cipher = self.key_cipher(password);
             let mut sealed = Secret::new([0; SEALED_KEY - 16]);
             sealed.copy_from_slice(&self.raw.encrypted_key.0[16..]);
@@ -264,7 +264,7 @@ impl Config {
     }
 
     fn seal(&mut self, key: &MasterKey, password: &Password) {
-        without_traces(|| {
+        without_traces::<MAKING_KEYS, _>(|| {
             let cipher = self.key_cipher(password);
             let mut sealed = vec![0; SEALED_KEY];
             random::fill(&mut sealed[..16]);

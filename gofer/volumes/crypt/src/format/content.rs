@@ -8,7 +8,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroize;
 
 use super::{BLOCK, ContentCipher, FileId, Layout, random};
-use crate::secret::{Key, Secret};
+use crate::secret::{Key, Secret, USING_KEYS, without_traces};
 
 /// Bytes that show that the others are right.
 const TAG: usize = 16;
@@ -75,24 +75,32 @@ impl Content {
         for (group, first) in blocks.chunks_mut(size * GROUP).zip((first..).step_by(GROUP)) {
             let nonces = &mut nonces[..group.chunks(size).count() * nonce];
             random::fill(nonces);
-            for ((block, fresh), number) in group.chunks_mut(size).zip(nonces.chunks(nonce)).zip(first..) {
-                block[..nonce].copy_from_slice(fresh);
-                self.cipher.seal(block, &associated(number, Some(id)));
-            }
+            without_traces::<USING_KEYS, _>(|| {
+                for ((block, fresh), number) in group.chunks_mut(size).zip(nonces.chunks(nonce)).zip(first..) {
+                    block[..nonce].copy_from_slice(fresh);
+                    self.cipher.seal(block, &associated(number, Some(id)));
+                }
+            });
         }
     }
 
     /// Decrypts blocks in place, as they were made by [`seal_blocks`](Self::seal_blocks). The first that is damaged is
     /// the error; nothing may be used then.
     pub fn open_blocks(&self, blocks: &mut [u8], first: u64, id: FileId) -> Result<(), u64> {
-        for (block, number) in blocks.chunks_mut(self.block()).zip(first..) {
-            self.open_block(block, number, id).map_err(|Damaged| number)?;
-        }
-        Ok(())
+        without_traces::<USING_KEYS, _>(|| {
+            for (block, number) in blocks.chunks_mut(self.block()).zip(first..) {
+                self.open_one(block, number, id).map_err(|Damaged| number)?;
+            }
+            Ok(())
+        })
     }
 
     /// Decrypts one block in place and answers its plain bytes.
     pub fn open_block<'a>(&self, block: &'a mut [u8], number: u64, id: FileId) -> Result<&'a [u8], Damaged> {
+        without_traces::<USING_KEYS, _>(|| self.open_one(block, number, id))
+    }
+
+    fn open_one<'a>(&self, block: &'a mut [u8], number: u64, id: FileId) -> Result<&'a [u8], Damaged> {
         // Nobody wrote there: a hole.
         if block.len() == self.block() && block.iter().all(|byte| *byte == 0) {
             return Ok(&block[self.nonce()..self.nonce() + BLOCK]);
@@ -109,7 +117,7 @@ impl Content {
         let mut sealed = vec![0; plain.len() + self.overhead()];
         random::fill(&mut sealed[..nonce]);
         sealed[nonce..nonce + plain.len()].copy_from_slice(plain);
-        self.cipher.seal(&mut sealed, &associated(0, None));
+        without_traces::<USING_KEYS, _>(|| self.cipher.seal(&mut sealed, &associated(0, None)));
         sealed
     }
 
@@ -119,7 +127,8 @@ impl Content {
             return Ok(sealed);
         }
         // A whole block of zeros is none here.
-        let plain = self.cipher.open(&mut sealed, &associated(0, None))?.to_vec();
+        let opened = without_traces::<USING_KEYS, _>(|| self.cipher.open(&mut sealed, &associated(0, None)));
+        let plain = opened?.to_vec();
         sealed.zeroize();
         Ok(plain)
     }

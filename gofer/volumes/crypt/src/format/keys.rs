@@ -6,7 +6,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 
 use super::{Content, ContentCipher, Features, NameEncryption, Names};
-use crate::secret::{Key, Secret, without_traces};
+use crate::secret::{Key, MAKING_KEYS, Secret, without_traces};
 
 /// What all other keys are made of. Only as safe as the place where it is kept.
 pub type MasterKey = Key;
@@ -23,7 +23,7 @@ pub struct Keys {
 impl Keys {
     /// Those of a volume with `features`.
     pub fn derive(master: &MasterKey, features: &Features) -> Self {
-        without_traces(|| {
+        without_traces::<MAKING_KEYS, _>(|| {
             let content = match features.content {
                 ContentCipher::AesGcm => GCM,
                 ContentCipher::XChaCha20Poly1305 => XCHACHA,
@@ -65,6 +65,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::format::{DirIv, FileId};
 
     const MASTER: [u8; 32] = [0x5a; 32];
 
@@ -104,22 +105,33 @@ mod tests {
         for (content, purposes) in
             [(ContentCipher::AesGcm, [GCM, EME]), (ContentCipher::XChaCha20Poly1305, [XCHACHA, EME])]
         {
-            // Each key, but not so that it could be found where this is.
-            let wanted = thread::spawn(move || {
-                let inverted = |key: &[u8; 32]| key.iter().map(|byte| !byte).collect::<Vec<_>>();
-                purposes.map(|purpose| inverted(&expand(&MASTER, purpose)))
-            });
-            let wanted = wanted.join().unwrap();
+            // Each key, but not so that it could be found where this is; nor on a stack that a thread could get again.
+            let inverted = |key: &[u8; 32]| key.iter().map(|byte| !byte).collect::<Vec<_>>();
+            let wanted = purposes.map(|purpose| inverted(&expand(&MASTER, purpose)));
             let found = thread::spawn(move || {
                 let mut master = Key::new([0; 32]);
                 master.fill(MASTER[0]);
                 let keys = Keys::derive(&master, &features(content));
-                let stack = stack();
-                drop(keys);
-                wanted
-                    .map(|key| stack.windows(32).any(|bytes| bytes.iter().zip(&key).all(|(one, other)| *one == !other)))
+                let made = stack();
+                let mut blocks = vec![1; 40 * keys.content.block()];
+                keys.content.seal_blocks(&mut blocks, 0, FileId([7; 16]));
+                let sealed = stack();
+                keys.content.open_blocks(&mut blocks, 0, FileId([7; 16])).unwrap();
+                let opened = stack();
+                let stored = keys.names.store(b"name", &DirIv::NONE).unwrap();
+                keys.names.load(stored.entry(), &DirIv::NONE).unwrap();
+                let stacks = [made, sealed, opened, stack()];
+                wanted.map(|key| {
+                    stacks.each_ref().map(|stack| {
+                        // Some spread a key out by its halves.
+                        let is_in = |half: &[u8]| {
+                            stack.windows(16).any(|bytes| bytes.iter().zip(half).all(|(one, other)| *one == !other))
+                        };
+                        key.chunks(16).any(is_in)
+                    })
+                })
             });
-            assert_eq!(found.join().unwrap(), [false, false], "{content:?}");
+            assert_eq!(found.join().unwrap(), [[false; 4]; 2], "{content:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::stored::{LONG, LONG_NAME, MAX_ENCODED, MAX_NAME};
 use super::{DirIv, Entry, NameEncryption, Stored};
-use crate::secret::Secret;
+use crate::secret::{Secret, USING_KEYS, without_traces};
 
 /// The longest name after padding.
 const MAX_PADDED: usize = 256;
@@ -116,8 +116,10 @@ impl Names {
     pub(super) fn encrypt(&self, name: &[u8], iv: &[u8; 16]) -> Result<ArrayVec<u8, MAX_ENCODED>, NameError> {
         let mut padded = [0; MAX_PADDED];
         padded.get_mut(..name.len()).ok_or(NameError::TooLong)?.copy_from_slice(name);
-        let mut eme = DynamicEme::inner_iv_init(&*self.key, iv.into());
-        let encrypted = eme.encrypt_padded_mut::<Pkcs7>(&mut padded, name.len()).map_err(|_| NameError::TooLong)?;
+        let encrypted = without_traces::<USING_KEYS, _>(|| {
+            let mut eme = DynamicEme::inner_iv_init(&*self.key, iv.into());
+            eme.encrypt_padded_mut::<Pkcs7>(&mut padded, name.len()).map_err(|_| NameError::TooLong)
+        })?;
         let mut encoded = ArrayVec::from([0; MAX_ENCODED]);
         let len = self.base64().encode_len(encrypted.len());
         self.base64().encode_mut(encrypted, &mut encoded[..len]);
@@ -134,8 +136,10 @@ impl Names {
         if len == 0 || len % 16 != 0 || len > MAX_PADDED {
             return Err(NameError::Damaged);
         }
-        let eme = DynamicEme::inner_iv_init(&*self.key, iv.into());
-        let name = eme.decrypt_padded_mut::<Pkcs7>(&mut bytes[..len]).map_err(|_| NameError::Damaged)?;
+        let name = without_traces::<USING_KEYS, _>(|| {
+            let eme = DynamicEme::inner_iv_init(&*self.key, iv.into());
+            eme.decrypt_padded_mut::<Pkcs7>(&mut bytes[..len]).map_err(|_| NameError::Damaged)
+        })?;
         name.try_into().map_err(|_| NameError::Damaged)
     }
 }
