@@ -86,7 +86,8 @@ impl Here {
     /// Waits until everything that belongs to the connection is released, whose client has gone.
     pub(super) fn finish(&self, limit: Duration) {
         if !self.0.wait_for(limit) {
-            tracing::warn!("the backend does not finish and is left");
+            // Extensions that must not be left are waited for when the process ends.
+            tracing::warn!("the backend takes long to finish");
         }
     }
 }

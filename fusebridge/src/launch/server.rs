@@ -33,6 +33,12 @@ const STATS: &str = "stats:";
 /// How long a server may take to end after its connection has.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long one may take that sends the last changes somewhere, and knows itself when that is in vain.
+const LAST_CHANGES: Duration = Duration::from_secs(600);
+
+/// Begins backends that do.
+const STORE: &[u8] = b"blob:";
+
 /// How long a server that has hung up may take to say why and end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -108,6 +114,8 @@ pub struct Server {
     relay: Option<JoinHandle<()>>,
     /// It prints statistics when it gets SIGUSR1.
     is_measured: bool,
+    /// It sends changes to a store when its connection has ended.
+    sends_changes: bool,
 }
 
 impl Launcher {
@@ -169,6 +177,8 @@ impl Launcher {
         gofer.args(flags).arg("--").arg(backend);
         let mut server = self.start(gofer, descriptors)?;
         server.is_measured = self.stats || counts_by_itself;
+        // Whatever stands before it, as a cache may.
+        server.sends_changes = backend.as_bytes().windows(STORE.len()).any(|part| part == STORE);
         Ok(server)
     }
 
@@ -206,7 +216,7 @@ fn relay(stderr: ChildStderr) {
 
 impl Server {
     fn new(socket: UnixStream) -> Self {
-        Server { socket: Some(socket), child: None, here: None, relay: None, is_measured: false }
+        Server { socket: Some(socket), child: None, here: None, relay: None, is_measured: false, sends_changes: false }
     }
 
     /// The server of `connection`, to which `socket` leads.
@@ -254,6 +264,12 @@ impl Server {
         let Some(mut child) = self.child.take() else { return };
         if wait_for(&mut child, SHUTDOWN_TIMEOUT).is_some() {
             return;
+        }
+        if self.sends_changes {
+            tracing::warn!("the server still sends changes to its store and is waited for");
+            if wait_for(&mut child, LAST_CHANGES).is_some() {
+                return;
+            }
         }
         tracing::warn!("the server does not exit and is killed");
         if let Ok(pid) = i32::try_from(child.id()) {

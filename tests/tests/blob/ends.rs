@@ -4,9 +4,9 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use e2e::mount::Mount;
-use e2e::{bins, check, host, scratch, skip, wait};
+use e2e::{bins, check, host, s3, scratch, skip, wait};
 
 use crate::scene::{Bucket, LIMIT, noise};
 
@@ -29,16 +29,21 @@ fn has_all(mount: &Mount) -> Result<()> {
 
 #[test]
 fn a_slow_store_gets_everything_before_the_process_ends() -> Result<()> {
-    let bucket = Bucket::new()?;
-    let mut mount = bucket.mount("create&interval=1m")?;
-    write(&mount)?;
-    bucket.proxy.delay("/data/", Duration::from_secs(7));
-    mount.umount_command()?;
-    wait::until("the process ends", LIMIT, || mount.ended().is_ok())?;
-    bucket.proxy.delay("/data/", Duration::ZERO);
-    let mount = bucket.mount("ro")?;
-    has_all(&mount)?;
-    mount.unmount()
+    for server in ["in-process", "separate"] {
+        let bucket = Bucket::new()?;
+        let mut command = Command::new(bins::fusebridge()?);
+        command.args(["mnt", "--server", server]).arg(format!("blob:{}?create&interval=1m", bucket.url()));
+        let mut mount = Mount::start(s3::with_credentials(&mut command, bucket.proxy.address()))?;
+        write(&mount)?;
+        bucket.proxy.delay("/data/", Duration::from_secs(7));
+        mount.umount_command()?;
+        wait::until("the process ends", LIMIT, || mount.ended().is_ok())?;
+        bucket.proxy.delay("/data/", Duration::ZERO);
+        let mount = bucket.mount("ro")?;
+        has_all(&mount).with_context(|| server)?;
+        mount.unmount()?;
+    }
+    Ok(())
 }
 
 #[test]
