@@ -400,7 +400,8 @@ impl Change<'_> {
             let before = self.held(block, fetched)?;
             let reaches_end = inner.end as u64 >= before;
             match inner.start {
-                0 if reaches_end && block < limit => self.put(block, None, before),
+                // The commit under way may write it, even where the file was cut before.
+                0 if reaches_end && block < self.state.committed => self.put(block, None, before),
                 0 if reaches_end => {
                     let replaced = self.state.dirty.remove(&block).map_or(0, |dirty| dirty.held());
                     self.volume.commits.waits(0, replaced);

@@ -229,3 +229,36 @@ impl Volume {
         self.commits.progress.lock().stop
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::node::ROOT;
+    use crate::record::{Inode, S_IFREG};
+    use crate::tests::Scene;
+
+    /// What is punched while a commit writes it, in a part of the file that was cut off and written again.
+    #[test]
+    fn a_hole_that_is_made_during_a_commit_stays() {
+        let scene = Scene::with("memory:?interval=1m");
+        let fs = crate::BlobFs::new(scene.open());
+        let volume = fs.volume();
+        let (block, dir) = (volume.block(), volume.node(ROOT).unwrap());
+        let file = volume.make(&dir, b"file", Inode { mode: S_IFREG | 0o644, ..Inode::default() }).unwrap();
+        let content = vec![7; 3 * usize::try_from(block).unwrap()];
+        volume.write(&file, (&content[..]).into(), 0).unwrap();
+        volume.sync().unwrap();
+        volume.set_size(&file, 0).unwrap();
+        volume.write(&file, (&content[..]).into(), 0).unwrap();
+        let mut frozen = volume.freeze(Vec::new());
+        volume.punch(&file, block..2 * block).unwrap();
+        volume.wait(volume.write_frozen(&mut frozen)).unwrap();
+        let mut read = content.clone();
+        assert_eq!(volume.read(&file, (&mut read[..]).into(), 0), Ok(content.len()));
+        let (from, to) = (usize::try_from(block).unwrap(), usize::try_from(2 * block).unwrap());
+        assert!(read[from..to].iter().all(|byte| *byte == 0), "the hole");
+        assert!(read[..from].iter().chain(&read[to..]).all(|byte| *byte == 7), "beside it");
+        assert_eq!(file.lock().inode.held, 2 * block);
+        volume.sync().unwrap();
+        assert_eq!(scene.check(), Vec::<String>::new());
+    }
+}

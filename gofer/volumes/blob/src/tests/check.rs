@@ -13,7 +13,7 @@ fn check(scene: &Scene) -> Report {
 
 impl Scene {
     /// What a check of everything finds.
-    pub(super) fn check(&self) -> Vec<String> {
+    pub(crate) fn check(&self) -> Vec<String> {
         check(self).problems
     }
 }
