@@ -211,6 +211,11 @@ impl Serve {
 }
 
 impl Serve {
+    /// What others are told of the mount that a client is for.
+    fn mount(&self) -> Mount<'static> {
+        Mount { path: Path::new("/"), read_only: self.read_only, directfs: false, container: None, annotations: None }
+    }
+
     /// Hands every client over to whoever serves the backend elsewhere.
     fn hand_over(
         &self,
@@ -218,22 +223,11 @@ impl Serve {
         first: Box<dyn Recipient>,
         client: Option<OwnedFd>,
     ) -> Result<(), Failure> {
-        let give = |client: OwnedFd, recipient: Box<dyn Recipient>| {
-            let mount = Mount {
-                path: Path::new("/"),
-                read_only: self.read_only,
-                directfs: false,
-                container: None,
-                annotations: None,
-            };
-            recipient.hand_over(client, &mount).map_err(Failure::Extension)?;
-            Ok::<_, Failure>(recipient)
-        };
         let stop = stop_signals().map_err(Failure::Prepare)?;
         if let Some(client) = client {
-            let recipient = give(client, first)?;
+            first.hand_over(client, &self.mount()).map_err(Failure::Extension)?;
             // The end of this process is the end of the connection, too.
-            return until_stopped(stop, move || recipient.wait());
+            return until_stopped(stop, move || first.wait());
         }
         // It has shown that the volume can be had. By the time of the first client its server may have given up
         // waiting.
@@ -244,18 +238,18 @@ impl Serve {
         };
         let Some(path) = &self.to.socket else { unreachable!("clap wants one of the two") };
         let listener = Listener::bind(path).map_err(|source| Failure::Listen { path: path.clone(), source })?;
-        let mut recipients: Vec<Box<dyn Recipient>> = Vec::new();
         loop {
             let fds = [stop.as_fd(), listener.as_fd()];
             if wait_for(&fds, None).map_err(Failure::Wait)? {
                 return Ok(());
             }
-            recipients.retain(|recipient| !recipient.has_ended());
             match listener.accept() {
-                Ok(Some(client)) => match another().and_then(|recipient| give(client.into(), recipient)) {
-                    Ok(recipient) => recipients.push(recipient),
-                    Err(error) => tracing::warn!("a client is not served: {error}"),
-                },
+                Ok(Some(client)) => {
+                    let begun = another().and_then(|recipient| give(recipient, client.into(), self.mount()));
+                    if let Err(error) = begun {
+                        tracing::warn!("a client is not served: {error}");
+                    }
+                }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a client");
@@ -266,6 +260,16 @@ impl Serve {
             }
         }
     }
+}
+
+/// Hands `client` over and keeps `recipient` until it has ended. A server may take its time to answer, so that is left to
+/// a thread.
+fn give(recipient: Box<dyn Recipient>, client: OwnedFd, mount: Mount<'static>) -> Result<(), Failure> {
+    let body = move || match recipient.hand_over(client, &mount) {
+        Ok(()) => recipient.wait(),
+        Err(error) => tracing::warn!("a client is not served: {error}"),
+    };
+    std::thread::Builder::new().name("volume".to_owned()).spawn(body).map(drop).map_err(Failure::Prepare)
 }
 
 /// Runs `wait` to its end, or until somebody asks to stop.

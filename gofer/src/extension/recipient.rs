@@ -12,7 +12,4 @@ pub trait Recipient: Send + Sync {
 
     /// Waits until the connection has ended. System calls are filtered by now.
     fn wait(&self);
-
-    /// Whether [`wait`](Self::wait) would not wait.
-    fn has_ended(&self) -> bool;
 }

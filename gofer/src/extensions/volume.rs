@@ -59,8 +59,4 @@ impl Recipient for Control {
     fn wait(&self) {
         Control::wait(self);
     }
-
-    fn has_ended(&self) -> bool {
-        Control::has_ended(self)
-    }
 }

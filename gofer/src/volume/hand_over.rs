@@ -336,12 +336,6 @@ impl Control {
         }
     }
 
-    /// Whether [`wait`](Self::wait) would not wait.
-    pub fn has_ended(&self) -> bool {
-        let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::RDHUP)];
-        !matches!(poll(&mut polled, Some(&rustix::event::Timespec::default())), Ok(0) | Err(Errno::INTR))
-    }
-
     /// Waits until the connection that was handed over has ended, or its server.
     pub fn wait(&self) {
         let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::RDHUP)];

@@ -15,6 +15,7 @@ use e2e::{bins, check, command, process, scratch, wait};
 use gofer::volume::{Mount as Place, Volume, send_line};
 use lisafs::wire::MessageId;
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::LIMIT;
 
@@ -48,6 +49,37 @@ fn hang(server: &VolumeServer, below: &Mount) -> Result<()> {
     let mount = Mount::start(command.arg("mnt").arg(server.backend("p-a")))?;
     process::stop(below.pid())?;
     mount.unmount()
+}
+
+/// Nor does a gofer in front of it.
+#[test]
+fn a_gofer_ends_while_a_server_does_not_answer() -> Result<()> {
+    let (server, scratch) = (VolumeServer::start("good = 'mem:'")?, scratch::disk()?);
+    let [file, socket] = ["runtime.json", "gofer"].map(|name| scratch.path().join(name));
+    let volume = json!({"socket": server.socket(), "time_limit": 3600});
+    fs::write(&file, json!({"volumes": {"good": volume}}).to_string())?;
+    let mut command = Command::new(bins::gofer()?);
+    let mut gofer =
+        command.env("GOFER_CONFIG", &file).args(["serve", "volume:good", "--socket"]).arg(&socket).spawn()?;
+    let story = || -> Result<()> {
+        wait::until("the gofer listens", LIMIT, || UnixStream::connect(&socket).is_ok())?;
+        server.is_left()?;
+        process::stop(server.pid())?;
+        let before = process::descriptors(gofer.id())?;
+        let _clients = [UnixStream::connect(&socket)?, UnixStream::connect(&socket)?];
+        // One client, and its control socket.
+        let asks = || process::descriptors(gofer.id()).is_ok_and(|now| now >= before + 2);
+        wait::until("it asks the server", LIMIT, asks)?;
+        process::signal(gofer.id(), Signal::TERM);
+        Ok(())
+    };
+    let done = story();
+    let ended = command::exit_status(&mut gofer, LIMIT);
+    server.signal(Signal::CONT);
+    process::kill(gofer.id());
+    done?;
+    check::holds("it ends well", ended?.success())?;
+    server.stop()
 }
 
 #[test]
