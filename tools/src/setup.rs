@@ -37,8 +37,18 @@ const PACKAGES: [Package; 15] = [
     Package { name: "virtualenv", program: "virtualenv" },
 ];
 
+/// Fails, and says what to do, if something is missing that only root can install.
+pub(crate) fn check() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() || host::is_root() {
+        return Ok(());
+    }
+    bail!("missing Debian packages; as root run: apt-get install --no-install-recommends {}", missing.join(" "));
+}
+
 /// Installs everything that is missing.
 pub(crate) fn run() -> Result<()> {
+    check()?;
     packages()?;
     for tool in tool::ALL {
         tool.install()?;
@@ -50,14 +60,14 @@ pub(crate) fn run() -> Result<()> {
     device()
 }
 
+fn missing() -> Vec<&'static str> {
+    PACKAGES.iter().filter(|package| !on_path(package.program)).map(|package| package.name).collect()
+}
+
 fn packages() -> Result<()> {
-    let missing: Vec<&str> =
-        PACKAGES.iter().filter(|package| !on_path(package.program)).map(|package| package.name).collect();
+    let missing = missing();
     if missing.is_empty() {
         return Ok(());
-    }
-    if !host::is_root() {
-        bail!("missing Debian packages; as root run: apt-get install --no-install-recommends {}", missing.join(" "));
     }
     let apt = || {
         let mut apt = Command::new("apt-get");

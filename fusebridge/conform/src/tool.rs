@@ -72,7 +72,8 @@ impl Tool {
         if path.is_file() { Ok(path) } else { Err(ToolError::Missing(self)) }
     }
 
-    /// Installs it with the dependencies that its author has tested, unless it is there.
+    /// Installs it with the dependencies that its author has tested, unless it is there. Only the program itself is
+    /// optimised: nobody waits for what it depends on, but for its compilation.
     pub fn install(self) -> Result<(), ToolError> {
         if self.path()?.is_file() {
             return Ok(());
@@ -88,15 +89,25 @@ impl Tool {
 
     fn install_command(self) -> Result<Command, ToolError> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["install", "--locked", "--quiet", "--version", self.version, "--root"]).arg(self.root()?);
-        cargo.arg(self.name);
+        cargo.arg("install").args(self.options()).arg("--quiet").arg("--root").arg(self.root()?).arg(self.name);
+        // Somebody else's: another cargo that builds there would have to end first.
+        cargo.env_remove("CARGO_TARGET_DIR").env_remove("CARGO_BUILD_TARGET_DIR");
         Ok(cargo)
+    }
+
+    fn options(self) -> Vec<String> {
+        let Tool { name, version } = self;
+        let options = format!(
+            "--locked --version {version} --debug --config profile.dev.debug=false \
+             --config profile.dev.package.{name}.opt-level=2"
+        );
+        options.split(' ').map(str::to_owned).collect()
     }
 
     /// What a person would type.
     fn install_line(self) -> String {
         let root = self.root().map_or_else(|_| "DIR".to_owned(), |root| root.display().to_string());
-        format!("cargo install --locked --version {} --root {root} {}", self.version, self.name)
+        format!("cargo install {} --root {root} {}", self.options().join(" "), self.name)
     }
 }
 
@@ -108,7 +119,7 @@ mod tests {
     fn the_error_says_how_to_install() {
         let text = ToolError::Missing(FSX).to_string();
         assert!(text.starts_with("fsx 0.3.2 is not installed; add --install"), "{text}");
-        assert!(text.contains("cargo install --locked --version 0.3.2 --root "), "{text}");
+        assert!(text.contains("cargo install --locked --version 0.3.2 "), "{text}");
         assert!(!text.contains('\n'));
     }
 

@@ -31,12 +31,12 @@ pub(crate) struct Options {
 
 /// Runs everything. The result says whether all of it was well.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    setup::run()?;
     let mut outcome = Outcome::default();
     let checks = if options.quick { Vec::new() } else { checks::all() };
     if options.rest.is_empty() {
         all(options, checks, &mut outcome)?;
     } else {
+        setup::run()?;
         some(options, checks, &mut outcome)?;
     }
     if !outcome.summary.reports.is_empty() {
@@ -73,7 +73,14 @@ impl Outcome {
 
 /// All tests, and the checks meanwhile: the processor has time for them while tests wait.
 fn all(options: &Options, checks: Vec<Command>, outcome: &mut Outcome) -> Result<()> {
-    let Some((mut binaries, programs)) = outcome.built("the tests", bins::build_with_tests()) else {
+    setup::check()?;
+    // What is missing comes over the network, and is unpacked by programs that use one processor.
+    let (built, set_up) = thread::scope(|scope| {
+        let setup = scope.spawn(setup::run);
+        (bins::build_with_tests(), setup.join().unwrap_or_else(|_| bail!("the set-up has panicked")))
+    });
+    set_up?;
+    let Some((mut binaries, programs)) = outcome.built("the tests", built) else {
         return checks::one_by_one(checks, &mut outcome.broken);
     };
     if options.release {
