@@ -1,7 +1,7 @@
 //! The checks of format, lints and documentation.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result};
 use e2e::cargo;
@@ -37,18 +37,23 @@ pub(super) fn one_by_one(checks: Vec<Command>, broken: &mut Vec<String>) -> Resu
 pub(super) fn aside(checks: Vec<Command>) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     for mut check in checks {
-        let line = shell::line(&check);
-        let child = check.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let child = child.with_context(|| format!("cannot start {line}"))?;
-        // Without it, it is as it would be alone.
-        let _ = setpriority_process(Pid::from_raw(child.id().cast_signed()), PRIORITY);
-        let ended = child.wait_with_output().with_context(|| format!("cannot wait for {line}"))?;
-        let mut text = format!("+ {line}\n").into_bytes();
-        text.extend([ended.stdout, ended.stderr].concat());
-        std::io::stderr().lock().write_all(&text).context("cannot print")?;
+        let ended = at_leisure(&mut check)?;
         if !ended.status.success() {
-            broken.push(line);
+            broken.push(shell::line(&check));
         }
     }
     Ok(broken)
+}
+
+/// Runs a command to its end while tests run, and shows what it has printed.
+pub(super) fn at_leisure(command: &mut Command) -> Result<Output> {
+    let line = shell::line(command);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.with_context(|| format!("cannot start {line}"))?;
+    // Without it, it is as it would be alone.
+    let _ = setpriority_process(Pid::from_raw(child.id().cast_signed()), PRIORITY);
+    let ended = child.wait_with_output().with_context(|| format!("cannot wait for {line}"))?;
+    let text = [format!("+ {line}\n").as_bytes(), &ended.stdout, &ended.stderr].concat();
+    std::io::stderr().lock().write_all(&text).context("cannot print")?;
+    Ok(ended)
 }

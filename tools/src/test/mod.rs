@@ -6,7 +6,7 @@ mod summary;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
@@ -69,6 +69,14 @@ impl Outcome {
         self.broken.push(format!("{what} do not build"));
         None
     }
+
+    /// Takes the end of `tests` into account, before which so many had failed: a test program that does not compile, or
+    /// dies, has no result line.
+    fn ended(&mut self, tests: &Command, status: ExitStatus, failed: u64) {
+        if !status.success() && self.summary.failed == failed {
+            self.broken.push(shell::line(tests));
+        }
+    }
 }
 
 /// All tests, and the checks meanwhile: the processor has time for them while tests wait.
@@ -87,17 +95,19 @@ fn all(options: &Options, checks: Vec<Command>, outcome: &mut Outcome) -> Result
         let Some(optimised) = outcome.built("the programs", bins::build_release()) else { return Ok(()) };
         binaries = optimised;
     }
+    let mut documented = test("--workspace --doc --no-fail-fast", &binaries);
     let (dead, checked) = thread::scope(|scope| {
-        let checks = scope.spawn(|| checks::aside(checks));
+        let checks = scope.spawn(|| Ok((checks::aside(checks)?, checks::at_leisure(&mut documented)?)));
         let dead = programs::run(programs, &binaries, &mut outcome.summary);
         (dead, checks.join().unwrap_or_else(|_| bail!("the checks have panicked")))
     });
     outcome.broken.extend(dead?);
-    outcome.broken.extend(checked?);
-    for words in ["--workspace --doc --no-fail-fast", INSTALLED] {
-        watch(&mut test(words, &binaries), outcome)?;
-    }
-    Ok(())
+    let (broken, examples) = checked?;
+    outcome.broken.extend(broken);
+    let failed = outcome.summary.failed;
+    String::from_utf8_lossy(&examples.stdout).lines().for_each(|line| outcome.summary.line(line));
+    outcome.ended(&documented, examples.status, failed);
+    watch(&mut test(INSTALLED, &binaries), outcome)
 }
 
 /// Tested with the workspace, the gofer has what tests need, and what is installed has not.
@@ -137,9 +147,7 @@ fn watch(command: &mut Command, outcome: &mut Outcome) -> Result<()> {
         println!("{line}");
         outcome.summary.line(&line);
     }
-    // A test program that does not compile, or dies, has no result line.
-    if !child.wait()?.success() && outcome.summary.failed == failed {
-        outcome.broken.push(shell::line(command));
-    }
+    let status = child.wait()?;
+    outcome.ended(command, status, failed);
     Ok(())
 }
