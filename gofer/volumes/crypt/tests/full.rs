@@ -3,9 +3,11 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gofer::extension::Claim;
 use gofer::extensions::memfs::{MemFs, MemOptions};
+use gofer::extensions::wrap::{Call, Layer, Wrapped};
 use gofer_crypt::CryptFs;
 use lisafs::backend::{
     Access, Backend, DirEntry, DirSink, Errno, Mode, NO_ID, Name, NewFile, OpenBox, OpenHow, SetStat,
@@ -115,4 +117,50 @@ fn changes_that_cannot_be_noted_leave_nothing_behind() {
     assert!(read(&walk(&volume, "file")) == expected);
     drop((file, volume));
     assert_eq!(notes(&inner), 0);
+}
+
+/// Room for what is there only. A longer write is made in part, and not even up to where the file ended: the host's file
+/// system has pages beside each other in one folio, which finds room or does not.
+struct Folios {
+    is_full: AtomicBool,
+}
+
+impl Folios {
+    const IN_PLACE: usize = 2 * 4128 + 132;
+    const WHOLE: usize = 8 * 4128;
+}
+
+impl Layer for Folios {
+    type Started = ();
+
+    fn before(&self, _: Call) -> lisafs::backend::Result<()> {
+        Ok(())
+    }
+
+    fn after(&self, _: Call, (): (), _: Result<u64, Errno>) {}
+
+    fn length(&self, call: Call, len: usize) -> usize {
+        match len {
+            _ if call != Call::Write || !self.is_full.load(Ordering::Relaxed) => len,
+            ..=Folios::IN_PLACE => len,
+            Folios::WHOLE => Folios::IN_PLACE - 1000,
+            _ => 0,
+        }
+    }
+}
+
+#[test]
+fn what_needs_no_room_is_written_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config");
+    std::fs::write(&config, common::config(DEFAULT)).unwrap();
+    let inner = Claim::new(Arc::new(MemFs::new(MemOptions::default()).unwrap()));
+    let wrapped = Wrapped::new(inner, Folios { is_full: AtomicBool::new(false) });
+    let layer = wrapped.layer().clone();
+    let volume = CryptFs::open(Claim::new(Arc::new(wrapped)), config.to_str().unwrap(), &common::password()).unwrap();
+    let file = create(&volume, "file");
+    assert_eq!(file.write_at((&[7; 2 * PAGE + 100][..]).into(), 0).unwrap(), 2 * PAGE + 100);
+    layer.is_full.store(true, Ordering::Relaxed);
+    assert_eq!(file.write_at((&[8; 8 * PAGE][..]).into(), 0).unwrap(), 2 * PAGE);
+    assert!(read(&walk(&volume, "file")) == [vec![8; 2 * PAGE], vec![7; 100]].concat());
 }

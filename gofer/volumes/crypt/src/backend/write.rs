@@ -193,7 +193,19 @@ impl Content<'_> {
             buffer[LEAD - NOTE..LEAD].copy_from_slice(&note);
             self.volume.note(&buffer[LEAD - NOTE..LEAD + there])
         };
-        let (written, error) = self.put(&buffer[LEAD - head..LEAD + len], position);
+        // What is there already needs no room, but would fail with what does in one call: with all that is in one folio of
+        // the host. The block at the end can be restored.
+        let bytes = &buffer[LEAD - head..LEAD + len];
+        let is_restored = before.as_ref().is_some_and(|(number, _)| *number == first);
+        let in_place = if is_restored { 0 } else { state.stored.saturating_sub(position) };
+        let (old, new) = bytes.split_at(usize::try_from(in_place).map_or(bytes.len(), |len| len.min(bytes.len())));
+        let (written, error) = match self.put(old, position) {
+            (len, None) => {
+                let (more, error) = self.put(new, position + len as u64);
+                (len + more, error)
+            }
+            failed => failed,
+        };
         let whole = if error.is_none() { count } else { written.saturating_sub(head) / size };
         if let Some(error) = error {
             tracing::debug!(%error, written, "a write has ended early");
