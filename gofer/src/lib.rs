@@ -18,6 +18,7 @@ pub mod inherited;
 pub mod limits;
 pub mod listener;
 pub mod log;
+pub mod memory;
 mod program;
 pub mod runsc;
 pub mod seccomp;

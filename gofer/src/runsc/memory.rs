@@ -105,11 +105,7 @@ impl Code {
             // program's code, that is at least as unsafe as this.
             unsafe { libc::madvise(start as *mut libc::c_void, len, libc::MADV_DONTNEED) };
         }
-        #[cfg(target_env = "gnu")]
-        // SAFETY: gives free memory back and touches nothing else.
-        unsafe {
-            libc::malloc_trim(0)
-        };
+        crate::memory::trim();
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod freeze;
 mod place;
+mod tidy;
 mod write;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use self::tidy::Tidy;
 use crate::Errno;
 use crate::meta::Failure;
 use crate::volume::Volume;
@@ -150,7 +152,9 @@ impl Volume {
 
     /// Commits whenever it is time, until [stopped](Self::stop) or until the volume is lost.
     pub(crate) fn commit_until_stopped(self: &Arc<Self>) {
+        let mut tidy = Tidy::new(Instant::now());
         while let Some(is_last) = self.next_commit() {
+            let bytes = self.commits.waiting();
             if !self.commit() {
                 self.lose();
                 self.commits.done.notify_all();
@@ -158,6 +162,9 @@ impl Volume {
             }
             if is_last && self.is_clean() {
                 return;
+            }
+            if tidy.is_due(bytes, Instant::now()) {
+                gofer::memory::trim();
             }
         }
     }
