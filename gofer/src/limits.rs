@@ -46,6 +46,14 @@ pub fn for_clients(descriptors: u64) -> usize {
     usize::try_from(descriptors.saturating_sub(RESERVED)).unwrap_or(usize::MAX).min(Options::default().max_fds)
 }
 
+/// How many of those of [`for_clients`] one of several connections may have. Which of them needs many is known to
+/// nobody beforehand, so it may have all but what lets the others go on.
+pub fn for_one_of_several(all: usize) -> usize {
+    /// Enough to look at files and to open some.
+    const OTHERS: usize = 64;
+    all - OTHERS.min(all / 4)
+}
+
 /// Makes a write beyond `RLIMIT_FSIZE` fail instead of ending the process: any handler prevents that.
 pub fn survive_large_writes() -> io::Result<()> {
     signal_hook::flag::register(libc::SIGXFSZ, Arc::default()).map(drop)
@@ -65,5 +73,12 @@ mod tests {
         assert_eq!(for_clients(1000), 936);
         assert_eq!(for_clients(10), 0);
         assert_eq!(for_clients(u64::MAX), 1 << 20);
+    }
+
+    #[test]
+    fn one_connection_leaves_some_to_the_others() {
+        assert_eq!(for_one_of_several(19_936), 19_872);
+        assert_eq!(for_one_of_several(100), 75);
+        assert_eq!(for_one_of_several(0), 0);
     }
 }

@@ -171,8 +171,7 @@ fn run(call: &Call, registry: &Registry, flags: &Flags, held: &mut Vec<OwnedFd>)
         registry,
         container: seen,
         proc_fds: &proc_fds,
-        // None may have them all.
-        max_fds: limits::for_clients(descriptors) / 2,
+        max_fds: limits::for_one_of_several(limits::for_clients(descriptors)),
     };
     let prepared = prepare(&common, donated.io, donated.dev_io, made, &container, &plan, &directfs)?;
     let (ready, handed_over) = serve::separate(prepared);

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use e2e::sandbox::{self, Bundle, listing};
+use e2e::sandbox::{self, Bundle, Gofer, Runsc, Sandbox, listing};
 use e2e::{check, command};
 
 #[test]
@@ -203,4 +203,25 @@ fn what_the_host_changes_is_seen() -> Result<()> {
         sandbox.succeed(["delete", "--force", bundle.id()])?;
         listing(&data)
     })
+}
+
+#[test]
+fn one_mount_may_have_nearly_all_descriptors() -> Result<()> {
+    for runsc in Runsc::all() {
+        let sandbox = Sandbox::new(&runsc, Gofer::Ours)?.with_flags(&["--fdlimit=2000"]);
+        let data = sandbox.directory("data")?;
+        let bundle = Bundle::host(&sandbox, "c")?.bind(&data, "/data", &[]).script(
+            r#"
+            perl -e '
+                my @open;
+                while (open(my $file, ">", "/data/" . @open)) { push @open, $file; last if @open == 900; }
+                print scalar(@open), " $!\n";'
+            "#,
+        );
+        let outcome = sandbox.run(&bundle)?;
+        // Each takes two: the file is held, and it is open.
+        check::holds("900 files", outcome.stdout.starts_with("900 ")).with_context(|| outcome.describe())?;
+        sandbox.end()?;
+    }
+    Ok(())
 }
