@@ -216,7 +216,9 @@ impl Inodes {
         // If one is being dropped just now, its changes are not counted yet.
         let changed = if held.is_some() { self.now() } else { files.changed };
         let replaced = match held.flatten() {
-            Some(inode) if inode.kind == kind => return inode,
+            // What was known of one that is gone may still be held, and its number be another file's. One that somebody
+            // can get at may seem to be gone for a moment; in this order it does not.
+            Some(inode) if inode.kind == kind && (!inode.pending.is_dropped() || inode.is_used()) => return inode,
             other => other,
         };
         let inode = Arc::new(Inode {

@@ -648,3 +648,28 @@ impl Upload {
         with(start, &bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lisafs::backend::StatxMask;
+
+    use super::*;
+    use crate::fs::inode::Inodes;
+
+    #[test]
+    fn a_new_file_is_none_that_is_gone_and_had_its_number() {
+        let inodes = Arc::new(Inodes::default());
+        let stat = Statx { mask: StatxMask::BASIC_STATS, ino: 7, mode: 0o100_644, ..Statx::default() };
+        let is_found = |inode| Arc::ptr_eq(inode, &inodes.get(&stat));
+        let first = inodes.get(&stat);
+        assert!(is_found(&first));
+        assert!(first.pending.try_drop(&first));
+        assert!(!is_found(&first), "it is gone");
+        let second = inodes.get(&stat);
+        second.take();
+        assert!(!second.pending.try_drop(&second));
+        assert!(is_found(&second), "somebody can get at it");
+        second.pending.is_dropped.store(true, Ordering::SeqCst);
+        assert!(is_found(&second), "while that is found out");
+    }
+}
