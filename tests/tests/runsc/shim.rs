@@ -44,6 +44,14 @@ fn executable(path: &Path, content: &[u8]) -> Result<()> {
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
 }
 
+/// Makes `program` of what is written in C.
+fn compile(source: &str, kind: &str, program: &Path) -> Result<()> {
+    let file = program.with_extension("c");
+    fs::write(&file, source)?;
+    command::succeed(Command::new("cc").arg(kind).arg("-o").arg(program).arg(&file), LIMIT)?;
+    Ok(())
+}
+
 #[test]
 fn our_gofer_and_otherwise_the_real_runsc() -> Result<()> {
     sandbox::with_ours(|sandbox| {
@@ -149,20 +157,17 @@ fn signals_are_as_after_an_execve() -> Result<()> {
 #[test]
 fn programs_that_can_be_put_anywhere() -> Result<()> {
     let scratch = scratch::disk()?;
-    let (source, program) = (scratch.path().join("program.c"), scratch.path().join("program"));
-    fs::write(
-        &source,
-        "#include <stdio.h>\n#include <stdlib.h>\n#include <sys/auxv.h>\n\
+    let program = scratch.path().join("program");
+    let source = "\
+         #include <stdio.h>\n#include <stdlib.h>\n#include <sys/auxv.h>\n\
          static char zero[1 << 20]; static int data = 42; static int *pointer = &data;\n\
          int main(int argc, char **argv) {\n\
            for (size_t i = 0; i < sizeof zero; i++) if (zero[i]) return 1;\n\
            char *more = malloc(1 << 16); if (!more) return 2;\n\
            if (*pointer != 42 || getauxval(AT_BASE) || getauxval(AT_PAGESZ) != 4096) return 3;\n\
-           printf(\"%d %s %s\\n\", argc, argv[argc - 1], (char *)getauxval(AT_EXECFN)); return 5; }\n",
-    )?;
+           printf(\"%d %s %s\\n\", argc, argv[argc - 1], (char *)getauxval(AT_EXECFN)); return 5; }\n";
     for kind in ["-static", "-static-pie"] {
-        let mut compiler = Command::new("cc");
-        command::succeed(compiler.arg(kind).arg("-o").arg(&program).arg(&source), LIMIT)?;
+        compile(source, kind, &program)?;
         let outcome = command::run(&mut runtime(&program, &["one", "two"])?, LIMIT)?;
         check::equal(kind, &outcome.status.code(), &Some(5)).with_context(|| outcome.describe())?;
         check::equal(kind, &outcome.stdout, &format!("3 two {}\n", program.display()))?;
@@ -173,14 +178,12 @@ fn programs_that_can_be_put_anywhere() -> Result<()> {
 #[test]
 fn barriers_are_registered_while_that_is_free() -> Result<()> {
     let scratch = scratch::disk()?;
-    let (source, program) = (scratch.path().join("program.c"), scratch.path().join("program"));
-    fs::write(
-        &source,
-        "#include <stdio.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n\
+    let program = scratch.path().join("program");
+    let source = "\
+         #include <stdio.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n\
          enum { GET_REGISTRATIONS = 1 << 9 };\n\
-         int main() { printf(\"%ld\\n\", syscall(SYS_membarrier, GET_REGISTRATIONS, 0, 0)); }\n",
-    )?;
-    command::succeed(Command::new("cc").arg("-static").arg("-o").arg(&program).arg(&source), LIMIT)?;
+         int main() { printf(\"%ld\\n\", syscall(SYS_membarrier, GET_REGISTRATIONS, 0, 0)); }\n";
+    compile(source, "-static", &program)?;
     let plain = command::succeed(&mut Command::new(&program), LIMIT)?;
     if plain == "-1\n" {
         skip!("Linux before 6.3 does not tell what is registered");

@@ -6,6 +6,21 @@ fn at(scene: &Scene, prefix: &'static str) -> Scene {
     Scene { prefix, ..scene.clone() }
 }
 
+/// A new volume.
+fn make(scene: &Scene) -> BlobFs {
+    let mut made = scene.clone();
+    made.location.options.create = true;
+    BlobFs::new(made.open())
+}
+
+/// A volume with nothing in it, and a clone of it.
+fn parent_and_clone(scene: &Scene) -> (Scene, Scene) {
+    let (parent, child) = (at(scene, "parent"), at(scene, "child"));
+    drop(make(&parent));
+    parent.manager().clone_in(&child.store(), None, false).unwrap();
+    (parent, child)
+}
+
 fn collect(scene: &Scene) -> crate::Collected {
     scene.manager().collect(false).unwrap().unwrap()
 }
@@ -16,9 +31,7 @@ fn clones_go_their_own_ways() {
     let (parent, child, grandchild) = (at(&scene, "parent"), at(&scene, "child"), at(&scene, "a/grandchild"));
     let big = noise(300_000, 1);
     {
-        let mut made = parent.clone();
-        made.location.options.create = true;
-        let fs = BlobFs::new(made.open());
+        let fs = make(&parent);
         create(&root(&fs), "big", &big);
         create(&root(&fs), "small", b"small");
     }
@@ -102,23 +115,14 @@ impl Scene {
 #[test]
 fn a_clone_that_is_deleted_is_found_while_somebody_writes() {
     let scene = Scene::hasty();
-    let (parent, child) = (at(&scene, "parent"), at(&scene, "child"));
-    let mut made = parent.clone();
-    made.location.options.create = true;
-    drop(BlobFs::new(made.open()));
-    parent.manager().clone_in(&child.store(), None, false).unwrap();
+    let (parent, _) = parent_and_clone(&scene);
     let fs = BlobFs::new(parent.open());
     let clones = || {
         let all = parent.manager().snapshots().unwrap();
         all.iter().filter(|it| it.kind == crate::SnapshotKind::Clone).count()
     };
     assert_eq!(clones(), 1);
-    runtime().block_on(async {
-        let objects: Vec<_> = scene.objects.list(Some(&"child".into())).try_collect().await.unwrap();
-        for object in objects {
-            scene.objects.delete(&object.location).await.unwrap();
-        }
-    });
+    scene.remove("child");
     assert_eq!(parent.manager().collect(false).unwrap(), None, "it is asked of the process that writes");
     assert_eq!(clones(), 0);
     drop(fs);
@@ -127,11 +131,7 @@ fn a_clone_that_is_deleted_is_found_while_somebody_writes() {
 #[test]
 fn a_clone_without_its_parent_says_so() {
     let scene = Scene::hasty();
-    let (parent, child) = (at(&scene, "parent"), at(&scene, "child"));
-    let mut made = parent.clone();
-    made.location.options.create = true;
-    drop(BlobFs::new(made.open()));
-    parent.manager().clone_in(&child.store(), None, false).unwrap();
+    let (_, child) = parent_and_clone(&scene);
     runtime().block_on(scene.objects.delete(&"parent/blob.json".into())).unwrap();
     let error = child.try_open().err().unwrap().to_string();
     assert!(error.contains("it is a clone of parent, which is not there any more"), "{error}");
